@@ -1,0 +1,147 @@
+/*
+ * libattend: a Transformer checkpoint in, numbers out.
+ *
+ *   struct att_model *model;
+ *   att_init(NULL, &err);
+ *   att_model_load("all-MiniLM-L6-v2", &(struct att_model_options){0}, &model, &err);
+ *   att_context_create(model, 256, 32, &context, &err);      // one a thread
+ *   att_forward(context, &batch, NULL, &out, &err);          // packed batch: no padding
+ *
+ * A model is immutable after load and counted by references; any number of
+ * threads may share it. A context belongs to one thread at a time and holds the
+ * scratch memory, planned at creation: att_forward allocates nothing. Equal
+ * sequences give equal bits whatever else is in the batch.
+ */
+#ifndef ATT_ATTEND_H
+#define ATT_ATTEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/json.h"
+#include "core/base/mem.h"
+#include "core/base/status.h"
+#include "core/kern/gemm.h" /* enum att_dtype */
+#include "core/text/tokenizer.h"
+
+#define ATT_VERSION "0.1.0"
+
+/* Chooses the kernels for this CPU, less `cpu_mask` (NULL: the environment's ATTEND_CPU_MASK). Call once, before
+ * threads start. */
+enum att_status att_init(const char *cpu_mask, struct att_err *err) ATT_MUST_USE;
+/* "gemm avx512-f32, attention avx512-f32, rows avx512". */
+const char *att_kernel_names(void);
+
+enum att_pooling { ATT_POOL_NONE, ATT_POOL_MEAN, ATT_POOL_CLS, ATT_POOL_LAST };
+
+/* One linear head over the pooled vector (or over every token: per_token). */
+struct att_head_info {
+    const char *name;                /* "sentiment"; "default" for a checkpoint's own classifier */
+    size_t n_labels, logits_begin;   /* its logits are logits[logits_begin .. +n_labels) */
+    const char *const *labels;
+    const float *polarity;           /* [n_labels] in [-1, 1], or NULL: label values for a signed score */
+    bool multi_label;                /* sigmoid and thresholds instead of softmax */
+    const float *thresholds;         /* [n_labels] for multi_label, else NULL */
+    float temperature;               /* logits are divided by it before softmax or sigmoid; 1 when not calibrated */
+    const char *out_of_scope_label;  /* given when the largest probability is below out_of_scope_threshold; or NULL */
+    float out_of_scope_threshold;
+};
+
+struct att_model_info {
+    const char *arch;           /* config.json's model_type: "bert", "sasrec" */
+    const char *class_name;     /* config.json's architectures[0], or "" */
+    const char *base;           /* adapters: the name of the base model; else NULL */
+    const char *task;           /* attend.json's task, or what the checkpoint implies: embed, classify, recommend */
+    size_t hidden_size, n_layers, n_heads, intermediate_size;
+    size_t vocab_size;          /* rows of the embedding table; for recommenders items + 1 (0 is padding) */
+    size_t max_tokens;          /* longest sequence, special tokens included */
+    enum att_dtype dtype;
+    enum att_pooling pooling;
+    bool normalize;             /* the pooled vector is L2-normalised */
+    bool per_token;             /* logits are [tokens][n_logits] (token classification, masked LM) */
+    bool has_pooler;            /* pooler_output exists */
+    bool strip_urls;            /* task texts: http(s) links become blanks before tokenising */
+    size_t n_logits, n_head_infos;
+    const struct att_head_info *heads;
+    const char *licence;        /* from attend.json, or "" */
+    const char *languages;      /* comma-separated, or "" */
+    char digest[65];            /* SHA-256 of the weight file(s), hexadecimal */
+    size_t weight_bytes;        /* memory of the packed weights, shared tables not counted twice */
+    size_t n_unused;            /* tensors in the file that the model does not use; first one in unused */
+    const char *unused;
+    const struct att_json *attend_json; /* the whole file, or NULL */
+    const char *dir;
+};
+
+struct att_model;
+
+struct att_model_options {
+    enum att_dtype dtype;
+    /* For adapters: finds a loaded model by base_model_name_or_path. May be NULL. */
+    struct att_model *(*find_base)(void *context, const char *name);
+    void *context;
+};
+
+/* Loads and checks the directory completely; a bad model never loads half. The
+ * message names file and field. The caller owns one reference. */
+enum att_status att_model_load(const char *dir, const struct att_model_options *options, struct att_model **ret_model,
+                               struct att_err *err) ATT_MUST_USE;
+struct att_model *att_model_ref(struct att_model *model);
+void att_model_unref(struct att_model *model); /* NULL is allowed; frees with the last reference */
+const struct att_model_info *att_model_info(const struct att_model *model);
+const struct att_tokenizer *att_model_tokenizer(const struct att_model *model); /* NULL: no tokenizer in the directory */
+/* Runs golden.jsonl of the directory, when there is one. ATT_EFORMAT names the line that differs. */
+enum att_status att_model_self_test(struct att_model *model, size_t *ret_cases, struct att_err *err) ATT_MUST_USE;
+
+/* Sequences end to end, no padding. Sequence i is tokens cu_seqlens[i] .. cu_seqlens[i+1]. */
+struct att_batch {
+    const int32_t *ids;         /* [n_tokens], each 0 <= id < vocab_size (checked) */
+    const int32_t *type_ids;    /* [n_tokens] or NULL for zeros */
+    const uint32_t *cu_seqlens; /* [n_seqs + 1], from 0, each sequence 1..max_tokens long */
+    size_t n_seqs;
+};
+
+/* Looks into a forward pass. Functions may be NULL. Data is valid during the call alone. */
+struct att_tap {
+    void *context;
+    /* i = 0: embedding output; i = after layer i. x is [n_tokens][hidden_size], packed as the batch. */
+    void (*hidden)(void *context, size_t i, const float *x, size_t n_tokens, size_t hidden_size);
+    /* Whether sequence seq's attention is wanted; NULL: all. */
+    bool (*wants_attention)(void *context, size_t seq);
+    /* Probabilities [n_query][n_key] of one layer, sequence and head. */
+    void (*attention)(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
+                      size_t n_key);
+};
+
+/* Points into the context until its next forward pass; NULL where the model has no such output. */
+struct att_output {
+    const float *hidden; /* [n_tokens][hidden_size], last hidden state */
+    const float *pooler; /* [n_seqs][hidden_size], BERT's pooler_output */
+    const float *pooled; /* [n_seqs][hidden_size], by info.pooling and info.normalize */
+    const float *logits; /* [n_seqs][n_logits], or [n_tokens][n_logits] when per_token */
+};
+
+struct att_context;
+/* Scratch for batches of at most max_tokens tokens in max_seqs sequences; holds a reference to the model. */
+enum att_status att_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
+                                   struct att_context **ret_context, struct att_err *err) ATT_MUST_USE;
+void att_context_destroy(struct att_context *context);
+size_t att_context_bytes(const struct att_context *context);
+/* ATT_EINVAL or ATT_ELIMIT when the batch breaks the bounds above. tap may be NULL. */
+enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
+                            struct att_output *ret_output, struct att_err *err) ATT_MUST_USE;
+
+/* Recommenders: scores[i] = pooled · item_embedding[i] (+ item bias) for all items 0..vocab_size-1; scores[0]
+ * (padding) is -INFINITY. */
+void att_score_items(const struct att_model *model, const float *pooled, float *scores);
+
+/* Row kernels that tasks and the store need: exact dot products of a table, L2 normalisation. */
+void att_dot_table(size_t begin, size_t end, size_t n, const float *table, size_t ld, const float *x, float *scores);
+void att_l2_normalize(size_t n, float *x);
+/* Softmax with the largest value subtracted, of logits / temperature. */
+void att_softmax(size_t n, const float *logits, float temperature, float *probabilities);
+/* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
+void att_digest(const void *bytes, size_t len, char ret_hex[65]);
+
+#endif

@@ -1,0 +1,12 @@
+/* Time. Deadlines and durations use the monotonic clock alone; a step of the wall clock changes no timeout. */
+#ifndef ATT_BASE_CLOCK_H
+#define ATT_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Microseconds of CLOCK_MONOTONIC. */
+uint64_t att_clock_us(void);
+/* Seconds since the epoch, for `created` fields and records alone. */
+int64_t att_clock_unix_s(void);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * SHA-256 by GnuTLS, the only file that includes it. Users compare a model's
+ * digest with what sha256sum prints for its weight file.
+ */
+#include "core/base/digest.h"
+
+#include <assert.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+
+struct att_digest_state {
+    gnutls_hash_hd_t hash;
+};
+
+enum att_status att_digest_begin(struct att_digest_state **ret_state, struct att_err *err)
+{
+    assert(ret_state);
+    struct att_digest_state *state = att_mem_calloc(1, sizeof *state);
+    if (!state)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    if (gnutls_hash_init(&state->hash, GNUTLS_DIG_SHA256) != 0) {
+        att_mem_free(state);
+        return att_err_set(err, ATT_EINTERNAL, "SHA-256 is not available in this GnuTLS");
+    }
+    *ret_state = state;
+    return ATT_OK;
+}
+
+enum att_status att_digest_update(struct att_digest_state *state, const void *bytes, size_t len, struct att_err *err)
+{
+    assert(state);
+    if (gnutls_hash(state->hash, bytes, len) != 0)
+        return att_err_set(err, ATT_EINTERNAL, "SHA-256 failed");
+    return ATT_OK;
+}
+
+void att_digest_end(struct att_digest_state *state, char ret_hex[65])
+{
+    if (!state)
+        return;
+    unsigned char raw[32];
+    gnutls_hash_deinit(state->hash, raw);
+    if (ret_hex) {
+        static const char digits[] = "0123456789abcdef";
+        for (size_t i = 0; i < sizeof raw; i++) {
+            ret_hex[2 * i] = digits[raw[i] >> 4];
+            ret_hex[2 * i + 1] = digits[raw[i] & 15];
+        }
+        ret_hex[64] = '\0';
+    }
+    att_mem_free(state);
+}

@@ -1,0 +1,17 @@
+/* SHA-256 (FIPS 180-4) of bytes that come in pieces. One thread at a time. */
+#ifndef ATT_BASE_DIGEST_H
+#define ATT_BASE_DIGEST_H
+
+#include <stddef.h>
+
+#include "core/base/status.h"
+
+struct att_digest_state; /* opaque */
+
+enum att_status att_digest_begin(struct att_digest_state **ret_state, struct att_err *err) ATT_MUST_USE;
+enum att_status att_digest_update(struct att_digest_state *state, const void *bytes, size_t len,
+                                  struct att_err *err) ATT_MUST_USE;
+/* Writes 64 hexadecimal digits and a NUL when ret_hex is not NULL; frees the state. state may be NULL. */
+void att_digest_end(struct att_digest_state *state, char ret_hex[65]);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * Reading JSON: jansson behind json.h, the only file of the project that
+ * includes it. A struct att_json is jansson's json_t under another name, so no
+ * value is copied.
+ *
+ * Depth is counted over the text before jansson runs, since its own limit
+ * (2,048 levels) is compiled in. Its hash seed is set once, before threads
+ * start, because jansson seeds itself at first use.
+ */
+#include "core/base/json.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/base/jsonw.h"
+#include "core/base/mem.h"
+
+static void *json_alloc(size_t size)
+{
+    return att_mem_realloc(NULL, size, 1);
+}
+
+__attribute__((constructor)) static void json_prepare(void)
+{
+    json_set_alloc_funcs(json_alloc, att_mem_free);
+    json_object_seed(0);
+}
+
+static const json_t *node(const struct att_json *value)
+{
+    return (const json_t *)(const void *)value;
+}
+
+static const struct att_json *wrap(const json_t *value)
+{
+    return (const struct att_json *)(const void *)value;
+}
+
+/* Brackets nest no deeper than max_depth; strings are skipped. */
+static bool depth_allowed(const char *bytes, size_t len, size_t max_depth)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < len; i++) {
+        char c = bytes[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > max_depth)
+                return false;
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            depth--;
+        }
+    }
+    return true;
+}
+
+enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, size_t max_depth,
+                               struct att_json **ret_root, struct att_err *err)
+{
+    assert(ret_root);
+    if (len == 0)
+        return att_err_set(err, ATT_ESYNTAX, "not JSON: the text is empty");
+    if (!depth_allowed(bytes, len, max_depth))
+        return att_err_set(err, ATT_ESYNTAX, "not JSON we accept: nested deeper than %zu levels", max_depth);
+    size_t mode = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;
+    if (flags & ATT_JSON_ALLOW_NUL)
+        mode |= JSON_ALLOW_NUL;
+    if (flags & ATT_JSON_ANY_ROOT)
+        mode |= JSON_DECODE_ANY;
+    json_error_t why;
+    json_t *root = json_loadb(bytes, len, mode, &why);
+    if (!root) {
+        if (json_error_code(&why) == json_error_out_of_memory)
+            return att_err_set(err, ATT_ENOMEM, "out of memory");
+        /* jansson's text may quote the input; what it found is told by place and kind alone. */
+        const char *kind = "syntax error";
+        switch (json_error_code(&why)) {
+        case json_error_duplicate_key:
+            kind = "duplicate object key";
+            break;
+        case json_error_invalid_utf8:
+            kind = "invalid UTF-8";
+            break;
+        case json_error_null_character:
+        case json_error_null_byte_in_key:
+            kind = "U+0000 in a string";
+            break;
+        case json_error_numeric_overflow:
+            kind = "number out of range";
+            break;
+        case json_error_premature_end_of_input:
+            kind = "the text ends too early";
+            break;
+        case json_error_end_of_input_expected:
+            kind = "bytes after the end";
+            break;
+        case json_error_stack_overflow:
+            kind = "nested too deep";
+            break;
+        default:
+            break;
+        }
+        return att_err_set(err, ATT_ESYNTAX, "not JSON: %s at line %d, column %d", kind, why.line, why.column);
+    }
+    *ret_root = (struct att_json *)(void *)root;
+    return ATT_OK;
+}
+
+void att_json_destroy(struct att_json *root)
+{
+    json_decref((json_t *)(void *)root);
+}
+
+enum att_json_type att_json_type(const struct att_json *value)
+{
+    if (!value)
+        return ATT_JSON_NULL;
+    switch (json_typeof(node(value))) {
+    case JSON_OBJECT:
+        return ATT_JSON_OBJECT;
+    case JSON_ARRAY:
+        return ATT_JSON_ARRAY;
+    case JSON_STRING:
+        return ATT_JSON_STRING;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return ATT_JSON_NUMBER;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return ATT_JSON_BOOL;
+    default:
+        return ATT_JSON_NULL;
+    }
+}
+
+const char *att_json_type_name(const struct att_json *value)
+{
+    static const char *const names[] = {"null", "boolean", "number", "string", "array", "object"};
+    return value ? names[att_json_type(value)] : "nothing";
+}
+
+bool att_json_is_string(const struct att_json *value)
+{
+    return att_json_type(value) == ATT_JSON_STRING;
+}
+
+bool att_json_is_number(const struct att_json *value)
+{
+    return att_json_type(value) == ATT_JSON_NUMBER;
+}
+
+bool att_json_is_object(const struct att_json *value)
+{
+    return att_json_type(value) == ATT_JSON_OBJECT;
+}
+
+bool att_json_is_array(const struct att_json *value)
+{
+    return att_json_type(value) == ATT_JSON_ARRAY;
+}
+
+bool att_json_is_bool(const struct att_json *value)
+{
+    return att_json_type(value) == ATT_JSON_BOOL;
+}
+
+const struct att_json *att_json_get(const struct att_json *object, const char *key)
+{
+    return wrap(json_object_get(node(object), key));
+}
+
+size_t att_json_count(const struct att_json *value)
+{
+    switch (att_json_type(value)) {
+    case ATT_JSON_ARRAY:
+        return json_array_size(node(value));
+    case ATT_JSON_OBJECT:
+        return json_object_size(node(value));
+    default:
+        return 0;
+    }
+}
+
+const struct att_json *att_json_at(const struct att_json *array, size_t index)
+{
+    return wrap(json_array_get(node(array), index));
+}
+
+/* jansson's iterators are of json_t *, though they change nothing. */
+static json_t *mutable_node(const struct att_json *value)
+{
+    union {
+        const struct att_json *in;
+        json_t *out;
+    } cast = {.in = value};
+    return cast.out;
+}
+
+void att_json_iter_init(struct att_json_iter *iter, const struct att_json *object)
+{
+    iter->object = object;
+    iter->at = att_json_is_object(object) ? json_object_iter(mutable_node(object)) : NULL;
+}
+
+bool att_json_iter_next(struct att_json_iter *iter, const char **ret_key, const struct att_json **ret_value)
+{
+    if (!iter->at)
+        return false;
+    *ret_key = json_object_iter_key(iter->at);
+    *ret_value = wrap(json_object_iter_value(iter->at));
+    iter->at = json_object_iter_next(mutable_node(iter->object), iter->at);
+    return true;
+}
+
+const char *att_json_string(const struct att_json *value, size_t *ret_len)
+{
+    if (!att_json_is_string(value))
+        return NULL;
+    if (ret_len)
+        *ret_len = json_string_length(node(value));
+    return json_string_value(node(value));
+}
+
+double att_json_number(const struct att_json *value, double otherwise)
+{
+    return att_json_is_number(value) ? json_number_value(node(value)) : otherwise;
+}
+
+bool att_json_bool(const struct att_json *value, bool otherwise)
+{
+    return att_json_is_bool(value) ? json_is_true(node(value)) : otherwise;
+}
+
+bool att_json_integer(const struct att_json *value, int64_t min, int64_t max, int64_t *ret)
+{
+    if (!att_json_is_number(value))
+        return false;
+    double number = json_number_value(node(value));
+    if (!(number >= (double)min && number <= (double)max) || number != floor(number) || fabs(number) > 0x1p53)
+        return false;
+    *ret = (int64_t)number;
+    return true;
+}
+
+static int dump_piece(const char *bytes, size_t len, void *context)
+{
+    att_jsonw_append(context, bytes, len);
+    return 0;
+}
+
+void att_jsonw_value(struct att_jsonw *w, const struct att_json *value)
+{
+    if (!value) {
+        att_jsonw_null(w);
+        return;
+    }
+    double number = att_json_number(value, 0);
+    if (att_json_is_number(value) && number == floor(number) && fabs(number) < 0x1p53) {
+        att_jsonw_int(w, (int64_t)number); /* integers were read as reals */
+        return;
+    }
+    att_jsonw_separate(w);
+    if (json_dump_callback(node(value), dump_piece, w, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        w->failed = true;
+}

@@ -1,0 +1,12 @@
+/* What json.c needs of the writer beyond json.h. */
+#ifndef ATT_BASE_JSONW_H
+#define ATT_BASE_JSONW_H
+
+#include "core/base/json.h"
+
+/* Appends bytes as they are. */
+void att_jsonw_append(struct att_jsonw *w, const char *bytes, size_t len);
+/* The comma before a value, where one is due. */
+void att_jsonw_separate(struct att_jsonw *w);
+
+#endif

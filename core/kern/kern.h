@@ -1,0 +1,28 @@
+/*
+ * The kernel tables of this process: one chosen row of every family.
+ *
+ * att_kern_init chooses once, before threads start; after that everything here
+ * is read-only. Each family's header says its contract and lists its rows, best
+ * first, so that tests can run all rows that the machine supports.
+ */
+#ifndef ATT_KERN_KERN_H
+#define ATT_KERN_KERN_H
+
+#include "core/base/status.h"
+#include "core/kern/attention.h"
+#include "core/kern/gemm.h"
+#include "core/kern/rows.h"
+
+struct att_kern {
+    uint32_t features;                      /* enum att_cpu_feature, after the mask */
+    const struct att_gemm *gemm_f32;        /* the chosen rows; never NULL after init */
+    const struct att_attention *attention_f32;
+    const struct att_rows *rows;
+};
+
+/* Chooses for this CPU less `cpu_mask` (see cpu.h). Idempotent; the first call counts. Not thread safe. */
+enum att_status att_kern_init(const char *cpu_mask, struct att_err *err) ATT_MUST_USE;
+/* The chosen table; att_kern_init must have succeeded (asserted). */
+const struct att_kern *att_kern(void);
+
+#endif

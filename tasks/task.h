@@ -1,0 +1,151 @@
+/*
+ * A task: request JSON → jobs → answer JSON. No HTTP, no threads, no clocks.
+ *
+ *   parse   checks every field, tokenises, and leaves jobs in the call
+ *   (someone runs the jobs: the daemon's workers, or task_run for the command line)
+ *   advance optional: looks at the results and may leave another round of jobs
+ *   render  writes the answer
+ *
+ * The same functions serve attentd and attend, so that the answers are bit for
+ * bit the same. Everything a call needs lies in its arena; finish releases what
+ * does not (references to models). A call is touched by one thread at a time.
+ */
+#ifndef TASK_TASK_H
+#define TASK_TASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/attend.h"
+
+struct store_items; /* store/items.h */
+struct store_kb;    /* store/kb.h */
+
+/* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
+struct task_job {
+    struct att_model *model;
+    const int32_t *ids, *type_ids; /* type_ids may be NULL */
+    size_t len;                    /* 1..max_tokens */
+    float *pooled;                 /* [hidden_size] */
+    float *logits;                 /* [n_logits] */
+    float *attention;              /* [len]: see task_jobs_run */
+    enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
+    void *owner;                   /* the runner's; tasks do not touch it */
+};
+
+/* A model as the configuration names it. */
+struct task_model {
+    const char *name;
+    struct att_model *model;
+    struct store_items *items;        /* recommenders with an item table; else NULL */
+    const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
+};
+
+struct task_kb {
+    const char *name;
+    struct store_kb *kb;
+    const struct task_model *encoder;
+};
+
+struct task_limits {
+    size_t items_max;       /* texts, documents or candidates of one request */
+    size_t text_bytes_max;  /* one text */
+    size_t tokens_max;      /* all texts of one request together */
+    size_t history_max;     /* events of one recommend request */
+    size_t answer_bytes_max;
+    uint32_t deadline_ms_max, deadline_ms_default;
+};
+
+/* Names to things; the daemon and the command line each provide one. Lookups answer NULL for an unknown name. */
+struct task_env {
+    void *context;
+    /* name NULL: the default model for `task` ("classify", "embed", "rerank", "recommend"): the one the configuration
+     * marks, else the first loaded that can do it. */
+    const struct task_model *(*find_model)(void *context, const char *name, const char *task);
+    const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
+    struct task_limits limits;
+};
+
+struct task_timing { /* filled by who runs the call */
+    uint64_t tokenize_us, queue_us, compute_us, total_us;
+};
+
+struct task_call {
+    const struct task *task;
+    const struct task_env *env;
+    struct att_arena *arena;
+    const char *path_params[2]; /* {kb}, {id} of the route, percent-decoded; or NULL */
+    void *state;                /* the task's own, in the arena */
+    struct task_job *jobs;      /* of this round */
+    size_t n_jobs;
+    const struct task_model *model; /* the model that answers, for metrics; may be NULL */
+    uint32_t deadline_ms;       /* from the body; 0: none given */
+    bool bulk;                  /* priority */
+    size_t prompt_tokens;       /* usage, set by parse */
+    struct task_timing timing;
+    int http_status;            /* 200 unless the task says otherwise (201, 204) */
+};
+
+struct task {
+    const char *name; /* "classify"; the route table and metrics use it */
+    /* body is NULL when the method has none. On failure err->param names the field. */
+    enum att_status (*parse)(struct task_call *call, const struct att_json *body, struct att_err *err);
+    enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round */
+    enum att_status (*render)(struct task_call *call, struct att_jsonw *answer, struct att_err *err);
+    void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
+};
+
+extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]]. */
+extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete;
+
+/* ---- running jobs (tasks/run.c) ---- */
+
+/* Runs jobs of one model, all in one packed batch of `context` (their total must fit it): copies the wanted
+ * outputs, sets each status. attention[t]: mean over the heads of the last layer of the attention that the pooled
+ * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1. */
+void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs);
+
+/* Whole life of one call without a server: parse, run all rounds with contexts made as needed, render.
+ * The answer is NUL-terminated JSON; free with att_mem_free. */
+enum att_status task_run(const struct task *task, const struct task_env *env, const struct att_json *body,
+                         char **ret_answer, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+
+/* ---- what every task needs (tasks/field.c) ---- */
+
+/* Refuses members of `object` that are not in `names` (NULL-terminated): ATT_EINVAL naming path.member. */
+enum att_status task_fields_known(const struct att_json *object, const char *path, const char *const *names,
+                                  struct att_err *err) ATT_MUST_USE;
+/* Optional fields: *ret keeps its default when the member is absent or null. Errors name `path` + name. */
+enum att_status task_field_string(const struct att_json *object, const char *path, const char *name,
+                                  const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+enum att_status task_field_bool(const struct att_json *object, const char *path, const char *name, bool *ret,
+                                struct att_err *err) ATT_MUST_USE;
+enum att_status task_field_int(const struct att_json *object, const char *path, const char *name, int64_t min,
+                               int64_t max, int64_t *ret, struct att_err *err) ATT_MUST_USE;
+enum att_status task_field_number(const struct att_json *object, const char *path, const char *name, double min,
+                                  double max, double *ret, struct att_err *err) ATT_MUST_USE;
+/* One of the NULL-terminated words; *ret is its index. */
+enum att_status task_field_enum(const struct att_json *object, const char *path, const char *name,
+                                const char *const *words, size_t *ret, struct att_err *err) ATT_MUST_USE;
+/* deadline_ms and priority into the call. */
+enum att_status task_field_common(struct task_call *call, const struct att_json *body, struct att_err *err) ATT_MUST_USE;
+/* "model" looked up for `task`; ATT_ENOTFOUND names it and lists what is loaded… never opened as a path. */
+enum att_status task_field_model(struct task_call *call, const struct att_json *body, const char *task,
+                                 const struct task_model **ret_model, struct att_err *err) ATT_MUST_USE;
+/* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
+enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
+                                const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. *ret_dropped
+ * counts tokens that were cut. Charges call->prompt_tokens against limits.tokens_max. */
+enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *text, size_t len,
+                                const char *pair, size_t pair_len, const char *path, struct task_job *job,
+                                size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
+/* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
+void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* "cls-<24 hex>": an id that no other answer has. */
+void task_render_id(struct att_jsonw *answer, const char *prefix);
+
+#endif

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Train models/finance: one LoRA adapter, heads `sentiment` and `topic`, on financial tweets.
+
+    python finance.py --base MINILM_DIR --data DATA_DIR --out models/finance
+
+With --teacher DIR (an earlier result of this script) every training text also gets the teacher's distribution on both
+heads: the heads then learn from each other's texts, and noisy labels weigh less.
+"""
+import argparse
+import os
+import re
+
+import torch
+
+import formal_news
+import lora
+
+SENTIMENT = ["negative", "neutral", "positive"]
+RENAME = {"bearish": "negative", "bullish": "positive", "neutral": "neutral"}
+
+# Our own sentences; their logits are checked whenever the model is loaded.
+GOLDEN = [
+    "Shares of Northfield plunged 12% after it cut its full-year outlook",
+    "The bank raised its dividend and beat profit forecasts",
+    "Halden Motors will report third-quarter results on Thursday",
+    "Crude slips for a third day as inventories build https://example.com/oil",
+    "$ABCX - Abacus upgraded to Buy, price target raised to $54",
+    "Central bank leaves its key rate at 4.25% and signals a cut in June",
+    "Gold steadies near a two-week high; silver & copper drift",
+    "Kestrel Pharma names a new chief executive — the third in two years",
+]
+
+
+def snake(label):
+    """'M&A | Investments' -> 'm_a_investments'"""
+    return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    a.add_argument("--base", required=True, help="folder of all-MiniLM-L6-v2 (model.safetensors, tokenizer.json)")
+    a.add_argument("--data", required=True, help="folder with twitter-fin-sentiment/ and twitter-fin-topic/")
+    a.add_argument("--out", required=True)
+    a.add_argument("--teacher", help="model directory whose predictions are mixed into the targets")
+    a.add_argument("--mix", type=float, default=0.5, help="teacher's share in the target of a text's own head")
+    a.add_argument("--other", type=float, default=0.5, help="weight of the teacher's target on the other head")
+    a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"))
+    a.add_argument("--smoothing", type=float, default=0.05)
+    a.add_argument("--rank", type=int, default=16)
+    a.add_argument("--lr", type=float, default=1e-3)
+    a.add_argument("--head-lr", type=float, default=2e-3)
+    a.add_argument("--dropout", type=float, default=0.1, help="hidden-state dropout of the encoder")
+    a.add_argument("--ema", type=float, default=0.0)
+    a.add_argument("--batch", type=int, default=32)
+    a.add_argument("--max-length", type=int, default=96)
+    a.add_argument("--formal", type=int, default=220, help="generated formal sentences per sentiment label")
+    a.add_argument("--calibrate", type=int, default=5, help="percent of the training rows kept for temperatures")
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--threads", type=int, default=2)
+    a = a.parse_args()
+    torch.manual_seed(a.seed)
+    torch.set_num_threads(a.threads)
+
+    def rows(name, split, rename):
+        return [(rename(label), text) for label, text in lora.read_tsv(os.path.join(a.data, name, split + ".tsv"))]
+
+    data = {split: {"sentiment": rows("twitter-fin-sentiment", split, RENAME.get),
+                    "topic": rows("twitter-fin-topic", split, snake)} for split in ("train", "dev")}
+    heads = {"sentiment": SENTIMENT, "topic": sorted({label for label, _ in data["train"]["topic"]})}
+    index = {h: {label: i for i, label in enumerate(labels)} for h, labels in heads.items()}
+    encode = lora.Encode(a.base, a.max_length, urls_stripped=True)
+    model = lora.Classifier(a.base, heads, a.rank, 2 * a.rank, hidden_dropout=a.dropout)
+
+    tasks, kept = [], {}
+    for (head, train_rows), epochs in zip(data["train"].items(), a.epochs):
+        kept[head] = [r for r in train_rows if lora.held_out(r[1], a.calibrate)]
+        used = [r for r in train_rows if not lora.held_out(r[1], a.calibrate)]
+        if head == "sentiment":
+            used += formal_news.sentences(a.formal)
+        tasks.append(lora.Task(head, encode([t for _, t in used]), [index[head][l] for l, _ in used], epochs,
+                               a.smoothing))
+        print(head, len(used), "training rows", len(kept[head]), "kept for calibration", flush=True)
+    if a.teacher:
+        teacher, _, attend = lora.read(a.base, a.teacher)
+        temperature = {h["name"]: h["temperature"] for h in attend["heads"]}
+        for t in tasks:
+            t.soft = {h: (z / temperature[h]).softmax(1) for h, z in lora.logits(teacher, t.rows).items()}
+        print("teacher read", flush=True)
+    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other,
+               ema=a.ema)
+
+    attend_heads, quality = [], {}
+    for head in heads:
+        def score(part):
+            return (lora.logits(model, encode([t for _, t in part]))[head],
+                    torch.tensor([index[head][l] for l, _ in part]))
+        temperature = lora.fit_temperature(*score(kept[head]))
+        quality[head] = {"split": "dev", **lora.figures(*score(data["dev"][head]), temperature)}
+        attend_heads.append({"name": head, "labels": heads[head], "problem_type": "single_label_classification",
+                             "temperature": temperature})
+        print(head, "temperature", temperature, quality[head], flush=True)
+    attend_heads[0]["polarity"] = {"negative": -1, "neutral": 0, "positive": 1}
+    attend = {"task": "classify", "pooling": "mean", "normalize": False, "max_length": a.max_length,
+              "strip_urls": True, "heads": attend_heads, "languages": ["en"], "licence": "Apache-2.0",
+              "quality": quality}
+    lora.write(a.out, model, "minilm", attend, GOLDEN, encode)
+
+
+if __name__ == "__main__":
+    main()
