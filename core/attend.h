@@ -135,6 +135,8 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
 /* Recommenders: scores[i] = pooled · item_embedding[i] (+ item bias) for all items 0..vocab_size-1; scores[0]
  * (padding) is -INFINITY. */
 void att_score_items(const struct att_model *model, const float *pooled, float *scores);
+/* The recommender's own vector of an item, [hidden_size]; NULL when the model is no recommender or has no such item. */
+const float *att_item_embedding(const struct att_model *model, size_t item);
 
 /* Row kernels that tasks and the store need: exact dot products of a table, L2 normalisation. */
 void att_dot_table(size_t begin, size_t end, size_t n, const float *table, size_t ld, const float *x, float *scores);

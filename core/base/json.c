@@ -18,9 +18,14 @@
 #include "core/base/jsonw.h"
 #include "core/base/mem.h"
 
+/* jansson reports some failed allocations as syntax errors; this tells them apart. */
+static _Thread_local bool alloc_failed;
+
 static void *json_alloc(size_t size)
 {
-    return att_mem_realloc(NULL, size, 1);
+    void *block = att_mem_realloc(NULL, size, 1);
+    alloc_failed |= !block;
+    return block;
 }
 
 __attribute__((constructor)) static void json_prepare(void)
@@ -77,9 +82,10 @@ enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, si
     if (flags & ATT_JSON_ANY_ROOT)
         mode |= JSON_DECODE_ANY;
     json_error_t why;
+    alloc_failed = false;
     json_t *root = json_loadb(bytes, len, mode, &why);
     if (!root) {
-        if (json_error_code(&why) == json_error_out_of_memory)
+        if (alloc_failed || json_error_code(&why) == json_error_out_of_memory)
             return att_err_set(err, ATT_ENOMEM, "out of memory");
         /* jansson's text may quote the input; what it found is told by place and kind alone. */
         const char *kind = "syntax error";

@@ -56,10 +56,10 @@ bool att_size_add(size_t a, size_t b, size_t *ret)
 
 void *att_mem_calloc(size_t count, size_t size)
 {
-    /* calloc itself checks the product; one byte keeps NULL meaning "no memory". */
-    if (!allowed())
+    size_t bytes;
+    if (!att_size_mul(count, size, &bytes) || !allowed())
         return NULL;
-    return count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
+    return calloc(bytes ? bytes : 1, 1); /* one byte keeps NULL meaning "no memory" */
 }
 
 void *att_mem_realloc(void *block, size_t count, size_t size)

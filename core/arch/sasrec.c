@@ -1,0 +1,279 @@
+/*
+ * SASRec (Kang & McAuley 2018, "Self-Attentive Sequential Recommendation"), as
+ * the common PyTorch ports write it. Item 0 is padding.
+ *
+ *   x = sqrt(d)·item + position          positions from 1
+ *   every block:  q = LayerNorm(x)
+ *                 x = q + MHA(query q, key x, value x, causal)
+ *                 y = LayerNorm(x);  x = y + W2·act(W1·y)
+ *   h = LayerNorm(x);  score of item i = h · item_i (+ bias_i)
+ *
+ * With pad_to_max_length a history is left-padded to the longest length; the
+ * padded slots enter as exact zeros and are attended, as such checkpoints were
+ * trained.
+ */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/arch/arch.h"
+#include "core/ops/embedding.h"
+#include "core/ops/norm.h"
+
+enum { LAYERS_MAX = 64, HIDDEN_MAX = 4096, ITEMS_MAX = 1 << 24, TOKENS_MAX = 4096 };
+
+enum { HIDDEN, ITEMS, POSITIONS }; /* dims */
+
+struct sasrec_layer {
+    struct att_norm attention_norm, forward_norm;
+    struct att_linear query, key_value, out, conv1, conv2;
+};
+
+struct sasrec {
+    struct att_table *item, *position;
+    struct att_norm last_norm;
+    float *item_bias;
+    struct att_mha mha;
+    enum att_act act;
+    float eps, scale;
+    bool padded;
+};
+
+static const struct att_slot model_slots[] = {
+    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct sasrec, item), .patterns = {"item_emb.weight"}, .rows = ITEMS,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct sasrec, position), .patterns = {"pos_emb.weight"},
+     .rows = POSITIONS, .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct sasrec, last_norm), .patterns = {"last_layernorm.*"},
+     .rows = HIDDEN},
+};
+
+static const struct att_slot bias_slots[] = {
+    {.kind = ATT_SLOT_VECTOR, .offset = offsetof(struct sasrec, item_bias), .patterns = {"item_bias"}, .rows = ITEMS},
+};
+
+static const struct att_slot layer_slots[] = {
+    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct sasrec_layer, attention_norm),
+     .patterns = {"attention_layernorms.#.*"}, .rows = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, query),
+     .patterns = {"attention_layers.#.in_proj_*"}, .rows = HIDDEN, .cols = HIDDEN, .part = 0, .span = 1, .parts = 3},
+    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, key_value),
+     .patterns = {"attention_layers.#.in_proj_*"}, .rows = HIDDEN, .cols = HIDDEN, .part = 1, .span = 2, .parts = 3},
+    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, out),
+     .patterns = {"attention_layers.#.out_proj.*"}, .rows = HIDDEN, .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct sasrec_layer, forward_norm),
+     .patterns = {"forward_layernorms.#.*"}, .rows = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, conv1),
+     .patterns = {"forward_layers.#.conv1.*"}, .rows = HIDDEN, .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, conv2),
+     .patterns = {"forward_layers.#.conv2.*"}, .rows = HIDDEN, .cols = HIDDEN},
+};
+
+static const char *const aliases[][2] = {{NULL, NULL}};
+
+static enum att_status configure_flags(const struct att_json *config, struct sasrec *sasrec, bool *ret_bias,
+                                       bool *ret_scale, struct att_err *err)
+{
+    enum att_status status = att_config_act(config, "hidden_act", ATT_ACT_RELU, &sasrec->act, err);
+    if (status == ATT_OK)
+        status = att_config_float(config, "layer_norm_eps", 0, 1, 1e-8, &sasrec->eps, err);
+    if (status == ATT_OK)
+        status = att_config_bool(config, "pad_to_max_length", false, &sasrec->padded, err);
+    if (status == ATT_OK)
+        status = att_config_bool(config, "scale_embedding", true, ret_scale, err);
+    if (status == ATT_OK)
+        status = att_config_bool(config, "output_bias", false, ret_bias, err);
+    return status;
+}
+
+static enum att_status configure(const struct att_json *config, void *state, struct att_arch_info *info,
+                                 struct att_err *err)
+{
+    struct sasrec *sasrec = state;
+    size_t items;
+    bool bias, scale;
+    enum att_status status = att_config_size(config, "num_items", 1, ITEMS_MAX, SIZE_MAX, &items, err);
+    if (status == ATT_OK)
+        status = att_config_size(config, "hidden_size", 1, HIDDEN_MAX, SIZE_MAX, &info->hidden_size, err);
+    if (status == ATT_OK)
+        status = att_config_size(config, "num_hidden_layers", 1, LAYERS_MAX, SIZE_MAX, &info->n_layers, err);
+    if (status == ATT_OK)
+        status = att_config_size(config, "num_attention_heads", 1, HIDDEN_MAX, SIZE_MAX, &info->n_heads, err);
+    if (status == ATT_OK)
+        status =
+            att_config_size(config, "max_position_embeddings", 1, TOKENS_MAX, SIZE_MAX, &info->max_tokens, err);
+    if (status == ATT_OK)
+        status = configure_flags(config, sasrec, &bias, &scale, err);
+    if (status != ATT_OK)
+        return status;
+    if (info->hidden_size % info->n_heads != 0)
+        return att_err_set(err, ATT_EFORMAT, "num_attention_heads: is %zu, expected a divisor of hidden_size %zu",
+                           info->n_heads, info->hidden_size);
+    sasrec->scale = scale ? sqrtf((float)info->hidden_size) : 1.0f;
+    sasrec->mha = (struct att_mha){.n_heads = info->n_heads, .head_dim = info->hidden_size / info->n_heads};
+    sasrec->mha.scale = 1.0f / sqrtf((float)sasrec->mha.head_dim);
+    sasrec->mha.causal = true;
+    info->vocab_size = items + 1;
+    info->intermediate_size = info->hidden_size;
+    info->scores_items = true;
+    info->dims[HIDDEN] = info->hidden_size;
+    info->dims[ITEMS] = items + 1;
+    info->dims[POSITIONS] = info->max_tokens + 1;
+    info->sets[0].slots = model_slots;
+    info->sets[0].n_slots = sizeof model_slots / sizeof *model_slots;
+    info->sets[1].slots = bias_slots;
+    info->sets[1].n_slots = bias ? 1 : 0;
+    return ATT_OK;
+}
+
+struct buffers {
+    float *x, *q, *key_value, *context; /* key_value [slots][2 * hidden], the others [slots][hidden] */
+    float *hidden;                      /* [tokens][hidden]: the real tokens, when slots are padded */
+    uint32_t *cu_slots;                 /* [seqs + 1], when slots are padded */
+    float *probs;                       /* [longest][longest], when slots are padded */
+    void *attention;
+};
+
+static void plan(const void *state, const struct att_arch_info *info, size_t max_tokens, size_t max_seqs,
+                 struct att_scratch *scratch, void *buffers)
+{
+    const struct sasrec *sasrec = state;
+    struct buffers *b = buffers;
+    size_t slots = max_tokens, hidden = info->hidden_size, longest = info->max_tokens;
+    if (sasrec->padded) {
+        slots = max_seqs * longest;
+        b->hidden = att_scratch_take(scratch, max_tokens * hidden, sizeof(float));
+        b->cu_slots = att_scratch_take(scratch, max_seqs + 1, sizeof(uint32_t));
+        b->probs = att_scratch_take(scratch, longest * longest, sizeof(float));
+    }
+    b->x = att_scratch_take(scratch, slots * hidden, sizeof(float));
+    b->q = att_scratch_take(scratch, slots * hidden, sizeof(float));
+    b->key_value = att_scratch_take(scratch, slots * 2 * hidden, sizeof(float));
+    b->context = att_scratch_take(scratch, slots * hidden, sizeof(float));
+    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&sasrec->mha, longest), 1);
+}
+
+/* Histories end to end, positions 1..n. */
+static void embed_packed(const struct sasrec *sasrec, const struct att_arch_batch *batch, float *x)
+{
+    att_embedding_set(sasrec->item, batch->n_tokens, batch->ids, sasrec->scale, x);
+    att_embedding_add_positions(sasrec->position, batch->cu_seqlens, batch->n_seqs, 1, x);
+}
+
+/* Every history at the end of its own max_tokens slots; the slots before it are zeros. */
+static void embed_padded(const struct sasrec *sasrec, const struct att_arch_info *info,
+                         const struct att_arch_batch *batch, const struct buffers *b)
+{
+    size_t slots = info->max_tokens, hidden = info->hidden_size;
+    for (size_t s = 0; s < batch->n_seqs; s++) {
+        size_t begin = batch->cu_seqlens[s], len = batch->cu_seqlens[s + 1] - begin;
+        float *row = b->x + s * slots * hidden, *real = row + (slots - len) * hidden;
+        const uint32_t cu_one[2] = {0, (uint32_t)len};
+        b->cu_slots[s] = (uint32_t)(s * slots);
+        memset(row, 0, (slots - len) * hidden * sizeof *row);
+        att_embedding_set(sasrec->item, len, batch->ids + begin, sasrec->scale, real);
+        att_embedding_add_positions(sasrec->position, cu_one, 1, 1 + slots - len, real);
+    }
+    b->cu_slots[batch->n_seqs] = (uint32_t)(batch->n_seqs * slots);
+}
+
+/* Hands on the probabilities among the real tokens of a padded history. */
+struct cropped_sink {
+    const struct att_attention_sink *sink;
+    const struct att_arch_batch *batch;
+    float *probs;
+};
+
+static bool crop_wants(void *context, size_t seq)
+{
+    const struct cropped_sink *crop = context;
+    return !crop->sink->wants || crop->sink->wants(crop->sink->context, seq);
+}
+
+static void crop_take(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
+                      size_t n_key)
+{
+    const struct cropped_sink *crop = context;
+    size_t len = crop->batch->cu_seqlens[seq + 1] - crop->batch->cu_seqlens[seq];
+    for (size_t i = 0; i < len; i++)
+        memcpy(crop->probs + i * len, probs + (n_query - len + i) * n_key + (n_key - len), len * sizeof *probs);
+    crop->sink->take(crop->sink->context, layer, seq, head, crop->probs, len, len);
+}
+
+static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *layer, size_t hidden, size_t n,
+                      const uint32_t *cu, size_t n_seqs, size_t longest, const struct att_attention_sink *sink,
+                      size_t index, const struct buffers *b)
+{
+    att_norm_run(&layer->attention_norm, n, hidden, sasrec->eps, b->x, b->q);
+    att_linear_run(&layer->key_value, n, b->x, hidden, b->key_value, 2 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(&layer->query, n, b->q, hidden, b->x, hidden, ATT_ACT_NONE, NULL, 0);
+    att_mha_run(&sasrec->mha, cu, n_seqs, b->x, hidden, b->key_value, b->key_value + hidden, 2 * hidden, b->context,
+                hidden, sink, index, longest, b->attention);
+    att_linear_run(&layer->out, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
+    att_norm_run(&layer->forward_norm, n, hidden, sasrec->eps, b->x, b->q);
+    att_linear_run(&layer->conv1, n, b->q, hidden, b->context, hidden, sasrec->act, NULL, 0);
+    att_linear_run(&layer->conv2, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
+}
+
+/* The real tokens of padded slots, packed as the batch. */
+static const float *unpad(const struct att_arch_info *info, const struct att_arch_batch *batch,
+                          const struct buffers *b)
+{
+    size_t hidden = info->hidden_size;
+    for (size_t s = 0; s < batch->n_seqs; s++) {
+        size_t begin = batch->cu_seqlens[s], len = batch->cu_seqlens[s + 1] - begin;
+        memcpy(b->hidden + begin * hidden, b->x + ((s + 1) * info->max_tokens - len) * hidden,
+               len * hidden * sizeof(float));
+    }
+    return b->hidden;
+}
+
+static void forward(const void *state, const void *layers, const struct att_arch_info *info,
+                    const struct att_arch_batch *batch, const struct att_arch_tap *tap, void *buffers,
+                    struct att_arch_output *output)
+{
+    const struct sasrec *sasrec = state;
+    const struct sasrec_layer *layer = layers;
+    const struct buffers *b = buffers;
+    struct cropped_sink crop = {.batch = batch, .probs = b->probs, .sink = tap ? &tap->attention : NULL};
+    const struct att_attention_sink cropped = {.context = &crop, .wants = crop_wants, .take = crop_take};
+    const struct att_attention_sink *sink = tap && tap->attention.take ? &tap->attention : NULL;
+    size_t n = batch->n_tokens, longest = batch->longest;
+    const uint32_t *cu = batch->cu_seqlens;
+    assert(n > 0);
+    if (sasrec->padded) {
+        embed_padded(sasrec, info, batch, b);
+        n = batch->n_seqs * info->max_tokens;
+        longest = info->max_tokens;
+        cu = b->cu_slots;
+        sink = sink ? &cropped : NULL;
+    } else {
+        embed_packed(sasrec, batch, b->x);
+    }
+    for (size_t i = 0; i < info->n_layers; i++)
+        run_block(sasrec, &layer[i], info->hidden_size, n, cu, batch->n_seqs, longest, sink, i, b);
+    att_norm_run(&sasrec->last_norm, n, info->hidden_size, sasrec->eps, b->x, b->x);
+    output->hidden = sasrec->padded ? unpad(info, batch, b) : b->x;
+}
+
+static const struct att_table *items(const void *state, const float **ret_bias)
+{
+    const struct sasrec *sasrec = state;
+    *ret_bias = sasrec->item_bias;
+    return sasrec->item;
+}
+
+const struct att_arch att_arch_sasrec = {
+    .model_type = "sasrec",
+    .prefix = "",
+    .aliases = aliases,
+    .state_bytes = sizeof(struct sasrec),
+    .layer_bytes = sizeof(struct sasrec_layer),
+    .layer_slots = layer_slots,
+    .n_layer_slots = sizeof layer_slots / sizeof *layer_slots,
+    .configure = configure,
+    .buffers_bytes = sizeof(struct buffers),
+    .plan = plan,
+    .forward = forward,
+    .items = items,
+};

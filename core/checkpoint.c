@@ -1,0 +1,145 @@
+/*
+ * Tensors by the names an architecture uses, whatever spelling the file has:
+ * with or without the "bert." of a model with a head, LayerNorm.gamma/beta of
+ * files from 2018, tied weights under another name; and with an adapter merged.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/model.h"
+
+enum { NAME_BYTES = 256 };
+
+enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
+                                    struct att_checkpoint *ret_checkpoint, struct att_err *err)
+{
+    struct att_checkpoint checkpoint = {.arch = arch};
+    enum att_status status = att_weights_open(dir, "model.safetensors", &checkpoint.weights, err);
+    if (status != ATT_OK)
+        return status;
+    size_t prefix_len = strlen(arch->prefix);
+    for (size_t i = 0; prefix_len > 0 && i < checkpoint.weights.n_tensors; i++)
+        if (strncmp(checkpoint.weights.tensors[i].name, arch->prefix, prefix_len) == 0)
+            checkpoint.prefixed = true;
+    *ret_checkpoint = checkpoint;
+    return ATT_OK;
+}
+
+void att_checkpoint_close(struct att_checkpoint *checkpoint)
+{
+    att_weights_close(&checkpoint->weights);
+}
+
+/* name as the file spells it: with the prefix first, then without; then with the old words for LayerNorm. */
+static struct att_tensor *find_spelled(struct att_checkpoint *checkpoint, const char *name)
+{
+    char full[NAME_BYTES];
+    snprintf(full, sizeof full, "%s%s", checkpoint->prefixed ? checkpoint->arch->prefix : "", name);
+    struct att_tensor *tensor = att_weights_find(&checkpoint->weights, full);
+    if (!tensor)
+        tensor = att_weights_find(&checkpoint->weights, name);
+    if (tensor)
+        return tensor;
+    const char *norm = strstr(name, "LayerNorm.");
+    if (!norm)
+        return NULL;
+    const char *word = norm + strlen("LayerNorm.");
+    const char *old = strcmp(word, "weight") == 0 ? "gamma" : strcmp(word, "bias") == 0 ? "beta" : NULL;
+    if (!old)
+        return NULL;
+    snprintf(full, sizeof full, "%s%.*s%s", checkpoint->prefixed ? checkpoint->arch->prefix : "", (int)(word - name),
+             name, old);
+    tensor = att_weights_find(&checkpoint->weights, full);
+    return tensor ? tensor
+                  : att_weights_find(&checkpoint->weights, full + (checkpoint->prefixed ? strlen(checkpoint->arch->prefix) : 0));
+}
+
+static struct att_tensor *find(struct att_checkpoint *checkpoint, const char *name)
+{
+    struct att_tensor *tensor = find_spelled(checkpoint, name);
+    for (size_t i = 0; !tensor && checkpoint->arch->aliases[i][0]; i++)
+        if (strcmp(checkpoint->arch->aliases[i][0], name) == 0)
+            tensor = find_spelled(checkpoint, checkpoint->arch->aliases[i][1]);
+    return tensor;
+}
+
+static bool source_has(void *context, const char *name)
+{
+    return find(context, name) != NULL;
+}
+
+/* [rows][cols], or [rows] when cols is 0; trailing ones (a convolution of width 1) do not count. */
+static bool shape_is(const struct att_tensor *tensor, size_t rows, size_t cols)
+{
+    size_t rank = tensor->rank, expected = cols ? 2 : 1;
+    while (rank > expected && tensor->shape[rank - 1] == 1)
+        rank--;
+    return rank == expected && tensor->shape[0] == rows && (cols == 0 || tensor->shape[1] == cols);
+}
+
+static enum att_status source_read(void *context, const char *name, size_t rows, size_t cols, float *out,
+                                   struct att_err *err)
+{
+    struct att_checkpoint *checkpoint = context;
+    struct att_tensor *tensor = find(checkpoint, name);
+    const char *prefix = checkpoint->prefixed ? checkpoint->arch->prefix : "";
+    const size_t want[2] = {rows, cols};
+    char expected[64], got[96];
+    att_shape_text(cols ? 2 : 1, want, expected, sizeof expected);
+    if (!tensor)
+        return att_err_set(err, ATT_EFORMAT, "model.safetensors: tensor '%s%s' is missing, expected shape %s", prefix,
+                           name, expected);
+    if (!shape_is(tensor, rows, cols)) {
+        att_shape_text(tensor->rank, tensor->shape, got, sizeof got);
+        return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has shape %s, expected %s by the sizes of config.json%s",
+                           att_weights_file(&checkpoint->weights, tensor), tensor->name, got, expected,
+                           strstr(name, "word_embeddings") ? " (vocab_size)" : "");
+    }
+    enum att_status status = att_weights_read(&checkpoint->weights, tensor, out, err);
+    if (status == ATT_OK && checkpoint->adapter && cols)
+        status = att_adapter_merge(checkpoint->adapter, checkpoint->arch, name, rows, cols, out, err);
+    return status;
+}
+
+/* The base model's table of that name, or NULL. */
+static struct att_table *base_table(const struct att_model *base, const char *name)
+{
+    for (size_t set = 0; base && set < ATT_ARCH_SETS; set++)
+        for (size_t i = 0; i < base->arch_info.sets[set].n_slots; i++) {
+            const struct att_slot *slot = &base->arch_info.sets[set].slots[i];
+            if (slot->kind == ATT_SLOT_TABLE && strcmp(slot->patterns[0], name) == 0)
+                return *(struct att_table **)(void *)((char *)base->state + slot->offset);
+        }
+    return NULL;
+}
+
+static enum att_status source_table(void *context, const char *name, size_t rows, size_t cols,
+                                    struct att_table **ret_table, struct att_err *err)
+{
+    struct att_checkpoint *checkpoint = context;
+    struct att_table *shared = base_table(checkpoint->base, name);
+    if (shared) {
+        *ret_table = att_table_ref(shared);
+        return ATT_OK;
+    }
+    /* The shape is checked against the file before memory is taken for it. */
+    struct att_tensor *tensor = find(checkpoint, name);
+    struct att_table *table = tensor && shape_is(tensor, rows, cols) ? att_table_create(rows, cols) : NULL;
+    if (tensor && shape_is(tensor, rows, cols) && !table)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
+    enum att_status status = source_read(context, name, rows, cols, table ? table->data : NULL, err);
+    if (status != ATT_OK)
+        att_table_unref(table);
+    else
+        *ret_table = table;
+    return status;
+}
+
+struct att_source att_checkpoint_source(struct att_checkpoint *checkpoint)
+{
+    assert(checkpoint && checkpoint->arch);
+    return (struct att_source){
+        .context = checkpoint, .has = source_has, .read = source_read, .table = source_table};
+}

@@ -1,0 +1,203 @@
+/*
+ * A context: the scratch of one thread for one model, and the forward pass on
+ * it. All memory is planned and taken when the context is made.
+ */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/base/digest.h"
+#include "core/base/mem.h"
+#include "core/kern/kern.h"
+#include "core/model.h"
+#include "core/ops/pooling.h"
+
+struct att_context {
+    struct att_model *model;
+    size_t max_tokens, max_seqs, bytes;
+    void *memory;  /* the scratch */
+    void *buffers; /* the architecture's struct of pointers into it */
+    float *pooled, *logits;
+};
+
+static void plan(struct att_context *context, struct att_scratch *scratch)
+{
+    const struct att_model *model = context->model;
+    model->arch->plan(model->state, &model->arch_info, context->max_tokens, context->max_seqs, scratch,
+                      context->buffers);
+    context->pooled = att_scratch_take(scratch, context->max_seqs * model->info.hidden_size, sizeof(float));
+    if (model->heads.packed)
+        context->logits = att_scratch_take(scratch, context->max_seqs * model->info.n_logits, sizeof(float));
+}
+
+enum att_status att_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
+                                   struct att_context **ret_context, struct att_err *err)
+{
+    assert(model && ret_context);
+    if (max_tokens == 0 || max_seqs == 0 || max_tokens > UINT32_MAX / 2 || max_seqs > UINT32_MAX / 2)
+        return att_err_set(err, ATT_EINVAL, "a context needs 1 to 2^31 tokens and sequences, got %zu and %zu",
+                           max_tokens, max_seqs);
+    struct att_context *context = att_mem_calloc(1, sizeof *context);
+    if (!context)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    context->model = att_model_ref(model);
+    context->max_tokens = max_tokens;
+    context->max_seqs = max_seqs;
+    context->buffers = att_mem_calloc(1, model->arch->buffers_bytes);
+    if (!context->buffers)
+        goto fail;
+    struct att_scratch scratch = {.base = NULL};
+    plan(context, &scratch);
+    context->bytes = scratch.used;
+    context->memory = scratch.overflow ? NULL : att_mem_aligned(scratch.used, 1);
+    if (!context->memory)
+        goto fail;
+    scratch = (struct att_scratch){.base = context->memory};
+    plan(context, &scratch);
+    *ret_context = context;
+    return ATT_OK;
+fail:
+    att_context_destroy(context);
+    return att_err_set(err, ATT_ENOMEM, "out of memory for a context of %zu tokens", max_tokens);
+}
+
+void att_context_destroy(struct att_context *context)
+{
+    if (!context)
+        return;
+    att_mem_free(context->memory);
+    att_mem_free(context->buffers);
+    att_model_unref(context->model);
+    att_mem_free(context);
+}
+
+size_t att_context_bytes(const struct att_context *context)
+{
+    return context->bytes;
+}
+
+/* Checks the batch against the context's bounds and the tables. */
+static enum att_status check(const struct att_context *context, const struct att_batch *batch,
+                             struct att_arch_batch *checked, struct att_err *err)
+{
+    const struct att_model *model = context->model;
+    if (batch->n_seqs == 0 || batch->n_seqs > context->max_seqs)
+        return att_err_limit(err, NULL, context->max_seqs, batch->n_seqs, "batch of %zu sequences, expected 1 to %zu",
+                             batch->n_seqs, context->max_seqs);
+    *checked = (struct att_arch_batch){.ids = batch->ids, .type_ids = batch->type_ids,
+                                       .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs};
+    if (batch->cu_seqlens[0] != 0)
+        return att_err_set(err, ATT_EINVAL, "cu_seqlens begins with %u, expected 0", batch->cu_seqlens[0]);
+    for (size_t s = 0; s < batch->n_seqs; s++) {
+        uint32_t begin = batch->cu_seqlens[s], end = batch->cu_seqlens[s + 1];
+        if (end <= begin || end - begin > model->arch_info.max_tokens)
+            return att_err_limit(err, NULL, model->arch_info.max_tokens, end > begin ? end - begin : 0,
+                                 "sequence %zu has %u tokens, expected 1 to %zu", s, end > begin ? end - begin : 0,
+                                 model->arch_info.max_tokens);
+        if (end - begin > checked->longest)
+            checked->longest = end - begin;
+    }
+    checked->n_tokens = batch->cu_seqlens[batch->n_seqs];
+    if (checked->n_tokens > context->max_tokens)
+        return att_err_limit(err, NULL, context->max_tokens, checked->n_tokens,
+                             "batch of %zu tokens, expected at most %zu", checked->n_tokens, context->max_tokens);
+    for (size_t t = 0; t < checked->n_tokens; t++) {
+        if (batch->ids[t] < 0 || (size_t)batch->ids[t] >= model->arch_info.vocab_size)
+            return att_err_set(err, ATT_EINVAL, "id %d at token %zu, expected 0 to %zu", batch->ids[t], t,
+                               model->arch_info.vocab_size - 1);
+        if (batch->type_ids && model->arch_info.type_vocab_size > 0 &&
+            (batch->type_ids[t] < 0 || (size_t)batch->type_ids[t] >= model->arch_info.type_vocab_size))
+            return att_err_set(err, ATT_EINVAL, "segment id %d at token %zu, expected 0 to %zu", batch->type_ids[t], t,
+                               model->arch_info.type_vocab_size - 1);
+    }
+    return ATT_OK;
+}
+
+static enum att_pool_kind pool_kind(enum att_pooling pooling)
+{
+    switch (pooling) {
+    case ATT_POOL_CLS:
+        return ATT_POOL_KIND_FIRST;
+    case ATT_POOL_LAST:
+        return ATT_POOL_KIND_LAST;
+    default:
+        return ATT_POOL_KIND_MEAN;
+    }
+}
+
+enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
+                            struct att_output *ret_output, struct att_err *err)
+{
+    assert(context && batch && ret_output);
+    const struct att_model *model = context->model;
+    struct att_arch_batch checked;
+    enum att_status status = check(context, batch, &checked, err);
+    if (status != ATT_OK)
+        return status;
+    struct att_arch_tap arch_tap = {.context = NULL};
+    if (tap)
+        arch_tap = (struct att_arch_tap){
+            .context = tap->context,
+            .hidden = tap->hidden,
+            .attention = {.context = tap->context, .wants = tap->wants_attention, .take = tap->attention}};
+    struct att_arch_output out = {.hidden = NULL};
+    model->arch->forward(model->state, model->layers, &model->arch_info, &checked, tap ? &arch_tap : NULL,
+                         context->buffers, &out);
+    assert(out.hidden);
+    size_t hidden = model->info.hidden_size;
+    att_pool_run(pool_kind(model->info.pooling), model->info.normalize, checked.cu_seqlens, checked.n_seqs, hidden,
+                 out.hidden, context->pooled);
+    if (model->heads.packed) {
+        att_linear_run(&model->heads, checked.n_seqs, context->pooled, hidden, context->logits, model->info.n_logits,
+                       ATT_ACT_NONE, NULL, 0);
+        out.logits = context->logits;
+    }
+    *ret_output = (struct att_output){
+        .hidden = out.hidden, .pooler = out.pooler, .pooled = context->pooled, .logits = out.logits};
+    return ATT_OK;
+}
+
+void att_score_items(const struct att_model *model, const float *pooled, float *scores)
+{
+    const float *bias = NULL;
+    assert(model->arch->items);
+    const struct att_table *items = model->arch->items(model->state, &bias);
+    att_dot_table(1, items->rows, items->cols, items->data, items->cols, pooled, scores);
+    for (size_t i = 1; bias && i < items->rows; i++)
+        scores[i] += bias[i];
+    scores[0] = -INFINITY;
+}
+
+const float *att_item_embedding(const struct att_model *model, size_t item)
+{
+    const float *bias;
+    const struct att_table *items = model->arch->items ? model->arch->items(model->state, &bias) : NULL;
+    return items && item < items->rows ? items->data + item * items->cols : NULL;
+}
+
+void att_dot_table(size_t begin, size_t end, size_t n, const float *table, size_t ld, const float *x, float *scores)
+{
+    att_kern()->rows->dot_table(begin, end, n, table, ld, x, scores);
+}
+
+void att_l2_normalize(size_t n, float *x)
+{
+    att_kern()->rows->l2_normalize(n, x);
+}
+
+void att_softmax(size_t n, const float *logits, float temperature, float *probabilities)
+{
+    if (probabilities != logits)
+        memcpy(probabilities, logits, n * sizeof *logits);
+    att_kern()->rows->softmax(n, probabilities, 1.0f / temperature);
+}
+
+void att_digest(const void *bytes, size_t len, char ret_hex[65])
+{
+    struct att_digest_state *state = NULL;
+    ret_hex[0] = '\0';
+    if (att_digest_begin(&state, NULL) != ATT_OK)
+        return;
+    enum att_status status = att_digest_update(state, bytes, len, NULL);
+    att_digest_end(state, status == ATT_OK ? ret_hex : NULL);
+}

@@ -1,0 +1,216 @@
+/*
+ * Heads and labels. A checkpoint's own classifier takes its labels from
+ * config.json's id2label; the heads of attend.json are linear layers
+ * heads.NAME.{weight,bias} over the pooled vector, stacked into one GEMM so that
+ * one pass answers all of them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/model.h"
+
+enum { HEADS_MAX = 64, LABELS_MAX = 100000, NAME_BYTES = 256 };
+
+static enum att_status no_memory(struct att_err *err)
+{
+    return att_err_set(err, ATT_ENOMEM, "out of memory for labels");
+}
+
+static enum att_status string_array(struct att_arena *arena, const struct att_json *array, const char *head,
+                                    const char *const **ret_strings, size_t *ret_count, struct att_err *err)
+{
+    size_t count = att_json_count(array);
+    if (!att_json_is_array(array) || count == 0 || count > LABELS_MAX)
+        return att_err_set(err, ATT_EFORMAT, "heads.%s.labels: expected an array of 1 to %d strings", head, LABELS_MAX);
+    const char **strings = att_arena_alloc(arena, count, sizeof *strings);
+    if (!strings)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        strings[i] = att_json_string(att_json_at(array, i), NULL);
+        if (!strings[i])
+            return att_err_set(err, ATT_EFORMAT, "heads.%s.labels[%zu]: is %s, expected a string", head, i,
+                               att_json_type_name(att_json_at(array, i)));
+    }
+    *ret_strings = strings;
+    *ret_count = count;
+    return ATT_OK;
+}
+
+/* {"label": number, …} or one number for all, as an array in label order. */
+static enum att_status label_values(struct att_arena *arena, const struct att_json *value,
+                                    const struct att_head_info *head, const char *field, double otherwise,
+                                    const float **ret_values, struct att_err *err)
+{
+    float *values = att_arena_alloc(arena, head->n_labels, sizeof *values);
+    if (!values)
+        return no_memory(err);
+    for (size_t i = 0; i < head->n_labels; i++) {
+        const struct att_json *entry = att_json_is_object(value) ? att_json_get(value, head->labels[i]) : value;
+        if (entry && !att_json_is_number(entry))
+            return att_err_set(err, ATT_EFORMAT, "heads.%s.%s: is %s for '%s', expected a number", head->name, field,
+                               att_json_type_name(entry), head->labels[i]);
+        values[i] = (float)att_json_number(entry, otherwise);
+    }
+    *ret_values = values;
+    return ATT_OK;
+}
+
+static enum att_status scope_parse(const struct att_json *scope, struct att_head_info *head, struct att_err *err)
+{
+    const char *method = att_json_string(att_json_get(scope, "method"), NULL);
+    const char *label = att_json_string(att_json_get(scope, "label"), NULL);
+    double threshold = att_json_number(att_json_get(scope, "threshold"), -1);
+    if (!method || strcmp(method, "max_probability") != 0)
+        return att_err_set(err, ATT_EUNSUPPORTED, "heads.%s.out_of_scope.method: is '%s', expected 'max_probability'",
+                           head->name, method ? method : "(none)");
+    if (!label || !(threshold >= 0 && threshold <= 1))
+        return att_err_set(err, ATT_EFORMAT,
+                           "heads.%s.out_of_scope: expected a label and a threshold between 0 and 1", head->name);
+    head->out_of_scope_label = label;
+    head->out_of_scope_threshold = (float)threshold;
+    return ATT_OK;
+}
+
+static enum att_status head_parse(struct att_arena *arena, const struct att_json *entry, struct att_head_info *head,
+                                  struct att_err *err)
+{
+    head->name = att_json_string(att_json_get(entry, "name"), NULL);
+    if (!head->name || !*head->name || strlen(head->name) > 64)
+        return att_err_set(err, ATT_EFORMAT, "heads: every head needs a name of 1 to 64 bytes");
+    enum att_status status =
+        string_array(arena, att_json_get(entry, "labels"), head->name, &head->labels, &head->n_labels, err);
+    if (status != ATT_OK)
+        return status;
+    const char *problem = att_json_string(att_json_get(entry, "problem_type"), NULL);
+    if (problem && strcmp(problem, "multi_label_classification") == 0)
+        head->multi_label = true;
+    else if (problem && strcmp(problem, "single_label_classification") != 0)
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "heads.%s.problem_type: is '%s', expected single_label_classification or "
+                           "multi_label_classification",
+                           head->name, problem);
+    head->temperature = (float)att_json_number(att_json_get(entry, "temperature"), 1);
+    if (!(head->temperature > 0.001f && head->temperature < 1000))
+        return att_err_set(err, ATT_EFORMAT, "heads.%s.temperature: is %g, expected 0.001 to 1000", head->name,
+                           (double)head->temperature);
+    const struct att_json *polarity = att_json_get(entry, "polarity"), *scope = att_json_get(entry, "out_of_scope");
+    if (att_json_is_object(polarity))
+        status = label_values(arena, polarity, head, "polarity", 0, &head->polarity, err);
+    if (status == ATT_OK && head->multi_label)
+        status = label_values(arena, att_json_get(entry, "threshold"), head, "threshold", 0.5, &head->thresholds, err);
+    if (status == ATT_OK && att_json_is_object(scope))
+        status = scope_parse(scope, head, err);
+    return status;
+}
+
+/* heads.NAME.weight and .bias of every head, stacked. */
+static enum att_status heads_read(struct att_model *model, struct att_weights *weights, const char *prefix,
+                                  struct att_err *err)
+{
+    size_t total = model->info.n_logits, hidden = model->info.hidden_size, floats;
+    float *weight = att_size_mul(total, hidden, &floats) ? att_mem_aligned(floats, sizeof *weight) : NULL;
+    float *bias = att_mem_aligned(total, sizeof *bias);
+    enum att_status status = weight && bias ? ATT_OK : no_memory(err);
+    for (size_t i = 0; status == ATT_OK && i < model->info.n_head_infos; i++) {
+        const struct att_head_info *head = &model->info.heads[i];
+        for (int part = 0; status == ATT_OK && part < 2; part++) {
+            char name[NAME_BYTES];
+            snprintf(name, sizeof name, "%sheads.%s.%s", prefix, head->name, part ? "bias" : "weight");
+            struct att_tensor *tensor = att_weights_find(weights, name);
+            size_t cols = part ? 1 : hidden;
+            if (!tensor || tensor->count != head->n_labels * cols || tensor->rank != (part ? 1u : 2u) ||
+                tensor->shape[0] != head->n_labels)
+                status = att_err_set(err, ATT_EFORMAT,
+                                     "%s: tensor '%s' is %s, expected %zu labels by hidden_size %zu (attend.json)",
+                                     weights->shard_names[0], name, tensor ? "of another shape" : "missing",
+                                     head->n_labels, hidden);
+            else
+                status = att_weights_read(weights, tensor,
+                                          (part ? bias : weight) + head->logits_begin * cols, err);
+        }
+    }
+    if (status == ATT_OK)
+        status = att_linear_init(&model->heads, total, hidden, weight, bias, err);
+    att_mem_free(weight);
+    att_mem_free(bias);
+    return status;
+}
+
+static enum att_status heads_parse(struct att_model *model, const struct att_json *heads, struct att_err *err)
+{
+    size_t count = att_json_count(heads), total = 0;
+    if (!att_json_is_array(heads) || count > HEADS_MAX)
+        return att_err_set(err, ATT_EFORMAT, "heads: expected an array of at most %d heads", HEADS_MAX);
+    struct att_head_info *infos = att_arena_alloc(&model->arena, count, sizeof *infos);
+    if (!infos)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        enum att_status status = head_parse(&model->arena, att_json_at(heads, i), &infos[i], err);
+        if (status != ATT_OK)
+            return status;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(infos[j].name, infos[i].name) == 0)
+                return att_err_set(err, ATT_EFORMAT, "heads: '%s' stands twice", infos[i].name);
+        infos[i].logits_begin = total;
+        total += infos[i].n_labels;
+    }
+    model->info.heads = infos;
+    model->info.n_head_infos = count;
+    model->info.n_logits = total;
+    return ATT_OK;
+}
+
+/* The checkpoint's own classifier as one head, with config.json's labels. */
+static enum att_status own_head(struct att_model *model, struct att_err *err)
+{
+    struct att_arena *arena = &model->arena;
+    size_t count = model->arch_info.n_logits;
+    struct att_head_info *head = att_arena_alloc(arena, 1, sizeof *head);
+    const char **labels = att_arena_alloc(arena, count, sizeof *labels);
+    if (!head || !labels)
+        return no_memory(err);
+    const struct att_json *id2label = att_json_get(model->config, "id2label");
+    for (size_t i = 0; i < count; i++) {
+        char key[40];
+        snprintf(key, sizeof key, "%zu", i);
+        labels[i] = att_json_string(att_json_get(id2label, key), NULL);
+        if (!labels[i] && id2label)
+            return att_err_set(err, ATT_EFORMAT, "config.json: id2label: has no string for '%s', expected all of 0 to %zu",
+                               key, count - 1);
+        if (!labels[i]) {
+            snprintf(key, sizeof key, "LABEL_%zu", i);
+            labels[i] = att_arena_copy(arena, key, strlen(key));
+        }
+        if (!labels[i])
+            return no_memory(err);
+    }
+    const char *problem = att_json_string(att_json_get(model->config, "problem_type"), NULL);
+    *head = (struct att_head_info){.name = "default", .n_labels = count, .labels = labels, .temperature = 1};
+    head->multi_label = problem && strcmp(problem, "multi_label_classification") == 0;
+    if (head->multi_label) {
+        enum att_status status = label_values(arena, NULL, head, "threshold", 0.5, &head->thresholds, err);
+        if (status != ATT_OK)
+            return status;
+    }
+    model->info.heads = head;
+    model->info.n_head_infos = 1;
+    return ATT_OK;
+}
+
+enum att_status att_heads_load(struct att_model *model, struct att_weights *weights, const char *prefix,
+                               struct att_err *err)
+{
+    const struct att_json *heads = att_json_get(model->attend_json, "heads");
+    model->info.n_logits = model->arch_info.n_logits;
+    if (heads && model->arch_info.n_logits > 0)
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "attend.json: heads: the checkpoint has a classifier of its own, expected one or the other");
+    if (heads) {
+        enum att_status status = heads_parse(model, heads, err);
+        if (status != ATT_OK)
+            return att_err_file(err, status, "attend.json");
+        return heads_read(model, weights, prefix, err);
+    }
+    return model->arch_info.n_logits > 0 && !model->arch_info.per_token ? own_head(model, err) : ATT_OK;
+}

@@ -1,0 +1,158 @@
+/*
+ * Opening and reading files of a model directory (see dir.h). openat2 with
+ * RESOLVE_BENEATH keeps symlinks and ".." inside; where the kernel has no
+ * openat2 (before 5.6), a plain name without '/' is opened with O_NOFOLLOW.
+ */
+#include "core/io/dir.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/mem.h"
+
+enum att_status att_dir_open(const char *path, struct att_dir *ret_dir, struct att_err *err)
+{
+    assert(path && ret_dir);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno == ENOENT)
+            return att_err_set(err, ATT_ENOTFOUND, "%s: no such directory", path);
+        if (errno == ENOTDIR)
+            return att_err_set(err, ATT_EFORMAT, "%s: is a file, expected a model directory", path);
+        return att_err_set(err, ATT_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+    }
+    char *copy = att_mem_strdup(path);
+    if (!copy) {
+        close(fd);
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    }
+    *ret_dir = (struct att_dir){.fd = fd, .path = copy};
+    return ATT_OK;
+}
+
+void att_dir_close(struct att_dir *dir)
+{
+    if (!dir || !dir->path)
+        return;
+    close(dir->fd);
+    att_mem_free(dir->path);
+    *dir = (struct att_dir){.fd = -1};
+}
+
+static int open_beneath(int dir_fd, const char *name, int flags)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+    if (fd < 0 && errno == ENOSYS && !strchr(name, '/'))
+        fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+    return (int)fd;
+}
+
+bool att_dir_has(const struct att_dir *dir, const char *name)
+{
+    struct stat st;
+    return fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static const char *kind_of(mode_t mode)
+{
+    if (S_ISDIR(mode))
+        return "a directory";
+    if (S_ISFIFO(mode))
+        return "a FIFO";
+    if (S_ISSOCK(mode))
+        return "a socket";
+    return "a device";
+}
+
+enum att_status att_file_open(const struct att_dir *dir, const char *name, struct att_file *ret_file,
+                              struct att_err *err)
+{
+    assert(dir && name);
+    int fd = open_beneath(dir->fd, name, O_RDONLY);
+    if (fd < 0) {
+        if (errno == ENOENT)
+            return att_err_set(err, ATT_ENOTFOUND, "%s: is missing", name);
+        if (errno == EXDEV || errno == ELOOP)
+            return att_err_set(err, ATT_EFORMAT, "%s: leads outside the model directory, expected a regular file in it",
+                               name);
+        return att_err_set(err, ATT_EIO, "%s: cannot be opened: %s", name, strerror(errno));
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return att_err_set(err, ATT_EFORMAT, "%s: is %s, expected a regular file", name, kind_of(st.st_mode));
+    }
+    *ret_file = (struct att_file){.fd = fd, .size = (uint64_t)st.st_size, .name = name};
+    return ATT_OK;
+}
+
+void att_file_close(struct att_file *file)
+{
+    if (file && file->name) {
+        close(file->fd);
+        *file = (struct att_file){.fd = -1};
+    }
+}
+
+enum att_status att_file_read(const struct att_file *file, uint64_t offset, void *bytes, size_t len,
+                              struct att_err *err)
+{
+    if (offset > file->size || len > file->size - offset)
+        return att_err_set(err, ATT_EFORMAT, "%s: ends at byte %llu, expected %zu bytes at %llu", file->name,
+                           (unsigned long long)file->size, len, (unsigned long long)offset);
+    char *to = bytes;
+    while (len > 0) {
+        ssize_t n = pread(file->fd, to, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return att_err_set(err, ATT_EIO, "%s: cannot be read: %s", file->name, strerror(errno));
+        if (n == 0)
+            return att_err_set(err, ATT_EFORMAT, "%s: was truncated while it was read", file->name);
+        to += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return ATT_OK;
+}
+
+enum att_status att_dir_read(const struct att_dir *dir, const char *name, size_t max_bytes, char **ret_bytes,
+                             size_t *ret_len, struct att_err *err)
+{
+    struct att_file file;
+    enum att_status status = att_file_open(dir, name, &file, err);
+    if (status != ATT_OK)
+        return status;
+    char *bytes = NULL;
+    if (file.size > max_bytes) {
+        status = att_err_limit(err, NULL, max_bytes, file.size, "%s: size is %llu bytes, expected at most %zu", name,
+                               (unsigned long long)file.size, max_bytes);
+        goto done;
+    }
+    size_t len = (size_t)file.size;
+    bytes = att_mem_calloc(len + 1, 1);
+    if (!bytes) {
+        status = att_err_set(err, ATT_ENOMEM, "out of memory for %s", name);
+        goto done;
+    }
+    status = att_file_read(&file, 0, bytes, len, err);
+    if (status == ATT_OK) {
+        *ret_bytes = bytes;
+        *ret_len = len;
+        bytes = NULL;
+    }
+done:
+    att_mem_free(bytes);
+    att_file_close(&file);
+    return status;
+}

@@ -1,0 +1,354 @@
+/*
+ * Loading a model directory: config.json → architecture → weights → pooling →
+ * heads → tokenizer, everything checked before the model is handed out. An
+ * adapter directory (adapter_config.json) borrows its base's tokenizer and
+ * embedding tables and merges its change into weights of its own.
+ */
+#include "core/model.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/kern/kern.h"
+
+enum { JSON_FILE_MAX = 64 << 20, ARENA_MAX = 64 << 20, DEPTH_MAX = 64, NAME_MAX_LEN = 128 };
+
+static char kernel_names[128]; /* written by att_init, before threads start */
+
+enum att_status att_init(const char *cpu_mask, struct att_err *err)
+{
+    const char *mask = cpu_mask ? cpu_mask : getenv("ATTEND_CPU_MASK");
+    enum att_status status = att_kern_init(mask, err);
+    if (status == ATT_OK)
+        snprintf(kernel_names, sizeof kernel_names, "gemm %s, attention %s, rows %s", att_kern()->gemm_f32->name,
+                 att_kern()->attention_f32->name, att_kern()->rows->name);
+    return status;
+}
+
+const char *att_kernel_names(void)
+{
+    return kernel_names;
+}
+
+enum att_status att_err_file(struct att_err *err, enum att_status status, const char *file)
+{
+    if (err && status != ATT_ENOMEM) {
+        att_err_prefix(err, "%s", file);
+        if (err->status == ATT_ESYNTAX || err->status == ATT_EINVAL)
+            err->status = ATT_EFORMAT;
+        return err->status;
+    }
+    return status;
+}
+
+enum att_status att_json_file(const struct att_dir *dir, const char *name, bool optional, struct att_json **ret_json,
+                              struct att_err *err)
+{
+    if (optional && !att_dir_has(dir, name))
+        return ATT_OK;
+    char *text = NULL;
+    size_t len = 0;
+    enum att_status status = att_dir_read(dir, name, JSON_FILE_MAX, &text, &len, err);
+    if (status != ATT_OK)
+        return status;
+    struct att_json *json = NULL;
+    status = att_json_parse(text, len, 0, DEPTH_MAX, &json, err);
+    att_mem_free(text);
+    if (status != ATT_OK)
+        return att_err_file(err, status, name);
+    *ret_json = json;
+    return ATT_OK;
+}
+
+/* What this directory is built on: its own config.json, or with an adapter the base's. */
+struct loading {
+    struct att_dir dir, base_dir;
+    struct att_checkpoint checkpoint;
+    struct att_adapter adapter;
+    struct att_json *adapter_config;
+};
+
+static void loading_finish(struct loading *loading)
+{
+    att_checkpoint_close(&loading->checkpoint);
+    att_adapter_close(&loading->adapter);
+    att_json_destroy(loading->adapter_config);
+    att_dir_close(&loading->dir);
+    att_dir_close(&loading->base_dir);
+}
+
+static enum att_status find_base(struct att_model *model, struct loading *loading,
+                                 const struct att_model_options *options, struct att_err *err)
+{
+    const char *name = att_json_string(att_json_get(loading->adapter_config, "base_model_name_or_path"), NULL);
+    if (!name || !*name || strlen(name) > NAME_MAX_LEN)
+        return att_err_set(err, ATT_EFORMAT,
+                           "adapter_config.json: base_model_name_or_path: expected the name of a loaded model");
+    struct att_model *base = options->find_base ? options->find_base(options->context, name) : NULL;
+    if (!base)
+        return att_err_set(err, ATT_ENOTFOUND,
+                           "adapter_config.json: base_model_name_or_path: no model named '%s' is loaded", name);
+    if (base->base)
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "adapter_config.json: base_model_name_or_path: '%s' is an adapter itself", name);
+    model->base = att_model_ref(base);
+    model->info.base = att_arena_copy(&model->arena, name, strlen(name));
+    if (!model->info.base)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    return att_dir_open(base->info.dir, &loading->base_dir, err);
+}
+
+/* config.json → arch, arch_info and the zeroed state. */
+static enum att_status configure(struct att_model *model, struct att_err *err)
+{
+    const char *type = att_json_string(att_json_get(model->config, "model_type"), NULL);
+    model->arch = type ? att_arch_find(type) : NULL;
+    if (!model->arch)
+        return att_err_set(err, ATT_EUNSUPPORTED, "model_type: '%s' is not known, expected one of: %s",
+                           type ? type : "(none)", att_arch_names());
+    const char *class_name = att_json_string(att_json_at(att_json_get(model->config, "architectures"), 0), NULL);
+    model->arch_info.class_name = class_name ? class_name : "";
+    model->state = att_mem_calloc(1, model->arch->state_bytes);
+    if (!model->state)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    enum att_status status = model->arch->configure(model->config, model->state, &model->arch_info, err);
+    if (status != ATT_OK)
+        return status;
+    model->layers = att_mem_calloc(model->arch_info.n_layers, model->arch->layer_bytes);
+    return model->layers ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
+}
+
+static void *layer_at(const struct att_model *model, size_t i)
+{
+    return (char *)model->layers + i * model->arch->layer_bytes;
+}
+
+static enum att_status weights_load(struct att_model *model, struct loading *loading, struct att_err *err)
+{
+    const struct att_arch *arch = model->arch;
+    const struct att_arch_info *info = &model->arch_info;
+    struct att_source source = att_checkpoint_source(&loading->checkpoint);
+    for (size_t i = 0; i < ATT_ARCH_SETS; i++) {
+        enum att_status status =
+            att_slots_load(info->sets[i].slots, info->sets[i].n_slots, model->state, 0, info->dims, &source, err);
+        if (status != ATT_OK)
+            return status;
+        model->info.weight_bytes +=
+            att_slots_bytes(info->sets[i].slots, info->sets[i].n_slots, model->state, info->dims);
+        for (size_t j = 0; j < info->sets[i].n_slots && !model->base; j++)
+            if (info->sets[i].slots[j].kind == ATT_SLOT_TABLE)
+                model->info.weight_bytes += info->dims[info->sets[i].slots[j].rows] *
+                                            info->dims[info->sets[i].slots[j].cols] * sizeof(float);
+    }
+    for (size_t i = 0; i < info->n_layers; i++) {
+        enum att_status status =
+            att_slots_load(arch->layer_slots, arch->n_layer_slots, layer_at(model, i), i, info->dims, &source, err);
+        if (status != ATT_OK)
+            return status;
+        model->info.weight_bytes +=
+            att_slots_bytes(arch->layer_slots, arch->n_layer_slots, layer_at(model, i), info->dims);
+    }
+    return ATT_OK;
+}
+
+/* Buffers that old files carry and no model reads. */
+static bool known_buffer(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= 12 && strcmp(name + len - 12, "position_ids") == 0;
+}
+
+static enum att_status report_unused(struct att_model *model, const struct att_weights *weights, struct att_err *err)
+{
+    for (size_t i = 0; i < weights->n_tensors; i++) {
+        if (weights->tensors[i].used || known_buffer(weights->tensors[i].name))
+            continue;
+        if (model->info.n_unused++ == 0) {
+            model->info.unused =
+                att_arena_copy(&model->arena, weights->tensors[i].name, strlen(weights->tensors[i].name));
+            if (!model->info.unused)
+                return att_err_set(err, ATT_ENOMEM, "out of memory");
+        }
+    }
+    return ATT_OK;
+}
+
+static enum att_status tokenizer_load(struct att_model *model, const struct att_dir *dir, struct att_err *err)
+{
+    if (model->base) {
+        model->tokenizer = model->base->tokenizer;
+        model->tokenizer_borrowed = true;
+        return ATT_OK;
+    }
+    if (model->arch_info.scores_items || (!att_dir_has(dir, "tokenizer.json") && !att_dir_has(dir, "vocab.txt")))
+        return ATT_OK;
+    return att_tokenizer_load(dir, model->arch_info.vocab_size, model->arch_info.type_vocab_size, &model->tokenizer,
+                              err);
+}
+
+static const char *implied_task(const struct att_model *model)
+{
+    if (model->arch_info.scores_items)
+        return "recommend";
+    if (model->arch_info.per_token)
+        return "tokens";
+    return model->info.n_logits > 0 ? "classify" : "embed";
+}
+
+static const char *joined(struct att_arena *arena, const struct att_json *strings)
+{
+    char text[256] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < att_json_count(strings); i++) {
+        const char *one = att_json_string(att_json_at(strings, i), NULL);
+        int n = snprintf(text + at, sizeof text - at, "%s%s", at ? "," : "", one ? one : "");
+        if (n < 0 || (size_t)n >= sizeof text - at)
+            break;
+        at += (size_t)n;
+    }
+    return att_arena_copy(arena, text, strlen(text));
+}
+
+static enum att_status info_fill(struct att_model *model, const char *dir, struct att_err *err)
+{
+    struct att_model_info *info = &model->info;
+    const struct att_arch_info *arch = &model->arch_info;
+    const char *task = att_json_string(att_json_get(model->attend_json, "task"), NULL);
+    const char *licence = att_json_string(att_json_get(model->attend_json, "licence"), NULL);
+    info->arch = model->arch->model_type;
+    info->class_name = arch->class_name;
+    info->hidden_size = arch->hidden_size;
+    info->n_layers = arch->n_layers;
+    info->n_heads = arch->n_heads;
+    info->intermediate_size = arch->intermediate_size;
+    info->vocab_size = arch->vocab_size;
+    info->dtype = ATT_F32;
+    info->per_token = arch->per_token;
+    info->has_pooler = arch->has_pooler;
+    info->task = task ? task : implied_task(model);
+    info->licence = licence ? licence : "";
+    info->languages = joined(&model->arena, att_json_get(model->attend_json, "languages"));
+    info->attend_json = model->attend_json;
+    info->dir = att_arena_copy(&model->arena, dir, strlen(dir));
+    if (!info->languages || !info->dir)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    return ATT_OK;
+}
+
+/* Opens what the directory is made of: config, checkpoint, and the adapter's base where there is one. */
+static enum att_status open_parts(struct att_model *model, struct loading *loading,
+                                  const struct att_model_options *options, struct att_err *err)
+{
+    enum att_status status = att_json_file(&loading->dir, "attend.json", true, &model->attend_json, err);
+    bool adapted = att_dir_has(&loading->dir, "adapter_config.json");
+    if (status == ATT_OK && adapted)
+        status = att_json_file(&loading->dir, "adapter_config.json", false, &loading->adapter_config, err);
+    if (status == ATT_OK && adapted)
+        status = find_base(model, loading, options, err);
+    const struct att_dir *weights_dir = adapted ? &loading->base_dir : &loading->dir;
+    if (status == ATT_OK)
+        status = att_json_file(weights_dir, "config.json", false, &model->config, err);
+    if (status == ATT_OK && !att_json_is_object(model->config))
+        status = att_err_set(err, ATT_EFORMAT, "config.json: expected a JSON object");
+    if (status == ATT_OK && (status = configure(model, err)) != ATT_OK)
+        status = att_err_file(err, status, "config.json");
+    if (status == ATT_OK)
+        status = att_checkpoint_open(weights_dir, model->arch, &loading->checkpoint, err);
+    if (status == ATT_OK && adapted) {
+        status = att_adapter_open(&loading->dir, loading->adapter_config, model->arch, &loading->adapter, err);
+        loading->checkpoint.adapter = &loading->adapter;
+        loading->checkpoint.base = model->base;
+    }
+    return status;
+}
+
+static enum att_status load(struct att_model *model, struct loading *loading, const char *dir,
+                            const struct att_model_options *options, struct att_err *err)
+{
+    enum att_status status = open_parts(model, loading, options, err);
+    if (status != ATT_OK)
+        return status;
+    bool adapted = model->base != NULL;
+    struct att_weights *own = adapted ? &loading->adapter.weights : &loading->checkpoint.weights;
+    model->info.hidden_size = model->arch_info.hidden_size;
+    model->info.max_tokens = model->arch_info.max_tokens;
+    status = weights_load(model, loading, err);
+    if (status == ATT_OK)
+        status = tokenizer_load(model, &loading->dir, err);
+    if (status == ATT_OK)
+        status = att_heads_load(model, own, adapted ? "base_model.model." : "", err);
+    if (status == ATT_OK)
+        status = att_pooling_load(model, &loading->dir, err);
+    if (status == ATT_OK && adapted)
+        status = att_adapter_check_used(&loading->adapter, err);
+    if (status == ATT_OK && !adapted)
+        status = report_unused(model, own, err);
+    if (status == ATT_OK)
+        status = att_weights_digest(own, model->info.digest, err);
+    if (status == ATT_OK)
+        status = info_fill(model, dir, err);
+    return status;
+}
+
+enum att_status att_model_load(const char *dir, const struct att_model_options *options, struct att_model **ret_model,
+                               struct att_err *err)
+{
+    assert(dir && options && ret_model);
+    if (options->dtype != ATT_F32)
+        return att_err_set(err, ATT_EUNSUPPORTED, "dtype: this version computes in f32, expected dtype f32");
+    struct loading loading = {.dir = {.fd = -1}, .base_dir = {.fd = -1}};
+    struct att_model *model = att_mem_calloc(1, sizeof *model);
+    if (!model)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    atomic_init(&model->refs, 1);
+    att_arena_init(&model->arena, ARENA_MAX);
+    enum att_status status = att_dir_open(dir, &loading.dir, err);
+    if (status == ATT_OK)
+        status = load(model, &loading, dir, options, err);
+    loading_finish(&loading);
+    if (status != ATT_OK)
+        att_model_unref(model);
+    else
+        *ret_model = model;
+    return status;
+}
+
+struct att_model *att_model_ref(struct att_model *model)
+{
+    assert(model);
+    atomic_fetch_add(&model->refs, 1);
+    return model;
+}
+
+void att_model_unref(struct att_model *model)
+{
+    if (!model || atomic_fetch_sub(&model->refs, 1) != 1)
+        return;
+    for (size_t i = 0; model->layers && i < model->arch_info.n_layers; i++)
+        att_slots_finish(model->arch->layer_slots, model->arch->n_layer_slots, layer_at(model, i));
+    for (size_t i = 0; model->state && i < ATT_ARCH_SETS; i++)
+        att_slots_finish(model->arch_info.sets[i].slots, model->arch_info.sets[i].n_slots, model->state);
+    att_mem_free(model->layers);
+    att_mem_free(model->state);
+    att_linear_finish(&model->heads);
+    if (!model->tokenizer_borrowed)
+        att_tokenizer_destroy(model->tokenizer);
+    att_json_destroy(model->config);
+    att_json_destroy(model->attend_json);
+    att_arena_finish(&model->arena);
+    att_model_unref(model->base);
+    att_mem_free(model);
+}
+
+const struct att_model_info *att_model_info(const struct att_model *model)
+{
+    return &model->info;
+}
+
+const struct att_tokenizer *att_model_tokenizer(const struct att_model *model)
+{
+    return model->tokenizer;
+}

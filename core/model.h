@@ -1,0 +1,72 @@
+/* A loaded model from the inside: shared by the files of the facade alone. */
+#ifndef ATT_MODEL_H
+#define ATT_MODEL_H
+
+#include <stdatomic.h>
+
+#include "core/arch/arch.h"
+#include "core/attend.h"
+#include "core/io/dir.h"
+#include "core/io/safetensors.h"
+
+struct att_model {
+    atomic_size_t refs;
+    struct att_arena arena;      /* strings and arrays of info */
+    struct att_model_info info;
+    const struct att_arch *arch;
+    struct att_arch_info arch_info;
+    void *state, *layers;        /* of the architecture */
+    struct att_linear heads;     /* heads of attend.json over the pooled vector; packed NULL: none */
+    struct att_tokenizer *tokenizer;
+    bool tokenizer_borrowed;     /* it is the base's */
+    struct att_model *base;      /* adapters keep a reference; else NULL */
+    struct att_json *config, *attend_json;
+};
+
+/* A checkpoint being read: names resolved, an adapter merged where there is one. */
+struct att_adapter {
+    struct att_weights weights;
+    bool prefixed; /* its tensor names carry the architecture's prefix */
+    float scale;
+    size_t rank;
+};
+
+struct att_checkpoint {
+    struct att_weights weights;
+    const struct att_arch *arch;
+    bool prefixed;               /* names carry the architecture's prefix */
+    struct att_adapter *adapter; /* NULL: none */
+    const struct att_model *base; /* with an adapter: whose tables are shared */
+};
+
+/* core/checkpoint.c */
+enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
+                                    struct att_checkpoint *ret_checkpoint, struct att_err *err) ATT_MUST_USE;
+void att_checkpoint_close(struct att_checkpoint *checkpoint);
+struct att_source att_checkpoint_source(struct att_checkpoint *checkpoint);
+
+/* core/adapter.c: a PEFT LoRA directory (Hu et al. 2021), W + scale · B·A. */
+enum att_status att_adapter_open(const struct att_dir *dir, const struct att_json *config,
+                                 const struct att_arch *arch, struct att_adapter *ret_adapter,
+                                 struct att_err *err) ATT_MUST_USE;
+void att_adapter_close(struct att_adapter *adapter);
+/* Adds the adapter's change of tensor `name` ("….weight" without the architecture's prefix), if it has one. */
+enum att_status att_adapter_merge(struct att_adapter *adapter, const struct att_arch *arch, const char *name,
+                                  size_t rows, size_t cols, float *weight, struct att_err *err) ATT_MUST_USE;
+/* Every tensor of the adapter must have been merged or be a head's. */
+enum att_status att_adapter_check_used(const struct att_adapter *adapter, struct att_err *err) ATT_MUST_USE;
+
+/* core/heads.c: labels and heads, from attend.json or config.json, into model->info and model->heads. */
+enum att_status att_heads_load(struct att_model *model, struct att_weights *weights, const char *prefix,
+                               struct att_err *err) ATT_MUST_USE;
+
+/* core/pooling.c: modules.json, 1_Pooling, sentence_bert_config.json and attend.json's own words. */
+enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
+
+/* Reads a JSON file of the directory; an absent one leaves *ret_json NULL when optional. */
+enum att_status att_json_file(const struct att_dir *dir, const char *name, bool optional, struct att_json **ret_json,
+                              struct att_err *err) ATT_MUST_USE;
+/* "file: field: …": puts the file before a message that starts with the field, and makes it a format error. */
+enum att_status att_err_file(struct att_err *err, enum att_status status, const char *file);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * A Linear layer: y[m][n] = act(x[m][k] · wᵀ + bias) + residual. Weights are
+ * packed once for the chosen GEMM row; read-only afterwards, shared by threads.
+ */
+#ifndef ATT_OPS_LINEAR_H
+#define ATT_OPS_LINEAR_H
+
+#include <stddef.h>
+
+#include "core/base/status.h"
+#include "core/kern/gemm.h"
+
+struct att_linear {
+    size_t n, k;      /* outputs, inputs */
+    void *packed;
+    float *bias;      /* [n] or NULL */
+    const struct att_gemm *gemm;
+    size_t bytes;     /* of packed and bias */
+};
+
+/* weight is row-major [n][k]; bias [n] or NULL. Both are copied. */
+enum att_status att_linear_init(struct att_linear *linear, size_t n, size_t k, const float *weight, const float *bias,
+                                struct att_err *err) ATT_MUST_USE;
+void att_linear_finish(struct att_linear *linear);
+/* Row strides in floats. residual [m][n] may be NULL and may be y itself. y must not be x. */
+void att_linear_run(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
+                    enum att_act act, const float *residual, size_t ldr);
+
+#endif

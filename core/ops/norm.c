@@ -1,0 +1,11 @@
+/* The loop over rows; one row's arithmetic is the kernel's. */
+#include "core/ops/norm.h"
+
+#include "core/kern/kern.h"
+
+void att_norm_run(const struct att_norm *norm, size_t m, size_t n, float eps, const float *x, float *y)
+{
+    const struct att_rows *rows = att_kern()->rows;
+    for (size_t i = 0; i < m; i++)
+        rows->layer_norm(n, x + i * n, norm->weight, norm->bias, eps, y + i * n);
+}

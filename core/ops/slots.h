@@ -1,0 +1,58 @@
+/*
+ * Weight slots: an architecture lists its tensors as a table, name pattern →
+ * member with shape, and this module fills the members from a source.
+ *
+ * In a pattern '#' stands for the layer number and '*' for "weight" or "bias".
+ * A linear slot may stack up to three tensors as one (query, key, value), or
+ * take a part of the rows of one (torch's in_proj).
+ */
+#ifndef ATT_OPS_SLOTS_H
+#define ATT_OPS_SLOTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/status.h"
+#include "core/ops/linear.h"
+#include "core/ops/table.h"
+
+/* Where tensors come from: a checkpoint, or a base checkpoint with an adapter merged in. */
+struct att_source {
+    void *context;
+    bool (*has)(void *context, const char *name);
+    /* Tensor `name` as f32 [rows][cols] (cols 0: a vector [rows]; trailing dimensions of 1 are ignored).
+     * ATT_EFORMAT names a missing or misshapen one. */
+    enum att_status (*read)(void *context, const char *name, size_t rows, size_t cols, float *out,
+                            struct att_err *err);
+    /* A new reference to a table, shared where the source shares it. */
+    enum att_status (*table)(void *context, const char *name, size_t rows, size_t cols, struct att_table **ret_table,
+                             struct att_err *err);
+};
+
+struct att_norm {
+    float *weight, *bias; /* [n] */
+};
+
+enum att_slot_kind {
+    ATT_SLOT_LINEAR, /* struct att_linear: weight [rows][cols] and bias [rows] */
+    ATT_SLOT_NORM,   /* struct att_norm: weight and bias [rows] */
+    ATT_SLOT_TABLE,  /* struct att_table *: [rows][cols]; the pattern has no '*' */
+    ATT_SLOT_VECTOR, /* float *: [rows]; the pattern has no '*' */
+};
+
+struct att_slot {
+    enum att_slot_kind kind;
+    size_t offset;           /* of the member in the struct */
+    const char *patterns[3]; /* stacked in order; NULL behind the last */
+    unsigned rows, cols;     /* indexes into dims: of one tensor, for a part: of the part */
+    bool optional;           /* absent: the member stays zero */
+    unsigned part, span, parts; /* rows part..part+span of a tensor with `parts` times `rows` rows; parts 0: all */
+};
+
+enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
+                               const size_t *dims, const struct att_source *source, struct att_err *err) ATT_MUST_USE;
+void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target);
+/* Memory held by the slots, tables not counted. */
+size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * How a sequence becomes one vector: sentence-transformers' modules.json with
+ * 1_Pooling/config.json and sentence_bert_config.json, or attend.json's own
+ * words, or what the architecture implies.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/model.h"
+
+static enum att_status modes_read(struct att_model *model, const struct att_json *config, struct att_err *err)
+{
+    static const struct {
+        const char *field;
+        enum att_pooling pooling;
+    } modes[] = {
+        {"pooling_mode_cls_token", ATT_POOL_CLS},     {"pooling_mode_mean_tokens", ATT_POOL_MEAN},
+        {"pooling_mode_max_tokens", ATT_POOL_NONE},   {"pooling_mode_mean_sqrt_len_tokens", ATT_POOL_NONE},
+        {"pooling_mode_lasttoken", ATT_POOL_LAST},    {"pooling_mode_weightedmean_tokens", ATT_POOL_NONE},
+    };
+    enum att_pooling chosen = ATT_POOL_NONE;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (!att_json_bool(att_json_get(config, modes[i].field), false))
+            continue;
+        if (modes[i].pooling == ATT_POOL_NONE || chosen != ATT_POOL_NONE)
+            return att_err_set(err, ATT_EUNSUPPORTED, "1_Pooling/config.json: %s: expected exactly one of cls, mean or "
+                               "last token pooling", modes[i].field);
+        chosen = modes[i].pooling;
+    }
+    if (chosen == ATT_POOL_NONE)
+        return att_err_set(err, ATT_EFORMAT, "1_Pooling/config.json: names no pooling mode");
+    model->info.pooling = chosen;
+    return ATT_OK;
+}
+
+/* The last word of a dotted class name: newer files write another package path before it. */
+static const char *module_kind(const struct att_json *module)
+{
+    const char *type = att_json_string(att_json_get(module, "type"), NULL);
+    const char *dot = type ? strrchr(type, '.') : NULL;
+    return dot ? dot + 1 : "";
+}
+
+static enum att_status modules_read(struct att_model *model, const struct att_dir *dir, const struct att_json *modules,
+                                    struct att_err *err)
+{
+    model->info.normalize = false;
+    for (size_t i = 0; i < att_json_count(modules); i++) {
+        const char *kind = module_kind(att_json_at(modules, i));
+        if (strcmp(kind, "Normalize") == 0) {
+            model->info.normalize = true;
+        } else if (strcmp(kind, "Pooling") == 0) {
+            struct att_json *config = NULL;
+            enum att_status status = att_json_file(dir, "1_Pooling/config.json", false, &config, err);
+            if (status == ATT_OK)
+                status = modes_read(model, config, err);
+            att_json_destroy(config);
+            if (status != ATT_OK)
+                return status;
+        } else if (strcmp(kind, "Transformer") != 0) {
+            return att_err_set(err, ATT_EUNSUPPORTED,
+                               "modules.json: [%zu].type: '%s' is not known, expected Transformer, Pooling or Normalize",
+                               i, kind);
+        }
+    }
+    return ATT_OK;
+}
+
+/* attend.json's pooling, normalize and max_length win over everything else. */
+static enum att_status own_words(struct att_model *model, struct att_err *err)
+{
+    static const struct {
+        const char *name;
+        enum att_pooling pooling;
+    } names[] = {{"mean", ATT_POOL_MEAN}, {"cls", ATT_POOL_CLS}, {"last", ATT_POOL_LAST}};
+    const struct att_json *own = model->attend_json;
+    const struct att_json *pooling = att_json_get(own, "pooling");
+    if (pooling) {
+        const char *text = att_json_string(pooling, NULL);
+        size_t i = 0;
+        while (text && i < 3 && strcmp(text, names[i].name) != 0)
+            i++;
+        if (!text || i == 3)
+            return att_err_set(err, ATT_EUNSUPPORTED, "attend.json: pooling: '%s' is not known, expected mean, cls or last",
+                               text ? text : att_json_type_name(pooling));
+        model->info.pooling = names[i].pooling;
+    }
+    enum att_status status =
+        att_config_bool(own, "normalize", model->info.normalize, &model->info.normalize, err);
+    if (status == ATT_OK)
+        status = att_config_size(own, "max_length", 3, model->info.max_tokens, model->info.max_tokens,
+                                 &model->info.max_tokens, err);
+    if (status == ATT_OK)
+        status = att_config_bool(own, "strip_urls", false, &model->info.strip_urls, err);
+    return status == ATT_OK ? ATT_OK : att_err_file(err, status, "attend.json");
+}
+
+enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err)
+{
+    struct att_json *modules = NULL, *lengths = NULL;
+    bool recommends = model->arch_info.scores_items;
+    model->info.pooling = recommends ? ATT_POOL_LAST : model->arch_info.n_logits > 0 ? ATT_POOL_CLS : ATT_POOL_MEAN;
+    model->info.normalize = !recommends && model->arch_info.n_logits == 0;
+    enum att_status status = att_json_file(dir, "modules.json", true, &modules, err);
+    if (status == ATT_OK && modules)
+        status = modules_read(model, dir, modules, err);
+    if (status == ATT_OK)
+        status = att_json_file(dir, "sentence_bert_config.json", true, &lengths, err);
+    if (status == ATT_OK && lengths) {
+        size_t longest = model->info.max_tokens;
+        status = att_config_size(lengths, "max_seq_length", 3, 1 << 20, longest, &longest, err);
+        if (status != ATT_OK)
+            att_err_file(err, status, "sentence_bert_config.json");
+        else if (longest < model->info.max_tokens)
+            model->info.max_tokens = longest;
+    }
+    if (status == ATT_OK)
+        status = own_words(model, err);
+    att_json_destroy(modules);
+    att_json_destroy(lengths);
+    return status;
+}

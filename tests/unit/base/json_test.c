@@ -1,0 +1,230 @@
+/* JSON reading: what is refused and how it is told; writing: escapes, numbers, limits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/json.h"
+#include "core/base/mem.h"
+
+static enum att_status parse(const char *text, unsigned flags, struct att_json **root, struct att_err *err)
+{
+    return att_json_parse(text, strlen(text), flags, 32, root, err);
+}
+
+static void reads_values(void **state)
+{
+    (void)state;
+    struct att_json *root = NULL;
+    struct att_err err;
+    assert_int_equal(parse("{\"a\":[1,2.5,-3e2],\"t\":true,\"s\":\"x\\u00e9\",\"n\":null}", 0, &root, &err), ATT_OK);
+    const struct att_json *a = att_json_get(root, "a");
+    assert_int_equal(att_json_count(a), 3);
+    int64_t n;
+    assert_true(att_json_integer(att_json_at(a, 0), 0, 10, &n));
+    assert_int_equal(n, 1);
+    assert_false(att_json_integer(att_json_at(a, 1), 0, 10, &n));
+    assert_false(att_json_integer(att_json_at(a, 2), 0, 10, &n));
+    assert_float_equal(att_json_number(att_json_at(a, 2), 0), -300, 0);
+    assert_true(att_json_bool(att_json_get(root, "t"), false));
+    size_t len;
+    assert_string_equal(att_json_string(att_json_get(root, "s"), &len), "x\xc3\xa9");
+    assert_int_equal(len, 3);
+    assert_null(att_json_get(root, "missing"));
+    assert_int_equal(att_json_type(NULL), ATT_JSON_NULL);
+    att_json_destroy(root);
+}
+
+static void iterates_in_file_order(void **state)
+{
+    (void)state;
+    struct att_json *root = NULL;
+    assert_int_equal(parse("{\"z\":1,\"a\":2,\"m\":3}", 0, &root, NULL), ATT_OK);
+    struct att_json_iter iter;
+    const char *key;
+    const struct att_json *value;
+    char seen[4] = "";
+    att_json_iter_init(&iter, root);
+    while (att_json_iter_next(&iter, &key, &value))
+        strncat(seen, key, 1);
+    assert_string_equal(seen, "zam");
+    att_json_destroy(root);
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"", "empty"},           {"{", "ends too early"}, {"{} {}", "bytes after the end"}, {"{\"a\":1,\"a\":2}", "duplicate"},
+        {"[\"\xff\"]", "UTF-8"}, {"[1e999]", "range"},     {"[NaN]", "syntax"},              {"[\"\\u0000\"]", "U+0000"},
+        {"3", "syntax"},         {"[\"\\ud800\"]", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct att_json *root = NULL;
+        struct att_err err = {.status = ATT_OK};
+        assert_int_equal(parse(cases[i].text, 0, &root, &err), ATT_ESYNTAX);
+        assert_null(root);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("case %zu: '%s' does not say '%s'", i, err.message, cases[i].says);
+    }
+}
+
+static void bounds_depth_outside_strings_only(void **state)
+{
+    (void)state;
+    char deep[100], text[100];
+    struct att_json *root = NULL;
+    memset(deep, '[', 33);
+    memset(deep + 33, ']', 33);
+    deep[66] = '\0';
+    assert_int_equal(parse(deep, 0, &root, NULL), ATT_ESYNTAX);
+    memset(text, '[', sizeof text);
+    memcpy(text, "[\"", 2);
+    memcpy(text + 97, "\"]", 3);
+    assert_int_equal(parse(text, 0, &root, NULL), ATT_OK);
+    att_json_destroy(root);
+}
+
+static void reads_integers_beyond_int64(void **state)
+{
+    (void)state;
+    struct att_json *root = NULL;
+    assert_int_equal(parse("{\"model_max_length\":1000000000000000019884624838656}", 0, &root, NULL), ATT_OK);
+    int64_t n;
+    assert_false(att_json_integer(att_json_get(root, "model_max_length"), 0, INT64_MAX, &n));
+    att_json_destroy(root);
+}
+
+static char *written(struct att_jsonw *w)
+{
+    char *bytes = NULL;
+    size_t len;
+    assert_int_equal(att_jsonw_take(w, &bytes, &len, NULL), ATT_OK);
+    assert_int_equal(strlen(bytes), len);
+    return bytes;
+}
+
+static void writes_what_reads_back(void **state)
+{
+    (void)state;
+    struct att_jsonw w;
+    att_jsonw_init(&w, 4096);
+    att_jsonw_object_begin(&w);
+    att_jsonw_key(&w, "s");
+    att_jsonw_string(&w, "q\"\\\n\x01\xe4\xb8\xad\xff", 9);
+    att_jsonw_key(&w, "a");
+    att_jsonw_array_begin(&w);
+    att_jsonw_int(&w, -7);
+    att_jsonw_bool(&w, true);
+    att_jsonw_null(&w);
+    att_jsonw_float(&w, 0.1f);
+    att_jsonw_double(&w, NAN, 6);
+    att_jsonw_array_end(&w);
+    att_jsonw_object_end(&w);
+    char *text = written(&w);
+    assert_string_equal(text, "{\"s\":\"q\\\"\\\\\\n\\u0001\xe4\xb8\xad\xef\xbf\xbd\",\"a\":[-7,true,null,0.1,null]}");
+    struct att_json *root = NULL;
+    assert_int_equal(parse(text, 0, &root, NULL), ATT_OK);
+    att_json_destroy(root);
+    att_mem_free(text);
+}
+
+static void floats_round_trip(void **state)
+{
+    (void)state;
+    uint32_t bits = 1;
+    for (int i = 0; i < 20000; i++) {
+        bits = bits * 1664525u + 1013904223u;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        if (!isfinite(value))
+            continue;
+        struct att_jsonw w;
+        att_jsonw_init(&w, 64);
+        att_jsonw_float(&w, value);
+        char *text = written(&w);
+        assert_true(strtof(text, NULL) == value);
+        att_mem_free(text);
+    }
+}
+
+static void copies_parsed_values(void **state)
+{
+    (void)state;
+    const char *text = "{\"a\":[1,2.5,\"x\"],\"b\":{\"c\":null}}";
+    struct att_json *root = NULL;
+    struct att_jsonw w;
+    assert_int_equal(parse(text, 0, &root, NULL), ATT_OK);
+    att_jsonw_init(&w, 4096);
+    att_jsonw_array_begin(&w);
+    att_jsonw_value(&w, att_json_get(root, "b"));
+    att_jsonw_value(&w, att_json_at(att_json_get(root, "a"), 0));
+    att_jsonw_array_end(&w);
+    char *copy = written(&w);
+    assert_string_equal(copy, "[{\"c\":null},1]");
+    att_mem_free(copy);
+    att_json_destroy(root);
+}
+
+static void tells_limit_from_memory(void **state)
+{
+    (void)state;
+    struct att_jsonw w;
+    struct att_err err;
+    char *bytes = NULL;
+    size_t len;
+    att_jsonw_init(&w, 8);
+    att_jsonw_cstring(&w, "far too long");
+    assert_int_equal(att_jsonw_take(&w, &bytes, &len, &err), ATT_ELIMIT);
+    assert_int_equal(err.limit, 8);
+    att_jsonw_init(&w, 4096);
+    att_mem_fail_at(1, false);
+    att_jsonw_cstring(&w, "text");
+    att_mem_fail_at(0, false);
+    assert_int_equal(att_jsonw_take(&w, &bytes, &len, &err), ATT_ENOMEM);
+    assert_null(bytes);
+}
+
+static void out_of_memory_is_no_syntax_error(void **state)
+{
+    (void)state;
+    const char *text = "{\"a\":[1,{\"b\":\"c\"},3]}";
+    for (uint64_t k = 1;; k++) {
+        struct att_json *root = NULL;
+        struct att_err err = {.status = ATT_OK};
+        att_mem_fail_at(k, false);
+        enum att_status status = parse(text, 0, &root, &err);
+        att_mem_fail_at(0, false);
+        if (status == ATT_OK) {
+            att_json_destroy(root);
+            assert_true(k > 3);
+            return;
+        }
+        assert_int_equal(status, ATT_ENOMEM);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_values),
+        cmocka_unit_test(iterates_in_file_order),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(bounds_depth_outside_strings_only),
+        cmocka_unit_test(reads_integers_beyond_int64),
+        cmocka_unit_test(writes_what_reads_back),
+        cmocka_unit_test(floats_round_trip),
+        cmocka_unit_test(copies_parsed_values),
+        cmocka_unit_test(tells_limit_from_memory),
+        cmocka_unit_test(out_of_memory_is_no_syntax_error),
+    };
+    return cmocka_run_group_tests_name("base/json", tests, NULL, NULL);
+}
