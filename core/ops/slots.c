@@ -105,7 +105,7 @@ static enum att_status load_norm(const struct att_slot *slot, struct att_norm *n
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
                                const size_t *dims, const struct att_source *source, struct att_err *err)
 {
-    assert(slots && target && source);
+    assert((slots || n_slots == 0) && target && source);
     for (size_t i = 0; i < n_slots; i++) {
         const struct att_slot *slot = &slots[i];
         char name[NAME_MAX_BYTES];
