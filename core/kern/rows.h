@@ -37,11 +37,6 @@ struct att_rows {
     void (*mean_pool)(size_t rows, size_t n, const float *x, size_t ldx, float *y);
     /* scores[i] = dot(table + i * ld, x) for rows begin <= i < end: exact vector search. */
     void (*dot_table)(size_t begin, size_t end, size_t n, const float *table, size_t ld, const float *x, float *scores);
-    /* 1 when all n values are finite, else 0. */
-    int (*all_finite)(size_t n, const float *x);
-    /* Widening, exact; src needs no alignment. */
-    void (*from_f16)(size_t n, const uint16_t *src, float *dst);
-    void (*from_bf16)(size_t n, const uint16_t *src, float *dst);
 };
 
 const struct att_rows *const *att_rows_rows(size_t *ret_count); /* best first, the reference last */

@@ -1,0 +1,65 @@
+/*
+ * Feature detection. gcc's and clang's __builtin_cpu_supports ask CPUID and
+ * whether the operating system saves the registers (XGETBV).
+ */
+#include "core/kern/cpu.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+static uint32_t detect(void)
+{
+    uint32_t features = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        features |= ATT_CPU_AVX2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        features |= ATT_CPU_AVX512;
+    if (features & ATT_CPU_AVX512) {
+        if (__builtin_cpu_supports("avx512bf16"))
+            features |= ATT_CPU_AVX512_BF16;
+        if (__builtin_cpu_supports("avx512vnni"))
+            features |= ATT_CPU_AVX512_VNNI;
+    }
+    /* AVX-VNNI is leaf 7, subleaf 1, EAX bit 4; gcc 12 has no name for it here. */
+    unsigned a, b, c, d;
+    if ((features & ATT_CPU_AVX2) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4))
+        features |= ATT_CPU_AVX_VNNI;
+#endif
+    return features;
+}
+
+enum att_status att_cpu_detect(const char *mask, uint32_t *ret_features, struct att_err *err)
+{
+    static const struct {
+        const char *word;
+        uint32_t hides;
+    } words[] = {
+        {"-avx2", ATT_CPU_AVX2 | ATT_CPU_AVX512 | ATT_CPU_AVX512_BF16 | ATT_CPU_AVX512_VNNI | ATT_CPU_AVX_VNNI},
+        {"-avx512", ATT_CPU_AVX512 | ATT_CPU_AVX512_BF16 | ATT_CPU_AVX512_VNNI},
+        {"-avx512bf16", ATT_CPU_AVX512_BF16},
+        {"-avx512vnni", ATT_CPU_AVX512_VNNI},
+        {"-avxvnni", ATT_CPU_AVX_VNNI},
+    };
+    uint32_t features = detect();
+    for (const char *at = mask ? mask : ""; *at;) {
+        size_t len = strcspn(at, ","), i = 0, count = sizeof words / sizeof *words;
+        while (i < count && (strlen(words[i].word) != len || strncmp(at, words[i].word, len) != 0))
+            i++;
+        if (i == count)
+            return att_err_set(err, ATT_EINVAL,
+                               "ATTEND_CPU_MASK: '%.*s' is not known, expected -avx2, -avx512, -avx512bf16, "
+                               "-avx512vnni or -avxvnni",
+                               (int)len, at);
+        features &= ~words[i].hides;
+        at += len;
+        at += *at == ',';
+    }
+    *ret_features = features;
+    return ATT_OK;
+}

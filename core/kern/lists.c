@@ -1,0 +1,79 @@
+/* The families' lists of rows, best first, and the choice from them. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "core/kern/kern.h"
+#include "core/kern/ref/tables.h"
+#if defined(__x86_64__)
+#include "core/kern/x86/tables.h"
+#endif
+
+static const struct att_gemm *const gemm_rows[] = {
+#if defined(__x86_64__)
+    &att_gemm_avx512, &att_gemm_avx2,
+#endif
+    &att_gemm_blas, &att_gemm_ref,
+};
+
+static const struct att_attention *const attention_rows[] = {
+#if defined(__x86_64__)
+    &att_attention_avx512, &att_attention_avx2,
+#endif
+    &att_attention_ref,
+};
+
+static const struct att_rows *const rows_rows[] = {
+#if defined(__x86_64__)
+    &att_rows_avx512, &att_rows_avx2,
+#endif
+    &att_rows_ref,
+};
+
+const struct att_gemm *const *att_gemm_rows(size_t *ret_count)
+{
+    *ret_count = sizeof gemm_rows / sizeof *gemm_rows;
+    return gemm_rows;
+}
+
+const struct att_attention *const *att_attention_rows(size_t *ret_count)
+{
+    *ret_count = sizeof attention_rows / sizeof *attention_rows;
+    return attention_rows;
+}
+
+const struct att_rows *const *att_rows_rows(size_t *ret_count)
+{
+    *ret_count = sizeof rows_rows / sizeof *rows_rows;
+    return rows_rows;
+}
+
+const struct att_gemm *att_gemm_choose(enum att_dtype dtype, uint32_t features)
+{
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if (rows[i]->dtype == dtype && (rows[i]->needs & ~features) == 0)
+            return rows[i];
+    return NULL;
+}
+
+const struct att_attention *att_attention_choose(enum att_dtype dtype, uint32_t features)
+{
+    size_t count;
+    const struct att_attention *const *rows = att_attention_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if (rows[i]->dtype == dtype && (rows[i]->needs & ~features) == 0)
+            return rows[i];
+    return NULL;
+}
+
+const struct att_rows *att_rows_choose(uint32_t features)
+{
+    size_t count;
+    const struct att_rows *const *rows = att_rows_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if ((rows[i]->needs & ~features) == 0)
+            return rows[i];
+    assert(0 && "the reference needs nothing");
+    return NULL;
+}

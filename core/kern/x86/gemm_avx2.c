@@ -1,0 +1,42 @@
+/* The f32 GEMM row for AVX2 with FMA: 16 columns a panel, 6 rows a block (12 accumulators of 16 registers). */
+#include "core/kern/x86/simd.h"
+
+enum { ROWS = 6 };
+
+static void accumulate_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, const float *ahead,
+                            float (*out)[2 * VEC]);
+
+#include "core/kern/x86/gemm_simd.h"
+#include "core/kern/x86/tables.h"
+#include "core/kern/cpu.h"
+
+static void accumulate_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, const float *ahead,
+                            float (*out)[2 * VEC])
+{
+#define CASE(R)                                                                                                        \
+    case R:                                                                                                            \
+        accumulate(R, k, x, ldx, panel, ahead, out);                                                                   \
+        break
+    switch (rows) {
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+    default:
+        assert(0 && "a block has 1 to ROWS rows");
+    }
+#undef CASE
+}
+
+const struct att_gemm att_gemm_avx2 = {
+    .name = "avx2-f32",
+    .dtype = ATT_F32,
+    .needs = ATT_CPU_AVX2,
+    .panel = PANEL,
+    .ku = 1,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .run = run,
+};

@@ -1,0 +1,210 @@
+/*
+ * One vector of f32 for the row and attention kernels, which are written once
+ * and compiled for each instruction set. Only operations that both have; all
+ * sums and reductions run in a fixed order.
+ */
+#ifndef ATT_KERN_X86_SIMD_H
+#define ATT_KERN_X86_SIMD_H
+
+#include <immintrin.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/kern/gemm.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+
+typedef __m512 vec;
+enum { VEC = 16 };
+INLINE vec vec_set(float x) { return _mm512_set1_ps(x); }
+INLINE vec vec_zero(void) { return _mm512_setzero_ps(); }
+INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void vec_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
+INLINE __mmask16 tail_mask(size_t n) { return (__mmask16)((1u << n) - 1); }
+INLINE vec vec_load_tail(const float *p, size_t n) { return _mm512_maskz_loadu_ps(tail_mask(n), p); }
+INLINE void vec_store_tail(float *p, vec x, size_t n) { _mm512_mask_storeu_ps(p, tail_mask(n), x); }
+/* The first n elements of x, `other` behind them. */
+INLINE vec vec_first(vec x, size_t n, vec other) { return _mm512_mask_mov_ps(other, tail_mask(n), x); }
+INLINE vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+INLINE vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+INLINE vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* When one is NaN, the second operand wins: pass the data second. */
+INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+INLINE vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+INLINE vec vec_abs(vec x) { return _mm512_abs_ps(x); }
+INLINE vec vec_sign_of(vec magnitude, vec sign)
+{
+    const __m512i bit = _mm512_set1_epi32((int)0x80000000u);
+    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(magnitude),
+                                               _mm512_and_si512(_mm512_castps_si512(sign), bit)));
+}
+/* a where |x| < 1 is false, b where it is true; NaN takes a. */
+INLINE vec vec_pick_small(vec x, vec a, vec b)
+{
+    return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(vec_abs(x), vec_set(1), _CMP_LT_OQ), b);
+}
+INLINE vec vec_round(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/* 2^n for integers -126 <= n <= 127 held as floats. */
+INLINE vec vec_pow2(vec n)
+{
+    const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(e, 23));
+}
+/* x where d is above -infinity or NaN, else 0. */
+INLINE vec vec_keep_finite_low(vec x, vec d)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, vec_set(-INFINITY), _CMP_NEQ_UQ), x);
+}
+INLINE __m256 vec_low(vec x) { return _mm512_castps512_ps256(x); }
+INLINE __m256 vec_high(vec x) { return _mm512_extractf32x8_ps(x, 1); }
+INLINE __m256 vec_fold_add(vec x) { return _mm256_add_ps(vec_low(x), vec_high(x)); }
+INLINE __m256 vec_fold_max(vec x) { return _mm256_max_ps(vec_low(x), vec_high(x)); }
+
+#else
+
+typedef __m256 vec;
+enum { VEC = 8 };
+INLINE vec vec_set(float x) { return _mm256_set1_ps(x); }
+INLINE vec vec_zero(void) { return _mm256_setzero_ps(); }
+INLINE vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void vec_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
+INLINE __m256i tail_mask(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+INLINE vec vec_load_tail(const float *p, size_t n) { return _mm256_maskload_ps(p, tail_mask(n)); }
+INLINE void vec_store_tail(float *p, vec x, size_t n) { _mm256_maskstore_ps(p, tail_mask(n), x); }
+INLINE vec vec_first(vec x, size_t n, vec other) { return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(tail_mask(n))); }
+INLINE vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+INLINE vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+INLINE vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+INLINE vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+INLINE vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+INLINE vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+INLINE vec vec_abs(vec x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+INLINE vec vec_sign_of(vec magnitude, vec sign)
+{
+    return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+}
+INLINE vec vec_pick_small(vec x, vec a, vec b)
+{
+    return _mm256_blendv_ps(a, b, _mm256_cmp_ps(vec_abs(x), vec_set(1), _CMP_LT_OQ));
+}
+INLINE vec vec_round(vec x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec vec_pow2(vec n)
+{
+    const __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
+}
+INLINE vec vec_keep_finite_low(vec x, vec d)
+{
+    return _mm256_and_ps(x, _mm256_cmp_ps(d, vec_set(-INFINITY), _CMP_NEQ_UQ));
+}
+INLINE __m256 vec_fold_add(vec x) { return x; }
+INLINE __m256 vec_fold_max(vec x) { return x; }
+
+#endif
+
+/* Sum of the elements, always folded by halves. */
+INLINE float vec_sum(vec x)
+{
+    const __m256 y = vec_fold_add(x);
+    __m128 z = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    z = _mm_add_ps(z, _mm_movehl_ps(z, z));
+    return _mm_cvtss_f32(_mm_add_ss(z, _mm_shuffle_ps(z, z, 1)));
+}
+
+INLINE float vec_largest(vec x)
+{
+    const __m256 y = vec_fold_max(x);
+    __m128 z = _mm_max_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    z = _mm_max_ps(z, _mm_movehl_ps(z, z));
+    return _mm_cvtss_f32(_mm_max_ss(z, _mm_shuffle_ps(z, z, 1)));
+}
+
+/*
+ * e^x: x = n ln 2 + r with |r| <= ln 2 / 2, e^r = 1 + r + r² p(r), p of degree 4
+ * fitted for the least relative error (7.5e-9; with rounding below 2e-7). Below
+ * -87 the result is that of -87, 1.6e-38, where callers add it to at least 1.
+ */
+INLINE vec vec_exp(vec x)
+{
+    x = vec_min(vec_set(88.0f), vec_max(vec_set(-87.0f), x));
+    const vec n = vec_round(vec_mul(x, vec_set(1.44269504f)));
+    vec r = vec_fma(n, vec_set(-0.693359375f), x);
+    r = vec_fma(n, vec_set(2.12194440e-4f), r);
+    vec p = vec_set(0.0013941112f);
+    p = vec_fma(p, r, vec_set(0.00836317521f));
+    p = vec_fma(p, r, vec_set(0.0416663736f));
+    p = vec_fma(p, r, vec_set(0.166665763f));
+    p = vec_fma(p, r, vec_set(0.5f));
+    p = vec_fma(vec_mul(p, r), r, r);
+    const vec scale = vec_pow2(n);
+    return vec_fma(p, scale, scale);
+}
+
+/*
+ * erf: for |x| < 1 x·P(x²), P of degree 6; else sign(x)·(1 - e^-T(|x|)), T of
+ * degree 7 fitted to -log(erfc) on [1, 4]; beyond 4 the float result is 1.
+ * Largest absolute error 1.3e-7.
+ */
+INLINE vec vec_erf(vec x)
+{
+    const vec s = vec_mul(x, x), t = vec_min(vec_set(4.0f), vec_abs(x));
+    vec p = vec_set(7.88912148e-05f);
+    p = vec_fma(p, s, vec_set(-0.000802084163f));
+    p = vec_fma(p, s, vec_set(0.00518953521f));
+    p = vec_fma(p, s, vec_set(-0.0268544443f));
+    p = vec_fma(p, s, vec_set(0.112836003f));
+    p = vec_fma(p, s, vec_set(-0.37612626f));
+    p = vec_fma(p, s, vec_set(1.12837911f));
+    vec q = vec_set(2.16868029e-05f);
+    q = vec_fma(q, t, vec_set(-0.000441335811f));
+    q = vec_fma(q, t, vec_set(0.00420455867f));
+    q = vec_fma(q, t, vec_set(-0.0252082478f));
+    q = vec_fma(q, t, vec_set(0.108418562f));
+    q = vec_fma(q, t, vec_set(0.633219898f));
+    q = vec_fma(q, t, vec_set(1.12957847f));
+    q = vec_fma(q, t, vec_set(-0.000188038597f));
+    const vec large = vec_sign_of(vec_sub(vec_set(1), vec_exp(vec_sub(vec_zero(), q))), x);
+    return vec_pick_small(x, large, vec_mul(p, x));
+}
+
+/* tanh by 1 - 2 / (e^2|x| + 1); absolute error below 2e-7. */
+INLINE vec vec_tanh(vec x)
+{
+    const vec e = vec_exp(vec_mul(vec_set(2), vec_min(vec_set(20), vec_abs(x))));
+    return vec_sign_of(vec_sub(vec_set(1), vec_div(vec_set(2), vec_add(e, vec_set(1)))), x);
+}
+
+INLINE vec vec_act(vec x, enum att_act act)
+{
+    switch (act) {
+    case ATT_ACT_RELU:
+        return vec_max(vec_zero(), x);
+    case ATT_ACT_GELU: {
+        const vec half = vec_mul(vec_set(0.5f), x);
+        return vec_fma(half, vec_erf(vec_mul(x, vec_set(0.70710678118f))), half);
+    }
+    case ATT_ACT_GELU_TANH: {
+        const vec inner = vec_mul(vec_set(0.79788456f), vec_fma(vec_mul(vec_mul(x, x), x), vec_set(0.044715f), x));
+        const vec half = vec_mul(vec_set(0.5f), x);
+        return vec_fma(half, vec_tanh(inner), half);
+    }
+    case ATT_ACT_SILU:
+        return vec_div(x, vec_add(vec_set(1), vec_exp(vec_sub(vec_zero(), x))));
+    case ATT_ACT_TANH:
+        return vec_tanh(x);
+    default:
+        return x;
+    }
+}
+
+#endif
