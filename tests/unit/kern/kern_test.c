@@ -1,0 +1,455 @@
+/*
+ * Every row of every kernel family that this CPU can run, against sums in
+ * double precision: all small shapes, odd strides, heap blocks of the exact size
+ * so that a sanitizer sees one byte too many, NaN and infinity, and the promise
+ * that a row's bits do not depend on the rows beside it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/kern/cpu.h"
+#include "core/kern/kern.h"
+
+static uint32_t features;
+static uint32_t seed = 1;
+
+static float noise(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * 0x1p-31f;
+}
+
+/* n floats of noise in a block of exactly that size. */
+static float *fresh(size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = noise();
+    return x;
+}
+
+static double act_exact(double x, enum att_act act)
+{
+    switch (act) {
+    case ATT_ACT_RELU:
+        return x > 0 ? x : 0;
+    case ATT_ACT_GELU:
+        return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+    case ATT_ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    case ATT_ACT_SILU:
+        return x / (1 + exp(-x));
+    case ATT_ACT_TANH:
+        return tanh(x);
+    default:
+        return x;
+    }
+}
+
+static void *packed_of(const struct att_gemm *gemm, size_t n, size_t k, const float *w, size_t ldw)
+{
+    size_t bytes = gemm->packed_bytes(n, k);
+    assert_true(bytes >= n * k * sizeof(float));
+    void *packed = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    assert_non_null(packed);
+    gemm->pack(n, k, w, ldw, packed);
+    return packed;
+}
+
+static void gemm_check(const struct att_gemm *gemm, size_t m, size_t n, size_t k, enum att_act act, bool bias,
+                       bool residual)
+{
+    size_t lda = k + m % 3, ldw = k + n % 2, ldc = n + k % 3, ldr = n + 1;
+    float *a = fresh((m - 1) * lda + k), *w = fresh((n - 1) * ldw + k), *c = fresh((m - 1) * ldc + n);
+    float *b = fresh(n), *r = fresh((m - 1) * ldr + n);
+    float *before = malloc(((m - 1) * ldc + n) * sizeof *before);
+    memcpy(before, c, ((m - 1) * ldc + n) * sizeof *before);
+    void *packed = packed_of(gemm, n, k, w, ldw);
+    const struct att_gemm_epilogue e = {bias ? b : NULL, act, residual ? r : NULL, ldr};
+    gemm->run(m, n, k, a, lda, packed, c, ldc, &e);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0, size = 0;
+            for (size_t p = 0; p < k; p++) {
+                sum += (double)a[i * lda + p] * (double)w[j * ldw + p];
+                size += fabs((double)a[i * lda + p] * (double)w[j * ldw + p]);
+            }
+            double y = act_exact(sum + (bias ? (double)b[j] : 0), act) + (residual ? (double)r[i * ldr + j] : 0);
+            double bound = 1e-6 + 6e-8 * size * (1 + sqrt((double)k));
+            if (!(fabs((double)c[i * ldc + j] - y) <= bound))
+                fail_msg("%s m %zu n %zu k %zu act %d: c[%zu][%zu] is %.9g, expected %.9g", gemm->name, m, n, k, act, i,
+                         j, (double)c[i * ldc + j], y);
+        }
+    for (size_t i = 0; i + 1 < m; i++) /* what lies between the rows of c is not ours */
+        for (size_t j = n; j < ldc; j++)
+            assert_true(c[i * ldc + j] == before[i * ldc + j]);
+    free(a);
+    free(w);
+    free(c);
+    free(b);
+    free(r);
+    free(before);
+    free(packed);
+}
+
+static void gemm_multiplies(void **state)
+{
+    (void)state;
+    static const size_t ks[] = {1, 2, 7, 31, 64, 384};
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        for (size_t m = 1; m <= 31; m += m < 16 ? 1 : 5)
+            for (size_t n = 1; n <= 67; n += n < 4 ? 1 : 9)
+                for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+                    gemm_check(rows[g], m, n, ks[i], (enum att_act)((m + n + i) % ATT_ACT_COUNT), (m + i) % 2,
+                               (n + i) % 3 == 0);
+    }
+}
+
+static void gemm_bits_do_not_depend_on_the_batch(void **state)
+{
+    (void)state;
+    enum { M = 40, N = 96, K = 129 };
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    float *a = fresh(M * K), *w = fresh(N * K), *b = fresh(N), *one = fresh(M * N), *many = fresh(M * N);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        void *packed = packed_of(rows[g], N, K, w, K);
+        const struct att_gemm_epilogue e = {b, ATT_ACT_GELU, NULL, 0};
+        for (size_t i = 0; i < M; i++)
+            rows[g]->run(1, N, K, a + i * K, K, packed, one + i * N, N, &e);
+        for (size_t m = 1; m <= M; m++)
+            for (size_t first = 0; first + m <= M; first += 7) {
+                rows[g]->run(m, N, K, a + first * K, K, packed, many, N, &e);
+                assert_memory_equal(many, one + first * N, m * N * sizeof(float));
+            }
+        free(packed);
+    }
+    free(a);
+    free(w);
+    free(b);
+    free(one);
+    free(many);
+}
+
+static void gemm_residual_may_be_the_output(void **state)
+{
+    (void)state;
+    enum { M = 17, N = 50, K = 33 };
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        float *a = fresh(M * K), *w = fresh(N * K), *r = fresh(M * N), *c = fresh(M * N);
+        void *packed = packed_of(rows[g], N, K, w, K);
+        const struct att_gemm_epilogue apart = {NULL, ATT_ACT_RELU, r, N};
+        rows[g]->run(M, N, K, a, K, packed, c, N, &apart);
+        const struct att_gemm_epilogue same = {NULL, ATT_ACT_RELU, r, N};
+        rows[g]->run(M, N, K, a, K, packed, r, N, &same);
+        assert_memory_equal(c, r, M * N * sizeof(float));
+        free(a);
+        free(w);
+        free(r);
+        free(c);
+        free(packed);
+    }
+}
+
+static void gemm_keeps_nan_in_its_row(void **state)
+{
+    (void)state;
+    enum { M = 15, N = 40, K = 20 };
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        for (int act = 0; act < ATT_ACT_COUNT; act++) {
+            float *a = fresh(M * K), *w = fresh(N * K), *c = fresh(M * N);
+            a[3 * K + 2] = NAN;
+            void *packed = packed_of(rows[g], N, K, w, K);
+            const struct att_gemm_epilogue e = {NULL, (enum att_act)act, NULL, 0};
+            rows[g]->run(M, N, K, a, K, packed, c, N, &e);
+            for (size_t i = 0; i < M; i++)
+                for (size_t j = 0; j < N; j++)
+                    assert_int_equal(isnan(c[i * N + j]) != 0, i == 3);
+            free(a);
+            free(w);
+            free(c);
+            free(packed);
+        }
+    }
+}
+
+static void gemm_sizes_do_not_wrap(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        assert_int_equal(rows[g]->packed_bytes(SIZE_MAX / 2, 8), 0);
+        assert_int_equal(rows[g]->packed_bytes(SIZE_MAX, SIZE_MAX), 0);
+    }
+    size_t n;
+    const struct att_attention *const *attention = att_attention_rows(&n);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(attention[i]->scratch_bytes(1, SIZE_MAX, 64), 0);
+}
+
+static void near(const char *what, const char *row, size_t n, double got, double expected, double bound)
+{
+    if (!(fabs(got - expected) <= bound))
+        fail_msg("%s of %s, n %zu: %.9g, expected %.9g", what, row, n, got, expected);
+}
+
+static void check_norms(const struct att_rows *rows, size_t n)
+{
+    float *x = fresh(n), *w = fresh(n), *b = fresh(n), *y = fresh(n);
+    double mean = 0, variance = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += (double)x[i] / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+        squares += (double)x[i] * (double)x[i];
+    }
+    rows->layer_norm(n, x, w, b, 1e-5f, y);
+    for (size_t i = 0; i < n; i++)
+        near("layer_norm", rows->name, n, (double)y[i],
+             ((double)x[i] - mean) / sqrt(variance + 1e-5) * (double)w[i] + (double)b[i], 3e-5);
+    rows->rms_norm(n, x, w, 1e-6f, y);
+    for (size_t i = 0; i < n; i++)
+        near("rms_norm", rows->name, n, (double)y[i], (double)x[i] / sqrt(squares / (double)n + 1e-6) * (double)w[i],
+             1e-5);
+    near("dot", rows->name, n, (double)rows->dot(n, x, x), squares, 1e-5 * (1 + squares));
+    memcpy(y, x, n * sizeof *y);
+    rows->l2_normalize(n, y);
+    for (size_t i = 0; i < n; i++)
+        near("l2_normalize", rows->name, n, (double)y[i], (double)x[i] / sqrt(squares), 1e-6);
+    free(x);
+    free(w);
+    free(b);
+    free(y);
+}
+
+static void check_softmax(const struct att_rows *rows, size_t n)
+{
+    float *x = fresh(n), *y = fresh(n);
+    double top = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        x[i] *= 30;
+        top = fmax(top, (double)x[i] * 0.5);
+    }
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)x[i] * 0.5 - top);
+    memcpy(y, x, n * sizeof *y);
+    rows->softmax(n, y, 0.5f);
+    for (size_t i = 0; i < n; i++)
+        near("softmax", rows->name, n, (double)y[i], exp((double)x[i] * 0.5 - top) / sum, 1e-6);
+    for (size_t i = 0; i < n; i++)
+        y[i] = -INFINITY;
+    rows->softmax(n, y, 1);
+    for (size_t i = 0; i < n; i++)
+        assert_true(y[i] == 0);
+    y[n / 2] = 3;
+    for (size_t i = 0; i < n; i++)
+        y[i] = i == n / 2 ? 3 : -INFINITY;
+    rows->softmax(n, y, 1);
+    for (size_t i = 0; i < n; i++)
+        assert_true(y[i] == (i == n / 2 ? 1.0f : 0.0f));
+    y[0] = NAN;
+    rows->softmax(n, y, 1);
+    assert_true(isnan(y[0]));
+    free(x);
+    free(y);
+}
+
+static void check_sums(const struct att_rows *rows, size_t n)
+{
+    size_t count = 1 + n % 9, ld = n + 3;
+    float *x = fresh((count - 1) * ld + n), *y = fresh(n), *z = fresh(n), *scores = fresh(count);
+    rows->mean_pool(count, n, x, ld, z);
+    rows->dot_table(0, count, n, x, ld, y, scores);
+    for (size_t i = 0; i < n; i++) {
+        double mean = 0;
+        for (size_t r = 0; r < count; r++)
+            mean += (double)x[r * ld + i] / (double)count;
+        near("mean_pool", rows->name, n, (double)z[i], mean, 1e-6);
+    }
+    for (size_t r = 0; r < count; r++)
+        assert_true(scores[r] == rows->dot(n, x + r * ld, y));
+    memcpy(z, y, n * sizeof *z);
+    rows->add(n, x, z);
+    for (size_t i = 0; i < n; i++)
+        assert_true(z[i] == y[i] + x[i]);
+    rows->scale(n, x, 0.25f, z);
+    for (size_t i = 0; i < n; i++)
+        assert_true(z[i] == x[i] * 0.25f);
+    free(x);
+    free(y);
+    free(z);
+    free(scores);
+}
+
+static void rows_are_right_at_every_length(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct att_rows *const *rows = att_rows_rows(&count);
+    for (size_t r = 0; r < count; r++)
+        for (size_t n = 1; n <= 300 && !(rows[r]->needs & ~features); n++) {
+            if (n > 2)
+                check_norms(rows[r], n);
+            check_softmax(rows[r], n);
+            check_sums(rows[r], n);
+        }
+}
+
+static void activations_hold_their_bound(void **state)
+{
+    (void)state;
+    enum { N = 4096 };
+    size_t count;
+    const struct att_rows *const *rows = att_rows_rows(&count);
+    static float x[N], y[N];
+    for (size_t r = 0; r < count; r++) {
+        if (rows[r]->needs & ~features)
+            continue;
+        for (int act = 0; act < ATT_ACT_COUNT; act++)
+            for (int part = 0; part < 64; part++) {
+                for (size_t i = 0; i < N; i++)
+                    x[i] = ((float)(part * N + (int)i) / (64.0f * N) - 0.5f) * 24;
+                memcpy(y, x, sizeof y);
+                rows[r]->activate(N, y, (enum att_act)act);
+                for (size_t i = 0; i < N; i++)
+                    near("activate", rows[r]->name, (size_t)act, (double)y[i], act_exact((double)x[i], (enum att_act)act),
+                         2.5e-7 * fmax(1, fabs((double)x[i])));
+            }
+        float ends[] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f, 1e-40f, 0};
+        rows[r]->activate(7, ends, ATT_ACT_RELU);
+        assert_true(isinf(ends[0]) && ends[1] == 0 && isnan(ends[2]) && ends[3] == 1e30f && ends[4] == 0);
+        float big[] = {100, -100, 1e30f, NAN};
+        rows[r]->activate(4, big, ATT_ACT_GELU);
+        assert_true(big[0] == 100 && fabsf(big[1]) < 1e-4f && big[2] == 1e30f && isnan(big[3]));
+    }
+}
+
+static void attention_check(const struct att_attention *attention, size_t n_query, size_t n_key, size_t d, bool causal,
+                            size_t window)
+{
+    size_t ld = d + n_key % 4;
+    float *q = fresh((n_query - 1) * ld + d), *k = fresh((n_key - 1) * ld + d), *v = fresh((n_key - 1) * ld + d);
+    float *out = fresh((n_query - 1) * ld + d), *plain = fresh((n_query - 1) * ld + d);
+    float *probs = fresh(n_query * n_key);
+    void *scratch = aligned_alloc(64, (attention->scratch_bytes(n_query, n_key, d) + 63) / 64 * 64);
+    assert_non_null(scratch);
+    struct att_attention_call call = {.query = q, .key = k, .value = v, .query_ld = ld, .key_ld = ld, .value_ld = ld,
+                                      .out = out, .out_ld = ld, .n_query = n_query, .n_key = n_key, .head_dim = d,
+                                      .scale = 0.7f, .causal = causal, .window = window, .probs = probs,
+                                      .scratch = scratch};
+    attention->run(&call);
+    call.probs = NULL;
+    call.out = plain;
+    attention->run(&call);
+    double *p = malloc(n_key * sizeof *p);
+    for (size_t i = 0; i < n_query; i++) {
+        assert_memory_equal(out + i * ld, plain + i * ld, d * sizeof(float));
+        double sum = 0;
+        for (size_t j = 0; j < n_key; j++) {
+            bool hidden = (causal && j > i + n_key - n_query) || (window && (i > j ? i - j : j - i) > window);
+            double s = 0;
+            for (size_t c = 0; c < d; c++)
+                s += (double)q[i * ld + c] * (double)k[j * ld + c];
+            p[j] = hidden ? 0 : exp(0.7 * s);
+            sum += p[j];
+        }
+        for (size_t j = 0; j < n_key; j++)
+            near("probability", attention->name, n_key, (double)probs[i * n_key + j], sum > 0 ? p[j] / sum : 0, 2e-6);
+        for (size_t c = 0; c < d; c++) {
+            double y = 0;
+            for (size_t j = 0; j < n_key; j++)
+                y += sum > 0 ? p[j] / sum * (double)v[j * ld + c] : 0;
+            near("attention", attention->name, n_key, (double)out[i * ld + c], y, 3e-6);
+        }
+    }
+    free(p);
+    free(q);
+    free(k);
+    free(v);
+    free(out);
+    free(plain);
+    free(probs);
+    free(scratch);
+}
+
+static void attention_attends(void **state)
+{
+    (void)state;
+    static const size_t dims[] = {1, 8, 12, 32, 50, 64}, lengths[] = {1, 2, 5, 13, 14, 15, 31, 33, 70, 130};
+    size_t count;
+    const struct att_attention *const *rows = att_attention_rows(&count);
+    for (size_t r = 0; r < count; r++) {
+        if (rows[r]->needs & ~features)
+            continue;
+        for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+            for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], true, 0);
+                attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 0);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 3);
+            }
+    }
+}
+
+static void masks_hide_features(void **state)
+{
+    (void)state;
+    uint32_t all, some;
+    struct att_err err;
+    assert_int_equal(att_cpu_detect(NULL, &all, &err), ATT_OK);
+    assert_int_equal(att_cpu_detect("-avx512", &some, &err), ATT_OK);
+    assert_int_equal(some, all & ~(uint32_t)(ATT_CPU_AVX512 | ATT_CPU_AVX512_BF16 | ATT_CPU_AVX512_VNNI));
+    assert_int_equal(att_cpu_detect("-avx2,-avx512", &some, &err), ATT_OK);
+    assert_int_equal(some, 0);
+    assert_ptr_equal(att_rows_choose(0), att_rows_rows(&(size_t){0})[2]);
+    assert_int_equal(att_cpu_detect("-avx9", &some, &err), ATT_EINVAL);
+    assert_non_null(strstr(err.message, "'-avx9'"));
+    assert_int_equal(att_cpu_detect("avx512", &some, &err), ATT_EINVAL);
+}
+
+static int detect(void **state)
+{
+    (void)state;
+    return att_cpu_detect(NULL, &features, NULL) == ATT_OK ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gemm_multiplies),
+        cmocka_unit_test(gemm_bits_do_not_depend_on_the_batch),
+        cmocka_unit_test(gemm_residual_may_be_the_output),
+        cmocka_unit_test(gemm_keeps_nan_in_its_row),
+        cmocka_unit_test(gemm_sizes_do_not_wrap),
+        cmocka_unit_test(rows_are_right_at_every_length),
+        cmocka_unit_test(activations_hold_their_bound),
+        cmocka_unit_test(attention_attends),
+        cmocka_unit_test(masks_hide_features),
+    };
+    return cmocka_run_group_tests_name("kern", tests, detect, NULL);
+}
