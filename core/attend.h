@@ -128,6 +128,11 @@ enum att_status att_context_create(struct att_model *model, size_t max_tokens, s
                                    struct att_context **ret_context, struct att_err *err) ATT_MUST_USE;
 void att_context_destroy(struct att_context *context);
 size_t att_context_bytes(const struct att_context *context);
+size_t att_context_max_tokens(const struct att_context *context);
+size_t att_context_max_seqs(const struct att_context *context);
+/* Arrays of max_tokens and max_seqs + 1 in the context, for gathering a batch without allocating. */
+void att_context_staging(struct att_context *context, int32_t **ret_ids, int32_t **ret_type_ids,
+                         uint32_t **ret_cu_seqlens);
 /* ATT_EINVAL or ATT_ELIMIT when the batch breaks the bounds above. tap may be NULL. */
 enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
                             struct att_output *ret_output, struct att_err *err) ATT_MUST_USE;

@@ -18,6 +18,8 @@ struct att_context {
     void *memory;  /* the scratch */
     void *buffers; /* the architecture's struct of pointers into it */
     float *pooled, *logits;
+    int32_t *ids, *type_ids; /* staging of the caller */
+    uint32_t *cu_seqlens;
 };
 
 static void plan(struct att_context *context, struct att_scratch *scratch)
@@ -26,6 +28,9 @@ static void plan(struct att_context *context, struct att_scratch *scratch)
     model->arch->plan(model->state, &model->arch_info, context->max_tokens, context->max_seqs, scratch,
                       context->buffers);
     context->pooled = att_scratch_take(scratch, context->max_seqs * model->info.hidden_size, sizeof(float));
+    context->ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->ids);
+    context->type_ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->type_ids);
+    context->cu_seqlens = att_scratch_take(scratch, context->max_seqs + 1, sizeof *context->cu_seqlens);
     if (model->heads.packed)
         context->logits = att_scratch_take(scratch, context->max_seqs * model->info.n_logits, sizeof(float));
 }
@@ -74,6 +79,24 @@ void att_context_destroy(struct att_context *context)
 size_t att_context_bytes(const struct att_context *context)
 {
     return context->bytes;
+}
+
+size_t att_context_max_tokens(const struct att_context *context)
+{
+    return context->max_tokens;
+}
+
+size_t att_context_max_seqs(const struct att_context *context)
+{
+    return context->max_seqs;
+}
+
+void att_context_staging(struct att_context *context, int32_t **ret_ids, int32_t **ret_type_ids,
+                         uint32_t **ret_cu_seqlens)
+{
+    *ret_ids = context->ids;
+    *ret_type_ids = context->type_ids;
+    *ret_cu_seqlens = context->cu_seqlens;
 }
 
 /* Checks the batch against the context's bounds and the tables. */

@@ -89,9 +89,9 @@ struct task_call {
 
 struct task {
     const char *name; /* "classify"; the route table and metrics use it */
-    /* body is NULL when the method has none. On failure err->param names the field. */
+    /* body is NULL when the method has none. err is never NULL here; on failure err->param names the field. */
     enum att_status (*parse)(struct task_call *call, const struct att_json *body, struct att_err *err);
-    enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round */
+    enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round; n_jobs 0: no more */
     enum att_status (*render)(struct task_call *call, struct att_jsonw *answer, struct att_err *err);
     void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
 };
@@ -108,10 +108,16 @@ extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entri
  * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1. */
 void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs);
 
-/* Whole life of one call without a server: parse, run all rounds with contexts made as needed, render.
- * The answer is NUL-terminated JSON; free with att_mem_free. */
-enum att_status task_run(const struct task *task, const struct task_env *env, const struct att_json *body,
-                         char **ret_answer, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+/* The contexts of one thread that runs calls without a server; made as models are met. */
+struct task_contexts;
+enum att_status task_contexts_create(struct task_contexts **ret_contexts, struct att_err *err) ATT_MUST_USE;
+void task_contexts_destroy(struct task_contexts *contexts);
+
+/* Whole life of one call without a server: parse, run all rounds, render. The answer is NUL-terminated JSON; free
+ * with att_mem_free. */
+enum att_status task_run(struct task_contexts *contexts, const struct task *task, const struct task_env *env,
+                         const struct att_json *body, char **ret_answer, size_t *ret_len,
+                         struct att_err *err) ATT_MUST_USE;
 
 /* ---- what every task needs (tasks/field.c) ---- */
 
@@ -147,5 +153,7 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
 /* "cls-<24 hex>": an id that no other answer has. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
+/* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
+void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);
 
 #endif

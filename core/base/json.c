@@ -74,6 +74,9 @@ enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, si
     assert(ret_root);
     if (len == 0)
         return att_err_set(err, ATT_ESYNTAX, "not JSON: the text is empty");
+    /* jansson 2.14 swallows a NUL byte behind a number; the grammar has none anywhere. */
+    if (memchr(bytes, '\0', len) != NULL)
+        return att_err_set(err, ATT_ESYNTAX, "not JSON: a NUL byte");
     if (!depth_allowed(bytes, len, max_depth))
         return att_err_set(err, ATT_ESYNTAX, "not JSON we accept: nested deeper than %zu levels", max_depth);
     size_t mode = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;

@@ -18,6 +18,7 @@
 
 #include "core/base/status.h"
 #include "core/io/dir.h"
+#include "core/text/truncate.h"
 
 struct att_tokenizer;
 
@@ -36,6 +37,7 @@ struct att_token {
 struct att_tokens {
     struct att_token *items;
     size_t count, capacity;
+    struct att_normal *work; /* the encoder's own buffers */
 };
 void att_tokens_init(struct att_tokens *tokens);
 void att_tokens_finish(struct att_tokens *tokens);

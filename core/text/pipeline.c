@@ -1,0 +1,76 @@
+/* Added tokens of a tokenizer that is being loaded (see pipeline.h), the same for both file formats. */
+#include "core/text/pipeline.h"
+
+#include "core/base/mem.h"
+
+static enum att_status set_id(struct att_tokenizer *tokenizer, const struct att_added_content *added, const char *field,
+                              struct att_err *err)
+{
+    struct att_vocab *vocab = &tokenizer->wordpiece.vocab;
+    int32_t known = att_vocab_find(vocab, added->content, added->len);
+    if (known == added->id)
+        return ATT_OK;
+    if (known >= 0)
+        return att_err_set(err, ATT_EFORMAT, "%s.id: is %lld, expected %d, which '%.60s' has in the vocabulary", field,
+                           (long long)added->id, (int)known, added->content);
+    const char *other = att_vocab_text(vocab, (int32_t)added->id);
+    if (other)
+        return att_err_set(err, ATT_EFORMAT, "%s.id: is %lld, which '%.60s' has too", field, (long long)added->id,
+                           other);
+    return att_vocab_add(vocab, added->content, added->len, (int32_t)added->id, err);
+}
+
+enum att_status att_tokenizer_add(struct att_tokenizer *tokenizer, const struct att_added_content *added,
+                                  const char *field, struct att_err *err)
+{
+    if (added->len == 0)
+        return ATT_OK; /* as the reference does */
+    if (added->len > ATT_TOKEN_BYTES_MAX)
+        return att_err_set(err, ATT_EFORMAT, "%s.content: has %zu bytes, expected at most %d", field, added->len,
+                           ATT_TOKEN_BYTES_MAX);
+    enum att_status status = set_id(tokenizer, added, field, err);
+    if (status != ATT_OK)
+        return status;
+    const struct att_added_token options = {
+        .id = (int32_t)added->id,
+        .single_word = added->single_word,
+        .lstrip = added->lstrip,
+        .rstrip = added->rstrip,
+        .special = added->special,
+    };
+    if (!added->normalized)
+        return att_added_push(&tokenizer->added_original, added->content, added->len, &options, err);
+    struct att_normal normal;
+    att_normal_init(&normal);
+    status = att_normalizer_run(&tokenizer->normalizer, added->content, 0, added->len, &normal, err);
+    if (status == ATT_OK && normal.len == 0)
+        status = att_err_set(err, ATT_EFORMAT, "%s.content: is '%.60s', which the normalizer removes", field,
+                             added->content);
+    if (status == ATT_OK)
+        status = att_added_push(&tokenizer->added_normalized, normal.bytes, normal.len, &options, err);
+    att_normal_finish(&normal);
+    return status;
+}
+
+static enum att_status finish_set(struct att_tokenizer *tokenizer, struct att_added_set *set, unsigned flags,
+                                  const char *field, struct att_err *err)
+{
+    int32_t id;
+    if (!att_added_sort(set, &id))
+        return att_err_set(err, ATT_EFORMAT, "%s: '%.60s' is there twice, expected once", field,
+                           att_vocab_text(&tokenizer->wordpiece.vocab, id));
+    for (size_t i = 0; i < set->count; i++)
+        tokenizer->id_flags[set->tokens[i].id] |= (uint8_t)(flags | (set->tokens[i].special ? ATT_ID_SPECIAL : 0));
+    return ATT_OK;
+}
+
+enum att_status att_tokenizer_finish_added(struct att_tokenizer *tokenizer, const char *field, struct att_err *err)
+{
+    tokenizer->id_flags = att_mem_calloc(tokenizer->wordpiece.vocab.entry_count, 1);
+    if (!tokenizer->id_flags)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for added tokens");
+    enum att_status status = finish_set(tokenizer, &tokenizer->added_original, 0, field, err);
+    if (status == ATT_OK)
+        status = finish_set(tokenizer, &tokenizer->added_normalized, ATT_ID_NORMALIZED, field, err);
+    return status;
+}

@@ -1,0 +1,222 @@
+/*
+ * The tokenizer's front (see tokenizer.h): loading chooses the file, encoding
+ * walks added tokens → normalizer → added tokens again → WordPiece, lookups and
+ * assembly pass to the parts.
+ *
+ * A text is encoded in chunks that end behind white space, so that the buffers
+ * stay in the cache and a long text costs no memory but its tokens.
+ */
+#include "core/text/tokenizer.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/base/utf8.h"
+#include "core/text/pipeline.h"
+
+enum att_status att_tokenizer_load(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
+                                   struct att_tokenizer **ret_tokenizer, struct att_err *err)
+{
+    assert(dir && ret_tokenizer);
+    struct att_tokenizer *tokenizer = att_mem_calloc(1, sizeof *tokenizer);
+    if (!tokenizer)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for the tokenizer");
+    att_vocab_init(&tokenizer->wordpiece.vocab);
+    att_added_init(&tokenizer->added_original);
+    att_added_init(&tokenizer->added_normalized);
+    struct att_tokenizer_bounds bounds = {
+        .ids = vocab_rows == 0 || vocab_rows > ATT_VOCAB_IDS_MAX ? ATT_VOCAB_IDS_MAX : vocab_rows,
+        .types = type_rows == 0 || type_rows > INT32_MAX ? INT32_MAX : type_rows,
+    };
+    bool json = att_dir_has(dir, "tokenizer.json") || !att_dir_has(dir, "vocab.txt");
+    enum att_status status = json ? att_tokenizer_read_json(dir, &bounds, tokenizer, err)
+                                  : att_tokenizer_read_vocab(dir, &bounds, tokenizer, err);
+    if (status != ATT_OK) {
+        att_tokenizer_destroy(tokenizer);
+        return status;
+    }
+    *ret_tokenizer = tokenizer;
+    return ATT_OK;
+}
+
+void att_tokenizer_destroy(struct att_tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    att_vocab_finish(&tokenizer->wordpiece.vocab);
+    att_added_finish(&tokenizer->added_original);
+    att_added_finish(&tokenizer->added_normalized);
+    att_mem_free(tokenizer->id_flags);
+    att_mem_free(tokenizer);
+}
+
+void att_tokens_init(struct att_tokens *tokens)
+{
+    *tokens = (struct att_tokens){0};
+}
+
+void att_tokens_finish(struct att_tokens *tokens)
+{
+    if (tokens->work)
+        att_normal_finish(tokens->work);
+    att_mem_free(tokens->work);
+    att_mem_free(tokens->items);
+    att_tokens_init(tokens);
+}
+
+/* One call of att_tokenizer_encode. */
+struct encoding {
+    const struct att_tokenizer *tokenizer;
+    const char *text;
+    bool special_as_text;
+    size_t tokens_max;
+    struct att_tokens *tokens;
+};
+
+static enum att_status encode_words(const struct encoding *encoding, size_t begin, size_t end, struct att_err *err)
+{
+    return att_wordpiece_encode(&encoding->tokenizer->wordpiece, encoding->tokenizer->normalizer.table,
+                                encoding->tokens->work, begin, end, encoding->tokens_max, encoding->tokens, err);
+}
+
+/* What the normalizer holds: tokens that are searched in normalized text, and words between them. */
+static enum att_status encode_normal(const struct encoding *encoding, struct att_err *err)
+{
+    const struct att_normal *normal = encoding->tokens->work;
+    struct att_added_search search = {
+        .set = &encoding->tokenizer->added_normalized,
+        .text = normal->bytes,
+        .len = normal->len,
+        .special_as_text = encoding->special_as_text,
+    };
+    struct att_added_match match;
+    size_t covered = 0;
+    enum att_status status = ATT_OK;
+    while (status == ATT_OK && att_added_next(&search, &match)) {
+        if (covered < match.begin)
+            status = encode_words(encoding, covered, match.begin, err);
+        struct att_token token = {match.id, att_normal_start(normal, match.begin), att_normal_end(normal, match.end)};
+        if (status == ATT_OK)
+            status = att_tokens_push(encoding->tokens, token, err);
+        covered = match.end;
+    }
+    if (status == ATT_OK && covered < normal->len)
+        status = encode_words(encoding, covered, normal->len, err);
+    return status;
+}
+
+/* The end of a chunk from `begin` on: behind white space, which no word and no canonical ordering crosses. */
+static size_t chunk_end(const char *text, size_t begin, size_t end)
+{
+    enum { CHUNK_BYTES = 8192 };
+    if (end - begin <= CHUNK_BYTES)
+        return end;
+    size_t at = begin + CHUNK_BYTES;
+    while (at < end && text[at - 1] != ' ' && text[at - 1] != '\n')
+        at++;
+    return at;
+}
+
+/* Text between added tokens. */
+static enum att_status encode_plain(const struct encoding *encoding, size_t begin, size_t end, struct att_err *err)
+{
+    const struct att_tokenizer *tokenizer = encoding->tokenizer;
+    bool whole = tokenizer->added_normalized.count > 0; /* such a token may hold white space */
+    enum att_status status = ATT_OK;
+    while (status == ATT_OK && begin < end) {
+        size_t chunk = whole ? end : chunk_end(encoding->text, begin, end);
+        status = att_normalizer_run(&tokenizer->normalizer, encoding->text, begin, chunk, encoding->tokens->work, err);
+        if (status == ATT_OK)
+            status = encode_normal(encoding, err);
+        begin = chunk;
+    }
+    return status;
+}
+
+static enum att_status encode_text(const struct encoding *encoding, size_t len, struct att_err *err)
+{
+    struct att_added_search search = {
+        .set = &encoding->tokenizer->added_original,
+        .text = encoding->text,
+        .len = len,
+        .special_as_text = encoding->special_as_text,
+    };
+    struct att_added_match match;
+    size_t covered = 0;
+    enum att_status status = ATT_OK;
+    while (status == ATT_OK && att_added_next(&search, &match)) {
+        if (covered < match.begin)
+            status = encode_plain(encoding, covered, match.begin, err);
+        if (status == ATT_OK)
+            status = att_tokens_push(encoding->tokens,
+                                     (struct att_token){match.id, (uint32_t)match.begin, (uint32_t)match.end}, err);
+        if (status == ATT_OK)
+            status = att_tokens_check(encoding->tokens, encoding->tokens_max, err);
+        covered = match.end;
+    }
+    if (status == ATT_OK && covered < len)
+        status = encode_plain(encoding, covered, len, err);
+    return status == ATT_OK ? att_tokens_check(encoding->tokens, encoding->tokens_max, err) : status;
+}
+
+/* So that items is not NULL, even for no tokens, and the buffers exist. */
+static bool prepare(struct att_tokens *tokens)
+{
+    enum { ITEMS_MIN = 256 };
+    if (!tokens->items) {
+        tokens->items = att_mem_calloc(ITEMS_MIN, sizeof *tokens->items);
+        tokens->capacity = tokens->items ? ITEMS_MIN : 0;
+    }
+    if (!tokens->work)
+        tokens->work = att_mem_calloc(1, sizeof *tokens->work);
+    tokens->count = 0;
+    return tokens->items && tokens->work;
+}
+
+enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, const char *text, size_t len,
+                                     unsigned flags, size_t tokens_max, struct att_tokens *tokens, struct att_err *err)
+{
+    assert(tokenizer && tokens && (text || len == 0));
+    if (len > INT32_MAX)
+        return att_err_limit(err, NULL, INT32_MAX, len, "the text has %zu bytes, expected at most %d", len, INT32_MAX);
+    if (!att_utf8_valid(text, len))
+        return att_err_set(err, ATT_EINVAL, "the text is not valid UTF-8");
+    if (!prepare(tokens))
+        return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
+    struct encoding encoding = {tokenizer, text, flags & ATT_ENCODE_SPECIAL_AS_TEXT, tokens_max, tokens};
+    return encode_text(&encoding, len, err);
+}
+
+size_t att_tokenizer_special_count(const struct att_tokenizer *tokenizer, bool pair)
+{
+    return pair ? tokenizer->pair.special_count : tokenizer->single.special_count;
+}
+
+enum att_status att_tokenizer_assemble(const struct att_tokenizer *tokenizer, const struct att_token *a, size_t a_count,
+                                       const struct att_token *b, size_t b_count, struct att_sequence *sequence,
+                                       struct att_err *err)
+{
+    return att_template_assemble(b ? &tokenizer->pair : &tokenizer->single, a, a_count, b, b_count, sequence, err);
+}
+
+const char *att_tokenizer_token(const struct att_tokenizer *tokenizer, int32_t id)
+{
+    return att_vocab_text(&tokenizer->wordpiece.vocab, id);
+}
+
+int32_t att_tokenizer_id(const struct att_tokenizer *tokenizer, const char *token)
+{
+    return att_vocab_find(&tokenizer->wordpiece.vocab, token, strlen(token));
+}
+
+size_t att_tokenizer_vocab_size(const struct att_tokenizer *tokenizer)
+{
+    return tokenizer->wordpiece.vocab.count;
+}
+
+const char *att_tokenizer_model_name(const struct att_tokenizer *tokenizer)
+{
+    assert(tokenizer);
+    return "WordPiece";
+}

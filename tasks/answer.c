@@ -1,0 +1,52 @@
+/* What every answer carries: an id, the model's fingerprint, usage and times. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "tasks/task.h"
+
+void task_render_id(struct att_jsonw *answer, const char *prefix)
+{
+    unsigned char random[12] = {0};
+    char text[64];
+    int at = snprintf(text, sizeof text, "%s-", prefix);
+    /* getrandom of 12 bytes neither blocks after boot nor fails. */
+    if (getrandom(random, sizeof random, 0) == (ssize_t)sizeof random && at > 0)
+        for (size_t i = 0; i < sizeof random && (size_t)at + 2 < sizeof text; i++)
+            at += snprintf(text + at, sizeof text - (size_t)at, "%02x", random[i]);
+    att_jsonw_key(answer, "id");
+    att_jsonw_cstring(answer, text);
+}
+
+void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model)
+{
+    char text[256], digest[65];
+    snprintf(text, sizeof text, "%s %s", att_model_info(model->model)->digest, att_kernel_names());
+    att_digest(text, strlen(text), digest);
+    att_jsonw_key(answer, "system_fingerprint");
+    att_jsonw_string(answer, digest, 16);
+}
+
+static void put_ms(struct att_jsonw *answer, const char *name, uint64_t us)
+{
+    att_jsonw_key(answer, name);
+    att_jsonw_double(answer, (double)us / 1000.0, 6);
+}
+
+void task_render_usage(const struct task_call *call, struct att_jsonw *answer)
+{
+    att_jsonw_key(answer, "usage");
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "prompt_tokens");
+    att_jsonw_int(answer, (int64_t)call->prompt_tokens);
+    att_jsonw_key(answer, "total_tokens");
+    att_jsonw_int(answer, (int64_t)call->prompt_tokens);
+    att_jsonw_object_end(answer);
+    att_jsonw_key(answer, "timing_ms");
+    att_jsonw_object_begin(answer);
+    put_ms(answer, "tokenize", call->timing.tokenize_us);
+    put_ms(answer, "queue", call->timing.queue_us);
+    put_ms(answer, "compute", call->timing.compute_us);
+    put_ms(answer, "total", call->timing.total_us);
+    att_jsonw_object_end(answer);
+}

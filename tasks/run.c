@@ -1,0 +1,193 @@
+/*
+ * Running jobs: packing them into one batch, the forward pass, and copying out
+ * what each job wants. task_run is the whole life of a call where there is no
+ * server.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "tasks/task.h"
+
+enum { BATCH_TOKENS = 256, BATCH_SEQS = 64, MODELS_MAX = 8, ARENA_LIMIT_BYTES = 256 << 20 };
+
+/* Sums attention over the heads of the last layer, for the jobs that want it. */
+struct attention_tap {
+    struct task_job *const *jobs;
+    const struct att_model_info *info;
+};
+
+static bool wants_attention(void *context, size_t seq)
+{
+    return ((const struct attention_tap *)context)->jobs[seq]->attention != NULL;
+}
+
+static void take_attention(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
+                           size_t n_key)
+{
+    const struct attention_tap *tap = context;
+    float *weights = tap->jobs[seq]->attention;
+    (void)head;
+    if (layer + 1 != tap->info->n_layers)
+        return;
+    /* The queries whose states are pooled: all, the first, or the last. */
+    size_t first = tap->info->pooling == ATT_POOL_LAST ? n_query - 1 : 0;
+    size_t end = tap->info->pooling == ATT_POOL_CLS ? 1 : n_query;
+    float share = 1.0f / (float)((end - first) * tap->info->n_heads);
+    for (size_t i = first; i < end; i++)
+        for (size_t j = 0; j < n_key; j++)
+            weights[j] += share * probs[i * n_key + j];
+}
+
+static void copy_outputs(struct task_job *job, const struct att_model_info *info, const struct att_output *out,
+                         size_t seq)
+{
+    if (job->pooled)
+        memcpy(job->pooled, out->pooled + seq * info->hidden_size, info->hidden_size * sizeof(float));
+    if (job->logits) {
+        assert(out->logits && !info->per_token);
+        memcpy(job->logits, out->logits + seq * info->n_logits, info->n_logits * sizeof(float));
+    }
+}
+
+void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs)
+{
+    assert(n_jobs > 0 && n_jobs <= att_context_max_seqs(context));
+    const struct att_model_info *info = att_model_info(jobs[0]->model);
+    int32_t *ids, *type_ids;
+    uint32_t *cu;
+    bool attention = false;
+    att_context_staging(context, &ids, &type_ids, &cu);
+    cu[0] = 0;
+    for (size_t i = 0; i < n_jobs; i++) {
+        const struct task_job *job = jobs[i];
+        assert(job->model == jobs[0]->model && job->len <= att_context_max_tokens(context) - cu[i]);
+        memcpy(ids + cu[i], job->ids, job->len * sizeof *ids);
+        if (job->type_ids)
+            memcpy(type_ids + cu[i], job->type_ids, job->len * sizeof *type_ids);
+        else
+            memset(type_ids + cu[i], 0, job->len * sizeof *type_ids);
+        if (job->attention) {
+            memset(job->attention, 0, job->len * sizeof *job->attention);
+            attention = true;
+        }
+        cu[i + 1] = cu[i] + (uint32_t)job->len;
+    }
+    struct attention_tap tapped = {jobs, info};
+    const struct att_tap tap = {&tapped, NULL, wants_attention, take_attention};
+    const struct att_batch batch = {ids, type_ids, cu, n_jobs};
+    struct att_output out;
+    enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
+    for (size_t i = 0; i < n_jobs; i++) {
+        if (status == ATT_OK)
+            copy_outputs(jobs[i], info, &out, i);
+        jobs[i]->status = status;
+    }
+}
+
+/* Contexts of the models one thread has met; offline work meets one or two. */
+struct task_contexts {
+    struct att_model *models[MODELS_MAX];
+    struct att_context *contexts[MODELS_MAX];
+    size_t count;
+};
+
+enum att_status task_contexts_create(struct task_contexts **ret_contexts, struct att_err *err)
+{
+    struct task_contexts *contexts = att_mem_calloc(1, sizeof *contexts);
+    if (!contexts)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    *ret_contexts = contexts;
+    return ATT_OK;
+}
+
+void task_contexts_destroy(struct task_contexts *contexts)
+{
+    for (size_t i = 0; contexts && i < contexts->count; i++)
+        att_context_destroy(contexts->contexts[i]);
+    att_mem_free(contexts);
+}
+
+static enum att_status context_for(struct task_contexts *contexts, struct att_model *model,
+                                   struct att_context **ret_context, struct att_err *err)
+{
+    size_t i = 0;
+    while (i < contexts->count && contexts->models[i] != model)
+        i++;
+    if (i == MODELS_MAX)
+        return att_err_limit(err, NULL, MODELS_MAX, i + 1, "one call uses more than %d models", MODELS_MAX);
+    if (i == contexts->count) {
+        size_t longest = att_model_info(model)->max_tokens;
+        size_t tokens = longest > BATCH_TOKENS ? longest : BATCH_TOKENS;
+        enum att_status status = att_context_create(model, tokens, BATCH_SEQS, &contexts->contexts[i], err);
+        if (status != ATT_OK)
+            return status;
+        contexts->models[i] = model;
+        contexts->count++;
+    }
+    *ret_context = contexts->contexts[i];
+    return ATT_OK;
+}
+
+/* Jobs in order, as many of one model in a row as fit a batch. */
+static enum att_status run_round(struct task_contexts *contexts, struct task_call *call, struct att_err *err)
+{
+    for (size_t first = 0; first < call->n_jobs;) {
+        struct att_model *model = call->jobs[first].model;
+        struct att_context *context = NULL;
+        enum att_status status = context_for(contexts, model, &context, err);
+        if (status != ATT_OK)
+            return status;
+        struct task_job *batch[BATCH_SEQS];
+        size_t count = 0, tokens = 0;
+        while (first + count < call->n_jobs && count < BATCH_SEQS && call->jobs[first + count].model == model &&
+               tokens + call->jobs[first + count].len <= att_context_max_tokens(context)) {
+            batch[count] = &call->jobs[first + count];
+            tokens += batch[count++]->len;
+        }
+        task_jobs_run(context, batch, count);
+        for (size_t i = 0; i < count; i++)
+            if (batch[i]->status != ATT_OK)
+                return att_err_set(err, batch[i]->status, "the model could not compute job %zu", first + i);
+        first += count;
+    }
+    return ATT_OK;
+}
+
+static enum att_status run_rounds(struct task_contexts *contexts, struct task_call *call, const struct att_json *body,
+                                  struct att_err *err)
+{
+    uint64_t begin = att_clock_us();
+    enum att_status status = call->task->parse(call, body, err);
+    call->timing.tokenize_us = att_clock_us() - begin;
+    while (status == ATT_OK && call->n_jobs > 0) {
+        uint64_t start = att_clock_us();
+        status = run_round(contexts, call, err);
+        call->timing.compute_us += att_clock_us() - start;
+        call->n_jobs = status == ATT_OK && !call->task->advance ? 0 : call->n_jobs;
+        if (status == ATT_OK && call->task->advance)
+            status = call->task->advance(call, err);
+    }
+    call->timing.total_us = att_clock_us() - begin;
+    return status;
+}
+
+enum att_status task_run(struct task_contexts *contexts, const struct task *task, const struct task_env *env,
+                         const struct att_json *body, char **ret_answer, size_t *ret_len, struct att_err *err)
+{
+    struct att_arena arena;
+    struct att_jsonw answer;
+    att_arena_init(&arena, ARENA_LIMIT_BYTES);
+    att_jsonw_init(&answer, env->limits.answer_bytes_max);
+    struct task_call call = {.task = task, .env = env, .arena = &arena, .http_status = 200};
+    enum att_status status = run_rounds(contexts, &call, body, err);
+    if (status == ATT_OK)
+        status = task->render(&call, &answer, err);
+    if (status == ATT_OK)
+        status = att_jsonw_take(&answer, ret_answer, ret_len, err);
+    if (task->finish)
+        task->finish(&call);
+    att_jsonw_finish(&answer);
+    att_arena_finish(&arena);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* Planning and aggregating windows; see window.h. */
+#include "tasks/window.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { STRIDE_MAX = 1 << 20 };
+
+enum att_status task_windows_parse(const struct att_json *body, struct task_windows_options *options,
+                                   struct att_err *err)
+{
+    static const char *const fields[] = {"stride", "aggregate", NULL};
+    static const char *const words[] = {"mean", "max", "first", NULL};
+    const struct att_json *windows = att_json_get(body, "windows");
+    int64_t stride = 0;
+    size_t aggregate = TASK_AGGREGATE_MEAN;
+    enum att_status status = task_field_bool(body, "", "truncate", &options->truncate, err);
+    if (status == ATT_OK && att_json_type(windows) != ATT_JSON_NULL) {
+        status = task_fields_known(windows, "windows", fields, err);
+        if (status == ATT_OK)
+            status = task_field_int(windows, "windows", "stride", 1, STRIDE_MAX, &stride, err);
+        if (status == ATT_OK)
+            status = task_field_enum(windows, "windows", "aggregate", words, &aggregate, err);
+    }
+    options->stride = (size_t)stride;
+    options->aggregate = (enum task_aggregate)aggregate;
+    return status;
+}
+
+enum att_status task_windows_plan(struct task_call *call, const struct task_model *model,
+                                  const struct task_windows_options *options, const char *text, size_t len,
+                                  const char *pair, size_t pair_len, const char *path, struct task_windows *windows,
+                                  struct att_err *err)
+{
+    size_t room = 0;
+    *windows = (struct task_windows){.count = 1};
+    enum att_status status = task_tokens_room(model, pair != NULL, &room, err);
+    if (status == ATT_OK)
+        status = task_tokens_encode(call, model, text, len, path, &windows->text, err);
+    if (status == ATT_OK && pair)
+        status = task_tokens_encode(call, model, pair, pair_len, path, &windows->pair, err);
+    if (status != ATT_OK)
+        return status;
+    struct task_tokens *limited = pair ? &windows->pair : &windows->text;
+    if (options->tokens_max && limited->count > options->tokens_max) {
+        windows->dropped = limited->count - options->tokens_max;
+        limited->count = options->tokens_max;
+    }
+    /* A pair goes with every window of the text; of a long one the first half of the room. */
+    size_t pair_room = room - room / 2;
+    windows->pair_count = windows->pair.count;
+    if (windows->pair_count > pair_room && windows->pair_count + windows->text.count > room)
+        windows->pair_count = windows->text.count < room / 2 ? room - windows->text.count : pair_room;
+    windows->room = room - windows->pair_count;
+    windows->dropped += windows->pair.count - windows->pair_count;
+    size_t step = options->stride ? options->stride : windows->room - windows->room / 4;
+    /* A step beyond the window would skip tokens. */
+    windows->overlap = step < windows->room ? windows->room - step : 0;
+    if (windows->text.count > windows->room && options->truncate)
+        windows->dropped += windows->text.count - windows->room;
+    else
+        windows->count = att_window_count(windows->text.count, windows->room, windows->overlap);
+    return ATT_OK;
+}
+
+static enum att_status one_job(struct task_call *call, const struct task_model *model,
+                               const struct task_windows_options *options, struct task_windows *windows, size_t index,
+                               struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(model->model);
+    struct task_job *job = &call->jobs[windows->first_job + index];
+    size_t begin = 0, end = windows->text.count < windows->room ? windows->text.count : windows->room;
+    if (windows->count > 1)
+        att_window_range(windows->text.count, windows->room, windows->overlap, index, &begin, &end);
+    enum att_status status =
+        task_job_assemble(call, model, windows->text.items + begin, end - begin, windows->pair.items,
+                          windows->pair_count, job, windows->spans ? &windows->spans[index] : NULL, err);
+    if (status != ATT_OK)
+        return status;
+    if (options->logits && !(job->logits = task_alloc(call, info->n_logits, sizeof(float), err)))
+        return err->status;
+    if (options->pooled && !(job->pooled = task_alloc(call, info->hidden_size, sizeof(float), err)))
+        return err->status;
+    if (options->attention && !(job->attention = task_alloc(call, job->len, sizeof(float), err)))
+        return err->status;
+    return ATT_OK;
+}
+
+enum att_status task_windows_jobs(struct task_call *call, const struct task_model *model,
+                                  const struct task_windows_options *options, struct task_windows *windows, size_t n,
+                                  struct att_err *err)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++) {
+        windows[i].first_job = total;
+        total += windows[i].count;
+    }
+    call->jobs = task_alloc(call, total, sizeof *call->jobs, err);
+    if (!call->jobs)
+        return err->status;
+    call->n_jobs = total;
+    for (size_t i = 0; i < n; i++) {
+        if (options->attention && !(windows[i].spans = task_alloc(call, windows[i].count, sizeof *windows->spans, err)))
+            return err->status;
+        for (size_t j = 0; j < windows[i].count; j++) {
+            enum att_status status = one_job(call, model, options, &windows[i], j, err);
+            if (status != ATT_OK)
+                return status;
+        }
+    }
+    return ATT_OK;
+}
+
+void task_windows_logits(const struct task_call *call, const struct task_windows *windows,
+                         enum task_aggregate aggregate, size_t n_logits, float *logits)
+{
+    const struct task_job *jobs = call->jobs + windows->first_job;
+    assert(windows->count > 0 && jobs[0].logits);
+    memcpy(logits, jobs[0].logits, n_logits * sizeof *logits);
+    for (size_t w = 1; aggregate != TASK_AGGREGATE_FIRST && w < windows->count; w++)
+        for (size_t i = 0; i < n_logits; i++) {
+            if (aggregate == TASK_AGGREGATE_MEAN)
+                logits[i] += jobs[w].logits[i];
+            else if (jobs[w].logits[i] > logits[i])
+                logits[i] = jobs[w].logits[i];
+        }
+    if (aggregate == TASK_AGGREGATE_MEAN && windows->count > 1)
+        for (size_t i = 0; i < n_logits; i++)
+            logits[i] /= (float)windows->count;
+}
+
+void task_windows_render(const struct task_windows *windows, struct att_jsonw *answer)
+{
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "count");
+    att_jsonw_int(answer, (int64_t)windows->count);
+    att_jsonw_key(answer, "tokens");
+    att_jsonw_int(answer, (int64_t)(windows->text.count + windows->pair.count));
+    att_jsonw_key(answer, "dropped");
+    att_jsonw_int(answer, (int64_t)windows->dropped);
+    att_jsonw_object_end(answer);
+}
