@@ -61,7 +61,7 @@ static void clean_up(struct text *text, size_t begin)
 /* The text that an id decodes to; NULL for ids that are left out. */
 static const char *token_text(const struct att_tokenizer *tokenizer, int32_t id, bool skip_special, size_t *ret_len)
 {
-    const char *text = att_vocab_text(&tokenizer->wordpiece.vocab, id);
+    const char *text = att_tokenizer_token(tokenizer, id);
     if (!text || (skip_special && (tokenizer->id_flags[id] & ATT_ID_SPECIAL)))
         return NULL;
     *ret_len = strlen(text);

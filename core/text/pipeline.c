@@ -6,18 +6,20 @@
 static enum att_status set_id(struct att_tokenizer *tokenizer, const struct att_added_content *added, const char *field,
                               struct att_err *err)
 {
-    struct att_vocab *vocab = &tokenizer->wordpiece.vocab;
-    int32_t known = att_vocab_find(vocab, added->content, added->len);
+    const struct att_vocab *model = &tokenizer->wordpiece.vocab;
+    int32_t known = att_vocab_find(model, added->content, added->len);
+    if (known < 0)
+        known = att_vocab_find(&tokenizer->added, added->content, added->len);
     if (known == added->id)
         return ATT_OK;
     if (known >= 0)
         return att_err_set(err, ATT_EFORMAT, "%s.id: is %lld, expected %d, which '%.60s' has in the vocabulary", field,
                            (long long)added->id, (int)known, added->content);
-    const char *other = att_vocab_text(vocab, (int32_t)added->id);
+    const char *other = att_tokenizer_token(tokenizer, (int32_t)added->id);
     if (other)
         return att_err_set(err, ATT_EFORMAT, "%s.id: is %lld, which '%.60s' has too", field, (long long)added->id,
                            other);
-    return att_vocab_add(vocab, added->content, added->len, (int32_t)added->id, err);
+    return att_vocab_add(&tokenizer->added, added->content, added->len, (int32_t)added->id, err);
 }
 
 enum att_status att_tokenizer_add(struct att_tokenizer *tokenizer, const struct att_added_content *added,
@@ -58,7 +60,7 @@ static enum att_status finish_set(struct att_tokenizer *tokenizer, struct att_ad
     int32_t id;
     if (!att_added_sort(set, &id))
         return att_err_set(err, ATT_EFORMAT, "%s: '%.60s' is there twice, expected once", field,
-                           att_vocab_text(&tokenizer->wordpiece.vocab, id));
+                           att_tokenizer_token(tokenizer, id));
     for (size_t i = 0; i < set->count; i++)
         tokenizer->id_flags[set->tokens[i].id] |= (uint8_t)(flags | (set->tokens[i].special ? ATT_ID_SPECIAL : 0));
     return ATT_OK;
@@ -66,7 +68,8 @@ static enum att_status finish_set(struct att_tokenizer *tokenizer, struct att_ad
 
 enum att_status att_tokenizer_finish_added(struct att_tokenizer *tokenizer, const char *field, struct att_err *err)
 {
-    tokenizer->id_flags = att_mem_calloc(tokenizer->wordpiece.vocab.entry_count, 1);
+    size_t model_ids = tokenizer->wordpiece.vocab.entry_count, added_ids = tokenizer->added.entry_count;
+    tokenizer->id_flags = att_mem_calloc(model_ids > added_ids ? model_ids : added_ids, 1);
     if (!tokenizer->id_flags)
         return att_err_set(err, ATT_ENOMEM, "out of memory for added tokens");
     enum att_status status = finish_set(tokenizer, &tokenizer->added_original, 0, field, err);

@@ -17,8 +17,9 @@ struct att_tokenizer {
     struct att_normalizer normalizer;
     struct att_added_set added_original, added_normalized;
     struct att_wordpiece wordpiece;
+    struct att_vocab added; /* added tokens that the model does not have: no pieces of words */
     struct att_template single, pair;
-    uint8_t *id_flags; /* by id, vocab.entry_count of them */
+    uint8_t *id_flags; /* of every id in either vocabulary */
     bool decoder;      /* WordPiece; else tokens are joined by spaces */
     bool decoder_cleanup;
     char decoder_prefix[ATT_PREFIX_BYTES_MAX + 1];

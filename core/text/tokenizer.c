@@ -23,6 +23,7 @@ enum att_status att_tokenizer_load(const struct att_dir *dir, size_t vocab_rows,
     if (!tokenizer)
         return att_err_set(err, ATT_ENOMEM, "out of memory for the tokenizer");
     att_vocab_init(&tokenizer->wordpiece.vocab);
+    att_vocab_init(&tokenizer->added);
     att_added_init(&tokenizer->added_original);
     att_added_init(&tokenizer->added_normalized);
     struct att_tokenizer_bounds bounds = {
@@ -45,6 +46,7 @@ void att_tokenizer_destroy(struct att_tokenizer *tokenizer)
     if (!tokenizer)
         return;
     att_vocab_finish(&tokenizer->wordpiece.vocab);
+    att_vocab_finish(&tokenizer->added);
     att_added_finish(&tokenizer->added_original);
     att_added_finish(&tokenizer->added_normalized);
     att_mem_free(tokenizer->id_flags);
@@ -202,17 +204,20 @@ enum att_status att_tokenizer_assemble(const struct att_tokenizer *tokenizer, co
 
 const char *att_tokenizer_token(const struct att_tokenizer *tokenizer, int32_t id)
 {
-    return att_vocab_text(&tokenizer->wordpiece.vocab, id);
+    const char *text = att_vocab_text(&tokenizer->wordpiece.vocab, id);
+    return text ? text : att_vocab_text(&tokenizer->added, id);
 }
 
 int32_t att_tokenizer_id(const struct att_tokenizer *tokenizer, const char *token)
 {
-    return att_vocab_find(&tokenizer->wordpiece.vocab, token, strlen(token));
+    size_t len = strlen(token);
+    int32_t id = att_vocab_find(&tokenizer->wordpiece.vocab, token, len);
+    return id >= 0 ? id : att_vocab_find(&tokenizer->added, token, len);
 }
 
 size_t att_tokenizer_vocab_size(const struct att_tokenizer *tokenizer)
 {
-    return tokenizer->wordpiece.vocab.count;
+    return tokenizer->wordpiece.vocab.count + tokenizer->added.count;
 }
 
 const char *att_tokenizer_model_name(const struct att_tokenizer *tokenizer)
