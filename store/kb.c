@@ -1,0 +1,358 @@
+/*
+ * The knowledge base file: schema, writes in one transaction, trigram search.
+ * One connection, guarded by a mutex; readers hold views (kb_view.c).
+ */
+#include "store/kb.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/json.h"
+#include "core/base/utf8.h"
+#include "store/kb_view.h"
+#include "store/sqlite.h"
+
+enum { TRIGRAMS_MAX = 64, MATCH_BYTES = TRIGRAMS_MAX * 24 };
+
+struct store_kb {
+    char *path;
+    size_t dimensions;
+    pthread_mutex_t mutex; /* protects db and current */
+    sqlite3 *db;
+    struct kb_view *current;
+};
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS entries(id INTEGER PRIMARY KEY, lang TEXT NOT NULL, question TEXT NOT NULL,"
+    " answer TEXT NOT NULL, source TEXT NOT NULL, metadata TEXT NOT NULL, prompts TEXT NOT NULL,"
+    " context_only INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS texts(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " entry INTEGER NOT NULL REFERENCES entries(id) ON DELETE CASCADE, text TEXT NOT NULL, vector BLOB NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS texts_entry ON texts(entry);"
+    "CREATE VIRTUAL TABLE IF NOT EXISTS texts_fts USING fts5(text, content='texts', content_rowid='id',"
+    " tokenize='trigram');"
+    "CREATE TRIGGER IF NOT EXISTS texts_insert AFTER INSERT ON texts BEGIN"
+    " INSERT INTO texts_fts(rowid, text) VALUES (new.id, new.text); END;"
+    "CREATE TRIGGER IF NOT EXISTS texts_delete AFTER DELETE ON texts BEGIN"
+    " INSERT INTO texts_fts(texts_fts, rowid, text) VALUES ('delete', old.id, old.text); END;";
+
+/* meta[key] must be `value`; it is written when the file is new. */
+static enum att_status meta_agree(struct store_kb *kb, const char *key, const char *value, const char *advice,
+                                  struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status =
+        store_sqlite_prepare(kb->db, kb->path, "INSERT OR IGNORE INTO meta VALUES (?1, ?2)", &row, err);
+    if (status != ATT_OK)
+        return status;
+    sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, 2, value, -1, SQLITE_STATIC);
+    int step = sqlite3_step(row);
+    sqlite3_finalize(row);
+    if (step != SQLITE_DONE)
+        return store_sqlite_error(kb->db, kb->path, err);
+    status = store_sqlite_prepare(kb->db, kb->path, "SELECT value FROM meta WHERE key = ?1", &row, err);
+    if (status != ATT_OK)
+        return status;
+    sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC);
+    if (sqlite3_step(row) != SQLITE_ROW) {
+        status = store_sqlite_error(kb->db, kb->path, err);
+    } else {
+        const char *stored = (const char *)sqlite3_column_text(row, 0);
+        if (!stored || strcmp(stored, value) != 0)
+            status = att_err_set(err, ATT_EFORMAT, "%s: its %s is %.16s, expected %.16s: %s", kb->path, key,
+                                 stored ? stored : "(none)", value, advice);
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
+static enum att_status prepare_file(struct store_kb *kb, const char *encoder_digest, struct att_err *err)
+{
+    char dimensions[24];
+    snprintf(dimensions, sizeof dimensions, "%zu", kb->dimensions);
+    enum att_status status = store_sqlite_exec(kb->db, kb->path, schema, err);
+    if (status == ATT_OK)
+        status = meta_agree(kb, "schema", "1", "it was written by another version", err);
+    if (status == ATT_OK)
+        status = meta_agree(kb, "encoder", encoder_digest,
+                            "it was embedded by another encoder; import its entries into a new file", err);
+    if (status == ATT_OK)
+        status = meta_agree(kb, "dimensions", dimensions, "it was embedded by another encoder", err);
+    if (status == ATT_OK)
+        status = kb_view_load(kb->db, kb->path, kb->dimensions, &kb->current, err);
+    return status;
+}
+
+enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions,
+                              struct store_kb **ret_kb, struct att_err *err)
+{
+    assert(path && encoder_digest && dimensions > 0);
+    struct store_kb *kb = att_mem_calloc(1, sizeof *kb);
+    if (!kb)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    pthread_mutex_init(&kb->mutex, NULL);
+    kb->dimensions = dimensions;
+    kb->path = att_mem_strdup(path);
+    enum att_status status = kb->path ? store_sqlite_open(path, &kb->db, err)
+                                      : att_err_set(err, ATT_ENOMEM, "out of memory");
+    if (status == ATT_OK)
+        status = prepare_file(kb, encoder_digest, err);
+    if (status != ATT_OK)
+        store_kb_close(kb);
+    else
+        *ret_kb = kb;
+    return status;
+}
+
+void store_kb_close(struct store_kb *kb)
+{
+    if (!kb)
+        return;
+    kb_view_unref(kb->current);
+    sqlite3_close(kb->db);
+    pthread_mutex_destroy(&kb->mutex);
+    att_mem_free(kb->path);
+    att_mem_free(kb);
+}
+
+const struct store_kb_view *store_kb_view(struct store_kb *kb)
+{
+    pthread_mutex_lock(&kb->mutex);
+    struct kb_view *view = kb->current;
+    atomic_fetch_add(&view->refs, 1);
+    pthread_mutex_unlock(&kb->mutex);
+    return &view->view;
+}
+
+void store_kb_view_release(struct store_kb *kb, const struct store_kb_view *view)
+{
+    (void)kb;
+    kb_view_unref((struct kb_view *)(uintptr_t)view);
+}
+
+bool store_kb_same(const struct store_kb_view *view, const struct store_kb_entry *entry)
+{
+    size_t i = store_kb_find(view, entry->id);
+    if (i == view->n_entries)
+        return false;
+    const struct store_kb_entry *stored = &view->entries[i];
+    if (stored->n_alternates != entry->n_alternates || stored->n_prompts != entry->n_prompts ||
+        stored->context_only != entry->context_only || strcmp(stored->lang, entry->lang) != 0 ||
+        strcmp(stored->question, entry->question) != 0 || strcmp(stored->answer, entry->answer) != 0 ||
+        strcmp(stored->source, entry->source) != 0 || strcmp(stored->metadata, entry->metadata) != 0)
+        return false;
+    for (size_t a = 0; a < entry->n_alternates; a++)
+        if (strcmp(stored->alternates[a], entry->alternates[a]) != 0)
+            return false;
+    return entry->n_prompts == 0 ||
+           memcmp(stored->prompts, entry->prompts, entry->n_prompts * sizeof *entry->prompts) == 0;
+}
+
+struct statements {
+    sqlite3_stmt *remove, *entry, *text;
+};
+
+static void statements_finish(struct statements *s)
+{
+    sqlite3_finalize(s->remove);
+    sqlite3_finalize(s->entry);
+    sqlite3_finalize(s->text);
+}
+
+static enum att_status statements_prepare(struct store_kb *kb, struct statements *s, struct att_err *err)
+{
+    enum att_status status =
+        store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &s->remove, err);
+    if (status == ATT_OK)
+        status = store_sqlite_prepare(kb->db, kb->path, "INSERT INTO entries VALUES (?1,?2,?3,?4,?5,?6,?7,?8)",
+                                      &s->entry, err);
+    if (status == ATT_OK)
+        status = store_sqlite_prepare(kb->db, kb->path, "INSERT INTO texts(entry, text, vector) VALUES (?1,?2,?3)",
+                                      &s->text, err);
+    return status;
+}
+
+static enum att_status run_once(struct store_kb *kb, sqlite3_stmt *statement, struct att_err *err)
+{
+    int step = sqlite3_step(statement);
+    enum att_status status = step == SQLITE_DONE ? ATT_OK : store_sqlite_error(kb->db, kb->path, err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+static enum att_status put_entry(struct store_kb *kb, const struct statements *s, const struct store_kb_entry *entry,
+                                 struct att_err *err)
+{
+    char prompts[STORE_KB_PROMPTS_MAX * 24 + 4] = "[";
+    size_t at = 1;
+    assert(entry->n_prompts <= STORE_KB_PROMPTS_MAX);
+    for (size_t i = 0; i < entry->n_prompts; i++)
+        at += (size_t)snprintf(prompts + at, sizeof prompts - at, i ? ",%lld" : "%lld", (long long)entry->prompts[i]);
+    snprintf(prompts + at, sizeof prompts - at, "]");
+    sqlite3_bind_int64(s->remove, 1, entry->id);
+    enum att_status status = run_once(kb, s->remove, err);
+    if (status != ATT_OK)
+        return status;
+    sqlite3_bind_int64(s->entry, 1, entry->id);
+    sqlite3_bind_text(s->entry, 2, entry->lang, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->entry, 3, entry->question, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->entry, 4, entry->answer, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->entry, 5, entry->source, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->entry, 6, entry->metadata, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->entry, 7, prompts, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int(s->entry, 8, entry->context_only);
+    return run_once(kb, s->entry, err);
+}
+
+static enum att_status put_text(struct store_kb *kb, const struct statements *s, int64_t id, const char *text,
+                                const float *vector, struct att_err *err)
+{
+    sqlite3_bind_int64(s->text, 1, id);
+    sqlite3_bind_text(s->text, 2, text, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(s->text, 3, vector, kb->dimensions * sizeof *vector, SQLITE_STATIC);
+    return run_once(kb, s->text, err);
+}
+
+/* Ends the transaction; on success the view is replaced, on failure nothing has changed. */
+static enum att_status end_write(struct store_kb *kb, enum att_status status, struct att_err *err)
+{
+    struct kb_view *view = NULL;
+    if (status == ATT_OK)
+        status = kb_view_load(kb->db, kb->path, kb->dimensions, &view, err);
+    if (status == ATT_OK)
+        status = store_sqlite_exec(kb->db, kb->path, "COMMIT", err);
+    if (status != ATT_OK) {
+        kb_view_unref(view);
+        /* Some failures end the transaction themselves; then this one fails, harmlessly. */
+        sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
+        return status;
+    }
+    struct kb_view *old = kb->current;
+    kb->current = view;
+    kb_view_unref(old);
+    return ATT_OK;
+}
+
+enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *entries, size_t n_entries,
+                             const float *vectors, bool replace_all, struct att_err *err)
+{
+    struct statements s = {NULL, NULL, NULL};
+    pthread_mutex_lock(&kb->mutex);
+    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    if (status == ATT_OK) {
+        status = statements_prepare(kb, &s, err);
+        if (status == ATT_OK && replace_all)
+            status = store_sqlite_exec(kb->db, kb->path, "DELETE FROM entries", err);
+        size_t text = 0;
+        for (size_t i = 0; status == ATT_OK && i < n_entries; i++) {
+            const struct store_kb_entry *entry = &entries[i];
+            status = put_entry(kb, &s, entry, err);
+            for (size_t a = 0; status == ATT_OK && a <= entry->n_alternates; a++, text++)
+                status = put_text(kb, &s, entry->id, a == 0 ? entry->question : entry->alternates[a - 1],
+                                  vectors + text * kb->dimensions, err);
+        }
+        statements_finish(&s);
+        status = end_write(kb, status, err);
+    }
+    pthread_mutex_unlock(&kb->mutex);
+    return status;
+}
+
+enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_removed, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool removed = false;
+    pthread_mutex_lock(&kb->mutex);
+    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    if (status == ATT_OK) {
+        status = store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &row, err);
+        if (status == ATT_OK) {
+            sqlite3_bind_int64(row, 1, id);
+            status = run_once(kb, row, err);
+            removed = sqlite3_changes(kb->db) > 0;
+        }
+        sqlite3_finalize(row);
+        status = end_write(kb, status, err);
+    }
+    pthread_mutex_unlock(&kb->mutex);
+    if (status == ATT_OK)
+        *ret_removed = removed;
+    return status;
+}
+
+enum att_status store_kb_clear(struct store_kb *kb, struct att_err *err)
+{
+    return store_kb_put(kb, NULL, 0, NULL, true, err);
+}
+
+/* The query's trigrams as an FTS5 expression: "abc" OR "bcd" …; 0 when it has fewer than three characters. */
+static size_t match_expression(const char *query, size_t len, char out[MATCH_BYTES])
+{
+    size_t starts[3] = {0, 0, 0}, characters = 0, at = 0, to = 0, trigrams = 0;
+    while (at < len && trigrams < TRIGRAMS_MAX) {
+        size_t begin = at;
+        uint32_t c = att_utf8_next(query, len, &at);
+        if (c <= ' ' || c == '"') { /* quotes would end the string; words are matched one by one */
+            characters = 0;
+            continue;
+        }
+        starts[characters % 3] = begin;
+        if (++characters < 3)
+            continue;
+        size_t first = starts[characters % 3];
+        to += (size_t)snprintf(out + to, MATCH_BYTES - to, "%s\"%.*s\"", trigrams++ ? " OR " : "", (int)(at - first),
+                               query + first);
+    }
+    return trigrams;
+}
+
+static size_t text_index(const struct kb_view *view, int64_t id)
+{
+    size_t low = 0, high = view->view.n_texts;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (view->text_ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < view->view.n_texts && view->text_ids[low] == id ? low : view->view.n_texts;
+}
+
+enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *view, const char *query, size_t len,
+                               size_t *texts, size_t max, size_t *ret_count, struct att_err *err)
+{
+    static const char by_trigrams[] = "SELECT rowid FROM texts_fts WHERE texts_fts MATCH ?1 ORDER BY rank LIMIT ?2";
+    static const char by_part[] = "SELECT id FROM texts WHERE instr(text, ?1) > 0 ORDER BY id LIMIT ?2";
+    const struct kb_view *own = (const struct kb_view *)(const void *)view;
+    char expression[MATCH_BYTES] = "";
+    size_t trigrams = match_expression(query, len, expression), count = 0;
+    sqlite3_stmt *row = NULL;
+    if (len == 0) {
+        *ret_count = 0;
+        return ATT_OK;
+    }
+    pthread_mutex_lock(&kb->mutex);
+    enum att_status status = store_sqlite_prepare(kb->db, kb->path, trigrams ? by_trigrams : by_part, &row, err);
+    if (status == ATT_OK) {
+        int step;
+        sqlite3_bind_text(row, 1, trigrams ? expression : query, trigrams ? -1 : (int)len, SQLITE_STATIC);
+        sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
+        while (count < max && (step = sqlite3_step(row)) == SQLITE_ROW) {
+            size_t i = text_index(own, sqlite3_column_int64(row, 0));
+            if (i < view->n_texts)
+                texts[count++] = i;
+        }
+        if (count < max && step != SQLITE_DONE && step != SQLITE_ROW)
+            status = store_sqlite_error(kb->db, kb->path, err);
+    }
+    sqlite3_finalize(row);
+    pthread_mutex_unlock(&kb->mutex);
+    if (status == ATT_OK)
+        *ret_count = count;
+    return status;
+}

@@ -1,0 +1,85 @@
+/*
+ * A knowledge base of question–answer entries in one SQLite file.
+ *
+ *   entries(id, lang, question, answer, source, metadata, prompts, context_only, digest)
+ *   texts(id, entry, text, vector)      the question and its alternates, each embedded
+ *   texts_fts                           FTS5 over texts, trigram tokenizer: Chinese needs no word breaks
+ *   meta(key, value)                    schema version, the encoder's digest, dimensions
+ *
+ * Writes are transactions in WAL mode with synchronous=FULL: acknowledged means
+ * durable, failed means unchanged. Readers work on a view: an immutable copy in
+ * memory, replaced by every write and freed with its last reader, so reading
+ * takes no lock but for the moment of taking the view. Thread safe.
+ */
+#ifndef STORE_KB_H
+#define STORE_KB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+
+enum { STORE_KB_TEXTS_MAX = 64, STORE_KB_PROMPTS_MAX = 32 };
+
+struct store_kb_entry {
+    int64_t id;                   /* 1 .. 2^53 */
+    const char *lang;             /* "en", or "" */
+    const char *question, *answer;
+    const char *const *alternates;
+    size_t n_alternates;          /* at most STORE_KB_TEXTS_MAX - 1 */
+    const char *source;           /* or "" */
+    const char *metadata;         /* a JSON object as text, "{}" when there is none */
+    const int64_t *prompts;       /* entries to offer next */
+    size_t n_prompts;
+    bool context_only;            /* makes sense only as a follow-up */
+};
+
+/* A text that is matched: the question (first of its entry) or an alternate. */
+struct store_kb_text {
+    const char *text;
+    size_t entry;                 /* index into entries */
+    const uint32_t *grams;        /* sorted hashes of its n-grams: store/lexical.h */
+    size_t n_grams;
+    float norm;                   /* length of the weighted n-gram vector */
+    bool cjk;                     /* mostly Chinese, Japanese or Korean characters */
+};
+
+struct store_kb_view {
+    const struct store_kb_entry *entries; /* ascending id */
+    size_t n_entries;
+    const struct store_kb_text *texts;
+    size_t n_texts, dimensions;
+    const float *vectors;         /* [n_texts][dimensions], unit length */
+    const struct store_idf *idf;
+};
+
+struct store_kb;
+
+/* Opens or creates. encoder_digest and dimensions are those of the model that embeds for this file; a file made with
+ * another encoder is refused with advice. */
+enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions,
+                              struct store_kb **ret_kb, struct att_err *err) ATT_MUST_USE;
+void store_kb_close(struct store_kb *kb); /* no view may be held; NULL is allowed */
+
+const struct store_kb_view *store_kb_view(struct store_kb *kb);
+void store_kb_view_release(struct store_kb *kb, const struct store_kb_view *view);
+/* Index into view->entries, or n_entries. */
+size_t store_kb_find(const struct store_kb_view *view, int64_t id);
+
+/* Inserts or replaces entries by id. vectors: for every entry its question's and alternates' vectors in order,
+ * [sum of 1 + n_alternates][dimensions]. `replace_all` removes all other entries. ATT_ESPACE: disk full or read-only. */
+enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *entries, size_t n_entries,
+                             const float *vectors, bool replace_all, struct att_err *err) ATT_MUST_USE;
+/* *ret_removed is false when there was no such entry. */
+enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_removed, struct att_err *err) ATT_MUST_USE;
+enum att_status store_kb_clear(struct store_kb *kb, struct att_err *err) ATT_MUST_USE;
+/* True when the stored entry of that id says exactly the same, so that it need not be embedded again. */
+bool store_kb_same(const struct store_kb_view *view, const struct store_kb_entry *entry);
+
+/* Texts that share trigrams with the query, best BM25 first: indexes into view->texts of the newest view; texts that
+ * `view` does not have are left out. Queries shorter than three characters match as a part of the text. */
+enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *view, const char *query, size_t len,
+                               size_t *texts, size_t max, size_t *ret_count, struct att_err *err) ATT_MUST_USE;
+
+#endif

@@ -1,0 +1,237 @@
+/*
+ * The view: all entries and texts of the file copied into one arena, the
+ * vectors in one aligned matrix, the n-grams of every text sorted, and the
+ * document frequencies over them.
+ */
+#include "store/kb_view.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/base/json.h"
+#include "store/sqlite.h"
+
+enum { JSON_DEPTH = 8 };
+static const size_t view_bytes_max = (size_t)4 << 30;
+
+static enum att_status no_memory(struct att_err *err)
+{
+    return att_err_set(err, ATT_ENOMEM, "out of memory for the knowledge base");
+}
+
+static const char *column(struct att_arena *arena, sqlite3_stmt *row, int i)
+{
+    const unsigned char *text = sqlite3_column_text(row, i);
+    return att_arena_copy(arena, text ? (const char *)text : "", (size_t)sqlite3_column_bytes(row, i));
+}
+
+static enum att_status count_rows(sqlite3 *db, const char *path, const char *sql, size_t *ret, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
+    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
+        *ret = (size_t)sqlite3_column_int64(row, 0);
+    else if (status == ATT_OK)
+        status = store_sqlite_error(db, path, err);
+    sqlite3_finalize(row);
+    return status;
+}
+
+/* "[2,3]" as ids; what we wrote ourselves, so anything else is a damaged file. */
+static enum att_status parse_prompts(struct att_arena *arena, const char *path, const char *text, int64_t id,
+                                     struct store_kb_entry *entry, struct att_err *err)
+{
+    struct att_json *list = NULL;
+    enum att_status status = att_json_parse(text, strlen(text), 0, JSON_DEPTH, &list, err);
+    size_t n = att_json_count(list);
+    int64_t *prompts = status == ATT_OK ? att_arena_alloc(arena, n + 1, sizeof *prompts) : NULL;
+    if (status == ATT_OK && !prompts)
+        status = no_memory(err);
+    for (size_t i = 0; status == ATT_OK && i < n; i++)
+        if (!att_json_integer(att_json_at(list, i), 1, INT64_C(1) << 53, &prompts[i]))
+            status = ATT_EFORMAT;
+    att_json_destroy(list);
+    if (status != ATT_OK && status != ATT_ENOMEM)
+        return att_err_set(err, ATT_EFORMAT, "%s: entry %lld: its prompts are damaged", path, (long long)id);
+    entry->prompts = prompts;
+    entry->n_prompts = n;
+    return status;
+}
+
+static enum att_status load_entries(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
+{
+    static const char sql[] = "SELECT id, lang, question, answer, source, metadata, prompts, context_only FROM entries "
+                              "ORDER BY id";
+    struct store_kb_entry *entries = att_arena_alloc(&view->arena, view->view.n_entries + 1, sizeof *entries);
+    sqlite3_stmt *row = NULL;
+    if (!entries)
+        return no_memory(err);
+    view->view.entries = entries;
+    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
+    size_t i = 0;
+    int step = SQLITE_DONE;
+    while (status == ATT_OK && i < view->view.n_entries && (step = sqlite3_step(row)) == SQLITE_ROW) {
+        struct store_kb_entry *entry = &entries[i++];
+        entry->id = sqlite3_column_int64(row, 0);
+        entry->lang = column(&view->arena, row, 1);
+        entry->question = column(&view->arena, row, 2);
+        entry->answer = column(&view->arena, row, 3);
+        entry->source = column(&view->arena, row, 4);
+        entry->metadata = column(&view->arena, row, 5);
+        const char *prompts = column(&view->arena, row, 6);
+        entry->context_only = sqlite3_column_int(row, 7) != 0;
+        if (!entry->lang || !entry->question || !entry->answer || !entry->source || !entry->metadata || !prompts)
+            status = no_memory(err);
+        else
+            status = parse_prompts(&view->arena, path, prompts, entry->id, entry, err);
+    }
+    if (status == ATT_OK && i != view->view.n_entries)
+        status = step == SQLITE_DONE ? att_err_set(err, ATT_EFORMAT, "%s: entries are missing", path)
+                                     : store_sqlite_error(db, path, err);
+    sqlite3_finalize(row);
+    return status;
+}
+
+/* One row of texts into slot i of the view. */
+static enum att_status load_text(struct kb_view *view, sqlite3_stmt *row, const char *path, size_t i,
+                                 struct store_kb_text *text, struct att_err *err)
+{
+    size_t bytes = view->view.dimensions * sizeof(float);
+    uint32_t grams[STORE_GRAMS_MAX];
+    int64_t entry_id = sqlite3_column_int64(row, 1);
+    view->text_ids[i] = sqlite3_column_int64(row, 0);
+    text->entry = store_kb_find(&view->view, entry_id);
+    text->text = column(&view->arena, row, 2);
+    if (!text->text)
+        return no_memory(err);
+    if (text->entry == view->view.n_entries || (size_t)sqlite3_column_bytes(row, 3) != bytes)
+        return att_err_set(err, ATT_EFORMAT, "%s: a text of entry %lld is damaged", path, (long long)entry_id);
+    memcpy(view->vectors + i * view->view.dimensions, sqlite3_column_blob(row, 3), bytes);
+    text->n_grams = store_grams(text->text, strlen(text->text), grams);
+    uint32_t *copy = att_arena_alloc(&view->arena, text->n_grams + 1, sizeof *copy);
+    if (!copy)
+        return no_memory(err);
+    memcpy(copy, grams, text->n_grams * sizeof *copy);
+    text->grams = copy;
+    text->cjk = store_cjk_share(text->text, strlen(text->text)) > 0.3f;
+    return ATT_OK;
+}
+
+static enum att_status load_texts(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
+{
+    static const char sql[] = "SELECT id, entry, text, vector FROM texts ORDER BY id";
+    size_t n = view->view.n_texts, floats;
+    struct store_kb_text *texts = att_arena_alloc(&view->arena, n + 1, sizeof *texts);
+    view->text_ids = att_arena_alloc(&view->arena, n + 1, sizeof *view->text_ids);
+    view->vectors = att_size_mul(n + 1, view->view.dimensions, &floats) ? att_mem_aligned(floats, sizeof(float)) : NULL;
+    if (!texts || !view->text_ids || !view->vectors)
+        return no_memory(err);
+    view->view.texts = texts;
+    view->view.vectors = view->vectors;
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
+    size_t i = 0;
+    while (status == ATT_OK && i < n && sqlite3_step(row) == SQLITE_ROW) {
+        status = load_text(view, row, path, i, &texts[i], err);
+        i++;
+    }
+    if (status == ATT_OK && i != n)
+        status = store_sqlite_error(db, path, err);
+    sqlite3_finalize(row);
+    return status;
+}
+
+/* The alternates of every entry: its texts but the first, which is the question. Rows are in order of writing, so an
+ * entry's texts follow one another. */
+static enum att_status list_alternates(struct kb_view *view, struct att_err *err)
+{
+    struct store_kb_entry *entries = (struct store_kb_entry *)(uintptr_t)view->view.entries;
+    for (size_t i = 0; i < view->view.n_texts;) {
+        struct store_kb_entry *entry = &entries[view->view.texts[i].entry];
+        size_t end = i + 1;
+        while (end < view->view.n_texts && view->view.texts[end].entry == view->view.texts[i].entry)
+            end++;
+        const char **alternates = att_arena_alloc(&view->arena, end - i, sizeof *alternates);
+        if (!alternates)
+            return no_memory(err);
+        for (size_t t = i + 1; t < end; t++)
+            alternates[t - i - 1] = view->view.texts[t].text;
+        entry->alternates = alternates;
+        entry->n_alternates = end - i - 1;
+        i = end;
+    }
+    return ATT_OK;
+}
+
+static enum att_status weigh(struct kb_view *view, struct att_err *err)
+{
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < view->view.n_texts; i++)
+        total += view->view.texts[i].n_grams;
+    uint32_t *all = att_mem_calloc(total + 1, sizeof *all);
+    if (!all)
+        return no_memory(err);
+    for (size_t i = 0; i < view->view.n_texts; i++) {
+        memcpy(all + at, view->view.texts[i].grams, view->view.texts[i].n_grams * sizeof *all);
+        at += view->view.texts[i].n_grams;
+    }
+    bool built = store_idf_build(&view->arena, all, total, view->view.n_texts, &view->idf);
+    att_mem_free(all);
+    if (!built)
+        return no_memory(err);
+    /* The array is the view's own; the public face alone is const. */
+    struct store_kb_text *texts = (struct store_kb_text *)(uintptr_t)view->view.texts;
+    for (size_t i = 0; i < view->view.n_texts; i++)
+        texts[i].norm = store_grams_norm(&view->idf, texts[i].grams, texts[i].n_grams);
+    view->view.idf = &view->idf;
+    return ATT_OK;
+}
+
+enum att_status kb_view_load(sqlite3 *db, const char *path, size_t dimensions, struct kb_view **ret_view,
+                             struct att_err *err)
+{
+    struct kb_view *view = att_mem_calloc(1, sizeof *view);
+    if (!view)
+        return no_memory(err);
+    atomic_init(&view->refs, 1);
+    att_arena_init(&view->arena, view_bytes_max);
+    view->view.dimensions = dimensions;
+    enum att_status status = count_rows(db, path, "SELECT count(*) FROM entries", &view->view.n_entries, err);
+    if (status == ATT_OK)
+        status = count_rows(db, path, "SELECT count(*) FROM texts", &view->view.n_texts, err);
+    if (status == ATT_OK)
+        status = load_entries(view, db, path, err);
+    if (status == ATT_OK)
+        status = load_texts(view, db, path, err);
+    if (status == ATT_OK)
+        status = list_alternates(view, err);
+    if (status == ATT_OK)
+        status = weigh(view, err);
+    if (status != ATT_OK)
+        kb_view_unref(view);
+    else
+        *ret_view = view;
+    return status;
+}
+
+void kb_view_unref(struct kb_view *view)
+{
+    if (!view || atomic_fetch_sub(&view->refs, 1) != 1)
+        return;
+    att_arena_finish(&view->arena);
+    att_mem_free(view->vectors);
+    att_mem_free(view);
+}
+
+size_t store_kb_find(const struct store_kb_view *view, int64_t id)
+{
+    size_t low = 0, high = view->n_entries;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (view->entries[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < view->n_entries && view->entries[low].id == id ? low : view->n_entries;
+}
