@@ -2,6 +2,7 @@
 #include "store/sqlite.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 enum { BUSY_MS = 5000 };
 

@@ -1,0 +1,254 @@
+/*
+ * Administration of knowledge bases.
+ *
+ *   PUT    /v1/kb/{kb}                {"entries":[…]}   replaces everything
+ *   PUT    /v1/kb/{kb}/entries        {"entries":[…]}   inserts or replaces by id
+ *   PUT    /v1/kb/{kb}/entries/{id}   {entry}           the same for one
+ *   GET    /v1/kb/{kb}, …/entries, …/entries/{id}
+ *   DELETE /v1/kb/{kb}                removes all entries; …/entries/{id} one
+ *
+ * A write embeds every question and alternate first (jobs), then stores all of
+ * them in one transaction: it is acknowledged when it is durable.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tasks/kb_entry.h"
+
+struct kb_call {
+    const struct task_kb *kb;
+    struct store_kb_entry *entries;
+    size_t n_entries;
+    int64_t id;                       /* of the path, or 0 */
+    const struct store_kb_view *view; /* held until finish, for reads */
+};
+
+static enum att_status path_id(struct task_call *call, int64_t *ret_id, struct att_err *err)
+{
+    const char *text = call->path_params[1];
+    char *end = NULL;
+    long long id = text && *text >= '1' && *text <= '9' && strlen(text) <= 16 ? strtoll(text, &end, 10) : 0;
+    if (id < 1 || (end && *end))
+        return att_err_param(err, ATT_ENOTFOUND, "id", "id: expected an entry's number");
+    *ret_id = id;
+    return ATT_OK;
+}
+
+/* State, knowledge base and, where the path has one, the entry's id. */
+static enum att_status begin(struct task_call *call, bool with_id, struct kb_call **ret, struct att_err *err)
+{
+    struct kb_call *kb_call = task_alloc(call, 1, sizeof *kb_call, err);
+    if (!kb_call)
+        return err->status;
+    call->state = kb_call;
+    kb_call->kb = call->env->find_kb(call->env->context, call->path_params[0]);
+    if (!kb_call->kb)
+        return att_err_param(err, ATT_ENOTFOUND, "kb", "kb: no knowledge base of this name is configured");
+    call->model = kb_call->kb->encoder;
+    *ret = kb_call;
+    return with_id ? path_id(call, &kb_call->id, err) : ATT_OK;
+}
+
+static void finish(struct task_call *call)
+{
+    struct kb_call *kb_call = call->state;
+    if (kb_call && kb_call->view)
+        store_kb_view_release(kb_call->kb->kb, kb_call->view);
+}
+
+/* ---- writing ---- */
+
+static enum att_status parse_entries(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    static const char *const fields[] = {"entries", NULL};
+    struct kb_call *kb_call = NULL;
+    enum att_status status = begin(call, false, &kb_call, err);
+    if (status == ATT_OK)
+        status = task_fields_known(body, "", fields, err);
+    if (status != ATT_OK)
+        return status;
+    const struct att_json *list = att_json_get(body, "entries");
+    size_t n = att_json_count(list), limit = call->env->limits.items_max;
+    if (!att_json_is_array(list) || n == 0)
+        return att_err_param(err, ATT_EINVAL, "entries", "entries: is %s, expected an array of entries",
+                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
+    if (n > limit)
+        return att_err_limit(err, "entries", limit, n, "entries: %zu entries, expected at most %zu", n, limit);
+    kb_call->entries = task_alloc(call, n, sizeof *kb_call->entries, err);
+    if (!kb_call->entries)
+        return err->status;
+    kb_call->n_entries = n;
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "entries[%zu]", i);
+        status = task_kb_entry_parse(call, att_json_at(list, i), path, 0, &kb_call->entries[i], err);
+        for (size_t j = 0; status == ATT_OK && j < i; j++)
+            if (kb_call->entries[j].id == kb_call->entries[i].id)
+                status = att_err_param(err, ATT_EINVAL, path, "%s.id: %lld stands twice", path,
+                                       (long long)kb_call->entries[i].id);
+    }
+    if (status == ATT_OK)
+        status = task_kb_entry_jobs(call, kb_call->kb->encoder, kb_call->entries, n, err);
+    return status;
+}
+
+static enum att_status parse_entry(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    struct kb_call *kb_call = NULL;
+    enum att_status status = begin(call, true, &kb_call, err);
+    if (status != ATT_OK)
+        return status;
+    kb_call->entries = task_alloc(call, 1, sizeof *kb_call->entries, err);
+    if (!kb_call->entries)
+        return err->status;
+    kb_call->n_entries = 1;
+    status = task_kb_entry_parse(call, body, "entry", kb_call->id, kb_call->entries, err);
+    if (status == ATT_OK)
+        status = task_kb_entry_jobs(call, kb_call->kb->encoder, kb_call->entries, 1, err);
+    return status;
+}
+
+static enum att_status write_entries(struct task_call *call, bool replace_all, struct att_jsonw *answer,
+                                     struct att_err *err)
+{
+    struct kb_call *kb_call = call->state;
+    float *vectors = task_kb_entry_vectors(call, kb_call->kb->encoder, err);
+    if (!vectors)
+        return err->status;
+    enum att_status status =
+        store_kb_put(kb_call->kb->kb, kb_call->entries, kb_call->n_entries, vectors, replace_all, err);
+    if (status != ATT_OK)
+        return status;
+    const struct store_kb_view *view = store_kb_view(kb_call->kb->kb);
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "kb");
+    att_jsonw_cstring(answer, kb_call->kb->name);
+    att_jsonw_key(answer, "written");
+    att_jsonw_int(answer, (int64_t)kb_call->n_entries);
+    att_jsonw_key(answer, "entries");
+    att_jsonw_int(answer, (int64_t)view->n_entries);
+    att_jsonw_object_end(answer);
+    store_kb_view_release(kb_call->kb->kb, view);
+    return ATT_OK;
+}
+
+static enum att_status render_replaced(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    return write_entries(call, true, answer, err);
+}
+
+static enum att_status render_merged(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    return write_entries(call, false, answer, err);
+}
+
+/* ---- reading ---- */
+
+static enum att_status parse_read(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    struct kb_call *kb_call = NULL;
+    (void)body;
+    enum att_status status = begin(call, false, &kb_call, err);
+    if (status == ATT_OK)
+        kb_call->view = store_kb_view(kb_call->kb->kb);
+    return status;
+}
+
+static enum att_status parse_read_one(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    struct kb_call *kb_call = NULL;
+    (void)body;
+    enum att_status status = begin(call, true, &kb_call, err);
+    if (status != ATT_OK)
+        return status;
+    kb_call->view = store_kb_view(kb_call->kb->kb);
+    if (store_kb_find(kb_call->view, kb_call->id) == kb_call->view->n_entries)
+        return att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld",
+                             (long long)kb_call->id);
+    return ATT_OK;
+}
+
+static enum att_status render_facts(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    const struct kb_call *kb_call = call->state;
+    (void)err;
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "kb");
+    att_jsonw_cstring(answer, kb_call->kb->name);
+    att_jsonw_key(answer, "entries");
+    att_jsonw_int(answer, (int64_t)kb_call->view->n_entries);
+    att_jsonw_key(answer, "texts");
+    att_jsonw_int(answer, (int64_t)kb_call->view->n_texts);
+    att_jsonw_key(answer, "encoder");
+    att_jsonw_cstring(answer, kb_call->kb->encoder->name);
+    att_jsonw_object_end(answer);
+    return ATT_OK;
+}
+
+static enum att_status render_list(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    const struct kb_call *kb_call = call->state;
+    (void)err;
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "kb");
+    att_jsonw_cstring(answer, kb_call->kb->name);
+    att_jsonw_key(answer, "entries");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < kb_call->view->n_entries; i++)
+        task_kb_entry_render(&kb_call->view->entries[i], answer);
+    att_jsonw_array_end(answer);
+    att_jsonw_object_end(answer);
+    return ATT_OK;
+}
+
+static enum att_status render_one(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    const struct kb_call *kb_call = call->state;
+    (void)err;
+    task_kb_entry_render(&kb_call->view->entries[store_kb_find(kb_call->view, kb_call->id)], answer);
+    return ATT_OK;
+}
+
+/* ---- removing ---- */
+
+static enum att_status parse_remove_all(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    struct kb_call *kb_call = NULL;
+    (void)body;
+    return begin(call, false, &kb_call, err);
+}
+
+static enum att_status parse_remove_one(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    struct kb_call *kb_call = NULL;
+    (void)body;
+    return begin(call, true, &kb_call, err);
+}
+
+static enum att_status render_removed(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    const struct kb_call *kb_call = call->state;
+    bool removed = true;
+    enum att_status status = kb_call->id ? store_kb_remove(kb_call->kb->kb, kb_call->id, &removed, err)
+                                         : store_kb_clear(kb_call->kb->kb, err);
+    if (status == ATT_OK && !removed)
+        status = att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld",
+                               (long long)kb_call->id);
+    if (status != ATT_OK)
+        return status;
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "deleted");
+    att_jsonw_bool(answer, true);
+    att_jsonw_object_end(answer);
+    return ATT_OK;
+}
+
+const struct task task_kb_put = {"kb_put", parse_entries, NULL, render_replaced, finish};
+const struct task task_kb_entries_put = {"kb_entries_put", parse_entries, NULL, render_merged, finish};
+const struct task task_kb_entry_put = {"kb_entry_put", parse_entry, NULL, render_merged, finish};
+const struct task task_kb_get = {"kb_get", parse_read, NULL, render_facts, finish};
+const struct task task_kb_entries_get = {"kb_entries_get", parse_read, NULL, render_list, finish};
+const struct task task_kb_entry_get = {"kb_entry_get", parse_read_one, NULL, render_one, finish};
+const struct task task_kb_delete = {"kb_delete", parse_remove_all, NULL, render_removed, finish};
+const struct task task_kb_entry_delete = {"kb_entry_delete", parse_remove_one, NULL, render_removed, finish};

@@ -1,0 +1,26 @@
+/*
+ * Entries of a knowledge base as JSON, the same for PUT bodies and import files:
+ *
+ *   {"id":101,"question":"…","alternates":["…"],"answer":"…","lang":"en","source":"…",
+ *    "metadata":{"topic":"delivery"},"prompts":[102],"context_only":false}
+ */
+#ifndef TASK_KB_ENTRY_H
+#define TASK_KB_ENTRY_H
+
+#include "store/kb.h"
+#include "tasks/encode.h"
+
+/* Checks every field; strings are the JSON document's or the arena's. `fixed_id` > 0 stands for "id" when the path of
+ * the request names it. */
+enum att_status task_kb_entry_parse(struct task_call *call, const struct att_json *value, const char *path,
+                                    int64_t fixed_id, struct store_kb_entry *entry, struct att_err *err) ATT_MUST_USE;
+void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *answer);
+/* One job a text of every entry (question first), each wanting its pooled vector. A text longer than the encoder is
+ * refused: it could be matched by its beginning alone. */
+enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder,
+                                   const struct store_kb_entry *entries, size_t n_entries,
+                                   struct att_err *err) ATT_MUST_USE;
+/* The finished jobs' vectors, one after the other, at unit length; in the arena. NULL: err. */
+float *task_kb_entry_vectors(struct task_call *call, const struct task_model *encoder, struct att_err *err);
+
+#endif

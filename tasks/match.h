@@ -1,0 +1,47 @@
+/*
+ * Which entries of a knowledge base answer a question: exact vector search and
+ * lexical likeness fused into one score.
+ *
+ *   s = (1 - w)·cosine + w·lexical            best over an entry's texts
+ *   with a dialogue: the mean of s for the question alone and for the last
+ *   user turn followed by the question; entries that the turn's own best match
+ *   prompts for gain, that match itself loses
+ *   entries in the other script lose
+ *
+ * The encoder knows little Chinese, so w is large for CJK questions. The score
+ * maps s to 0..1 with 0.5 where half of the top answers are right; confidence
+ * is the fitted probability that the top answer is right, from s and its lead.
+ */
+#ifndef TASK_MATCH_H
+#define TASK_MATCH_H
+
+#include "store/kb.h"
+#include "tasks/encode.h"
+
+struct task_match_text {
+    const char *text; /* NULL: there is none */
+    size_t len;
+    const float *vector; /* unit length */
+};
+
+struct task_match_query {
+    struct task_match_text question;
+    struct task_match_text turn;    /* the last user turn, or the question of previous_id's entry */
+    struct task_match_text joined;  /* turn, a blank, question */
+    int64_t previous_id;            /* entry that was answered before; 0: not known */
+    const bool *allowed;            /* [n_entries]; NULL: all */
+};
+
+struct task_match {
+    size_t entry;     /* of the view */
+    size_t text;      /* the text that matched best */
+    float s, score;   /* score: 0..1, compared with threshold and margin */
+    double logit, confidence;
+};
+
+/* The best `max` entries, best first, into matches; equal scores by id. ret_count <= max. */
+enum att_status task_match_rank(struct task_call *call, struct store_kb *kb, const struct store_kb_view *view,
+                                const struct task_match_query *query, struct task_match *matches, size_t max,
+                                size_t *ret_count, struct att_err *err) ATT_MUST_USE;
+
+#endif
