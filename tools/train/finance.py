@@ -3,7 +3,7 @@
 
     python finance.py --base MINILM_DIR --data DATA_DIR --out models/finance
 
-With --teacher DIR (an earlier result of this script) every training text also gets the teacher's distribution on both
+With --teacher DIR … (earlier results of this script) every training text also gets the teachers' distribution on both
 heads: the heads then learn from each other's texts, and noisy labels weigh less.
 """
 import argparse
@@ -41,7 +41,8 @@ def main():
     a.add_argument("--base", required=True, help="folder of all-MiniLM-L6-v2 (model.safetensors, tokenizer.json)")
     a.add_argument("--data", required=True, help="folder with twitter-fin-sentiment/ and twitter-fin-topic/")
     a.add_argument("--out", required=True)
-    a.add_argument("--teacher", help="model directory whose predictions are mixed into the targets")
+    a.add_argument("--teacher", nargs="+", default=[], metavar="DIR",
+                   help="model directories whose mean prediction is mixed into the targets")
     a.add_argument("--mix", type=float, default=0.5, help="teacher's share in the target of a text's own head")
     a.add_argument("--other", type=float, default=0.5, help="weight of the teacher's target on the other head")
     a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"))
@@ -50,7 +51,7 @@ def main():
     a.add_argument("--lr", type=float, default=1e-3)
     a.add_argument("--head-lr", type=float, default=2e-3)
     a.add_argument("--dropout", type=float, default=0.1, help="hidden-state dropout of the encoder")
-    a.add_argument("--ema", type=float, default=0.0)
+    a.add_argument("--lora-dropout", type=float, default=0.05)
     a.add_argument("--batch", type=int, default=32)
     a.add_argument("--max-length", type=int, default=96)
     a.add_argument("--formal", type=int, default=220, help="generated formal sentences per sentiment label")
@@ -69,7 +70,7 @@ def main():
     heads = {"sentiment": SENTIMENT, "topic": sorted({label for label, _ in data["train"]["topic"]})}
     index = {h: {label: i for i, label in enumerate(labels)} for h, labels in heads.items()}
     encode = lora.Encode(a.base, a.max_length, urls_stripped=True)
-    model = lora.Classifier(a.base, heads, a.rank, 2 * a.rank, hidden_dropout=a.dropout)
+    model = lora.Classifier(a.base, heads, a.rank, 2 * a.rank, a.lora_dropout, a.dropout)
 
     tasks, kept = [], {}
     for (head, train_rows), epochs in zip(data["train"].items(), a.epochs):
@@ -80,14 +81,14 @@ def main():
         tasks.append(lora.Task(head, encode([t for _, t in used]), [index[head][l] for l, _ in used], epochs,
                                a.smoothing))
         print(head, len(used), "training rows", len(kept[head]), "kept for calibration", flush=True)
-    if a.teacher:
-        teacher, _, attend = lora.read(a.base, a.teacher)
+    for path in a.teacher:
+        teacher, _, attend = lora.read(a.base, path)
         temperature = {h["name"]: h["temperature"] for h in attend["heads"]}
         for t in tasks:
-            t.soft = {h: (z / temperature[h]).softmax(1) for h, z in lora.logits(teacher, t.rows).items()}
-        print("teacher read", flush=True)
-    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other,
-               ema=a.ema)
+            for h, z in lora.logits(teacher, t.rows).items():
+                t.soft[h] = t.soft.get(h, 0) + (z / temperature[h]).softmax(1) / len(a.teacher)
+        print("teacher read:", path, flush=True)
+    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other)
 
     attend_heads, quality = [], {}
     for head in heads:
@@ -101,7 +102,7 @@ def main():
         print(head, "temperature", temperature, quality[head], flush=True)
     attend_heads[0]["polarity"] = {"negative": -1, "neutral": 0, "positive": 1}
     attend = {"task": "classify", "pooling": "mean", "normalize": False, "max_length": a.max_length,
-              "strip_urls": True, "heads": attend_heads, "languages": ["en"], "licence": "Apache-2.0",
+              "strip_urls": True, "heads": attend_heads, "languages": ["en"], "licence": "MIT",
               "quality": quality}
     lora.write(a.out, model, "minilm", attend, GOLDEN, encode)
 
