@@ -275,13 +275,23 @@ static void put_multi(struct att_jsonw *answer, const struct att_head_info *head
     att_jsonw_object_end(answer);
 }
 
+/* Whether the best score is too small to decide: below the request's threshold, or the head's own. */
+static bool abstains(const struct att_head_info *head, const struct scored *scored, double threshold)
+{
+    double least = isnan(threshold) ? (double)head->out_of_scope_threshold : threshold;
+    return (head->out_of_scope_label || !isnan(threshold)) && !head->multi_label && (double)scored[0].score < least;
+}
+
+static const char *decision(const struct att_head_info *head, const struct scored *scored, bool abstained)
+{
+    return abstained && head->out_of_scope_label ? head->out_of_scope_label : head->labels[scored[0].label];
+}
+
 static void put_single(struct att_jsonw *answer, const struct att_head_info *head, const struct scored *scored,
                        double threshold)
 {
-    double least = isnan(threshold) ? (double)head->out_of_scope_threshold : threshold;
-    bool abstained = (head->out_of_scope_label || !isnan(threshold)) && (double)scored[0].score < least;
-    put_label(answer, abstained && head->out_of_scope_label ? head->out_of_scope_label : head->labels[scored[0].label],
-              &scored[0]);
+    bool abstained = abstains(head, scored, threshold);
+    put_label(answer, decision(head, scored, abstained), &scored[0]);
     att_jsonw_key(answer, "logit");
     att_jsonw_float(answer, scored[0].logit);
     att_jsonw_key(answer, "abstained");
@@ -326,8 +336,7 @@ static enum att_status put_heads(struct task_call *call, const struct classify *
     att_jsonw_object_end(answer);
     if (info->n_head_infos == 1) {
         const struct att_head_info *head = &info->heads[0];
-        bool abstained = head->out_of_scope_label && scored[0].score < head->out_of_scope_threshold;
-        put_label(answer, abstained ? head->out_of_scope_label : head->labels[scored[0].label], &scored[0]);
+        put_label(answer, decision(head, scored, abstains(head, scored, classify->thresholds[0])), &scored[0]);
     }
     return ATT_OK;
 }

@@ -141,11 +141,17 @@ static void vector_of(const struct task_call *call, const struct embeddings *emb
     const struct task_job *jobs = call->jobs + windows->first_job;
     memcpy(vector, jobs[0].pooled, info->hidden_size * sizeof *vector);
     if (windows->count > 1) {
+        float tokens = 0;
         memset(vector, 0, info->hidden_size * sizeof *vector);
-        for (size_t w = 0; w < windows->count; w++)
+        for (size_t w = 0; w < windows->count; w++) {
+            tokens += (float)jobs[w].len;
             for (size_t i = 0; i < info->hidden_size; i++)
                 vector[i] += jobs[w].pooled[i] * (float)jobs[w].len;
-        att_l2_normalize(info->hidden_size, vector);
+        }
+        for (size_t i = 0; i < info->hidden_size; i++)
+            vector[i] /= tokens;
+        if (info->normalize)
+            att_l2_normalize(info->hidden_size, vector);
     }
     if (embeddings->dimensions < info->hidden_size)
         att_l2_normalize(embeddings->dimensions, vector);

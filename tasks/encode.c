@@ -20,20 +20,6 @@ void *task_alloc(struct task_call *call, size_t count, size_t size, struct att_e
     return NULL;
 }
 
-/* http:// and https:// up to the next white space become blanks: no token, and no offset moves. */
-static void blank_urls(char *text, size_t len)
-{
-    for (size_t i = 0; i + 7 <= len; i++) {
-        size_t scheme = memcmp(text + i, "http://", 7) == 0                      ? 7
-                        : i + 8 <= len && memcmp(text + i, "https://", 8) == 0 ? 8
-                                                                                 : 0;
-        if (!scheme)
-            continue;
-        while (i < len && !strchr(" \t\r\n\v\f", text[i]))
-            text[i++] = ' ';
-    }
-}
-
 enum att_status task_tokens_room(const struct task_model *model, bool pair, size_t *ret_room, struct att_err *err)
 {
     const struct att_tokenizer *tokenizer = att_model_tokenizer(model->model);
@@ -62,7 +48,7 @@ enum att_status task_tokens_encode(struct task_call *call, const struct task_mod
         if (!copy)
             return err->status;
         memcpy(copy, text, len);
-        blank_urls(copy, len);
+        att_blank_urls(copy, len);
         text = copy;
     }
     struct att_tokens tokens;

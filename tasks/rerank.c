@@ -84,7 +84,7 @@ static enum att_status choose_model(struct task_call *call, struct rerank *reran
 static enum att_status plan(struct task_call *call, struct rerank *rerank, const char *query, size_t query_len,
                             struct att_err *err)
 {
-    struct task_windows_options options = {.logits = rerank->pairs, .pooled = !rerank->pairs};
+    const struct task_windows_options options = {.logits = rerank->pairs, .pooled = !rerank->pairs, .truncate = true};
     struct task_windows_options document_options = options;
     document_options.truncate = rerank->pairs;
     document_options.tokens_max = rerank->document_tokens_max;
@@ -143,7 +143,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     return plan(call, rerank, query, query_len, err);
 }
 
-/* The largest cosine between the query's first window and the document's windows. */
+/* The largest cosine between the query and the document's windows. */
 static float best_cosine(const struct task_call *call, const struct rerank *rerank, const float *query, size_t index)
 {
     size_t hidden = att_model_info(rerank->model->model)->hidden_size;
@@ -210,10 +210,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     if (!ranked)
         return err->status;
     score(call, rerank);
-    for (size_t i = 0; i < rerank->n; i++) {
+    for (size_t i = 0; i < rerank->n; i++)
         ranked[i] = (struct ranked){i, rerank->documents[i].logit};
-        dropped += rerank->windows[i + (rerank->pairs ? 0 : 1)].dropped;
-    }
+    for (size_t i = 0; i < rerank->n + (rerank->pairs ? 0 : 1); i++)
+        dropped += rerank->windows[i].dropped;
     qsort(ranked, rerank->n, sizeof *ranked, by_logit);
     att_jsonw_object_begin(answer);
     task_render_id(answer, "rnk");

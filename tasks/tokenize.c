@@ -44,7 +44,8 @@ static enum att_status one(struct task_call *call, struct tokenize *tokenize, co
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    static const char *const fields[] = {"model", "input", "add_special_tokens", "deadline_ms", "priority", NULL};
+    static const char *const fields[] = {"model",       "input",    "text", "add_special_tokens",
+                                         "deadline_ms", "priority", NULL};
     struct tokenize *tokenize = task_alloc(call, 1, sizeof *tokenize, err);
     bool special = true;
     if (!tokenize)
@@ -59,7 +60,10 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         status = task_field_bool(body, "", "add_special_tokens", &special, err);
     if (status != ATT_OK)
         return status;
-    const struct att_json *input = att_json_get(body, "input");
+    const struct att_json *input = att_json_get(body, "input"), *text = att_json_get(body, "text");
+    if (input && text)
+        return att_err_param(err, ATT_EINVAL, "text", "text: stands beside input, expected one of them");
+    input = input ? input : text;
     size_t limit = call->env->limits.items_max;
     tokenize->many = att_json_is_array(input);
     tokenize->n = tokenize->many ? att_json_count(input) : 1;

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { STRIDE_MAX = 1 << 20 };
+enum { STRIDE_MAX = 1 << 20, WORK_FACTOR_MAX = 4 };
 
 enum att_status task_windows_parse(const struct att_json *body, struct task_windows_options *options,
                                    struct att_err *err)
@@ -56,10 +56,31 @@ enum att_status task_windows_plan(struct task_call *call, const struct task_mode
     size_t step = options->stride ? options->stride : windows->room - windows->room / 4;
     /* A step beyond the window would skip tokens. */
     windows->overlap = step < windows->room ? windows->room - step : 0;
+    /* An empty text beside a pair that fills the model has no room, and needs none. */
     if (windows->text.count > windows->room && options->truncate)
         windows->dropped += windows->text.count - windows->room;
-    else
+    else if (windows->text.count > windows->room)
         windows->count = att_window_count(windows->text.count, windows->room, windows->overlap);
+    return ATT_OK;
+}
+
+/* Short steps multiply the work: a stride of 1 makes a window of every token. */
+static enum att_status check_work(const struct task_call *call, const struct task_windows *windows, size_t n,
+                                  struct att_err *err)
+{
+    size_t limit = call->env->limits.tokens_max, total = 0, tokens;
+    if (!att_size_mul(limit, WORK_FACTOR_MAX, &limit))
+        limit = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        if (windows[i].count == 1)
+            continue;
+        if (!att_size_mul(windows[i].count, windows[i].room, &tokens) || !att_size_add(total, tokens, &total) ||
+            total > limit)
+            return att_err_limit(err, "windows.stride", limit, total,
+                                 "windows.stride: the windows have more than %zu tokens together, a longer stride makes "
+                                 "fewer of them",
+                                 limit);
+    }
     return ATT_OK;
 }
 
@@ -91,6 +112,9 @@ enum att_status task_windows_jobs(struct task_call *call, const struct task_mode
                                   struct att_err *err)
 {
     size_t total = 0;
+    enum att_status checked = check_work(call, windows, n, err);
+    if (checked != ATT_OK)
+        return checked;
     for (size_t i = 0; i < n; i++) {
         windows[i].first_job = total;
         total += windows[i].count;

@@ -1,0 +1,31 @@
+/* attend check DIR: the same loading and self-test as the daemon's, and one line that says what is wrong. */
+#include "cli/cli.h"
+
+int cli_check(int argc, char **argv)
+{
+    struct cli_options options;
+    struct att_err err;
+    struct att_model *model = NULL;
+    size_t cases = 0;
+    int usage = cli_options_parse(argc, argv, "base dtype",
+                                  "usage: attend check DIR [--base NAME=DIR]\n\n"
+                                  "Loads a model directory and runs its golden.jsonl, as the daemon would. Exit status 1 "
+                                  "and one line on\nstandard error, FILE: FIELD: what, expected what, for one that is not "
+                                  "served.\n",
+                                  &options);
+    if (usage >= 0)
+        return usage;
+    if (options.n_rest != 1) {
+        fprintf(stderr, "attend check: expected one model directory; attend check --help\n");
+        return CLI_USAGE;
+    }
+    enum att_status status = cli_model_load(options.rest[0], &options, &model, &err);
+    if (status == ATT_OK)
+        status = att_model_self_test(model, &cases, &err);
+    if (status == ATT_OK) {
+        const struct att_model_info *info = att_model_info(model);
+        printf("%s: ok: %s for %s, %zu self-test cases passed\n", options.rest[0], info->arch, info->task, cases);
+    }
+    att_model_unref(model);
+    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+}

@@ -1,0 +1,227 @@
+/*
+ * The world of one command: the model of --model, the encoder beside it, and
+ * the bases that adapters build on, under the names that requests use.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "store/kb.h"
+
+enum { PATH_BYTES = 4096, LOADED_MAX = CLI_BASES_MAX };
+
+/* Bases found on the way; one that two adapters name is loaded once. */
+struct bases {
+    const char *dir; /* of the model that asks */
+    const struct cli_options *options;
+    struct {
+        char name[129];
+        struct att_model *model;
+    } loaded[LOADED_MAX];
+    size_t count;
+    struct att_err err; /* why a base that was found could not be loaded */
+};
+
+struct cli_env {
+    struct task_model model, encoder;
+    struct task_kb kb; /* kb.kb NULL: no --kb */
+    char *name, *encoder_name;
+    struct bases bases;
+    struct task_env task;
+};
+
+static bool is_dir(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Where the base lies, or false. A name that is a path is looked up among --base alone. */
+static bool base_path(const struct bases *bases, const char *name, char path[PATH_BYTES])
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < bases->options->n_bases; i++) {
+        const char *base = bases->options->bases[i];
+        if (strncmp(base, name, len) == 0 && base[len] == '=')
+            return snprintf(path, PATH_BYTES, "%s", base + len + 1) < PATH_BYTES;
+    }
+    if (strchr(name, '/') || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < 3; i++) {
+        int n = i == 0   ? snprintf(path, PATH_BYTES, "%s/../%s", bases->dir, name)
+                : i == 1 ? snprintf(path, PATH_BYTES, "%s/../../var/models/%s", bases->dir, name)
+                         : snprintf(path, PATH_BYTES, "var/models/%s", name);
+        if (n > 0 && n < PATH_BYTES && is_dir(path))
+            return true;
+    }
+    return false;
+}
+
+static struct att_model *find_base(void *context, const char *name)
+{
+    struct bases *bases = context;
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < bases->count; i++)
+        if (strcmp(bases->loaded[i].name, name) == 0)
+            return bases->loaded[i].model;
+    if (bases->count == LOADED_MAX || strlen(name) >= sizeof bases->loaded[0].name || !base_path(bases, name, path))
+        return NULL;
+    const struct att_model_options options = {.dtype = ATT_F32};
+    struct att_model *model = NULL;
+    if (att_model_load(path, &options, &model, &bases->err) != ATT_OK) {
+        att_err_prefix(&bases->err, "base model '%s' in %s", name, path);
+        return NULL;
+    }
+    snprintf(bases->loaded[bases->count].name, sizeof bases->loaded[0].name, "%s", name);
+    bases->loaded[bases->count++].model = model;
+    return model;
+}
+
+static enum att_status load(struct bases *bases, const char *dir, struct att_model **ret_model, struct att_err *err)
+{
+    const struct att_model_options options = {.dtype = ATT_F32, .find_base = find_base, .context = bases};
+    bases->dir = dir;
+    enum att_status status = att_model_load(dir, &options, ret_model, err);
+    if (status == ATT_ENOTFOUND && bases->err.status != ATT_OK) {
+        *err = bases->err;
+        status = err->status;
+    }
+    return status;
+}
+
+static void bases_finish(struct bases *bases)
+{
+    for (size_t i = 0; i < bases->count; i++)
+        att_model_unref(bases->loaded[i].model);
+}
+
+enum att_status cli_model_load(const char *dir, const struct cli_options *options, struct att_model **ret_model,
+                               struct att_err *err)
+{
+    struct bases *bases = att_mem_calloc(1, sizeof *bases);
+    if (!bases)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    bases->options = options;
+    enum att_status status = load(bases, dir, ret_model, err);
+    bases_finish(bases);
+    att_mem_free(bases);
+    return status;
+}
+
+/* Offline there is one model: it serves whatever it can, under its folder's name or none. */
+static const struct task_model *find_model(void *context, const char *name, const char *task)
+{
+    const struct cli_env *env = context;
+    (void)task;
+    if (!name || strcmp(name, env->model.name) == 0)
+        return &env->model;
+    return env->encoder.model && strcmp(name, env->encoder.name) == 0 ? &env->encoder : NULL;
+}
+
+/* The knowledge base of --kb answers to every name. */
+static const struct task_kb *find_kb(void *context, const char *name)
+{
+    const struct cli_env *env = context;
+    (void)name;
+    return cli_env_kb(env);
+}
+
+/* The last folder of the path. */
+static char *name_of(const char *dir)
+{
+    size_t end = strlen(dir);
+    while (end > 1 && dir[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && dir[begin - 1] != '/')
+        begin--;
+    char *name = att_mem_calloc(end - begin + 1, 1);
+    if (name)
+        memcpy(name, dir + begin, end - begin);
+    return name;
+}
+
+static enum att_status open_models(struct cli_env *env, const struct cli_options *options, struct att_err *err)
+{
+    env->name = name_of(options->model);
+    env->encoder_name = options->encoder ? name_of(options->encoder) : NULL;
+    if (!env->name || (options->encoder && !env->encoder_name))
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    enum att_status status = load(&env->bases, options->model, &env->model.model, err);
+    if (status == ATT_OK && options->encoder)
+        status = load(&env->bases, options->encoder, &env->encoder.model, err);
+    if (status != ATT_OK)
+        return status;
+    env->model.name = env->name;
+    env->encoder.name = env->encoder_name;
+    env->model.encoder = env->encoder.model ? &env->encoder : NULL;
+    return ATT_OK;
+}
+
+/* The text encoder of a knowledge base is --encoder, else the model. */
+static enum att_status open_kb(struct cli_env *env, const char *path, struct att_err *err)
+{
+    env->kb.name = "default";
+    env->kb.encoder = env->encoder.model ? &env->encoder : &env->model;
+    const struct att_model_info *info = att_model_info(env->kb.encoder->model);
+    return store_kb_open(path, info->digest, info->hidden_size, &env->kb.kb, err);
+}
+
+enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
+{
+    struct cli_env *env = att_mem_calloc(1, sizeof *env);
+    if (!env)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    env->bases.options = options;
+    enum att_status status = open_models(env, options, err);
+    if (status == ATT_OK && options->kb)
+        status = open_kb(env, options->kb, err);
+    if (status != ATT_OK) {
+        cli_env_destroy(env);
+        return status;
+    }
+    env->task = (struct task_env){
+        .context = env,
+        .find_model = find_model,
+        .find_kb = find_kb,
+        /* Room for files of one's own, where the daemon guards against strangers. */
+        .limits = {.items_max = 100000,
+                   .text_bytes_max = 16 << 20,
+                   .tokens_max = 16 << 20,
+                   .history_max = 100000,
+                   .answer_bytes_max = 1 << 30,
+                   .deadline_ms_max = 3600000,
+                   .deadline_ms_default = 3600000},
+    };
+    *ret_env = env;
+    return ATT_OK;
+}
+
+void cli_env_destroy(struct cli_env *env)
+{
+    if (!env)
+        return;
+    store_kb_close(env->kb.kb);
+    att_model_unref(env->model.model);
+    att_model_unref(env->encoder.model);
+    bases_finish(&env->bases);
+    att_mem_free(env->name);
+    att_mem_free(env->encoder_name);
+    att_mem_free(env);
+}
+
+const struct task_env *cli_env_task(const struct cli_env *env)
+{
+    return &env->task;
+}
+
+const struct task_model *cli_env_model(const struct cli_env *env)
+{
+    return &env->model;
+}
+
+const struct task_kb *cli_env_kb(const struct cli_env *env)
+{
+    return env->kb.kb ? &env->kb : NULL;
+}

@@ -1,0 +1,226 @@
+/*
+ * attend eval --task classify: accuracy, macro-F1 and calibration of each head,
+ * and for heads with an out-of-scope label how well they know what they do not
+ * know. The texts go through the task as requests do, windows included.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "cli/metrics.h"
+#include "cli/samples.h"
+
+enum { TEXTS_A_CALL = 64, DEPTH_MAX = 16 };
+
+struct figures {
+    const struct att_head_info *head;
+    struct cli_prediction *predictions; /* [n_samples] */
+    size_t n, outside;                  /* of all, out of scope */
+    size_t answered_inside, answered_right, abstained_outside;
+};
+
+/* The answer of the classify task to samples begin .. end. */
+static enum att_status ask(const struct cli_env *env, struct task_contexts *contexts,
+                           const struct cli_samples *samples, size_t begin, size_t end, struct att_json **ret_answer,
+                           struct att_err *err)
+{
+    struct att_jsonw w;
+    struct att_json *body = NULL;
+    char *text = NULL, *answer = NULL;
+    size_t len = 0, answer_len = 0;
+    att_jsonw_init(&w, SIZE_MAX);
+    att_jsonw_object_begin(&w);
+    att_jsonw_key(&w, "input");
+    att_jsonw_array_begin(&w);
+    for (size_t i = begin; i < end; i++)
+        att_jsonw_string(&w, samples->items[i].text, samples->items[i].len);
+    att_jsonw_array_end(&w);
+    att_jsonw_object_end(&w);
+    enum att_status status = att_jsonw_take(&w, &text, &len, err);
+    if (status == ATT_OK)
+        status = att_json_parse(text, len, 0, DEPTH_MAX, &body, err);
+    if (status == ATT_OK)
+        status = task_run(contexts, &task_classify, cli_env_task(env), body, &answer, &answer_len, err);
+    if (status == ATT_OK)
+        status = att_json_parse(answer, answer_len, 0, DEPTH_MAX, ret_answer, err);
+    att_jsonw_finish(&w);
+    att_json_destroy(body);
+    att_mem_free(text);
+    att_mem_free(answer);
+    return status;
+}
+
+/* One text's answer of one head among its figures. */
+static void count(struct figures *figures, const struct att_json *answer, size_t expected)
+{
+    const struct att_json *best = att_json_at(att_json_get(answer, "scores"), 0);
+    const char *label = att_json_string(att_json_get(best, "label"), NULL);
+    bool abstained = att_json_bool(att_json_get(answer, "abstained"), false);
+    size_t predicted = 0;
+    while (label && predicted + 1 < figures->head->n_labels &&
+           strcmp(figures->head->labels[predicted], label) != 0)
+        predicted++;
+    figures->predictions[figures->n++] = (struct cli_prediction){
+        .expected = expected, .predicted = predicted, .score = att_json_number(att_json_get(best, "score"), 0)};
+    if (expected == CLI_LABEL_OUTSIDE) {
+        figures->outside++;
+        figures->abstained_outside += abstained;
+    } else if (!abstained) {
+        figures->answered_inside++;
+        figures->answered_right += predicted == expected;
+    }
+}
+
+static enum att_status predict(const struct cli_env *env, const struct cli_samples *samples, struct figures *figures,
+                               size_t n_heads, struct att_err *err)
+{
+    struct task_contexts *contexts = NULL;
+    enum att_status status = task_contexts_create(&contexts, err);
+    for (size_t begin = 0, end; status == ATT_OK && begin < samples->count; begin = end) {
+        struct att_json *answer = NULL;
+        end = samples->count - begin < TEXTS_A_CALL ? samples->count : begin + TEXTS_A_CALL;
+        status = ask(env, contexts, samples, begin, end, &answer, err);
+        for (size_t i = begin; status == ATT_OK && i < end; i++) {
+            const struct att_json *heads = att_json_get(att_json_at(att_json_get(answer, "data"), i - begin), "heads");
+            for (size_t h = 0; h < n_heads; h++)
+                if (samples->items[i].labels[h] != CLI_LABEL_NONE)
+                    count(&figures[h], att_json_get(heads, figures[h].head->name), samples->items[i].labels[h]);
+        }
+        att_json_destroy(answer);
+    }
+    task_contexts_destroy(contexts);
+    return status;
+}
+
+/* ---- the report ---- */
+
+struct figure {
+    const char *name;
+    double value;
+};
+
+enum { FIGURES_MAX = 10 };
+
+static double share(size_t part, size_t whole)
+{
+    return whole ? (double)part / (double)whole : NAN;
+}
+
+static enum att_status measure(struct figures *head, struct figure figures[FIGURES_MAX], size_t *ret_count,
+                               struct att_err *err)
+{
+    size_t *counts = att_mem_calloc(3 * head->head->n_labels, sizeof *counts), inside = head->n - head->outside;
+    if (!counts)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    const struct figure rows[FIGURES_MAX] = {
+        {"rows", (double)inside},
+        {"accuracy", cli_accuracy(head->predictions, head->n)},
+        {"macro_f1", cli_macro_f1(head->predictions, head->n, head->head->n_labels, counts)},
+        {"ece", cli_ece(head->predictions, head->n)},
+        {"out_of_scope_rows", (double)head->outside},
+        {"auroc", cli_auroc(head->predictions, head->n)},
+        {"recall", share(head->abstained_outside, head->outside)},
+        {"in_scope_answered", share(head->answered_inside, inside)},
+        {"accuracy_of_answered", share(head->answered_right, head->answered_inside)},
+        {"in_scope_accuracy_with_abstention", share(head->answered_right, inside)},
+    };
+    att_mem_free(counts);
+    memcpy(figures, rows, sizeof rows);
+    *ret_count = head->outside > 0 ? FIGURES_MAX : 4;
+    return ATT_OK;
+}
+
+static enum att_status put_json(struct figures *heads, size_t n_heads, struct att_err *err)
+{
+    struct figure figures[FIGURES_MAX];
+    struct att_jsonw w;
+    char *text = NULL;
+    size_t len = 0, n = 0;
+    enum att_status status = ATT_OK;
+    att_jsonw_init(&w, SIZE_MAX);
+    att_jsonw_object_begin(&w);
+    for (size_t h = 0; status == ATT_OK && h < n_heads; h++) {
+        if (heads[h].n == 0)
+            continue;
+        status = measure(&heads[h], figures, &n, err);
+        att_jsonw_key(&w, heads[h].head->name);
+        att_jsonw_object_begin(&w);
+        for (size_t i = 0; status == ATT_OK && i < n; i++) {
+            att_jsonw_key(&w, figures[i].name);
+            att_jsonw_double(&w, figures[i].value, 5);
+        }
+        att_jsonw_object_end(&w);
+    }
+    att_jsonw_object_end(&w);
+    if (status == ATT_OK)
+        status = att_jsonw_take(&w, &text, &len, err);
+    if (status == ATT_OK)
+        puts(text);
+    att_mem_free(text);
+    att_jsonw_finish(&w);
+    return status;
+}
+
+static enum att_status put_table(struct figures *heads, size_t n_heads, struct att_err *err)
+{
+    struct figure figures[FIGURES_MAX];
+    size_t n = 0;
+    for (size_t h = 0; h < n_heads; h++) {
+        if (heads[h].n == 0)
+            continue;
+        enum att_status status = measure(&heads[h], figures, &n, err);
+        if (status != ATT_OK)
+            return status;
+        puts(heads[h].head->name);
+        for (size_t i = 0; i < n; i++)
+            printf("  %-34s %.*f\n", figures[i].name, strstr(figures[i].name, "rows") ? 0 : 4, figures[i].value);
+    }
+    return ATT_OK;
+}
+
+static enum att_status run(const struct cli_env *env, const struct cli_options *options, struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(cli_env_model(env)->model);
+    struct cli_samples samples = {.items = NULL};
+    if (info->n_head_infos == 0)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: has no classification head", options->model);
+    struct figures *heads = att_mem_calloc(info->n_head_infos, sizeof *heads);
+    enum att_status status = heads ? cli_samples_read(options, info, &samples, err)
+                                   : att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t h = 0; status == ATT_OK && h < info->n_head_infos; h++) {
+        heads[h].head = &info->heads[h];
+        heads[h].predictions = att_mem_calloc(samples.count, sizeof *heads[h].predictions);
+        if (!heads[h].predictions)
+            status = att_err_set(err, ATT_ENOMEM, "out of memory");
+    }
+    if (status == ATT_OK)
+        status = predict(env, &samples, heads, info->n_head_infos, err);
+    if (status == ATT_OK)
+        status = (options->json ? put_json : put_table)(heads, info->n_head_infos, err);
+    for (size_t h = 0; heads && h < info->n_head_infos; h++)
+        att_mem_free(heads[h].predictions);
+    att_mem_free(heads);
+    cli_samples_finish(&samples);
+    return status;
+}
+
+int cli_eval_classify(int argc, char **argv)
+{
+    struct cli_options options;
+    struct cli_env *env = NULL;
+    struct att_err err;
+    int usage = cli_options_parse(argc, argv, "model base dtype task data head map json",
+                                  "usage: attend eval --task classify --model DIR --data FILE\n\n"
+                                  "Accuracy, macro-F1, calibration error and, where the data has out-of-scope texts, AUROC "
+                                  "and abstention\nof each head. Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or "
+                                  "{\"text\",\"label\"}, or a .tsv file with a header\nline label<TAB>text.\n",
+                                  &options);
+    if (usage >= 0)
+        return usage;
+    if (!options.model || !options.data)
+        return cli_missing(argv[0], options.model ? "data" : "model");
+    enum att_status status = cli_env_create(&options, &env, &err);
+    if (status == ATT_OK)
+        status = run(env, &options, &err);
+    cli_env_destroy(env);
+    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+}

@@ -1,0 +1,167 @@
+/*
+ * The options of all commands in one table, so that a name means the same
+ * everywhere and --help cannot forget one. A command says which it takes.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+enum kind { TEXT, SIZE, SECONDS, FLAG, LIST, HELP };
+
+static const struct row {
+    const char *name, *argument, *help;
+    enum kind kind;
+    size_t offset, count_offset; /* in struct cli_options; LIST: the array and its count */
+    size_t max;                  /* SIZE: largest value; LIST: longest list */
+} rows[] = {
+    {"model", "DIR", "model directory", TEXT, offsetof(struct cli_options, model), 0, 0},
+    {"base", "NAME=DIR", "where an adapter's base model lies; may be repeated", LIST,
+     offsetof(struct cli_options, bases), offsetof(struct cli_options, n_bases), CLI_BASES_MAX},
+    {"encoder", "DIR", "text encoder beside a recommender", TEXT, offsetof(struct cli_options, encoder), 0, 0},
+    {"items", "FILE", "item table of a recommender (default: items.db in the model directory)", TEXT,
+     offsetof(struct cli_options, items), 0, 0},
+    {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
+    {"task", "NAME", "classify, retrieve or recommend", TEXT, offsetof(struct cli_options, task), 0, 0},
+    {"data", "FILE", "labelled lines, JSONL or TSV", TEXT, offsetof(struct cli_options, data), 0, 0},
+    {"head", "NAME", "the head that plain labels belong to", TEXT, offsetof(struct cli_options, head), 0, 0},
+    {"map", "OLD=NEW", "reads label OLD as NEW; may be repeated", LIST, offsetof(struct cli_options, maps),
+     offsetof(struct cli_options, n_maps), CLI_MAPS_MAX},
+    {"input", "FILE", "texts, one JSON object {\"text\":…} a line", TEXT, offsetof(struct cli_options, input), 0, 0},
+    {"dtype", "f32", "arithmetic; this version computes in f32", TEXT, SIZE_MAX, 0, 0},
+    {"threads", "N", "worker threads, 1 to 256 (default: the processors; 1 for run and bench)", SIZE, offsetof(struct cli_options, threads), 0,
+     CLI_THREADS_MAX},
+    {"batch-tokens", "N", "tokens of one packed batch", SIZE, offsetof(struct cli_options, batch_tokens), 0, 1 << 20},
+    {"max-length", "N", "cuts texts to N tokens, special tokens included", SIZE,
+     offsetof(struct cli_options, max_length), 0, 1 << 20},
+    {"seconds", "S", "how long to measure (default 5)", SECONDS, offsetof(struct cli_options, seconds), 0, 3600},
+    {"with-tokenizer", NULL, "the clock includes tokenising", FLAG, offsetof(struct cli_options, with_tokenizer), 0, 0},
+    {"json", NULL, "one JSON object instead of a table", FLAG, offsetof(struct cli_options, json), 0, 0},
+    {"help", NULL, "this text", HELP, 0, 0, 0},
+};
+enum { N_ROWS = sizeof rows / sizeof *rows };
+
+/* True when `name` is one of the blank-separated words. */
+static bool has_word(const char *words, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = words; (at = strstr(at, name)) != NULL; at += len)
+        if ((at == words || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+static void print_help(const char *allowed, const char *about)
+{
+    printf("%s\n", about);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        char left[64];
+        if (rows[i].kind != HELP && !has_word(allowed, rows[i].name))
+            continue;
+        snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+                 rows[i].argument ? rows[i].argument : "");
+        printf("  %-20s %s\n", left, rows[i].help);
+    }
+    puts("\nExit status: 0 done; 1 a line, a case or a model failed; 2 the command line is wrong.");
+}
+
+static int wrong(const char *command, const char *option, const char *value, const char *expected)
+{
+    fprintf(stderr, "attend %s: --%s: is '%s', expected %s\n", command, option, value, expected);
+    return CLI_USAGE;
+}
+
+static int set_size(const char *command, const struct row *row, const char *value, size_t *ret)
+{
+    char *end, expected[64];
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (errno || *end || *value < '0' || *value > '9' || number < 1 || number > row->max) {
+        snprintf(expected, sizeof expected, "1 to %zu", row->max);
+        return wrong(command, row->name, value, expected);
+    }
+    *ret = (size_t)number;
+    return -1;
+}
+
+static int set_seconds(const char *command, const struct row *row, const char *value, double *ret)
+{
+    char *end;
+    double number = strtod(value, &end);
+    if (*end || end == value || !(number > 0 && number <= (double)row->max))
+        return wrong(command, row->name, value, "a number of seconds up to 3600");
+    *ret = number;
+    return -1;
+}
+
+static int set(const char *command, const struct row *row, const char *value, struct cli_options *options)
+{
+    char *base = (char *)options;
+    if (row->kind == SIZE)
+        return set_size(command, row, value, (size_t *)(void *)(base + row->offset));
+    if (row->kind == SECONDS)
+        return set_seconds(command, row, value, (double *)(void *)(base + row->offset));
+    if (row->kind == FLAG) {
+        *(bool *)(base + row->offset) = true;
+    } else if (row->kind == LIST) {
+        size_t *count = (size_t *)(void *)(base + row->count_offset);
+        const char *equals = strchr(value, '=');
+        if (!equals || equals == value || !equals[1])
+            return wrong(command, row->name, value, row->argument);
+        if (*count == row->max)
+            return wrong(command, row->name, value, "fewer of them");
+        ((const char **)(void *)(base + row->offset))[(*count)++] = value;
+    } else if (row->offset == SIZE_MAX) {
+        if (strcmp(value, "f32") != 0)
+            return wrong(command, row->name, value, "f32: this version has no other arithmetic");
+    } else {
+        *(const char **)(void *)(base + row->offset) = value;
+    }
+    return -1;
+}
+
+int cli_options_parse(int argc, char **argv, const char *allowed, const char *about, struct cli_options *ret)
+{
+    struct option longs[N_ROWS + 1] = {{0}};
+    struct cli_options options = {.model = NULL};
+    int n = 0, at[N_ROWS + 1], index = 0, c;
+    for (int i = 0; i < N_ROWS; i++) {
+        if (rows[i].kind != HELP && !has_word(allowed, rows[i].name))
+            continue;
+        longs[n] = (struct option){rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, 1};
+        at[n++] = i;
+    }
+    optind = 0; /* glibc: begin anew, also after another command line */
+    while ((c = getopt_long(argc, argv, "h", longs, &index)) != -1) {
+        if (c == 'h' || (c == 1 && rows[at[index]].kind == HELP)) {
+            print_help(allowed, about);
+            return CLI_OK;
+        }
+        if (c != 1) {
+            fprintf(stderr, "attend %s --help lists the options\n", argv[0]);
+            return CLI_USAGE;
+        }
+        int status = set(argv[0], &rows[at[index]], optarg, &options);
+        if (status >= 0)
+            return status;
+    }
+    options.rest = argv + optind;
+    options.n_rest = (size_t)(argc - optind);
+    *ret = options;
+    return -1;
+}
+
+int cli_fail(const char *command, const struct att_err *err)
+{
+    fprintf(stderr, "attend %s: %s\n", command, err->message);
+    return CLI_FAILED;
+}
+
+int cli_missing(const char *command, const char *option)
+{
+    fprintf(stderr, "attend %s: --%s is missing; attend %s --help lists the options\n", command, option, command);
+    return CLI_USAGE;
+}

@@ -1,0 +1,68 @@
+/*
+ * What `attend run` shares among its files: the runner of one thread, and one
+ * case with the tensors that it answers. The formats are those of reference
+ * case lines: {"case","call","inputs",…} in, {"case","outputs":{NAME:{"shape",
+ * "data"}},…} out, rows of padding as zeros.
+ */
+#ifndef CLI_RUN_H
+#define CLI_RUN_H
+
+#include "cli/cli.h"
+
+enum { CLI_RANK_MAX = 4, CLI_TENSORS_MAX = 512, CLI_TENSOR_NAME_BYTES = 32 };
+
+/* One thread's. */
+struct cli_runner {
+    struct att_model *model;
+    const struct cli_options *options;
+    size_t text_tokens_max; /* texts are cut to this, special tokens included */
+    struct att_context *context;
+    size_t context_tokens, context_seqs;
+    struct att_tokens tokens[2];
+};
+
+struct cli_tensor {
+    char name[CLI_TENSOR_NAME_BYTES];
+    size_t dims[CLI_RANK_MAX], rank;
+    float *data;
+};
+
+/* Whole numbers beside the tensors: "ids", "topk_ids". */
+struct cli_list {
+    const char *name;
+    const int32_t *values;
+    size_t count;
+};
+
+struct cli_case {
+    const struct att_json *inputs, *wanted; /* wanted: an object or array of names; NULL: all */
+    struct att_arena arena;
+    struct cli_tensor tensors[CLI_TENSORS_MAX];
+    size_t n_tensors;
+    struct cli_list lists[4];
+    size_t n_lists;
+    const char *label;
+};
+
+/* A context for n_tokens in n_seqs sequences, the one before where it is large enough. */
+enum att_status cli_runner_context(struct cli_runner *runner, size_t n_tokens, size_t n_seqs,
+                                   struct att_err *err) ATT_MUST_USE;
+
+/* True when the case's "outputs" names it, or names nothing. */
+bool cli_case_wants(const struct cli_case *one, const char *name);
+/* Adds a tensor of zeros; dims of `rank` sizes. */
+enum att_status cli_case_tensor(struct cli_case *one, const char *name, size_t rank, const size_t *dims,
+                                float **ret_data, struct att_err *err) ATT_MUST_USE;
+/* The same, filled from `data`, when the case wants it. */
+enum att_status cli_case_put(struct cli_case *one, const char *name, size_t count, const float *data,
+                             struct att_err *err) ATT_MUST_USE;
+/* Memory of the case. */
+void *cli_case_alloc(struct cli_case *one, size_t count, size_t size, struct att_err *err) ATT_MUST_USE;
+
+/* The calls. Each reads one->inputs and adds tensors and lists. */
+enum att_status cli_run_forward(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+enum att_status cli_run_embed(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+enum att_status cli_run_classify(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+
+#endif

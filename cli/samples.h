@@ -1,0 +1,29 @@
+/* Labelled texts of a file, for eval. */
+#ifndef CLI_SAMPLES_H
+#define CLI_SAMPLES_H
+
+#include "cli/cli.h"
+
+/* No label of this head; a text that is out of scope. Else the label's number. */
+#define CLI_LABEL_NONE (SIZE_MAX - 1)
+#define CLI_LABEL_OUTSIDE SIZE_MAX
+
+struct cli_sample {
+    char *text;
+    size_t len;
+    size_t *labels; /* [n_head_infos] */
+};
+
+struct cli_samples {
+    struct cli_sample *items;
+    size_t count, capacity;
+};
+
+/* Reads options->data: lines {"text","labels":{HEAD:LABEL}} or {"text","label"}, or a .tsv file with the columns label
+ * and text under a header line. Plain labels belong to --head, else to the model's first head; --map OLD=NEW renames.
+ * A label that the head does not have is an error. Free with cli_samples_finish, also after a failure. */
+enum att_status cli_samples_read(const struct cli_options *options, const struct att_model_info *info,
+                                 struct cli_samples *samples, struct att_err *err) ATT_MUST_USE;
+void cli_samples_finish(struct cli_samples *samples);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * A real attentd for a test: started on a free port with its own folder and
+ * configuration, spoken to by libcurl or by raw bytes, stopped by SIGTERM. A
+ * daemon that dies of a signal, exits with another status than 0, leaks (under
+ * the sanitizer) or logs an error fails the test.
+ */
+#ifndef LIVE_H
+#define LIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/base/json.h"
+
+struct live {
+    pid_t pid;
+    int port;
+    char folder[64];
+};
+
+/* `extra`: lines of configuration after the models "sentiment", "encoder" and "movies", and the knowledge base
+ * "default"; may begin with keys of [server]. */
+void live_start(struct live *live, const char *extra);
+/* The same with a listening socket handed over as systemd does. */
+void live_start_with(struct live *live, const char *extra, int listen_fd);
+void live_signal(const struct live *live, int signal_number);
+/* Waits for the exit that a signal asked for, and judges the log. */
+void live_wait(struct live *live);
+/* SIGTERM, then live_wait. */
+void live_stop(struct live *live);
+/* Whether the log so far holds `text`. */
+bool live_logged(const struct live *live, const char *text);
+
+/* Runs attentd with these arguments (NULL-terminated) until it exits; its exit status, or -1 after a signal. What it
+ * wrote to both outputs lands in `output`. */
+int live_run(const char *const *arguments, char *output, size_t size);
+
+struct reply {
+    long status; /* 0: no answer */
+    char *head;  /* header lines */
+    char *body;  /* NUL-terminated */
+    size_t len;
+    double seconds;
+};
+/* body NULL: none. headers: NULL-terminated lines beside Content-Type: application/json, or NULL. */
+struct reply live_ask(const struct live *live, const char *method, const char *path, const char *body,
+                      const char *const *headers);
+struct reply live_post(const struct live *live, const char *path, const char *body);
+void reply_free(struct reply *reply);
+/* The value of a header field, up to the line's end, in a static buffer; NULL when absent. */
+const char *reply_header(const struct reply *reply, const char *name);
+/* The body as JSON; att_json_destroy. */
+struct att_json *reply_json(const struct reply *reply);
+/* Asserts the status, and for errors the shape of the body and (when not NULL) its code and param; frees. */
+void expect_error(struct reply reply, long status, const char *code, const char *param);
+
+/* A raw connection. */
+int live_connect(const struct live *live);
+void live_send(int fd, const char *bytes, size_t len);
+/* Reads until the peer closes or `milliseconds` pass; the bytes, NUL-terminated, in a static buffer. *ret_closed:
+ * whether it closed. */
+const char *live_read(int fd, int milliseconds, bool *ret_closed);
+/* Sends bytes, reads until closed or quiet for a moment, closes. Same buffer as live_read. */
+const char *live_exchange(const struct live *live, const char *bytes, bool *ret_closed);
+/* How many status lines are in `text`. */
+size_t count_answers(const char *text);
+
+#endif
