@@ -25,6 +25,7 @@ int cli_eval(int argc, char **argv);    /* reads --task and hands on to one of t
 int cli_eval_classify(int argc, char **argv);
 int cli_eval_retrieve(int argc, char **argv);
 int cli_eval_recommend(int argc, char **argv);
+int cli_eval_reply(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
@@ -39,7 +40,7 @@ struct cli_options {
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX];   /* "old=new" */
     size_t n_maps;
-    const char *input, *data, *task, *head;
+    const char *input, *data, *task, *head, *file;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds;                           /* 0: not given */
     bool json, with_tokenizer;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "store/items.h"
 #include "store/kb.h"
 
 enum { PATH_BYTES = 4096, LOADED_MAX = CLI_BASES_MAX };
@@ -26,6 +27,7 @@ struct bases {
 struct cli_env {
     struct task_model model, encoder;
     struct task_kb kb; /* kb.kb NULL: no --kb */
+    struct store_items *items;
     char *name, *encoder_name;
     struct bases bases;
     struct task_env task;
@@ -142,21 +144,44 @@ static char *name_of(const char *dir)
     return name;
 }
 
+/* A recommender's item table, where its directory has one. */
+static enum att_status open_items(struct cli_env *env, const char *dir, struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(env->model.model);
+    const struct att_model_info *encoder = env->encoder.model ? att_model_info(env->encoder.model) : NULL;
+    enum att_status status = store_items_open(dir, info->vocab_size - 1, &env->items, err);
+    env->model.items = env->items;
+    if (status == ATT_OK && encoder)
+        status = store_items_vectors_load(env->items, encoder->digest, encoder->hidden_size, err);
+    /* Without a table item numbers are the ids; without vectors, or with those of another encoder, words rank nothing. */
+    if (status == ATT_EFORMAT && env->items)
+        fprintf(stderr, "attend: %s\n", err->message);
+    return status == ATT_ENOTFOUND || (status == ATT_EFORMAT && env->items) ? ATT_OK : status;
+}
+
+/* The encoder beside the model is --encoder; a recommender without it takes "minilm" where that is found. */
 static enum att_status open_models(struct cli_env *env, const struct cli_options *options, struct att_err *err)
 {
-    env->name = name_of(options->model);
-    env->encoder_name = options->encoder ? name_of(options->encoder) : NULL;
-    if (!env->name || (options->encoder && !env->encoder_name))
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    char path[PATH_BYTES];
     enum att_status status = load(&env->bases, options->model, &env->model.model, err);
-    if (status == ATT_OK && options->encoder)
-        status = load(&env->bases, options->encoder, &env->encoder.model, err);
+    if (status != ATT_OK)
+        return status;
+    bool recommends = att_item_embedding(env->model.model, 0) != NULL;
+    const char *encoder = options->encoder;
+    if (!encoder && recommends && base_path(&env->bases, "minilm", path))
+        encoder = path;
+    if (encoder)
+        status = load(&env->bases, encoder, &env->encoder.model, err);
+    env->name = name_of(options->model);
+    env->encoder_name = encoder ? name_of(encoder) : NULL;
+    if (status == ATT_OK && (!env->name || (encoder && !env->encoder_name)))
+        status = att_err_set(err, ATT_ENOMEM, "out of memory");
     if (status != ATT_OK)
         return status;
     env->model.name = env->name;
     env->encoder.name = env->encoder_name;
     env->model.encoder = env->encoder.model ? &env->encoder : NULL;
-    return ATT_OK;
+    return recommends ? open_items(env, options->model, err) : ATT_OK;
 }
 
 /* The text encoder of a knowledge base is --encoder, else the model. */
@@ -203,6 +228,7 @@ void cli_env_destroy(struct cli_env *env)
     if (!env)
         return;
     store_kb_close(env->kb.kb);
+    store_items_close(env->items);
     att_model_unref(env->model.model);
     att_model_unref(env->encoder.model);
     bases_finish(&env->bases);

@@ -8,6 +8,9 @@ static const struct {
     int (*run)(int argc, char **argv);
 } evals[] = {
     {"classify", cli_eval_classify},
+    {"retrieve", cli_eval_retrieve},
+    {"recommend", cli_eval_recommend},
+    {"reply", cli_eval_reply},
 };
 enum { N_EVALS = sizeof evals / sizeof *evals };
 

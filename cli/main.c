@@ -23,6 +23,10 @@ static const struct command {
     {"classify", cli_offline, "labels of texts: --model DIR < requests.jsonl > answers.jsonl"},
     {"embed", cli_offline, "vectors of texts: --model DIR < requests.jsonl > answers.jsonl"},
     {"rerank", cli_offline, "documents in order for a query: --model DIR < requests.jsonl > answers.jsonl"},
+    {"recommend", cli_offline, "items in order for a user: --model DIR < requests.jsonl > answers.jsonl"},
+    {"reply", cli_offline, "answers of a knowledge base: --model DIR --kb FILE < requests.jsonl > answers.jsonl"},
+    {"kb", cli_kb, "knowledge bases: import, export or list --kb FILE"},
+    {"items", cli_items, "item tables: index --model DIR --encoder DIR"},
     {"eval", cli_eval, "quality on labelled data: --model DIR --task NAME --data FILE"},
     {"bench", cli_bench, "speed: --model DIR --input FILE"},
 };

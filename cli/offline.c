@@ -24,6 +24,13 @@ static const struct offline {
      "usage: attend rerank --model DIR < requests.jsonl > answers.jsonl\n\n"
      "Documents in the order of their relevance: a body of POST /v1/rerank a line,\n"
      "{\"query\":\"…\",\"documents\":[\"…\"]}, one answer a line.\n"},
+    {"recommend", &task_recommend, "model base encoder dtype threads",
+     "usage: attend recommend --model DIR [--encoder DIR] < requests.jsonl > answers.jsonl\n\n"
+     "Items in order for a user: a body of POST /v1/recommend a line, {\"history\":[{\"item\":\"…\"}]}, one answer a\n"
+     "line. The encoder reads interests and item texts; without --encoder \"minilm\" is sought beside the model.\n"},
+    {"reply", &task_reply, "model kb dtype threads",
+     "usage: attend reply --model ENCODER_DIR --kb FILE < requests.jsonl > answers.jsonl\n\n"
+     "Answers of a knowledge base: a body of POST /v1/reply a line, {\"question\":\"…\"}, one answer a line.\n"},
 };
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 

@@ -25,6 +25,7 @@ static const struct row {
     {"items", "FILE", "item table of a recommender (default: items.db in the model directory)", TEXT,
      offsetof(struct cli_options, items), 0, 0},
     {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
+    {"file", "FILE", "entries, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
     {"task", "NAME", "classify, retrieve or recommend", TEXT, offsetof(struct cli_options, task), 0, 0},
     {"data", "FILE", "labelled lines, JSONL or TSV", TEXT, offsetof(struct cli_options, data), 0, 0},
     {"head", "NAME", "the head that plain labels belong to", TEXT, offsetof(struct cli_options, head), 0, 0},

@@ -148,6 +148,9 @@ void att_dot_table(size_t begin, size_t end, size_t n, const float *table, size_
 void att_l2_normalize(size_t n, float *x);
 /* Softmax with the largest value subtracted, of logits / temperature. */
 void att_softmax(size_t n, const float *logits, float temperature, float *probabilities);
+/* http:// and https:// up to the next white space become blanks: no token, and no offset moves. What info.strip_urls
+ * asks for. */
+void att_blank_urls(char *text, size_t len);
 /* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
 void att_digest(const void *bytes, size_t len, char ret_hex[65]);
 

@@ -215,6 +215,16 @@ void att_softmax(size_t n, const float *logits, float temperature, float *probab
     att_kern()->rows->softmax(n, probabilities, 1.0f / temperature);
 }
 
+void att_blank_urls(char *text, size_t len)
+{
+    for (size_t i = 0; i + 7 <= len; i++) {
+        if (memcmp(text + i, "http://", 7) != 0 && (i + 8 > len || memcmp(text + i, "https://", 8) != 0))
+            continue;
+        while (i < len && !strchr(" \t\r\n\v\f", text[i]))
+            text[i++] = ' ';
+    }
+}
+
 void att_digest(const void *bytes, size_t len, char ret_hex[65])
 {
     struct att_digest_state *state = NULL;

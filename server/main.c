@@ -1,4 +1,42 @@
-int main(void)
+/* attentd: reads the command line and does what it says. Exit status: 0, or 1 with one sentence on standard error. */
+#include <stdio.h>
+
+#include "core/attend.h"
+#include "server/args.h"
+#include "server/daemon.h"
+
+static int print_version(void)
 {
-    return 1;
+    struct att_err err;
+
+    if (att_init(NULL, &err) != ATT_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    printf("attentd %s\n%s\n", ATT_VERSION, att_kernel_names());
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct srv_config config;
+    enum srv_action action = SRV_SERVE;
+    struct att_err err;
+    int result = 0;
+
+    if (srv_config_init(&config, &err) != ATT_OK || srv_args_read(argc, argv, &config, &action, &err) != ATT_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        srv_config_finish(&config);
+        return 1;
+    }
+    if (action == SRV_VERSION)
+        result = print_version();
+    else if (action == SRV_HELP)
+        fputs(srv_args_help, stdout);
+    else if (action == SRV_CHECK)
+        fprintf(stderr, "the configuration is sound: %zu models, %zu knowledge bases\n", config.n_models, config.n_kbs);
+    else
+        result = srv_daemon_run(&config);
+    srv_config_finish(&config);
+    return result;
 }

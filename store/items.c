@@ -1,300 +1,243 @@
-/* Loading and writing item tables; see items.h for the files. */
+/*
+ * The item table: items.jsonl into one arena with a hash from id to index. The
+ * file of vectors is in store/items_index.c.
+ *
+ * The hash is open addressing over a power of two at least twice as large as
+ * the table, so a probe ends after a few steps.
+ */
 #include "store/items.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "core/attend.h"
-#include "core/base/json.h"
-#include "core/base/mem.h"
+#include "store/items_table.h"
 
-enum { PATH_BYTES = 4096, JSON_DEPTH = 8, ID_BYTES_MAX = 256, DIGEST = 64, HEADER = 8 + 4 + 4 + 8 + 2 * DIGEST };
-static const size_t table_bytes_max = (size_t)2 << 30, arena_bytes_max = (size_t)4 << 30;
-static const char magic[8] = "ATTITEMS";
+enum { DEPTH_MAX = 16 };
+static const size_t file_bytes_max = (size_t)2 << 30;
+static const size_t arena_bytes_max = (size_t)8 << 30;
+static const int64_t popularity_max = INT64_C(1) << 53;
 
-struct slot {
-    size_t index; /* 0: free */
+static uint64_t hash_of(const char *id)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (; *id; id++)
+        hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001b3);
+    return hash ^ hash >> 32;
+}
+
+/* The slot that holds this id, or the empty one where it belongs. */
+static size_t slot_of(const struct store_items *items, const char *id)
+{
+    size_t slot = (size_t)hash_of(id) & items->mask;
+    while (items->slots[slot] && strcmp(items->items[items->slots[slot]].id, id) != 0)
+        slot = (slot + 1) & items->mask;
+    return slot;
+}
+
+static enum att_status no_memory(const struct store_items *items, struct att_err *err)
+{
+    return att_err_set(err, ATT_ENOMEM, "%s: out of memory for the items", items->path);
+}
+
+/* ---- one line ---- */
+
+struct line {
+    const struct att_json *object;
+    size_t number;
 };
 
-struct store_items {
-    struct att_arena arena;
-    char *dir;
-    struct store_item *items; /* [n_items + 1] */
-    size_t n_items;
-    struct slot *slots;       /* open addressing by the id's hash; a power of two */
-    size_t n_slots;
-    char digest[DIGEST + 1];  /* of items.jsonl */
-    float *embeddings;
-    size_t dimensions;
-    const char *why;          /* embeddings are not there because … */
-};
-
-static enum att_status no_memory(struct att_err *err)
+static enum att_status wrong(const struct store_items *items, const struct line *line, const char *field,
+                             const char *expected, struct att_err *err)
 {
-    return att_err_set(err, ATT_ENOMEM, "out of memory for the item table");
+    const struct att_json *value = att_json_get(line->object, field);
+    if (att_json_is_number(value))
+        return att_err_set(err, ATT_EFORMAT, "%s: line %zu: %s: is %.15g, expected %s", items->path, line->number,
+                           field, att_json_number(value, 0), expected);
+    if (att_json_is_string(value))
+        return att_err_set(err, ATT_EFORMAT, "%s: line %zu: %s: is \"%.60s\", expected %s", items->path, line->number,
+                           field, att_json_string(value, NULL), expected);
+    return att_err_set(err, ATT_EFORMAT, "%s: line %zu: %s: is %s, expected %s", items->path, line->number, field,
+                       value ? att_json_type_name(value) : "missing", expected);
 }
 
-/* The whole file, NUL-terminated. Regular files only; never blocks. */
-static enum att_status read_file(const char *dir, const char *name, char **ret_bytes, size_t *ret_len,
-                                 struct att_err *err)
+/* A text of the line, copied; `otherwise` when it is missing. */
+static enum att_status take_text(struct store_items *items, const struct line *line, const char *field, size_t min,
+                                 size_t max, const char *otherwise, const char **ret_text, struct att_err *err)
 {
-    char path[PATH_BYTES];
-    struct stat st;
-    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-    int fd = n > 0 && n < PATH_BYTES ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW) : -1;
-    if (fd < 0)
-        return att_err_set(err, errno == ENOENT ? ATT_ENOTFOUND : ATT_EIO, "%s: %s", name, strerror(errno));
-    enum att_status status = ATT_OK;
-    char *bytes = NULL;
-    size_t at = 0, len = 0;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > table_bytes_max)
-        status = att_err_set(err, ATT_EFORMAT, "%s: expected a regular file of at most %zu bytes", name,
-                             table_bytes_max);
-    else if (!(bytes = att_mem_calloc((len = (size_t)st.st_size) + 1, 1)))
-        status = no_memory(err);
-    while (status == ATT_OK && at < len) {
-        ssize_t got = read(fd, bytes + at, len - at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            status = att_err_set(err, ATT_EIO, "%s: cannot be read to its end", name);
-        else
-            at += (size_t)got;
-    }
-    close(fd);
-    if (status != ATT_OK) {
-        att_mem_free(bytes);
-        return status;
-    }
-    *ret_bytes = bytes;
-    *ret_len = len;
-    return ATT_OK;
-}
-
-static size_t hash(const char *id, size_t len)
-{
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)id[i]) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
-}
-
-static struct slot *slot_of(const struct store_items *items, const char *id, size_t len)
-{
-    for (size_t i = hash(id, len);; i++) {
-        struct slot *slot = &items->slots[i & (items->n_slots - 1)];
-        if (slot->index == 0)
-            return slot;
-        const char *own = items->items[slot->index].id;
-        if (strlen(own) == len && memcmp(own, id, len) == 0)
-            return slot;
-    }
-}
-
-static const char *text_member(struct store_items *items, const struct att_json *line, const char *name,
-                               const char *otherwise)
-{
+    const struct att_json *value = att_json_get(line->object, field);
     size_t len;
-    const char *text = att_json_string(att_json_get(line, name), &len);
-    return text ? att_arena_copy(&items->arena, text, len) : otherwise;
-}
-
-static enum att_status take_line(struct store_items *items, const struct att_json *line, size_t number,
-                                 struct att_err *err)
-{
-    size_t len = 0;
-    int64_t index = 0;
-    const char *id = att_json_string(att_json_get(line, "id"), &len);
-    if (!id || len == 0 || len > ID_BYTES_MAX)
-        return att_err_set(err, ATT_EFORMAT, "items.jsonl: line %zu: id: expected a string of 1 to %d bytes", number,
-                           ID_BYTES_MAX);
-    if (!att_json_integer(att_json_get(line, "index"), 1, (int64_t)items->n_items, &index))
-        return att_err_set(err, ATT_EFORMAT, "items.jsonl: line %zu: index: expected an integer from 1 to %zu", number,
-                           items->n_items);
-    struct store_item *item = &items->items[index];
-    struct slot *slot = slot_of(items, id, len);
-    if (item->id || slot->index)
-        return att_err_set(err, ATT_EFORMAT, "items.jsonl: line %zu: %s stands twice", number,
-                           item->id ? "index" : "id");
-    item->id = att_arena_copy(&items->arena, id, len);
-    item->title = item->id ? text_member(items, line, "title", item->id) : NULL;
-    item->text = item->title ? text_member(items, line, "text", item->title) : NULL;
-    item->popularity = att_json_number(att_json_get(line, "popularity"), 0);
-    if (!item->text)
-        return no_memory(err);
-    slot->index = (size_t)index;
+    const char *text = att_json_string(value, &len);
+    char expected[64];
+    if (otherwise && att_json_type(value) == ATT_JSON_NULL) {
+        *ret_text = otherwise;
+        return ATT_OK;
+    }
+    snprintf(expected, sizeof expected, "a text of %zu to %zu bytes", min, max);
+    if (!text || len < min || len > max)
+        return wrong(items, line, field, expected, err);
+    text = att_arena_copy(&items->arena, text, len);
+    if (!text)
+        return no_memory(items, err);
+    *ret_text = text;
     return ATT_OK;
 }
 
-static enum att_status parse_table(struct store_items *items, const char *text, size_t len, struct att_err *err)
+static enum att_status take_line(struct store_items *items, const struct line *line, struct att_err *err)
 {
-    size_t number = 0;
-    for (size_t at = 0; at < len;) {
-        const char *newline = memchr(text + at, '\n', len - at);
-        size_t end = newline ? (size_t)(newline - text) : len;
-        struct att_json *line = NULL;
-        number++;
-        if (end > at) {
-            enum att_status status = att_json_parse(text + at, end - at, 0, JSON_DEPTH, &line, err);
-            if (status == ATT_OK)
-                status = take_line(items, line, number, err);
-            else
-                status = att_err_prefix(err, "items.jsonl: line %zu", number);
-            att_json_destroy(line);
-            if (status != ATT_OK)
-                return status == ATT_ESYNTAX ? (err ? (err->status = ATT_EFORMAT) : ATT_EFORMAT) : status;
-        }
-        at = end + 1;
-    }
-    return number > 0 ? ATT_OK : att_err_set(err, ATT_EFORMAT, "items.jsonl: is empty, expected one item a line");
-}
-
-static uint64_t little_endian(const unsigned char *bytes, size_t n)
-{
-    uint64_t value = 0;
-    while (n-- > 0)
-        value = value << 8 | bytes[n];
-    return value;
-}
-
-/* Embeddings that do not belong here are left out, and items->why says so: ranking by content is then off. */
-static enum att_status load_embeddings(struct store_items *items, const char *encoder_digest, size_t dimensions,
-                                       struct att_err *err)
-{
-    char *bytes = NULL;
-    size_t len = 0, floats = 0;
-    struct att_err ignored;
-    enum att_status status = read_file(items->dir, "item_embeddings.bin", &bytes, &len, &ignored);
-    items->why = "item_embeddings.bin is missing: run attend items index";
+    const struct att_json *popularity = att_json_get(line->object, "popularity");
+    struct store_item item = {.id = NULL};
+    int64_t index, count = 0;
+    char expected[64];
+    if (!att_json_is_object(line->object))
+        return att_err_set(err, ATT_EFORMAT, "%s: line %zu: is %s, expected an object", items->path, line->number,
+                           att_json_type_name(line->object));
+    snprintf(expected, sizeof expected, "an integer from 1 to %zu", items->count);
+    if (!att_json_integer(att_json_get(line->object, "index"), 1, (int64_t)items->count, &index))
+        return wrong(items, line, "index", expected, err);
+    if (items->items[index].id)
+        return att_err_set(err, ATT_EFORMAT, "%s: line %zu: index: %lld is that of an earlier line, id \"%.60s\"",
+                           items->path, line->number, (long long)index, items->items[index].id);
+    if (att_json_type(popularity) != ATT_JSON_NULL && !att_json_integer(popularity, 0, popularity_max, &count))
+        return wrong(items, line, "popularity", "an integer from 0 to 2^53", err);
+    enum att_status status = take_text(items, line, "id", 1, STORE_ITEM_ID_BYTES_MAX, NULL, &item.id, err);
+    if (status == ATT_OK)
+        status = take_text(items, line, "title", 0, STORE_ITEM_TITLE_BYTES_MAX, "", &item.title, err);
+    if (status == ATT_OK)
+        status = take_text(items, line, "text", 0, STORE_ITEM_TEXT_BYTES_MAX, item.title, &item.text, err);
     if (status != ATT_OK)
-        return status == ATT_ENOMEM ? no_memory(err) : ATT_OK;
-    const unsigned char *header = (const unsigned char *)bytes;
-    bool sized = len >= HEADER && memcmp(bytes, magic, sizeof magic) == 0 && little_endian(header + 8, 4) == 1 &&
-                 little_endian(header + 12, 4) == dimensions && little_endian(header + 16, 8) == items->n_items + 1 &&
-                 att_size_mul(items->n_items + 1, dimensions, &floats) && (len - HEADER) / sizeof(float) == floats &&
-                 (len - HEADER) % sizeof(float) == 0;
-    if (!sized) {
-        items->why = "item_embeddings.bin is damaged or of other sizes: run attend items index";
-    } else if (memcmp(bytes + 24, encoder_digest, DIGEST) != 0) {
-        items->why = "item_embeddings.bin was made with another encoder: run attend items index";
-    } else if (memcmp(bytes + 24 + DIGEST, items->digest, DIGEST) != 0) {
-        items->why = "item_embeddings.bin was made from another items.jsonl: run attend items index";
-    } else if (!(items->embeddings = att_mem_aligned(floats, sizeof(float)))) {
-        status = no_memory(err);
-    } else {
-        memcpy(items->embeddings, bytes + HEADER, floats * sizeof(float));
-        items->dimensions = dimensions;
-        items->why = NULL;
+        return status;
+    size_t slot = slot_of(items, item.id);
+    if (items->slots[slot])
+        return att_err_set(err, ATT_EFORMAT, "%s: line %zu: id: \"%.60s\" is that of an earlier line, index %u",
+                           items->path, line->number, item.id, (unsigned)items->slots[slot]);
+    item.text_len = strlen(item.text);
+    item.popularity = (uint64_t)count;
+    items->items[index] = item;
+    items->slots[slot] = (uint32_t)index;
+    return ATT_OK;
+}
+
+/* ---- the file ---- */
+
+static enum att_status parse_lines(struct store_items *items, const char *bytes, size_t len, struct att_err *err)
+{
+    size_t number = 0, taken = 0;
+    enum att_status status = ATT_OK;
+    for (size_t begin = 0; status == ATT_OK && begin < len;) {
+        const char *newline = memchr(bytes + begin, '\n', len - begin);
+        size_t end = newline ? (size_t)(newline - bytes) : len;
+        struct att_json *object = NULL;
+        number++;
+        if (strspn(bytes + begin, " \t\r") < end - begin) {
+            status = att_json_parse(bytes + begin, end - begin, 0, DEPTH_MAX, &object, err);
+            if (status == ATT_OK)
+                status = take_line(items, &(struct line){object, number}, err);
+            else if (status == ATT_ENOMEM)
+                att_err_prefix(err, "%s: line %zu", items->path, number);
+            else
+                status = att_err_set(err, ATT_EFORMAT, "%s: line %zu: is no JSON object", items->path, number);
+            taken += status == ATT_OK;
+        }
+        att_json_destroy(object);
+        begin = end + 1;
     }
+    if (status == ATT_OK && taken == 0)
+        status = att_err_set(err, ATT_EFORMAT, "%s: holds no item, expected one JSON object a line", items->path);
+    return status;
+}
+
+static enum att_status make_table(struct store_items *items, size_t n_items, struct att_err *err)
+{
+    size_t capacity = 16, wanted;
+    if (n_items >= UINT32_MAX || !att_size_mul(n_items, 2, &wanted))
+        return att_err_limit(err, NULL, UINT32_MAX - 1, n_items, "%s: %zu items, expected at most %u", items->path,
+                             n_items, UINT32_MAX - 1);
+    while (capacity < wanted)
+        capacity *= 2;
+    items->count = n_items;
+    items->mask = capacity - 1;
+    items->items = att_mem_calloc(n_items + 1, sizeof *items->items);
+    items->slots = att_mem_calloc(capacity, sizeof *items->slots);
+    return items->items && items->slots ? ATT_OK : no_memory(items, err);
+}
+
+/* FOLDER/items.jsonl, or the file itself. */
+static char *path_of(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return att_mem_strdup(path);
+    size_t size = strlen(path) + sizeof "/items.jsonl";
+    char *joined = att_mem_calloc(size, 1);
+    if (joined)
+        snprintf(joined, size, "%s/items.jsonl", path);
+    return joined;
+}
+
+enum att_status store_items_open(const char *path, size_t n_items, struct store_items **ret_items, struct att_err *err)
+{
+    assert(n_items > 0);
+    char *bytes = NULL;
+    size_t len = 0;
+    struct store_items *items = att_mem_calloc(1, sizeof *items);
+    if (!items)
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    att_arena_init(&items->arena, arena_bytes_max);
+    items->path = path_of(path);
+    enum att_status status = items->path ? ATT_OK : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    if (status == ATT_OK)
+        status = make_table(items, n_items, err);
+    if (status == ATT_OK)
+        status = store_file_read(items->path, file_bytes_max, &bytes, &len, err);
+    if (status == ATT_OK)
+        status = parse_lines(items, bytes, len, err);
+    if (status == ATT_OK) {
+        att_digest(bytes, len, items->digest);
+        status = items->digest[0] ? ATT_OK : no_memory(items, err);
+    }
+    if (status == ATT_OK)
+        *ret_items = items;
+    else
+        store_items_close(items);
     att_mem_free(bytes);
     return status;
 }
 
-enum att_status store_items_load(const char *dir, size_t n_items, const char *encoder_digest, size_t dimensions,
-                                 struct store_items **ret_items, struct att_err *err)
-{
-    char *text = NULL;
-    size_t len = 0;
-    struct store_items *items = att_mem_calloc(1, sizeof *items);
-    if (!items)
-        return no_memory(err);
-    att_arena_init(&items->arena, arena_bytes_max);
-    items->n_items = n_items;
-    items->why = "no encoder is given for this model";
-    for (items->n_slots = 16; items->n_slots < 2 * n_items; items->n_slots *= 2)
-        ;
-    items->dir = att_mem_strdup(dir);
-    items->items = att_mem_calloc(n_items + 1, sizeof *items->items);
-    items->slots = att_mem_calloc(items->n_slots, sizeof *items->slots);
-    enum att_status status = items->dir && items->items && items->slots ? read_file(dir, "items.jsonl", &text, &len, err)
-                                                                        : no_memory(err);
-    if (status == ATT_OK)
-        status = parse_table(items, text, len, err);
-    if (status == ATT_OK)
-        att_digest(text, len, items->digest);
-    if (status == ATT_OK && encoder_digest)
-        status = load_embeddings(items, encoder_digest, dimensions, err);
-    att_mem_free(text);
-    if (status != ATT_OK)
-        store_items_destroy(items);
-    else
-        *ret_items = items;
-    return status;
-}
-
-void store_items_destroy(struct store_items *items)
+void store_items_close(struct store_items *items)
 {
     if (!items)
         return;
     att_arena_finish(&items->arena);
-    att_mem_free(items->dir);
     att_mem_free(items->items);
     att_mem_free(items->slots);
-    att_mem_free(items->embeddings);
+    att_mem_free(items->vectors);
+    att_mem_free(items->path);
     att_mem_free(items);
 }
 
 size_t store_items_count(const struct store_items *items)
 {
-    return items->n_items;
+    return items->count;
 }
 
 const struct store_item *store_items_at(const struct store_items *items, size_t index)
 {
-    return index >= 1 && index <= items->n_items && items->items[index].id ? &items->items[index] : NULL;
+    assert(index <= items->count);
+    return &items->items[index];
 }
 
-size_t store_items_find(const struct store_items *items, const char *id, size_t len)
+size_t store_items_find(const struct store_items *items, const char *id)
 {
-    return slot_of(items, id, len)->index;
+    return items->slots[slot_of(items, id)];
 }
 
-const float *store_items_embedding(const struct store_items *items, size_t index)
+const float *store_items_vectors(const struct store_items *items)
 {
-    return items->embeddings && index <= items->n_items ? items->embeddings + index * items->dimensions : NULL;
+    return items->vectors;
 }
 
-const float *store_items_embeddings(const struct store_items *items, const char **ret_why)
+size_t store_items_dimensions(const struct store_items *items)
 {
-    if (ret_why)
-        *ret_why = items->why;
-    return items->embeddings;
-}
-
-static void put_little_endian(FILE *file, uint64_t value, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        fputc((int)(value >> (8 * i) & 255), file);
-}
-
-enum att_status store_items_write_embeddings(const struct store_items *items, const char *encoder_digest,
-                                             size_t dimensions, const float *vectors, struct att_err *err)
-{
-    char path[PATH_BYTES], temporary[PATH_BYTES];
-    size_t floats = (items->n_items + 1) * dimensions;
-    assert(strlen(encoder_digest) == DIGEST);
-    int n = snprintf(path, sizeof path, "%s/item_embeddings.bin", items->dir);
-    int m = snprintf(temporary, sizeof temporary, "%s/item_embeddings.bin.new", items->dir);
-    FILE *file = n > 0 && n < PATH_BYTES && m > 0 && m < PATH_BYTES ? fopen(temporary, "wb") : NULL;
-    if (!file)
-        return att_err_set(err, ATT_EIO, "item_embeddings.bin: cannot be written: %s", strerror(errno));
-    fwrite(magic, 1, sizeof magic, file);
-    put_little_endian(file, 1, 4);
-    put_little_endian(file, dimensions, 4);
-    put_little_endian(file, items->n_items + 1, 8);
-    fwrite(encoder_digest, 1, DIGEST, file);
-    fwrite(items->digest, 1, DIGEST, file);
-    fwrite(vectors, sizeof *vectors, floats, file);
-    bool good = fflush(file) == 0 && fsync(fileno(file)) == 0 && !ferror(file);
-    good &= fclose(file) == 0;
-    if (!good || rename(temporary, path) != 0) {
-        unlink(temporary);
-        return att_err_set(err, ATT_ESPACE, "item_embeddings.bin: cannot be written: %s", strerror(errno));
-    }
-    return ATT_OK;
+    return items->vectors ? items->dimensions : 0;
 }

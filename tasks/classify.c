@@ -12,7 +12,7 @@
 #include "tasks/explain.h"
 #include "tasks/window.h"
 
-enum { TOP_K_MAX = 100000, PATH_BYTES = 64 };
+enum { TOP_K_MAX = 100000, PATH_BYTES = 64, INPUT_PATH_BYTES = 32 };
 
 struct input {
     const char *id, *text, *pair;
@@ -74,7 +74,7 @@ static enum att_status parse_inputs(struct task_call *call, struct classify *cla
     classify->n_inputs = n;
     for (size_t i = 0; i < n; i++) {
         struct input *input = &classify->inputs[i];
-        char path[PATH_BYTES] = "input";
+        char path[INPUT_PATH_BYTES] = "input";
         if (many)
             snprintf(path, sizeof path, "input[%zu]", i);
         enum att_status status = parse_input(call, many ? att_json_at(value, i) : value, path, input, err);

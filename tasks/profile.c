@@ -13,7 +13,15 @@ static const double decay = 0.9;
 
 const float *task_recommend_item_vector(const struct recommend *recommend, size_t index)
 {
-    return index && recommend->model->items ? store_items_embedding(recommend->model->items, index) : NULL;
+    const float *table = recommend->model->items ? store_items_vectors(recommend->model->items) : NULL;
+    return index && table ? table + index * recommend->dimensions : NULL;
+}
+
+const struct store_item *task_recommend_item(const struct recommend *recommend, size_t index)
+{
+    const struct store_item *item =
+        index && recommend->model->items ? store_items_at(recommend->model->items, index) : NULL;
+    return item && item->id ? item : NULL;
 }
 
 static float cosine(size_t n, const float *a, const float *b)
@@ -91,7 +99,7 @@ static enum att_status profile_vector(struct task_call *call, const struct recom
 static enum att_status content(struct task_call *call, const struct recommend *recommend, const float *vector,
                                const float **ret_scores, float *ret_mean, float *ret_deviation, struct att_err *err)
 {
-    const float *table = recommend->model->items ? store_items_embeddings(recommend->model->items, NULL) : NULL;
+    const float *table = recommend->model->items ? store_items_vectors(recommend->model->items) : NULL;
     *ret_mean = 0;
     *ret_deviation = 0.1f; /* cosines of texts spread about this much */
     if (!vector || !table)
@@ -130,8 +138,8 @@ static enum att_status popularity(struct task_call *call, const struct recommend
     if (!scores)
         return err->status;
     for (size_t i = 1; i <= recommend->n_items; i++) {
-        const struct store_item *item = recommend->model->items ? store_items_at(recommend->model->items, i) : NULL;
-        scores[i] = item ? (float)log1p(item->popularity > 0 ? item->popularity : 0) : 0;
+        const struct store_item *item = task_recommend_item(recommend, i);
+        scores[i] = item ? (float)log1p((double)item->popularity) : 0;
     }
     task_ranking_standardise(scores, recommend->n_items, &mean, &deviation);
     *ret_scores = scores;

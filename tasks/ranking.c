@@ -1,89 +1,115 @@
-/* Standardising, fusing, sorting, diversifying; see ranking.h. */
+/* See ranking.h. The best k are a heap with the worst on top, so a large catalogue is passed over once. */
 #include "tasks/ranking.h"
 
+#include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-static const float interest_weight = 2.0f, profile_weight_beside_sequence = 0.25f;
-
-void task_ranking_standardise(float *scores, size_t n, float *ret_mean, float *ret_deviation)
+struct task_moments task_moments_of(const float *x, const unsigned char *counted, size_t n)
 {
     double sum = 0, squares = 0;
     size_t count = 0;
-    for (size_t i = 1; i <= n; i++)
-        if (isfinite(scores[i])) {
-            sum += (double)scores[i];
+    for (size_t i = 0; i < n; i++)
+        if (counted[i]) {
+            sum += (double)x[i];
             count++;
         }
     double mean = count ? sum / (double)count : 0;
-    for (size_t i = 1; i <= n; i++)
-        if (isfinite(scores[i]))
-            squares += ((double)scores[i] - mean) * ((double)scores[i] - mean);
-    double deviation = count > 1 ? sqrt(squares / (double)count) : 0;
-    if (!(deviation > 1e-9))
-        deviation = 1;
-    for (size_t i = 1; i <= n; i++)
-        scores[i] = isfinite(scores[i]) ? (float)(((double)scores[i] - mean) / deviation) : 0;
-    *ret_mean = (float)mean;
-    *ret_deviation = (float)deviation;
+    for (size_t i = 0; i < n; i++)
+        if (counted[i])
+            squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    double deviation = count ? sqrt(squares / (double)count) : 0;
+    /* Equal values differ by rounding alone, and must not be blown up. */
+    bool flat = deviation <= 1e-6 * fabs(mean) || deviation < 1e-30;
+    return (struct task_moments){(float)mean, flat ? 1.0f : (float)deviation};
 }
 
-float task_ranking_fuse(const struct task_ranking_evidence *e, size_t item, enum task_ranking_source *ret_source)
+float task_standard_score(struct task_moments moments, float x)
 {
-    if (!e->sequence && !e->interest && !e->profile) {
-        *ret_source = RANKING_POPULAR;
-        return e->popular ? e->popular[item] : 0;
-    }
-    float sequence = e->sequence ? e->sequence[item] : 0;
-    float content = e->interest ? interest_weight * e->interest[item] : 0;
-    if (e->profile)
-        content += (e->sequence ? profile_weight_beside_sequence : 1.0f) * e->profile[item];
-    *ret_source = !e->sequence || content > sequence ? RANKING_CONTENT : RANKING_SEQUENCE;
-    if (!e->interest && !e->profile)
-        *ret_source = RANKING_SEQUENCE;
-    return sequence + content;
+    return (x - moments.mean) / moments.deviation;
 }
 
-static int by_fused(const void *a, const void *b)
+static bool is_better(struct task_ranked a, struct task_ranked b)
 {
-    const struct task_ranking_item *x = a, *y = b;
-    if (x->fused != y->fused)
-        return x->fused > y->fused ? -1 : 1;
-    return x->place < y->place ? -1 : x->place > y->place;
+    return a.logit != b.logit ? a.logit > b.logit : a.slot < b.slot;
 }
 
-void task_ranking_sort(struct task_ranking_item *items, size_t n)
+static void swap(struct task_ranked *a, struct task_ranked *b)
 {
-    qsort(items, n, sizeof *items, by_fused);
+    struct task_ranked other = *a;
+    *a = *b;
+    *b = other;
 }
 
-void task_ranking_diversify(struct task_ranking_item *items, size_t n, size_t take, double diversity,
-                       float (*likeness)(const void *context, size_t a, size_t b), const void *context)
+void task_best_offer(struct task_best *best, size_t slot, float logit)
 {
-    if (n == 0)
+    assert(best->capacity > 0);
+    struct task_ranked *heap = best->items, offered = {slot, logit};
+    size_t at = 0;
+    if (best->count < best->capacity) {
+        at = best->count++;
+        heap[at] = offered;
+        for (; at > 0 && is_better(heap[(at - 1) / 2], heap[at]); at = (at - 1) / 2)
+            swap(&heap[at], &heap[(at - 1) / 2]);
         return;
-    double high = (double)items[0].fused, low = high;
-    for (size_t i = 1; i < n; i++) {
-        high = fmax(high, (double)items[i].fused);
-        low = fmin(low, (double)items[i].fused);
     }
-    double range = high > low ? high - low : 1;
-    for (size_t k = 0; k < take && k < n; k++) {
-        size_t best = k;
-        double best_value = -INFINITY;
-        for (size_t i = k; i < n; i++) {
-            double nearest = 0;
-            for (size_t j = 0; j < k; j++)
-                nearest = fmax(nearest, (double)likeness(context, items[i].place, items[j].place));
-            double value = (1 - diversity) * ((double)items[i].fused - low) / range - diversity * nearest;
-            if (value > best_value) {
-                best_value = value;
-                best = i;
+    if (!is_better(offered, heap[0]))
+        return;
+    heap[0] = offered;
+    for (size_t child = 1; child < best->count; child = 2 * at + 1) {
+        if (child + 1 < best->count && is_better(heap[child], heap[child + 1]))
+            child++;
+        if (!is_better(heap[at], heap[child]))
+            return;
+        swap(&heap[at], &heap[child]);
+        at = child;
+    }
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct task_ranked *x = a, *y = b;
+    return is_better(*x, *y) ? -1 : is_better(*y, *x);
+}
+
+void task_best_sort(struct task_best *best)
+{
+    qsort(best->items, best->count, sizeof *best->items, by_rank);
+}
+
+void task_ranked_diversify(struct task_ranked *ranked, size_t n, size_t k, float diversity,
+                           float (*likeness)(const void *context, size_t slot_a, size_t slot_b), const void *context,
+                           float *nearest)
+{
+    assert(diversity >= 0 && diversity <= 1);
+    float low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        low = fminf(low, ranked[i].logit);
+        high = fmaxf(high, ranked[i].logit);
+        nearest[i] = 0;
+    }
+    float range = high > low ? high - low : 1.0f;
+    for (size_t picked = 0; picked < k && picked < n; picked++) {
+        size_t chosen = picked;
+        float chosen_value = -INFINITY;
+        for (size_t i = picked; i < n; i++) {
+            if (picked > 0)
+                nearest[i] = fmaxf(nearest[i], likeness(context, ranked[i].slot, ranked[picked - 1].slot));
+            float value = (1 - diversity) * (ranked[i].logit - low) / range - diversity * nearest[i];
+            if (value > chosen_value) {
+                chosen_value = value;
+                chosen = i;
             }
         }
-        struct task_ranking_item chosen = items[best];
-        for (size_t i = best; i > k; i--)
-            items[i] = items[i - 1];
-        items[k] = chosen;
+        /* Moved to its place with the order of the others kept, so that ties stay with the better one. */
+        struct task_ranked item = ranked[chosen];
+        float near = nearest[chosen];
+        for (size_t i = chosen; i > picked; i--) {
+            ranked[i] = ranked[i - 1];
+            nearest[i] = nearest[i - 1];
+        }
+        ranked[picked] = item;
+        nearest[picked] = near;
     }
 }

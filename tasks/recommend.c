@@ -22,7 +22,7 @@ static const char *const fields[] = {"user",    "history",      "interest",  "ca
 static size_t item_index(const struct recommend *recommend, const char *id, size_t len)
 {
     if (recommend->model->items)
-        return store_items_find(recommend->model->items, id, len);
+        return store_items_find(recommend->model->items, id);
     char *end = NULL;
     unsigned long long index = len > 0 && len < 10 && id[0] >= '1' && id[0] <= '9' ? strtoull(id, &end, 10) : 0;
     return end == id + len && index <= recommend->n_items ? (size_t)index : 0;
@@ -401,7 +401,7 @@ static enum att_status list_items(struct task_call *call, const struct recommend
         struct task_ranking_item *item = &list->items[list->n];
         if (index && !list->excluded[index]) {
             /* Where there is a table, numbers that it does not name are not offered. */
-            if (!candidate && recommend->model->items && !store_items_at(recommend->model->items, index))
+            if (!candidate && recommend->model->items && !task_recommend_item(recommend, index))
                 continue;
             item->fused = task_ranking_fuse(&evidence->catalogue, index, &item->source);
         } else if (!index && candidate->vector && !id_excluded(recommend, candidate)) {
@@ -481,7 +481,7 @@ static void put_item(const struct recommend *recommend, const struct task_rankin
     size_t index;
     char number[24];
     place_vector(recommend, item->place, &index);
-    const struct store_item *known = recommend->model->items ? store_items_at(recommend->model->items, index) : NULL;
+    const struct store_item *known = task_recommend_item(recommend, index);
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "id");
     snprintf(number, sizeof number, "%zu", index);
@@ -490,7 +490,7 @@ static void put_item(const struct recommend *recommend, const struct task_rankin
     else
         att_jsonw_cstring(answer, known ? known->id : number);
     att_jsonw_key(answer, "title");
-    att_jsonw_cstring(answer, known ? known->title : NULL);
+    att_jsonw_cstring(answer, known && *known->title ? known->title : NULL);
     att_jsonw_key(answer, "score");
     att_jsonw_double(answer, score, 6);
     att_jsonw_key(answer, "logit");

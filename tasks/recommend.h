@@ -58,6 +58,8 @@ enum att_status task_recommend_evidence_make(struct task_call *call, struct reco
 /* Likeness of two things by their vectors: item numbers in the recommender's own space, else texts; 0 when neither. */
 float task_recommend_likeness(const struct recommend *recommend, size_t index_a, const float *vector_a, size_t index_b,
                          const float *vector_b);
+/* What the item table says of an item, or NULL. */
+const struct store_item *task_recommend_item(const struct recommend *recommend, size_t index);
 /* The text vector of an item, or NULL. */
 const float *task_recommend_item_vector(const struct recommend *recommend, size_t index);
 

@@ -1,6 +1,8 @@
 /* Added tokens of a tokenizer that is being loaded (see pipeline.h), the same for both file formats. */
 #include "core/text/pipeline.h"
 
+#include <string.h>
+
 #include "core/base/mem.h"
 
 static enum att_status set_id(struct att_tokenizer *tokenizer, const struct att_added_content *added, const char *field,
@@ -61,8 +63,13 @@ static enum att_status finish_set(struct att_tokenizer *tokenizer, struct att_ad
     if (!att_added_sort(set, &id))
         return att_err_set(err, ATT_EFORMAT, "%s: '%.60s' is there twice, expected once", field,
                            att_tokenizer_token(tokenizer, id));
-    for (size_t i = 0; i < set->count; i++)
-        tokenizer->id_flags[set->tokens[i].id] |= (uint8_t)(flags | (set->tokens[i].special ? ATT_ID_SPECIAL : 0));
+    for (size_t i = 0; i < set->count; i++) {
+        const struct att_added_token *token = &set->tokens[i];
+        const char *content = att_tokenizer_token(tokenizer, token->id);
+        /* The decoder knows special tokens by their text, and misses one that normalizing changes. */
+        bool same = strlen(content) == token->len && memcmp(content, token->pattern, token->len) == 0;
+        tokenizer->id_flags[token->id] |= (uint8_t)(flags | (token->special && same ? ATT_ID_SPECIAL : 0));
+    }
     return ATT_OK;
 }
 

@@ -22,8 +22,10 @@
 
 struct att_tokenizer;
 
-/* Reads tokenizer.json, or vocab.txt, with tokenizer_config.json where present. Every id must be below
- * vocab_rows (the embedding table) and every template segment id below type_rows; 0 skips the check. */
+/* Reads tokenizer.json, or else vocab.txt with tokenizer_config.json where present. Every id must be below vocab_rows
+ * (the embedding table) and every template segment id below type_rows; 0 skips the check. Refused as well: ids from
+ * 2^22 on, tokens above 4,096 bytes, templates above 32 pieces, prefixes above 16 bytes, words above 1,000 characters.
+ * ATT_EFORMAT and ATT_EUNSUPPORTED name "FILE: FIELD: what, expected what". */
 enum att_status att_tokenizer_load(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
                                    struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
 void att_tokenizer_destroy(struct att_tokenizer *tokenizer);
@@ -65,9 +67,9 @@ struct att_sequence {
     size_t len, capacity;
 };
 /* Template around a[0..a_count) and, when b is not NULL, b[0..b_count). ATT_ELIMIT when capacity is too small. */
-enum att_status att_tokenizer_assemble(const struct att_tokenizer *tokenizer, const struct att_token *a,
-                                       size_t a_count, const struct att_token *b, size_t b_count,
-                                       struct att_sequence *sequence, struct att_err *err) ATT_MUST_USE;
+enum att_status att_tokenizer_assemble(const struct att_tokenizer *tokenizer, const struct att_token *a, size_t a_count,
+                                       const struct att_token *b, size_t b_count, struct att_sequence *sequence,
+                                       struct att_err *err) ATT_MUST_USE;
 
 /* How many windows of at most max_len tokens (template included) cover `count` tokens when neighbours overlap by
  * `stride` tokens; 1 for an empty text. stride < room. Window i is [*ret_begin, *ret_end). */

@@ -63,8 +63,9 @@ static enum att_status read_type_id(struct reader *reader, const struct att_json
     if (!att_json_is_number(value))
         return refuse_type(reader, field, value, "a segment id");
     if (!att_json_integer(value, 0, max, &number))
-        return att_err_set(reader->err, ATT_EFORMAT, "tokenizer.json: %s: is %.17g, expected a segment id from 0 to %lld",
-                           field, att_json_number(value, 0), (long long)max);
+        return att_err_set(reader->err, ATT_EFORMAT,
+                           "tokenizer.json: %s: is %.17g, expected a segment id from 0 to %lld", field,
+                           att_json_number(value, 0), (long long)max);
     *ret = (int32_t)number;
     return ATT_OK;
 }
@@ -100,7 +101,8 @@ static enum att_status read_normalizer(struct reader *reader, const struct att_j
         if (status == ATT_OK)
             status = read_bool(reader, section, "clean_text", "normalizer", &normalizer->clean_text);
         if (status == ATT_OK)
-            status = read_bool(reader, section, "handle_chinese_chars", "normalizer", &normalizer->handle_chinese_chars);
+            status =
+                read_bool(reader, section, "handle_chinese_chars", "normalizer", &normalizer->handle_chinese_chars);
         if (status == ATT_OK)
             status = read_bool(reader, section, "lowercase", "normalizer", &normalizer->lowercase);
         const struct att_json *strip = att_json_get(section, "strip_accents");
@@ -267,8 +269,8 @@ static enum att_status read_template(struct reader *reader, const struct att_jso
         }
         const char *name = att_json_string(att_json_get(sequence, "id"), NULL);
         if (!name || (strcmp(name, "A") != 0 && strcmp(name, "B") != 0))
-            return att_err_set(reader->err, ATT_EFORMAT, "tokenizer.json: %s: expected SpecialToken, or Sequence A or B",
-                               field);
+            return att_err_set(reader->err, ATT_EFORMAT,
+                               "tokenizer.json: %s: expected SpecialToken, or Sequence A or B", field);
         struct att_piece piece = {.kind = name[0] == 'A' ? ATT_PIECE_FIRST : ATT_PIECE_SECOND};
         texts[name[0] == 'B']++;
         status = read_type_id(reader, att_json_get(sequence, "type_id"), field, &piece.type_id);
@@ -325,7 +327,8 @@ static enum att_status read_post_processor(struct reader *reader, const struct a
         return status;
     }
     if (status == ATT_OK && (size_t)att_template_type_max(&tokenizer->pair) >= reader->bounds->types)
-        return att_err_set(reader->err, ATT_EFORMAT, "tokenizer.json: post_processor: segment id is %d, expected below %zu",
+        return att_err_set(reader->err, ATT_EFORMAT,
+                           "tokenizer.json: post_processor: segment id is %d, expected below %zu",
                            (int)att_template_type_max(&tokenizer->pair), reader->bounds->types);
     return status;
 }

@@ -18,7 +18,8 @@ enum role { UNK, CLS, SEP, PAD, MASK, ROLE_COUNT };
 static const struct {
     const char *key, *text;
 } roles[ROLE_COUNT] = {
-    {"unk_token", "[UNK]"}, {"cls_token", "[CLS]"}, {"sep_token", "[SEP]"}, {"pad_token", "[PAD]"}, {"mask_token", "[MASK]"},
+    {"unk_token", "[UNK]"}, {"cls_token", "[CLS]"},   {"sep_token", "[SEP]"},
+    {"pad_token", "[PAD]"}, {"mask_token", "[MASK]"},
 };
 
 static enum att_status read_lines(const char *bytes, size_t len, size_t ids_max, struct att_vocab *vocab,
@@ -31,8 +32,9 @@ static enum att_status read_lines(const char *bytes, size_t len, size_t ids_max,
         if (text_len > 0 && bytes[at + text_len - 1] == '\r')
             text_len--;
         if (line >= ids_max)
-            return att_err_set(err, ATT_EFORMAT, "vocab.txt: line %zu: is one token too many, expected at most %zu lines",
-                               line + 1, ids_max);
+            return att_err_set(err, ATT_EFORMAT,
+                               "vocab.txt: line %zu: is one token too many, expected at most %zu lines", line + 1,
+                               ids_max);
         if (text_len > ATT_TOKEN_BYTES_MAX || memchr(bytes + at, '\0', text_len) ||
             !att_utf8_valid(bytes + at, text_len))
             return att_err_set(err, ATT_EFORMAT, "vocab.txt: line %zu: expected at most %d bytes of UTF-8", line + 1,
@@ -83,7 +85,8 @@ static enum att_status set_normalizer(const struct att_json *config, struct att_
     if (status == ATT_OK)
         status = config_bool(config, "do_basic_tokenize", true, &basic, err);
     if (status == ATT_OK && !basic)
-        status = att_err_set(err, ATT_EUNSUPPORTED, "tokenizer_config.json: do_basic_tokenize: is false, expected true");
+        status =
+            att_err_set(err, ATT_EUNSUPPORTED, "tokenizer_config.json: do_basic_tokenize: is false, expected true");
     if (status == ATT_OK)
         status = config_bool(config, "do_lower_case", true, &normalizer->lowercase, err);
     if (status == ATT_OK)

@@ -80,9 +80,8 @@ enum att_status att_truncate(const struct att_truncation *truncation, size_t spe
         if (second && !pair)
             return att_err_set(err, ATT_EINVAL, "Truncation error: Second sequence not provided");
         if (*room <= total - max_len)
-            return att_err_set(
-                err, ATT_EINVAL,
-                "Truncation error: Sequence to truncate too short to respect the provided max_length");
+            return att_err_set(err, ATT_EINVAL,
+                               "Truncation error: Sequence to truncate too short to respect the provided max_length");
         *room -= total - max_len;
     }
     struct att_cut a, b = {0};

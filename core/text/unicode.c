@@ -132,6 +132,6 @@ bool att_char_is_word(uint32_t c)
     case UTF8PROC_CATEGORY_SO:
         return in_ranges(word_symbol, COUNT(word_symbol), c);
     default:
-        return c == 0x200c || c == 0x200d;
+        return c == 0x200c || c == 0x200d || in_ranges(word_new, COUNT(word_new), c);
     }
 }

@@ -34,7 +34,7 @@ unsigned att_char_lower(uint32_t code_point, uint32_t out[ATT_LOWER_MAX]);
 unsigned att_char_decompose(uint32_t code_point, uint32_t out[ATT_DECOMPOSED_MAX]);
 /* Canonical combining class: 0 for a starter. */
 unsigned att_char_combining(uint32_t code_point);
-/* \w of Rust's regex crate, to Unicode 15. */
+/* \w of Rust's regex crate (Unicode 16). */
 bool att_char_is_word(uint32_t code_point);
 
 static inline unsigned att_char_class(const uint8_t table[ATT_CHAR_TABLE_LEN], uint32_t code_point)

@@ -66,7 +66,8 @@ static int32_t longest_token(const struct att_wordpiece *wordpiece, const char *
     for (size_t n = longest; n > 0; n--) {
         if (at + n < len && is_continuation(word[at + n]))
             continue;
-        int32_t id = att_vocab_find_hashed(&wordpiece->vocab, hashes[n - 1], wordpiece->prefix, prefix_len, word + at, n);
+        int32_t id =
+            att_vocab_find_hashed(&wordpiece->vocab, hashes[n - 1], wordpiece->prefix, prefix_len, word + at, n);
         if (id >= 0) {
             *ret_len = n;
             return id;

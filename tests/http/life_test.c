@@ -243,8 +243,9 @@ static void test_socket_activation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_failed_starts), cmocka_unit_test(test_port_in_use),   cmocka_unit_test(test_information),
-        cmocka_unit_test(test_signals),       cmocka_unit_test(test_second_signal), cmocka_unit_test(test_late_request),
+        cmocka_unit_test(test_failed_starts), cmocka_unit_test(test_port_in_use),
+        cmocka_unit_test(test_information),   cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_second_signal), cmocka_unit_test(test_late_request),
         cmocka_unit_test(test_systemd),       cmocka_unit_test(test_socket_activation),
     };
 

@@ -1,0 +1,90 @@
+/* attend items index: embeds the texts of an item table, so that items can be ranked by words. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "store/items.h"
+#include "tasks/encode.h"
+
+enum { ARENA_BYTES = 1 << 20 };
+
+/* The vector of one text into out[dimensions]; a long text by its beginning. */
+static enum att_status embed(const struct cli_env *env, struct att_context *context, const char *text, float *out,
+                             struct att_err *err)
+{
+    const struct task_model *encoder = cli_env_model(env)->encoder;
+    size_t dropped, dimensions = att_model_info(encoder->model)->hidden_size;
+    struct att_arena arena;
+    att_arena_init(&arena, ARENA_BYTES);
+    struct task_call call = {.env = cli_env_task(env), .arena = &arena};
+    struct task_job job = {.pooled = out}, *jobs[1] = {&job};
+    enum att_status status =
+        task_job_encode(&call, encoder, text, strlen(text), NULL, 0, "text", &job, &dropped, err);
+    if (status == ATT_OK) {
+        task_jobs_run(context, jobs, 1);
+        status = job.status == ATT_OK ? ATT_OK : att_err_set(err, job.status, "the encoder could not compute a text");
+        att_l2_normalize(dimensions, out);
+    }
+    att_arena_finish(&arena);
+    return status;
+}
+
+static enum att_status index_items(const struct cli_env *env, size_t *ret_count, struct att_err *err)
+{
+    const struct task_model *model = cli_env_model(env);
+    const struct att_model_info *info = att_model_info(model->encoder->model);
+    size_t n = store_items_count(model->items), floats = 0, count = 0;
+    struct att_context *context = NULL;
+    float *vectors =
+        att_size_mul(n + 1, info->hidden_size, &floats) ? att_mem_aligned(floats, sizeof *vectors) : NULL;
+    enum att_status status = vectors ? att_context_create(model->encoder->model, info->max_tokens, 1, &context, err)
+                                     : att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t i = 1; status == ATT_OK && i <= n; i++) {
+        const struct store_item *item = store_items_at(model->items, i);
+        if (!item->id || item->text_len == 0)
+            continue;
+        status = embed(env, context, item->text, vectors + i * info->hidden_size, err);
+        count++;
+    }
+    if (status == ATT_OK)
+        status = store_items_vectors_write(model->items, vectors, info->digest, info->hidden_size, err);
+    att_context_destroy(context);
+    att_mem_free(vectors);
+    if (status == ATT_OK)
+        *ret_count = count;
+    return status;
+}
+
+int cli_items(int argc, char **argv)
+{
+    static const char about[] = "usage: attend items index --model RECOMMENDER_DIR --encoder ENCODER_DIR\n\n"
+                                "Embeds the texts of items.jsonl into items.index beside it.\n";
+    struct cli_options options;
+    struct cli_env *env = NULL;
+    struct att_err err;
+    size_t count = 0;
+    int code = cli_options_parse(argc, argv, "model encoder dtype", about, &options);
+    if (code >= 0)
+        return code;
+    if (options.n_rest != 1 || strcmp(options.rest[0], "index") != 0) {
+        fprintf(stderr, "attend items: expected index; attend items --help says more\n");
+        return CLI_USAGE;
+    }
+    if (!options.model)
+        return cli_missing("items", "model");
+    if (cli_env_create(&options, &env, &err) != ATT_OK)
+        return cli_fail("items", &err);
+    const struct task_model *model = cli_env_model(env);
+    if (!model->items || !model->encoder || !att_model_tokenizer(model->encoder->model)) {
+        att_err_set(&err, ATT_EINVAL, "%s: %s", options.model,
+                    !model->items ? "has no items.jsonl" : "needs --encoder, a model that embeds texts");
+        code = cli_fail("items", &err);
+    } else if (index_items(env, &count, &err) != ATT_OK) {
+        code = cli_fail("items", &err);
+    } else {
+        printf("%zu items embedded\n", count);
+        code = CLI_OK;
+    }
+    cli_env_destroy(env);
+    return code;
+}

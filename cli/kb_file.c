@@ -1,0 +1,258 @@
+/* Reading JSONL and CSV; see kb_file.h. */
+#include "cli/kb_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/utf8.h"
+
+enum { FILE_BYTES_MAX = 256 << 20, COLUMNS_MAX = 64, ENTRY_BYTES_MAX = 1 << 20 };
+
+static enum att_status read_whole(const char *path, char **ret_bytes, size_t *ret_len, struct att_err *err)
+{
+    FILE *file = fopen(path, "rb");
+    char *bytes = NULL;
+    size_t len = 0, capacity = 0;
+    enum att_status status = ATT_OK;
+    if (!file)
+        return att_err_set(err, ATT_ENOTFOUND, "%s: %s", path, strerror(errno));
+    for (;;) {
+        if (capacity - len < 2) {
+            capacity = capacity ? capacity * 2 : 65536;
+            char *grown = capacity <= FILE_BYTES_MAX ? att_mem_realloc(bytes, capacity, 1) : NULL;
+            if (!grown) {
+                status = att_err_limit(err, NULL, FILE_BYTES_MAX, len, "%s: is over %d bytes, or memory is out", path,
+                                       FILE_BYTES_MAX);
+                break;
+            }
+            bytes = grown;
+        }
+        size_t n = fread(bytes + len, 1, capacity - len - 1, file);
+        len += n;
+        if (n == 0)
+            break;
+    }
+    if (status == ATT_OK && ferror(file))
+        status = att_err_set(err, ATT_EIO, "%s: cannot be read", path);
+    fclose(file);
+    if (status == ATT_OK && !att_utf8_valid(bytes, len))
+        status = att_err_set(err, ATT_EFORMAT, "%s: is not UTF-8", path);
+    if (status != ATT_OK) {
+        att_mem_free(bytes);
+        return status;
+    }
+    bytes[len] = '\0';
+    *ret_bytes = bytes;
+    *ret_len = len;
+    return ATT_OK;
+}
+
+static enum att_status add(struct cli_kb_file *file, char *entry, size_t number, struct att_err *err)
+{
+    if (file->count == file->capacity) {
+        size_t capacity = file->capacity ? file->capacity * 2 : 256;
+        char **entries = att_mem_realloc(file->entries, capacity, sizeof *entries);
+        if (entries)
+            file->entries = entries;
+        size_t *numbers = entries ? att_mem_realloc(file->numbers, capacity, sizeof *numbers) : NULL;
+        if (numbers)
+            file->numbers = numbers;
+        if (!numbers) {
+            att_mem_free(entry);
+            return att_err_set(err, ATT_ENOMEM, "out of memory");
+        }
+        file->capacity = capacity;
+    }
+    file->entries[file->count] = entry;
+    file->numbers[file->count++] = number;
+    return ATT_OK;
+}
+
+static enum att_status read_jsonl(const char *text, size_t len, struct cli_kb_file *file, struct att_err *err)
+{
+    size_t number = 0;
+    for (size_t at = 0; at < len;) {
+        const char *newline = memchr(text + at, '\n', len - at);
+        size_t end = newline ? (size_t)(newline - text) : len;
+        number++;
+        if (end > at && strspn(text + at, " \t\r") < end - at) {
+            char *entry = att_mem_calloc(end - at + 1, 1);
+            if (!entry)
+                return att_err_set(err, ATT_ENOMEM, "out of memory");
+            memcpy(entry, text + at, end - at);
+            enum att_status status = add(file, entry, number, err);
+            if (status != ATT_OK)
+                return status;
+        }
+        at = end + 1;
+    }
+    return ATT_OK;
+}
+
+/* A row of CSV: its fields, unquoted in place, NUL-terminated. */
+struct row {
+    char *fields[COLUMNS_MAX];
+    size_t count;
+};
+
+/* Takes one field from *at; true when the row goes on behind it. A quote that never closes is told by *ret_closed. */
+static bool take_field(char **at, size_t *number, char **ret_field, bool *ret_closed)
+{
+    char *from = *at, *to = from;
+    *ret_field = to;
+    *ret_closed = true;
+    if (*from == '"') {
+        from++;
+        for (; *from && !(*from == '"' && from[1] != '"'); from++) {
+            *number += *from == '\n';
+            from += *from == '"'; /* a doubled quote stands for one */
+            *to++ = *from;
+        }
+        *ret_closed = *from == '"';
+        from += *ret_closed;
+    } else {
+        while (*from && *from != ',' && *from != '\n' && *from != '\r')
+            *to++ = *from++;
+    }
+    bool more = *from == ',';
+    if (*from == '\r' && from[1] == '\n')
+        from++;
+    if (*from)
+        from++;
+    *to = '\0';
+    *at = from;
+    return more;
+}
+
+static enum att_status take_row(char **at, size_t *number, struct row *row, struct att_err *err)
+{
+    bool more = true, closed = true;
+    size_t first = *number;
+    row->count = 0;
+    while (more && closed) {
+        if (row->count == COLUMNS_MAX)
+            return att_err_limit(err, NULL, COLUMNS_MAX, row->count + 1, "line %zu: more than %d columns", first,
+                                 COLUMNS_MAX);
+        more = take_field(at, number, &row->fields[row->count++], &closed);
+    }
+    *number += 1;
+    return closed ? ATT_OK : att_err_set(err, ATT_EFORMAT, "line %zu: a quoted field is not closed", first);
+}
+
+/* "a|b" as an array of strings, or of numbers. */
+static void put_list(struct att_jsonw *w, const char *text, bool numbers)
+{
+    att_jsonw_array_begin(w);
+    while (*text) {
+        size_t len = strcspn(text, "|");
+        if (len > 0 && numbers)
+            att_jsonw_raw(w, text, len);
+        else if (len > 0)
+            att_jsonw_string(w, text, len);
+        text += len + (text[len] == '|');
+    }
+    att_jsonw_array_end(w);
+}
+
+static bool is_field(const char *name)
+{
+    static const char *const fields[] = {"id",   "question", "answer",  "alternates",
+                                         "lang", "source",   "prompts", "context_only"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(name, fields[i]) == 0)
+            return true;
+    return false;
+}
+
+static void put_column(struct att_jsonw *w, const char *name, const char *value)
+{
+    if (!*value || !is_field(name))
+        return;
+    att_jsonw_key(w, name);
+    if (strcmp(name, "alternates") == 0)
+        put_list(w, value, false);
+    else if (strcmp(name, "prompts") == 0)
+        put_list(w, value, true);
+    else if (strcmp(name, "id") == 0 || strcmp(name, "context_only") == 0)
+        att_jsonw_raw(w, value, strlen(value)); /* the entry's parser checks what it is */
+    else
+        att_jsonw_cstring(w, value);
+}
+
+static enum att_status row_to_json(const struct row *header, const struct row *row, char **ret_entry,
+                                   struct att_err *err)
+{
+    struct att_jsonw w;
+    size_t len;
+    att_jsonw_init(&w, ENTRY_BYTES_MAX);
+    att_jsonw_object_begin(&w);
+    for (size_t i = 0; i < row->count; i++)
+        put_column(&w, header->fields[i], row->fields[i]);
+    att_jsonw_key(&w, "metadata");
+    att_jsonw_object_begin(&w);
+    for (size_t i = 0; i < row->count; i++)
+        if (!is_field(header->fields[i]) && *row->fields[i]) {
+            att_jsonw_key(&w, header->fields[i]);
+            att_jsonw_cstring(&w, row->fields[i]);
+        }
+    att_jsonw_object_end(&w);
+    att_jsonw_object_end(&w);
+    return att_jsonw_take(&w, ret_entry, &len, err);
+}
+
+static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att_err *err)
+{
+    struct row header, row;
+    size_t number = 1;
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a spreadsheet's byte order mark */
+        text += 3;
+    enum att_status status = take_row(&text, &number, &header, err);
+    while (status == ATT_OK && *text) {
+        size_t first = number;
+        char *entry = NULL;
+        status = take_row(&text, &number, &row, err);
+        if (status == ATT_OK && row.count == 1 && !*row.fields[0])
+            continue;
+        if (status == ATT_OK && row.count != header.count)
+            status = att_err_set(err, ATT_EFORMAT, "line %zu: has %zu columns, expected %zu as in the header", first,
+                                 row.count, header.count);
+        if (status == ATT_OK)
+            status = row_to_json(&header, &row, &entry, err);
+        if (status == ATT_OK)
+            status = add(file, entry, first, err);
+    }
+    return status;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), tail = strlen(end);
+    return len >= tail && strcmp(text + len - tail, end) == 0;
+}
+
+enum att_status cli_kb_file_read(const char *path, struct cli_kb_file *file, struct att_err *err)
+{
+    char *text = NULL;
+    size_t len = 0;
+    *file = (struct cli_kb_file){.count = 0};
+    bool csv = ends_with(path, ".csv");
+    if (!csv && !ends_with(path, ".jsonl"))
+        return att_err_set(err, ATT_EINVAL, "%s: expected a name that ends in .jsonl or .csv", path);
+    enum att_status status = read_whole(path, &text, &len, err);
+    if (status != ATT_OK)
+        return status;
+    status = csv ? read_csv(text, file, err) : read_jsonl(text, len, file, err);
+    att_mem_free(text);
+    return status == ATT_OK ? ATT_OK : att_err_prefix(err, "%s", path);
+}
+
+void cli_kb_file_finish(struct cli_kb_file *file)
+{
+    for (size_t i = 0; i < file->count; i++)
+        att_mem_free(file->entries[i]);
+    att_mem_free(file->entries);
+    att_mem_free(file->numbers);
+    *file = (struct cli_kb_file){.count = 0};
+}

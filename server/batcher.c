@@ -1,0 +1,200 @@
+/*
+ * The lock and the waiting around sched.c. Everything that decides lives there;
+ * here is only who may touch it when, and telling requests that they are done.
+ */
+#include "server/batcher.h"
+
+#include <pthread.h>
+
+#include "core/base/clock.h"
+#include "core/base/mem.h"
+
+struct srv_batcher {
+    pthread_mutex_t mutex; /* protects everything below */
+    pthread_cond_t work_waits;
+    struct srv_sched sched;
+    size_t idle_workers;
+    bool stopping;
+};
+
+enum att_status srv_batcher_create(const struct srv_sched_limits *limits, size_t n_models,
+                                   struct srv_batcher **ret_batcher, struct att_err *err)
+{
+    struct srv_batcher *batcher = att_mem_calloc(1, sizeof(*batcher));
+    enum att_status status;
+
+    if (batcher == NULL)
+        return att_err_set(err, ATT_ENOMEM, "no memory for the batcher");
+    status = srv_sched_init(&batcher->sched, limits, n_models, err);
+    if (status != ATT_OK) {
+        att_mem_free(batcher);
+        return status;
+    }
+    pthread_mutex_init(&batcher->mutex, NULL);
+    pthread_cond_init(&batcher->work_waits, NULL);
+    *ret_batcher = batcher;
+    return ATT_OK;
+}
+
+void srv_batcher_destroy(struct srv_batcher *batcher)
+{
+    if (batcher == NULL)
+        return;
+    pthread_cond_destroy(&batcher->work_waits);
+    pthread_mutex_destroy(&batcher->mutex);
+    srv_sched_finish(&batcher->sched);
+    att_mem_free(batcher);
+}
+
+void srv_batcher_model(struct srv_batcher *batcher, size_t model, size_t tokens_budget, size_t items_max)
+{
+    srv_sched_model(&batcher->sched, model, tokens_budget, items_max);
+}
+
+enum att_status srv_batcher_admit(struct srv_batcher *batcher, struct srv_work *work, struct att_err *err)
+{
+    enum att_status status;
+
+    pthread_mutex_lock(&batcher->mutex);
+    status = srv_sched_admit(&batcher->sched, &work->ticket, err);
+    pthread_mutex_unlock(&batcher->mutex);
+    return status;
+}
+
+enum att_status srv_batcher_submit(struct srv_batcher *batcher, struct srv_work *work, uint64_t deadline_us,
+                                   struct att_err *err)
+{
+    uint64_t now_us = att_clock_us();
+    enum att_status status;
+    size_t idle;
+
+    if (now_us >= deadline_us)
+        return att_err_set(err, ATT_EDEADLINE, "the deadline passed before the work began");
+    pthread_mutex_lock(&batcher->mutex);
+    work->submitted_us = now_us;
+    work->ticket.deadline_us = deadline_us;
+    status = srv_sched_push(&batcher->sched, &work->ticket, now_us, err);
+    idle = batcher->idle_workers;
+    pthread_mutex_unlock(&batcher->mutex);
+    if (status == ATT_OK && idle > 1 && work->ticket.n_items > 1)
+        pthread_cond_broadcast(&batcher->work_waits);
+    else if (status == ATT_OK && idle > 0)
+        pthread_cond_signal(&batcher->work_waits);
+    return status;
+}
+
+void srv_batcher_release(struct srv_batcher *batcher, struct srv_work *work)
+{
+    pthread_mutex_lock(&batcher->mutex);
+    srv_sched_release(&batcher->sched, &work->ticket);
+    pthread_mutex_unlock(&batcher->mutex);
+}
+
+size_t srv_batcher_next(struct srv_batcher *batcher, struct srv_item **items, size_t capacity, size_t *ret_model)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&batcher->mutex);
+    batcher->idle_workers++;
+    while (!batcher->stopping) {
+        n = srv_sched_next(&batcher->sched, att_clock_us(), batcher->idle_workers, items, capacity, ret_model);
+        if (n > 0)
+            break;
+        pthread_cond_wait(&batcher->work_waits, &batcher->mutex);
+    }
+    batcher->idle_workers--;
+    pthread_mutex_unlock(&batcher->mutex);
+    return n;
+}
+
+/* Puts a complete ticket's work on a list, so that its callback runs after the lock is given back. */
+static void collect(struct srv_work **list, struct srv_ticket *ticket, uint64_t now_us)
+{
+    struct srv_work *work = (struct srv_work *)ticket;
+
+    work->finished_us = now_us;
+    work->next_done = *list;
+    *list = work;
+}
+
+static void tell(struct srv_work *list)
+{
+    while (list != NULL) {
+        /* The work may be gone as soon as its callback ran. */
+        struct srv_work *next = list->next_done;
+
+        list->done(list);
+        list = next;
+    }
+}
+
+void srv_batcher_done(struct srv_batcher *batcher, struct srv_item *const *items, size_t n_items)
+{
+    uint64_t now_us = att_clock_us();
+    struct srv_work *complete = NULL;
+
+    pthread_mutex_lock(&batcher->mutex);
+    for (size_t i = 0; i < n_items; i++) {
+        struct srv_ticket *ticket = items[i]->ticket;
+
+        if (srv_sched_done(&batcher->sched, items[i]))
+            collect(&complete, ticket, now_us);
+    }
+    pthread_mutex_unlock(&batcher->mutex);
+    tell(complete);
+}
+
+void srv_batcher_stop(struct srv_batcher *batcher)
+{
+    pthread_mutex_lock(&batcher->mutex);
+    batcher->stopping = true;
+    pthread_mutex_unlock(&batcher->mutex);
+    pthread_cond_broadcast(&batcher->work_waits);
+}
+
+struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher)
+{
+    uint64_t now_us = att_clock_us();
+    struct srv_batcher_drops drops = {0, 0};
+    struct srv_work *complete = NULL;
+    struct srv_ticket *ticket;
+
+    pthread_mutex_lock(&batcher->mutex);
+    for (;;) {
+        bool is_complete = srv_sched_expire(&batcher->sched, now_us, &ticket);
+
+        if (ticket == NULL)
+            break;
+        drops.expired += ticket->dropped;
+        if (is_complete)
+            collect(&complete, ticket, now_us);
+    }
+    for (size_t i = 0; i < batcher->sched.n_tickets; i++) {
+        struct srv_work *work = (struct srv_work *)batcher->sched.heap[i];
+
+        if (work->ticket.n_queued == 0 || !atomic_load_explicit(&work->cancelled, memory_order_relaxed))
+            continue;
+        drops.cancelled++;
+        if (srv_sched_cancel(&batcher->sched, &work->ticket))
+            collect(&complete, &work->ticket, now_us);
+    }
+    pthread_mutex_unlock(&batcher->mutex);
+    tell(complete);
+    return drops;
+}
+
+struct srv_batcher_stats srv_batcher_stats(struct srv_batcher *batcher)
+{
+    struct srv_batcher_stats stats;
+
+    pthread_mutex_lock(&batcher->mutex);
+    stats = (struct srv_batcher_stats){
+        .requests = batcher->sched.n_tickets,
+        .bytes = batcher->sched.bytes,
+        .tokens = batcher->sched.tokens,
+        .items = batcher->sched.n_queued,
+        .idle_workers = batcher->idle_workers,
+    };
+    pthread_mutex_unlock(&batcher->mutex);
+    return stats;
+}

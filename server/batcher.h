@@ -1,0 +1,54 @@
+/*
+ * The batcher: the scheduler behind a lock, and the place where workers wait.
+ *
+ * A request hands its work over with srv_batcher_submit and gets it back when
+ * work->done is called, exactly once a submit, by a worker or by the reaper's
+ * tick, with no lock held. Between the two the request does not touch it.
+ */
+#ifndef SRV_BATCHER_H
+#define SRV_BATCHER_H
+
+#include <stdatomic.h>
+
+#include "server/sched.h"
+
+struct srv_work {
+    struct srv_ticket ticket; /* first: the batcher casts back */
+    void (*done)(struct srv_work *work);
+    atomic_bool cancelled; /* set from any thread: the client left; the next tick drops what waits */
+    uint64_t submitted_us, finished_us;
+    struct srv_work *next_done;
+};
+
+struct srv_batcher_stats {
+    size_t requests, bytes, tokens, items, idle_workers;
+};
+
+struct srv_batcher;
+
+enum att_status srv_batcher_create(const struct srv_sched_limits *limits, size_t n_models,
+                                   struct srv_batcher **ret_batcher, struct att_err *err) ATT_MUST_USE;
+void srv_batcher_destroy(struct srv_batcher *batcher);
+/* Before workers start. */
+void srv_batcher_model(struct srv_batcher *batcher, size_t model, size_t tokens_budget, size_t items_max);
+
+/* Reserves a place for work->ticket (bytes, tokens, deadline_us, bulk are set). ATT_EBUSY when full. */
+enum att_status srv_batcher_admit(struct srv_batcher *batcher, struct srv_work *work, struct att_err *err) ATT_MUST_USE;
+/* Queues ticket.items. ATT_EDEADLINE when deadline_us has passed; ATT_EBUSY only at the first submit. */
+enum att_status srv_batcher_submit(struct srv_batcher *batcher, struct srv_work *work, uint64_t deadline_us,
+                                   struct att_err *err) ATT_MUST_USE;
+void srv_batcher_release(struct srv_batcher *batcher, struct srv_work *work);
+
+/* For workers. Waits for a batch; 0 when the batcher stops. */
+size_t srv_batcher_next(struct srv_batcher *batcher, struct srv_item **items, size_t capacity, size_t *ret_model);
+void srv_batcher_done(struct srv_batcher *batcher, struct srv_item *const *items, size_t n_items);
+void srv_batcher_stop(struct srv_batcher *batcher);
+
+/* Drops what is past its deadline or cancelled; to be called every few milliseconds. Returns how many requests it
+ * dropped work of, by reason. */
+struct srv_batcher_drops {
+    size_t expired, cancelled;
+} srv_batcher_tick(struct srv_batcher *batcher);
+struct srv_batcher_stats srv_batcher_stats(struct srv_batcher *batcher);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * The built-in answers. They read what the server holds and touch no queue, so
+ * that health and metrics answer under any load.
+ */
+#include "server/builtins.h"
+
+#include <string.h>
+
+#include "server/server.h"
+
+enum { ANSWER_BYTES_MAX = 1048576 };
+
+static const char *const dtype_names[ATT_DTYPE_COUNT] = {[ATT_F32] = "f32", [ATT_BF16] = "bf16", [ATT_INT8] = "int8"};
+static const char *const pooling_names[] = {
+    [ATT_POOL_NONE] = "none", [ATT_POOL_MEAN] = "mean", [ATT_POOL_CLS] = "cls", [ATT_POOL_LAST] = "last"};
+
+static void put_text(struct att_jsonw *w, const char *key, const char *text)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_cstring(w, text);
+}
+
+static void put_size(struct att_jsonw *w, const char *key, size_t number)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_int(w, (int64_t)number);
+}
+
+static enum att_status take(struct att_jsonw *w, struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    enum att_status status = att_jsonw_take(w, &ret_answer->bytes, &ret_answer->len, err);
+
+    att_jsonw_finish(w);
+    return status;
+}
+
+static enum att_status answer_status(const char *text, struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    struct att_jsonw w;
+
+    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_object_begin(&w);
+    put_text(&w, "status", text);
+    att_jsonw_object_end(&w);
+    return take(&w, ret_answer, err);
+}
+
+enum att_status srv_builtin_healthz(struct srv_server *server, const char *const path_params[2],
+                                    struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    (void)server;
+    (void)path_params;
+    return answer_status("ok", ret_answer, err);
+}
+
+enum att_status srv_builtin_readyz(struct srv_server *server, const char *const path_params[2],
+                                   struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    (void)path_params;
+    if (atomic_load_explicit(&server->draining, memory_order_relaxed))
+        return att_err_set(err, ATT_EUNREADY, "the daemon is stopping");
+    return answer_status("ready", ret_answer, err);
+}
+
+enum att_status srv_builtin_metrics(struct srv_server *server, const char *const path_params[2],
+                                    struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    struct srv_batcher_stats stats = srv_batcher_stats(server->batcher);
+
+    (void)path_params;
+    ret_answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return srv_metrics_render(&server->metrics, &stats, &server->models, &ret_answer->bytes, &ret_answer->len, err);
+}
+
+/* ---- models ---- */
+
+static void put_entry(struct att_jsonw *w, const struct srv_server *server, const struct task_model *model)
+{
+    put_text(w, "id", model->name);
+    put_text(w, "object", "model");
+    put_size(w, "created", (size_t)server->started_unix_s);
+    put_text(w, "owned_by", "attentd");
+    put_text(w, "task", att_model_info(model->model)->task);
+}
+
+enum att_status srv_builtin_models(struct srv_server *server, const char *const path_params[2],
+                                   struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    struct att_jsonw w;
+
+    (void)path_params;
+    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_object_begin(&w);
+    put_text(&w, "object", "list");
+    att_jsonw_key(&w, "data");
+    att_jsonw_array_begin(&w);
+    for (size_t i = 0; i < server->models.n_models; i++) {
+        att_jsonw_object_begin(&w);
+        put_entry(&w, server, &server->models.models[i]);
+        att_jsonw_object_end(&w);
+    }
+    att_jsonw_array_end(&w);
+    att_jsonw_object_end(&w);
+    return take(&w, ret_answer, err);
+}
+
+static void put_heads(struct att_jsonw *w, const struct att_model_info *info)
+{
+    att_jsonw_key(w, "heads");
+    att_jsonw_array_begin(w);
+    for (size_t i = 0; i < info->n_head_infos; i++) {
+        const struct att_head_info *head = &info->heads[i];
+
+        att_jsonw_object_begin(w);
+        put_text(w, "name", head->name);
+        att_jsonw_key(w, "labels");
+        att_jsonw_array_begin(w);
+        for (size_t k = 0; k < head->n_labels; k++)
+            att_jsonw_cstring(w, head->labels[k]);
+        att_jsonw_array_end(w);
+        att_jsonw_key(w, "multi_label");
+        att_jsonw_bool(w, head->multi_label);
+        att_jsonw_key(w, "temperature");
+        att_jsonw_float(w, head->temperature);
+        if (head->out_of_scope_label != NULL) {
+            put_text(w, "out_of_scope_label", head->out_of_scope_label);
+            att_jsonw_key(w, "out_of_scope_threshold");
+            att_jsonw_float(w, head->out_of_scope_threshold);
+        }
+        att_jsonw_object_end(w);
+    }
+    att_jsonw_array_end(w);
+}
+
+static void put_limits(struct att_jsonw *w, const struct srv_server *server, const struct att_model_info *info)
+{
+    const struct task_limits *limits = &server->env.limits;
+
+    att_jsonw_key(w, "limits");
+    att_jsonw_object_begin(w);
+    put_size(w, "max_tokens", info->max_tokens);
+    put_size(w, "items_max", limits->items_max);
+    put_size(w, "text_bytes_max", limits->text_bytes_max);
+    put_size(w, "tokens_max", limits->tokens_max);
+    put_size(w, "history_max", limits->history_max);
+    put_size(w, "body_bytes_max", (size_t)server->config->limits_body_bytes_max.number);
+    put_size(w, "deadline_ms_max", limits->deadline_ms_max);
+    att_jsonw_object_end(w);
+}
+
+enum att_status srv_builtin_model(struct srv_server *server, const char *const path_params[2],
+                                  struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    const struct task_model *model = srv_models_find(&server->models, path_params[0], NULL);
+    const struct att_model_info *info;
+    struct att_jsonw w;
+
+    if (model == NULL)
+        return att_err_set(err, ATT_ENOTFOUND, "no model has this name; GET /v1/models lists those that are served");
+    info = att_model_info(model->model);
+    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_object_begin(&w);
+    put_entry(&w, server, model);
+    put_text(&w, "architecture", info->arch);
+    put_text(&w, "class", info->class_name);
+    put_text(&w, "base", info->base);
+    put_text(&w, "encoder", model->encoder != NULL ? model->encoder->name : NULL);
+    put_text(&w, "dtype", dtype_names[info->dtype]);
+    put_text(&w, "kernels", att_kernel_names());
+    put_text(&w, "digest", info->digest);
+    put_text(&w, "licence", info->licence);
+    put_text(&w, "languages", info->languages);
+    put_size(&w, "hidden_size", info->hidden_size);
+    put_size(&w, "layers", info->n_layers);
+    put_size(&w, "attention_heads", info->n_heads);
+    put_size(&w, "vocab_size", info->vocab_size);
+    put_text(&w, "pooling", pooling_names[info->pooling]);
+    att_jsonw_key(&w, "normalized");
+    att_jsonw_bool(&w, info->normalize);
+    put_size(&w, "weight_bytes", info->weight_bytes);
+    put_heads(&w, info);
+    put_limits(&w, server, info);
+    att_jsonw_key(&w, "self_test");
+    att_jsonw_object_begin(&w);
+    put_size(&w, "cases_passed", server->models.self_test_cases[model - server->models.models]);
+    att_jsonw_object_end(&w);
+    att_jsonw_object_end(&w);
+    return take(&w, ret_answer, err);
+}

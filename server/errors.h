@@ -1,0 +1,59 @@
+/*
+ * The one table from what went wrong to what the client sees: HTTP status,
+ * error type and code, Retry-After. Nothing else in the daemon picks a status
+ * for a failure. Two sources feed it: enum att_status of the core and the tasks
+ * (srv_error_of), and refusals that only HTTP knows (the rows after them).
+ */
+#ifndef SRV_ERRORS_H
+#define SRV_ERRORS_H
+
+#include "core/base/json.h"
+#include "core/base/status.h"
+
+enum srv_error {
+    SRV_ERR_NONE,
+    /* from enum att_status */
+    SRV_ERR_INVALID,
+    SRV_ERR_SYNTAX,
+    SRV_ERR_UNSUPPORTED,
+    SRV_ERR_NOT_FOUND,
+    SRV_ERR_LIMIT,
+    SRV_ERR_BUSY,
+    SRV_ERR_UNREADY,
+    SRV_ERR_DEADLINE,
+    SRV_ERR_MEMORY,
+    SRV_ERR_SPACE,
+    SRV_ERR_STORAGE,
+    SRV_ERR_INTERNAL,
+    /* HTTP's own */
+    SRV_ERR_FRAMING,
+    SRV_ERR_HEADER,
+    SRV_ERR_TARGET,
+    SRV_ERR_HEADER_SIZE,
+    SRV_ERR_VERSION,
+    SRV_ERR_CODING,
+    SRV_ERR_EXPECT,
+    SRV_ERR_ROUTE,
+    SRV_ERR_METHOD,
+    SRV_ERR_MEDIA,
+    SRV_ERR_BODY_SIZE,
+    SRV_ERR_BODY_UNEXPECTED,
+    SRV_ERR_TIMEOUT,
+    SRV_ERR_COUNT
+};
+
+struct srv_error_row {
+    unsigned status;
+    const char *type, *code;
+    unsigned retry_after_s; /* 0: no Retry-After */
+};
+
+/* error is not SRV_ERR_NONE. */
+const struct srv_error_row *srv_error_row(enum srv_error error);
+/* status is not ATT_OK. */
+enum srv_error srv_error_of(enum att_status status);
+/* {"error":{…}}. err's message is shown for what the client caused; what the machine caused is shown by a fixed
+ * sentence, because such messages may name files of the host. err and request_id may be NULL. */
+void srv_error_render(struct att_jsonw *w, enum srv_error error, const struct att_err *err, const char *request_id);
+
+#endif

@@ -1,0 +1,359 @@
+/*
+ * The glue between libmicrohttpd 0.9.75 and the rest.
+ *
+ * Accepting is the reaper's (one place for limits and draining), the library
+ * gets connected sockets. A request passes on_target (request line), on_request
+ * once with the header, once for each piece of body, once when all is there,
+ * and once more after each resume; on_completed ends it. While its jobs wait
+ * the connection is suspended. What the library does wrong (guard.h lists it)
+ * is refused in the first on_request; where it takes no answer (inside a body)
+ * one is written to the socket directly.
+ */
+#include "server/http.h"
+
+#include <assert.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/raw.h"
+#include "server/reaper.h"
+#include "server/request.h"
+
+struct srv_http {
+    struct srv_server *server;
+    struct MHD_Daemon *daemon;
+    struct srv_reaper *reaper;
+};
+
+/* ---- answers ---- */
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (value != NULL && value[0] != '\0')
+        (void)MHD_add_response_header(response, name, value);
+}
+
+static struct MHD_Response *make_response(const struct srv_http *http, struct srv_answer *answer, bool close)
+{
+    struct MHD_Response *response;
+    char number[16];
+
+    if (answer->bytes != NULL)
+        response = MHD_create_response_from_buffer_with_free_callback(answer->len, answer->bytes, att_mem_free);
+    else
+        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL) {
+        att_mem_free(answer->bytes);
+        return NULL;
+    }
+    add_header(response, "Content-Type", answer->bytes != NULL ? answer->content_type : NULL);
+    add_header(response, "X-Request-Id", answer->request_id);
+    add_header(response, "Traceparent", answer->traceparent);
+    add_header(response, "Server-Timing", answer->server_timing);
+    add_header(response, "Allow", answer->allow);
+    if (answer->retry_after_s > 0) {
+        snprintf(number, sizeof(number), "%u", answer->retry_after_s);
+        add_header(response, "Retry-After", number);
+    }
+    if (close || atomic_load_explicit(&http->server->draining, memory_order_relaxed))
+        add_header(response, "Connection", "close");
+    return response;
+}
+
+static enum MHD_Result queue_answer(struct srv_http *http, struct MHD_Connection *connection, struct srv_conn *conn,
+                                    struct srv_request *request, bool close)
+{
+    struct srv_answer answer;
+    struct MHD_Response *response;
+    enum MHD_Result result;
+
+    if (!srv_reaper_enter(http->reaper, conn, SRV_CONN_SENDING, NULL))
+        return MHD_NO;
+    srv_request_answer(request, &answer);
+    response = make_response(http, &answer, close);
+    if (response == NULL) {
+        srv_raw_answer(srv_conn_fd(conn), SRV_ERR_MEMORY, NULL);
+        return MHD_NO;
+    }
+    result = MHD_queue_response(connection, answer.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* ---- suspending ---- */
+
+static void suspend(void *conn)
+{
+    MHD_suspend_connection(conn);
+}
+
+static void resume(void *conn)
+{
+    MHD_resume_connection(conn);
+}
+
+static const struct srv_transport transport = {suspend, resume};
+
+/* ---- the library's callbacks ---- */
+
+static struct srv_conn *conn_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info != NULL ? info->socket_context : NULL;
+}
+
+struct header_list {
+    struct srv_header headers[SRV_HEADERS_MAX];
+    size_t count; /* of all, also those beyond the array */
+};
+
+static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    struct header_list *list = context;
+
+    (void)kind;
+    if (list->count < SRV_HEADERS_MAX)
+        list->headers[list->count] = (struct srv_header){name, value != NULL ? value : "", name_len, value_len};
+    list->count++;
+    return MHD_YES;
+}
+
+static enum MHD_Result begin(struct srv_http *http, struct MHD_Connection *connection, struct srv_conn *conn,
+                             const char *path, const char *method, const char *version, void **request_slot)
+{
+    struct header_list list = {.count = 0};
+    struct srv_head head = {.method = method, .path = path, .version = version, .headers = list.headers};
+    struct srv_request *request = srv_request_create(http->server, &transport, connection);
+    enum srv_error refusal = srv_conn_target_error(conn);
+    struct att_err err;
+
+    if (request == NULL) {
+        srv_raw_answer(srv_conn_fd(conn), SRV_ERR_MEMORY, NULL);
+        return MHD_NO;
+    }
+    *request_slot = request;
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &list);
+    head.n_headers = list.count;
+    att_err_set(&err, ATT_EINVAL, "the request target is malformed");
+    if (srv_request_begin(request, &head, refusal, &err) == SRV_NEXT_ANSWER_CLOSE) {
+        srv_reaper_linger(http->reaper, conn);
+        return queue_answer(http, connection, conn, request, true);
+    }
+    return srv_reaper_enter(http->reaper, conn, SRV_CONN_BODY, NULL) ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *bytes, size_t *len,
+                                  void **request_slot)
+{
+    struct srv_http *http = context;
+    struct srv_conn *conn = conn_of(connection);
+    struct srv_request *request = *request_slot;
+    const struct att_err *err;
+
+    if (conn == NULL)
+        return MHD_NO;
+    if (request == NULL)
+        return begin(http, connection, conn, path, method, version, request_slot);
+    if (*len > 0) {
+        if (!srv_request_body(request, bytes, *len)) {
+            enum srv_error error = srv_request_refusal(request, &err);
+
+            srv_raw_answer(srv_conn_fd(conn), error, err);
+            srv_reaper_linger(http->reaper, conn);
+            return MHD_NO;
+        }
+        *len = 0;
+        return MHD_YES;
+    }
+    if (!srv_reaper_enter(http->reaper, conn, SRV_CONN_BUSY, srv_request_cancel_flag(request)))
+        return MHD_NO;
+    switch (srv_request_run(request)) {
+    case SRV_NEXT_WAIT:
+        return MHD_YES;
+    case SRV_NEXT_DROP:
+        return MHD_NO;
+    default:
+        return queue_answer(http, connection, conn, request, false);
+    }
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request_slot,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct srv_http *http = context;
+    struct srv_conn *conn = conn_of(connection);
+    struct srv_request *request = *request_slot;
+
+    if (conn != NULL)
+        (void)srv_reaper_enter(http->reaper, conn, SRV_CONN_KEEPALIVE, NULL);
+    if (request != NULL) {
+        srv_request_finish(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        srv_request_destroy(request);
+    }
+    *request_slot = NULL;
+}
+
+/* The raw target, before the library cuts it at '?'. */
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct srv_conn *conn = conn_of(connection);
+
+    (void)context;
+    if (conn != NULL)
+        srv_conn_set_target_error(conn, srv_guard_target(target, NULL));
+    return NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct srv_http *http = context;
+    const union MHD_ConnectionInfo *info;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*slot != NULL)
+            srv_reaper_remove(http->reaper, *slot);
+        *slot = NULL;
+        return;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *slot = info != NULL ? srv_reaper_add(http->reaper, info->connect_fd) : NULL;
+}
+
+/* Escapes stay as they came: guard.c and routes.c decode where it is safe. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+static void on_panic(void *context, const char *file, unsigned line, const char *reason)
+{
+    const struct srv_server *server = context;
+
+    srv_log(&server->log, SRV_LOG_ERROR, "panic", SRV_TEXT("file", file), SRV_NUMBER("line", line),
+            SRV_TEXT("reason", reason));
+    abort();
+}
+
+/* ---- the reaper's callbacks ---- */
+
+static void on_accepted(void *context, int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct srv_http *http = context;
+
+    (void)MHD_add_connection(http->daemon, fd, address, len);
+}
+
+static void on_tick(void *context)
+{
+    struct srv_http *http = context;
+    struct srv_batcher_drops drops = srv_batcher_tick(http->server->batcher);
+
+    if (drops.cancelled > 0)
+        srv_metrics_drop(&http->server->metrics, SRV_DROP_CLIENT_GONE, drops.cancelled);
+}
+
+/* ---- life ---- */
+
+static enum att_status start_daemon(struct srv_http *http, struct att_err *err)
+{
+    const struct srv_config *config = http->server->config;
+    unsigned threads = (unsigned)config->server_http_threads.number;
+    unsigned per_address = (unsigned)config->server_connections_per_address_max.number;
+    struct MHD_OptionItem optional[3] = {{MHD_OPTION_END, 0, NULL}};
+    size_t n = 0;
+
+    if (threads > 1)
+        optional[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL};
+    if (per_address > 0)
+        optional[n++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)per_address, NULL};
+    optional[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    MHD_set_panic_func(on_panic, http->server);
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
+        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, http,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)config->limits_header_bytes_max.number,
+        /* The reaper counts; the library divides its limit among its threads, so it gets room for an uneven split. */
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->server_connections_max.number * threads + 64,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(config->server_keepalive_timeout_ms.number / 1000 + 5),
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, optional, MHD_OPTION_END);
+    if (http->daemon == NULL)
+        return att_err_set(err, ATT_EIO, "cannot start %u threads for HTTP", threads);
+    return ATT_OK;
+}
+
+enum att_status srv_http_start(struct srv_server *server, int listen_fd, struct srv_http **ret_http,
+                               struct att_err *err)
+{
+    const struct srv_config *config = server->config;
+    struct srv_http *http = att_mem_calloc(1, sizeof(*http));
+    struct srv_reaper_options options = {
+        .listen_fd = listen_fd,
+        .connections_max = (size_t)config->server_connections_max.number,
+        .header_timeout_ms = (uint32_t)config->server_header_timeout_ms.number,
+        .body_timeout_ms = (uint32_t)config->server_body_timeout_ms.number,
+        .send_timeout_ms = (uint32_t)config->server_send_timeout_ms.number,
+        .keepalive_timeout_ms = (uint32_t)config->server_keepalive_timeout_ms.number,
+        .metrics = &server->metrics,
+        .context = http,
+        .accepted = on_accepted,
+        .tick = on_tick,
+    };
+    enum att_status status;
+
+    if (http == NULL) {
+        close(listen_fd);
+        return att_err_set(err, ATT_ENOMEM, "no memory for HTTP");
+    }
+    http->server = server;
+    status = srv_reaper_create(&options, &http->reaper, err);
+    if (status != ATT_OK) {
+        close(listen_fd);
+        att_mem_free(http);
+        return status;
+    }
+    status = start_daemon(http, err);
+    if (status == ATT_OK)
+        status = srv_reaper_start(http->reaper, err);
+    if (status != ATT_OK) {
+        srv_http_stop(http);
+        return status;
+    }
+    *ret_http = http;
+    return ATT_OK;
+}
+
+void srv_http_drain(struct srv_http *http)
+{
+    atomic_store_explicit(&http->server->draining, true, memory_order_relaxed);
+    srv_reaper_drain(http->reaper);
+}
+
+size_t srv_http_connections(struct srv_http *http)
+{
+    return srv_reaper_count(http->reaper);
+}
+
+void srv_http_end_all(struct srv_http *http)
+{
+    srv_reaper_end_all(http->reaper);
+}
+
+void srv_http_stop(struct srv_http *http)
+{
+    if (http == NULL)
+        return;
+    if (http->daemon != NULL)
+        MHD_stop_daemon(http->daemon);
+    srv_reaper_destroy(http->reaper);
+    att_mem_free(http);
+}

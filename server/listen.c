@@ -1,0 +1,98 @@
+/*
+ * Opening the listening socket. Addresses are numeric: a name would make the
+ * start depend on a resolver, and could bind somewhere else tomorrow.
+ */
+#include "server/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096 };
+
+static bool parse_port(const char *text, uint16_t *ret)
+{
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || port > 65535)
+        return false;
+    *ret = (uint16_t)port;
+    return true;
+}
+
+static bool parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
+    const char *colon = strrchr(text, ':');
+    char host[SRV_ADDRESS_MAX];
+    bool is_ipv6 = text[0] == '[';
+    size_t len;
+    uint16_t port;
+
+    if (colon == NULL || !parse_port(colon + 1, &port))
+        return false;
+    len = (size_t)(colon - text);
+    if (len >= sizeof(host) || (is_ipv6 && (len < 2 || text[len - 1] != ']')))
+        return false;
+    snprintf(host, sizeof(host), "%.*s", (int)(is_ipv6 ? len - 2 : len), is_ipv6 ? text + 1 : text);
+    memset(ret, 0, sizeof(*ret));
+    if (is_ipv6) {
+        ipv6.sin6_port = htons(port);
+        memcpy(ret, &ipv6, sizeof(ipv6));
+        *ret_len = sizeof(ipv6);
+        return inet_pton(AF_INET6, host, &((struct sockaddr_in6 *)ret)->sin6_addr) == 1;
+    }
+    ipv4.sin_port = htons(port);
+    memcpy(ret, &ipv4, sizeof(ipv4));
+    *ret_len = sizeof(ipv4);
+    return inet_pton(AF_INET, host, &((struct sockaddr_in *)ret)->sin_addr) == 1;
+}
+
+enum att_status srv_listen_open(const char *address, int *ret_fd, struct att_err *err)
+{
+    struct sockaddr_storage socket_address;
+    socklen_t len;
+    int on = 1, fd;
+
+    if (!parse_address(address, &socket_address, &len))
+        return att_err_set(err, ATT_EINVAL,
+                           "listen = %s: expected ADDRESS:PORT with a numeric address, as 127.0.0.1:8080", address);
+    fd = socket(socket_address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return att_err_set(err, ATT_EIO, "cannot listen on %s: %s", address, strerror(errno));
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&socket_address, len) != 0 || listen(fd, BACKLOG) != 0) {
+        att_err_set(err, ATT_EIO, "cannot listen on %s: %s", address, strerror(errno));
+        close(fd);
+        return ATT_EIO;
+    }
+    *ret_fd = fd;
+    return ATT_OK;
+}
+
+void srv_listen_name(int fd, char ret_name[SRV_ADDRESS_MAX])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&address)->sin6_addr, host, sizeof(host));
+        snprintf(ret_name, SRV_ADDRESS_MAX, "[%s]:%u", host, ntohs(((struct sockaddr_in6 *)&address)->sin6_port));
+    } else if (address.ss_family == AF_INET) {
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, host, sizeof(host));
+        snprintf(ret_name, SRV_ADDRESS_MAX, "%s:%u", host, ntohs(((struct sockaddr_in *)&address)->sin_port));
+    } else {
+        snprintf(ret_name, SRV_ADDRESS_MAX, "inherited socket");
+    }
+}

@@ -1,0 +1,303 @@
+/*
+ * Counting, and the text that Prometheus reads (exposition format 0.0.4).
+ * Histograms are kept as counts a bucket and summed up when they are written.
+ */
+#include "server/metrics.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/attend.h"
+#include "server/routes.h"
+
+static const unsigned statuses[SRV_STATUSES] = {200, 201, 204, 400, 401, 403, 404, 405, 408, 413, 415, 417,
+                                                422, 429, 431, 499, 500, 501, 503, 504, 505, 507, 0};
+static const char *const drop_names[SRV_DROP_COUNT] = {
+    [SRV_DROP_QUEUE_FULL] = "queue_full",   [SRV_DROP_DEADLINE] = "deadline",   [SRV_DROP_CLIENT_GONE] = "client_gone",
+    [SRV_DROP_SLOW_HEADER] = "slow_header", [SRV_DROP_SLOW_BODY] = "slow_body", [SRV_DROP_SLOW_READER] = "slow_reader",
+    [SRV_DROP_MALFORMED] = "malformed",
+};
+static const uint64_t latency_bounds_us[SRV_LATENCY_BUCKETS - 1] = {
+    500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+static const size_t batch_bounds[SRV_BATCH_BUCKETS - 1] = {8, 16, 32, 64, 128, 256, 512, 1024};
+
+static const struct {
+    const char *kind, *name, *help;
+} metric_rows[SRV_METRIC_COUNT] = {
+#define COUNTER "counter"
+#define GAUGE "gauge"
+#define SRV_METRIC(id, kind, name, help) {kind, name, help},
+#include "server/metrics.def"
+#undef SRV_METRIC
+#undef COUNTER
+#undef GAUGE
+};
+
+enum att_status srv_metrics_init(struct srv_metrics *metrics, struct att_err *err)
+{
+    size_t n_routes;
+
+    memset(metrics, 0, sizeof(*metrics));
+    srv_routes(&n_routes);
+    metrics->routes = att_mem_calloc(n_routes + 1, sizeof(*metrics->routes));
+    if (metrics->routes == NULL)
+        return att_err_set(err, ATT_ENOMEM, "no memory for metrics");
+    return ATT_OK;
+}
+
+void srv_metrics_finish(struct srv_metrics *metrics)
+{
+    att_mem_free(metrics->routes);
+    metrics->routes = NULL;
+}
+
+static void count(atomic_uint_fast64_t *value, uint64_t more)
+{
+    atomic_fetch_add_explicit(value, more, memory_order_relaxed);
+}
+
+static uint64_t value_of(const atomic_uint_fast64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+void srv_metrics_add(struct srv_metrics *metrics, enum srv_metric metric, uint64_t value)
+{
+    count(&metrics->values[metric], value);
+}
+
+void srv_metrics_subtract(struct srv_metrics *metrics, enum srv_metric metric, uint64_t value)
+{
+    atomic_fetch_sub_explicit(&metrics->values[metric], value, memory_order_relaxed);
+}
+
+uint64_t srv_metrics_get(const struct srv_metrics *metrics, enum srv_metric metric)
+{
+    return value_of(&metrics->values[metric]);
+}
+
+void srv_metrics_drop(struct srv_metrics *metrics, enum srv_drop reason, size_t n)
+{
+    count(&metrics->drops[reason], n);
+}
+
+void srv_metrics_batch(struct srv_metrics *metrics, size_t tokens, size_t sequences, uint64_t us)
+{
+    size_t bucket = 0;
+
+    while (bucket < SRV_BATCH_BUCKETS - 1 && tokens > batch_bounds[bucket])
+        bucket++;
+    count(&metrics->batches[bucket], 1);
+    count(&metrics->batch_tokens, tokens);
+    count(&metrics->values[SRV_METRIC_TEXT_TOKENS], tokens);
+    count(&metrics->values[SRV_METRIC_SEQUENCES], sequences);
+    count(&metrics->values[SRV_METRIC_BUSY_US], us);
+}
+
+void srv_metrics_request(struct srv_metrics *metrics, size_t route, unsigned status, uint64_t us)
+{
+    struct srv_route_metrics *row = &metrics->routes[route];
+    size_t at = 0, bucket = 0;
+
+    while (statuses[at] != 0 && statuses[at] != status)
+        at++;
+    while (bucket < SRV_LATENCY_BUCKETS - 1 && us > latency_bounds_us[bucket])
+        bucket++;
+    count(&row->by_status[at], 1);
+    count(&row->latency[bucket], 1);
+    count(&row->latency_us, us);
+}
+
+/* ---- the text ---- */
+
+struct text {
+    char *bytes;
+    size_t len, capacity;
+    bool failed;
+};
+
+static void put(struct text *text, const char *format, ...) ATT_PRINTF(2, 3);
+
+static void put(struct text *text, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(line) || text->failed)
+        return;
+    if (text->capacity - text->len < (size_t)n + 1) {
+        size_t capacity = text->capacity * 2 + 4096;
+        char *bytes = att_mem_realloc(text->bytes, capacity, 1);
+
+        text->failed = bytes == NULL;
+        if (text->failed)
+            return;
+        text->bytes = bytes;
+        text->capacity = capacity;
+    }
+    memcpy(text->bytes + text->len, line, (size_t)n + 1);
+    text->len += (size_t)n;
+}
+
+static void put_head(struct text *text, const char *name, const char *kind, const char *help)
+{
+    put(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+}
+
+static void put_gauge(struct text *text, const char *name, const char *help, uint64_t value)
+{
+    put_head(text, name, "gauge", help);
+    put(text, "%s %" PRIu64 "\n", name, value);
+}
+
+static void put_requests(struct text *text, const struct srv_metrics *metrics)
+{
+    size_t n_routes;
+    const struct srv_route *routes = srv_routes(&n_routes);
+
+    put_head(text, "attentd_requests_total", "counter",
+             "Requests answered, by route and status; 499: the client left.");
+    for (size_t i = 0; i <= n_routes; i++) {
+        for (size_t k = 0; k < SRV_STATUSES; k++) {
+            uint64_t value = value_of(&metrics->routes[i].by_status[k]);
+
+            if (value > 0)
+                put(text, "attentd_requests_total{method=\"%s\",route=\"%s\",status=\"%u\"} %" PRIu64 "\n",
+                    i < n_routes ? routes[i].method : "", i < n_routes ? routes[i].path : "other", statuses[k], value);
+        }
+    }
+}
+
+static void put_latencies(struct text *text, const struct srv_metrics *metrics)
+{
+    size_t n_routes;
+    const struct srv_route *routes = srv_routes(&n_routes);
+
+    put_head(text, "attentd_request_seconds", "histogram", "From the header to the answer, by route.");
+    for (size_t i = 0; i < n_routes; i++) {
+        const struct srv_route_metrics *row = &metrics->routes[i];
+        const char *method = routes[i].method, *path = routes[i].path;
+        uint64_t sum = 0;
+
+        for (size_t k = 0; k < SRV_LATENCY_BUCKETS; k++)
+            sum += value_of(&row->latency[k]);
+        if (sum == 0)
+            continue;
+        sum = 0;
+        for (size_t k = 0; k < SRV_LATENCY_BUCKETS; k++) {
+            sum += value_of(&row->latency[k]);
+            if (k < SRV_LATENCY_BUCKETS - 1)
+                put(text, "attentd_request_seconds_bucket{method=\"%s\",route=\"%s\",le=\"%g\"} %" PRIu64 "\n", method,
+                    path, (double)latency_bounds_us[k] * 1e-6, sum);
+            else
+                put(text, "attentd_request_seconds_bucket{method=\"%s\",route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
+                    method, path, sum);
+        }
+        put(text, "attentd_request_seconds_sum{method=\"%s\",route=\"%s\"} %.6f\n", method, path,
+            (double)value_of(&row->latency_us) * 1e-6);
+        put(text, "attentd_request_seconds_count{method=\"%s\",route=\"%s\"} %" PRIu64 "\n", method, path, sum);
+    }
+}
+
+static void put_batches(struct text *text, const struct srv_metrics *metrics)
+{
+    uint64_t sum = 0;
+
+    put_head(text, "attentd_batch_tokens", "histogram", "Tokens of a batch.");
+    for (size_t k = 0; k < SRV_BATCH_BUCKETS; k++) {
+        sum += value_of(&metrics->batches[k]);
+        if (k < SRV_BATCH_BUCKETS - 1)
+            put(text, "attentd_batch_tokens_bucket{le=\"%zu\"} %" PRIu64 "\n", batch_bounds[k], sum);
+        else
+            put(text, "attentd_batch_tokens_bucket{le=\"+Inf\"} %" PRIu64 "\n", sum);
+    }
+    put(text, "attentd_batch_tokens_sum %" PRIu64 "\nattentd_batch_tokens_count %" PRIu64 "\n",
+        value_of(&metrics->batch_tokens), sum);
+    put_head(text, "attentd_drops_total", "counter", "Requests or connections given up, by reason.");
+    for (size_t i = 0; i < SRV_DROP_COUNT; i++)
+        put(text, "attentd_drops_total{reason=\"%s\"} %" PRIu64 "\n", drop_names[i], value_of(&metrics->drops[i]));
+}
+
+static void put_models(struct text *text, const struct srv_models *models)
+{
+    put_head(text, "attentd_model_info", "gauge", "One for each model that is served.");
+    for (size_t i = 0; i < models->n_models; i++) {
+        const struct att_model_info *info = att_model_info(models->models[i].model);
+
+        put(text, "attentd_model_info{model=\"%s\",arch=\"%s\",task=\"%s\",digest=\"%.16s\"} 1\n",
+            models->models[i].name, info->arch, info->task, info->digest);
+    }
+    put_head(text, "attentd_model_weight_bytes", "gauge", "Memory of the packed weights.");
+    for (size_t i = 0; i < models->n_models; i++)
+        put(text, "attentd_model_weight_bytes{model=\"%s\"} %zu\n", models->models[i].name,
+            att_model_info(models->models[i].model)->weight_bytes);
+}
+
+/* Entries of a folder of /proc, less "." and "..". */
+static uint64_t count_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    uint64_t n = 0;
+
+    if (dir == NULL)
+        return 0;
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n > 2 ? n - 2 : 0;
+}
+
+static void put_process(struct text *text)
+{
+    unsigned long long pages_all = 0, pages_resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &pages_all, &pages_resident) != 2)
+            pages_resident = 0;
+        fclose(file);
+    }
+    put_gauge(text, "process_resident_memory_bytes", "Resident memory.",
+              pages_resident * (uint64_t)sysconf(_SC_PAGESIZE));
+    put_gauge(text, "process_open_fds", "Open file descriptors.", count_entries("/proc/self/fd"));
+    put_gauge(text, "process_threads", "Threads.", count_entries("/proc/self/task"));
+}
+
+enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_batcher_stats *stats,
+                                   const struct srv_models *models, char **ret_text, size_t *ret_len,
+                                   struct att_err *err)
+{
+    struct text text = {0};
+
+    put_head(&text, "attentd_build_info", "gauge", "Version and kernels.");
+    put(&text, "attentd_build_info{version=\"%s\",kernels=\"%s\"} 1\n", ATT_VERSION, att_kernel_names());
+    for (size_t i = 0; i < SRV_METRIC_COUNT; i++) {
+        put_head(&text, metric_rows[i].name, metric_rows[i].kind, metric_rows[i].help);
+        put(&text, "%s %" PRIu64 "\n", metric_rows[i].name, value_of(&metrics->values[i]));
+    }
+    put_gauge(&text, "attentd_queue_requests", "Requests admitted and not yet answered.", stats->requests);
+    put_gauge(&text, "attentd_queue_bytes", "Bytes of their bodies.", stats->bytes);
+    put_gauge(&text, "attentd_queue_tokens", "Tokens reserved or waiting.", stats->tokens);
+    put_gauge(&text, "attentd_queue_sequences", "Sequences that wait for a worker.", stats->items);
+    put_gauge(&text, "attentd_idle_workers", "Workers that wait for a batch.", stats->idle_workers);
+    put_requests(&text, metrics);
+    put_latencies(&text, metrics);
+    put_batches(&text, metrics);
+    put_models(&text, models);
+    put_process(&text);
+    if (text.failed) {
+        att_mem_free(text.bytes);
+        return att_err_set(err, ATT_ENOMEM, "no memory for the metrics text");
+    }
+    *ret_text = text.bytes;
+    *ret_len = text.len;
+    return ATT_OK;
+}

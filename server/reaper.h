@@ -1,0 +1,74 @@
+/*
+ * The reaper: one thread that accepts connections and bounds their lives.
+ *
+ * libmicrohttpd's timeout is one of inactivity, and a suspended connection
+ * neither times out nor notices that its client left. So the reaper knows every
+ * socket, in which state it is since when, and ends what is late: with a 408
+ * where the client still sends, then shutdown(2), which the library sees as a
+ * close. It also watches for clients that leave, and sets the flag by which
+ * their work is cancelled. No HTTP and no library type here.
+ */
+#ifndef SRV_REAPER_H
+#define SRV_REAPER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "server/errors.h"
+#include "server/metrics.h"
+
+enum srv_conn_state {
+    SRV_CONN_HEADER,    /* new: its first header is awaited */
+    SRV_CONN_KEEPALIVE, /* answered: the next header is awaited */
+    SRV_CONN_BODY,
+    SRV_CONN_BUSY, /* its request is being worked on; the request's deadline rules */
+    SRV_CONN_SENDING,
+    SRV_CONN_ENDED, /* shut down here; the library closes it soon */
+};
+
+struct srv_conn; /* one connection; opaque */
+struct srv_reaper;
+
+struct srv_reaper_options {
+    int listen_fd;
+    size_t connections_max;
+    uint32_t header_timeout_ms, body_timeout_ms, send_timeout_ms, keepalive_timeout_ms;
+    struct srv_metrics *metrics;
+    void *context;
+    /* A connection was accepted; takes the descriptor. */
+    void (*accepted)(void *context, int fd, const struct sockaddr *address, socklen_t len);
+    /* Called every few milliseconds, with no lock held. */
+    void (*tick)(void *context);
+};
+
+/* Does not accept before srv_reaper_start. */
+enum att_status srv_reaper_create(const struct srv_reaper_options *options, struct srv_reaper **ret_reaper,
+                                  struct att_err *err) ATT_MUST_USE;
+enum att_status srv_reaper_start(struct srv_reaper *reaper, struct att_err *err) ATT_MUST_USE;
+/* Accepts what still waits in the backlog, closes the listening socket, and from then on ends idle connections. */
+void srv_reaper_drain(struct srv_reaper *reaper);
+/* Ends all connections, whatever they do. */
+void srv_reaper_end_all(struct srv_reaper *reaper);
+size_t srv_reaper_count(struct srv_reaper *reaper);
+/* Stops the thread; connections must be gone. */
+void srv_reaper_destroy(struct srv_reaper *reaper);
+
+/* From the threads of the HTTP library. NULL when memory is out. */
+struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd);
+/* Before the descriptor is closed. */
+void srv_reaper_remove(struct srv_reaper *reaper, struct srv_conn *conn);
+/* The connection enters a state. False: it was ended meanwhile, close it. `cancel` for SRV_CONN_BUSY: set when the
+ * client leaves; must stay valid until the next state. */
+bool srv_reaper_enter(struct srv_reaper *reaper, struct srv_conn *conn, enum srv_conn_state state, atomic_bool *cancel);
+/* The client may still be sending when this connection closes: read on for a moment, so that no reset overtakes the
+ * answer. */
+void srv_reaper_linger(struct srv_reaper *reaper, struct srv_conn *conn);
+int srv_conn_fd(const struct srv_conn *conn);
+/* What the request target was found to be, kept from the request line to the header. */
+enum srv_error srv_conn_target_error(const struct srv_conn *conn);
+void srv_conn_set_target_error(struct srv_conn *conn, enum srv_error error);
+
+#endif

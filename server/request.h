@@ -1,0 +1,59 @@
+/*
+ * A request's life, apart from HTTP's bytes: header → body → task → jobs →
+ * answer. http.c calls these functions in order, from one thread; between
+ * suspend and resume the batcher holds the work, and nobody else touches it.
+ */
+#ifndef SRV_REQUEST_H
+#define SRV_REQUEST_H
+
+#include "server/errors.h"
+#include "server/guard.h"
+#include "server/server.h"
+
+struct srv_request;
+
+/* How a request stops and wakes its connection, and lets others cancel it. */
+struct srv_transport {
+    void (*suspend)(void *conn);
+    void (*resume)(void *conn); /* from any thread */
+};
+
+enum srv_next {
+    SRV_NEXT_BODY,         /* go on reading; then srv_request_run */
+    SRV_NEXT_WAIT,         /* suspended; srv_request_run again after resume */
+    SRV_NEXT_ANSWER,       /* srv_request_answer, keep the connection */
+    SRV_NEXT_ANSWER_CLOSE, /* srv_request_answer, then close: the rest of what was sent is not read */
+    SRV_NEXT_DROP,         /* the client left: close */
+};
+
+struct srv_answer {
+    unsigned status;
+    const char *content_type; /* NULL: no body */
+    char *bytes;              /* of the taker, att_mem_free */
+    size_t len;
+    const char *allow;                    /* NULL but for 405 and OPTIONS */
+    unsigned retry_after_s;               /* 0: none */
+    const char *request_id, *traceparent; /* traceparent may be NULL */
+    char server_timing[160];              /* empty: none */
+};
+
+/* NULL when memory is out. */
+struct srv_request *srv_request_create(struct srv_server *server, const struct srv_transport *transport, void *conn);
+/* The header is read. `refusal`: what the transport found wrong before (SRV_ERR_NONE: nothing), told by err. */
+enum srv_next srv_request_begin(struct srv_request *request, const struct srv_head *head, enum srv_error refusal,
+                                const struct att_err *err);
+/* A piece of the body. False: refused, answer at once and close. */
+bool srv_request_body(struct srv_request *request, const char *bytes, size_t len);
+/* The body is complete, or the connection was resumed. */
+enum srv_next srv_request_run(struct srv_request *request);
+/* Fills the answer; the request keeps what the strings point into. */
+void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answer);
+/* Why srv_request_body refused; the transport writes the answer itself. */
+enum srv_error srv_request_refusal(struct srv_request *request, const struct att_err **ret_err);
+/* Set from the reaper when the client leaves; valid until srv_request_destroy. */
+atomic_bool *srv_request_cancel_flag(struct srv_request *request);
+/* Logs and counts; `sent`: the answer went out whole. */
+void srv_request_finish(struct srv_request *request, bool sent);
+void srv_request_destroy(struct srv_request *request);
+
+#endif

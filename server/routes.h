@@ -1,0 +1,50 @@
+/*
+ * Routes: the API at a glance. One row is method, path with {parameters},
+ * scope, and either a task or a built-in answer. A new endpoint is one row.
+ */
+#ifndef SRV_ROUTES_H
+#define SRV_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tasks/task.h"
+
+struct srv_server;
+
+/* A built-in writes its whole answer; path_params as in struct task_call. Returns ATT_OK or why not. */
+struct srv_builtin_answer {
+    unsigned status;
+    const char *content_type;
+    char *bytes; /* att_mem_free */
+    size_t len;
+};
+typedef enum att_status srv_builtin(struct srv_server *server, const char *const path_params[2],
+                                    struct srv_builtin_answer *ret_answer, struct att_err *err);
+
+enum srv_scope { SRV_SCOPE_PUBLIC, SRV_SCOPE_INFER, SRV_SCOPE_KB };
+
+struct srv_route {
+    const char *method; /* GET rows also serve HEAD */
+    const char *path;
+    enum srv_scope scope;
+    const struct task *task;
+    srv_builtin *builtin;
+    bool takes_body;
+};
+
+enum { SRV_ALLOW_MAX = 64, SRV_PARAMS_MAX = 2, SRV_PARAM_BYTES_MAX = 128 };
+
+struct srv_match {
+    const struct srv_route *route; /* NULL: no row has this method */
+    bool path_known;
+    char allow[SRV_ALLOW_MAX]; /* methods of the path, "GET, HEAD, OPTIONS" */
+    char params[SRV_PARAMS_MAX][SRV_PARAM_BYTES_MAX + 1];
+    size_t n_params;
+};
+
+const struct srv_route *srv_routes(size_t *ret_count);
+/* path as received, already passed by srv_guard_target. Parameters come decoded. */
+void srv_route_match(const char *method, const char *path, struct srv_match *ret_match);
+
+#endif

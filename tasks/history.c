@@ -1,0 +1,162 @@
+/* Reading and weighing a history; see history.h. */
+#include "tasks/history.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/items.h"
+
+enum { PATH_BYTES = 48 };
+static const double time_max = 253402300799;  /* the last second of the year 9999; milliseconds are beyond it */
+static const double rating_max = 5, dislike_max = 2, value_max = 1e15;
+static const double half_life_s = 30 * 86400.0, decay_an_event = 0.95, decay_min = 0.05;
+
+size_t task_item_find(const struct task_model *model, const char *id)
+{
+    size_t n_items = att_model_info(model->model)->vocab_size - 1, index = 0;
+    if (model->items)
+        return store_items_find(model->items, id);
+    if (*id == '0')
+        return 0;
+    for (; *id >= '0' && *id <= '9' && index <= n_items; id++)
+        index = 10 * index + (size_t)(*id - '0');
+    return *id || index > n_items ? 0 : index;
+}
+
+enum att_status task_item_id(const struct task_call *call, const struct att_json *value, const char *path,
+                             const char **ret_id, struct att_err *err)
+{
+    const char *id;
+    size_t len;
+    enum att_status status = task_field_text(call, value, path, &id, &len, err);
+    if (status == ATT_OK && (len == 0 || len > TASK_ITEM_ID_BYTES_MAX))
+        status = att_err_param(err, ATT_EINVAL, path, "%s: has %zu bytes, expected 1 to %d", path, len,
+                               TASK_ITEM_ID_BYTES_MAX);
+    if (status == ATT_OK)
+        *ret_id = id;
+    return status;
+}
+
+static enum att_status parse_event(struct task_call *call, const struct task_model *model,
+                                   const struct att_json *object, size_t position, struct task_event *event,
+                                   struct att_err *err)
+{
+    static const char *const fields[] = {"item", "type", "value", "time", "text", NULL};
+    static const char *const types[] = {"view", "click", "rate", "buy", NULL};
+    char path[PATH_BYTES], member[PATH_BYTES + 8];
+    size_t type = SIZE_MAX;
+    *event = (struct task_event){.position = position, .value = NAN, .time = NAN};
+    snprintf(path, sizeof path, "history[%zu]", position);
+    snprintf(member, sizeof member, "%s.item", path);
+    enum att_status status = task_fields_known(object, path, fields, err);
+    if (status == ATT_OK)
+        status = task_item_id(call, att_json_get(object, "item"), member, &event->item, err);
+    if (status == ATT_OK)
+        status = task_field_enum(object, path, "type", types, &type, err);
+    if (status == ATT_OK)
+        status = task_field_number(object, path, "time", 0, time_max, &event->time, err);
+    if (status != ATT_OK)
+        return status;
+    bool has_value = att_json_type(att_json_get(object, "value")) != ATT_JSON_NULL;
+    event->type = type == SIZE_MAX ? (has_value ? TASK_EVENT_RATE : TASK_EVENT_VIEW) : (enum task_event_type)type;
+    bool rating = event->type == TASK_EVENT_RATE;
+    status = task_field_number(object, path, "value", rating ? 0 : -value_max, rating ? rating_max : value_max,
+                               &event->value, err);
+    snprintf(member, sizeof member, "%s.text", path);
+    const struct att_json *text = att_json_get(object, "text");
+    if (status == ATT_OK && att_json_type(text) != ATT_JSON_NULL)
+        status = task_field_text(call, text, member, &event->text, &event->text_len, err);
+    if (status == ATT_OK && event->text_len == 0)
+        event->text = NULL;
+    if (status == ATT_OK)
+        event->index = task_item_find(model, event->item);
+    return status;
+}
+
+enum att_status task_history_parse(struct task_call *call, const struct task_model *model, const struct att_json *body,
+                                   struct task_history *history, struct att_err *err)
+{
+    const struct att_json *value = att_json_get(body, "history");
+    size_t limit = call->env->limits.history_max, n = att_json_count(value);
+    if (att_json_type(value) != ATT_JSON_NULL && !att_json_is_array(value))
+        return att_err_param(err, ATT_EINVAL, "history", "history: is %s, expected an array of events",
+                             att_json_type_name(value));
+    if (n > limit)
+        return att_err_limit(err, "history", limit, n, "history: %zu events, expected at most %zu", n, limit);
+    history->n = n;
+    history->events = task_alloc(call, n + 1, sizeof *history->events, err);
+    unsigned char *disliked = history->events ? task_alloc(call, att_model_info(model->model)->vocab_size, 1, err) : NULL;
+    if (!disliked)
+        return err->status;
+    for (size_t i = 0; i < n; i++) {
+        enum att_status status = parse_event(call, model, att_json_at(value, i), i, &history->events[i], err);
+        if (status != ATT_OK)
+            return status;
+    }
+    task_history_weigh(history, disliked);
+    return ATT_OK;
+}
+
+/* ---- weighing ---- */
+
+static int by_time(const void *a, const void *b)
+{
+    const struct task_event *x = a, *y = b;
+    if (x->time != y->time)
+        return x->time < y->time ? -1 : 1;
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
+/* Gives every event a time and sorts; false when none has one. */
+static bool sort(struct task_history *history)
+{
+    struct task_event *events = history->events;
+    size_t first = 0;
+    while (first < history->n && isnan(events[first].time))
+        first++;
+    if (first == history->n)
+        return false;
+    for (size_t i = 0; i < history->n; i++)
+        if (isnan(events[i].time))
+            events[i].time = i < first ? events[first].time : events[i - 1].time;
+    qsort(events, history->n, sizeof *events, by_time);
+    return true;
+}
+
+static double strength(const struct task_event *event)
+{
+    switch (event->type) {
+    case TASK_EVENT_VIEW:
+        return 0.3;
+    case TASK_EVENT_CLICK:
+        return 0.6;
+    case TASK_EVENT_BUY:
+        return 1.0;
+    case TASK_EVENT_RATE:
+        break;
+    }
+    if (isnan(event->value))
+        return 0.7;
+    return event->value > dislike_max ? (event->value - dislike_max) / (rating_max - dislike_max)
+                                      : -(2.5 - event->value) / 2.5;
+}
+
+void task_history_weigh(struct task_history *history, unsigned char *disliked)
+{
+    bool timed = sort(history);
+    struct task_event *events = history->events;
+    for (size_t i = 0; i < history->n; i++)
+        if (events[i].index && events[i].type == TASK_EVENT_RATE && !isnan(events[i].value))
+            disliked[events[i].index] = events[i].value <= dislike_max;
+    for (size_t i = 0; i < history->n; i++) {
+        double decay = timed ? exp2((events[i].time - events[history->n - 1].time) / half_life_s)
+                             : pow(decay_an_event, (double)(history->n - 1 - i));
+        double weight = strength(&events[i]);
+        if (events[i].index && disliked[events[i].index] && weight > 0)
+            weight = -weight;
+        events[i].weight = (float)(weight * (decay > decay_min ? decay : decay_min));
+    }
+}

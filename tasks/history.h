@@ -1,0 +1,48 @@
+/*
+ * What a user did: the events of a recommend request in the order of time, and
+ * how much each one counts for what the user likes.
+ *
+ *   weight = strength × decay
+ *   strength   view 0.3, click 0.6, buy 1, rate (value - 2)/3, rate without a value 0.7
+ *              a rating of 2 or less of 5 is a dislike: -(2.5 - value)/2.5, and so are all other events of that item
+ *              while it is the item's last rating
+ *   decay      half in 30 days before the newest event, 0.05 at least; without times 0.95 an event, 0.05 at least
+ */
+#ifndef TASK_HISTORY_H
+#define TASK_HISTORY_H
+
+#include "tasks/encode.h"
+
+enum task_event_type { TASK_EVENT_VIEW, TASK_EVENT_CLICK, TASK_EVENT_RATE, TASK_EVENT_BUY };
+enum { TASK_ITEM_ID_BYTES_MAX = 256 };
+
+struct task_event {
+    const char *item;
+    size_t index;     /* of the model; 0: unknown */
+    const char *text; /* NULL: none */
+    size_t text_len;
+    enum task_event_type type;
+    double value;     /* NAN: none */
+    double time;      /* seconds since 1970; NAN: none */
+    size_t position;  /* in the request */
+    float weight;     /* above 0 it attracts, below 0 it repels */
+};
+
+struct task_history {
+    struct task_event *events; /* in the order of time */
+    size_t n;
+};
+
+/* The model's index of an item by its id in the table, or as a number where there is no table. 0: unknown. */
+size_t task_item_find(const struct task_model *model, const char *id);
+/* A text of 1 to 256 bytes. */
+enum att_status task_item_id(const struct task_call *call, const struct att_json *value, const char *path,
+                             const char **ret_id, struct att_err *err) ATT_MUST_USE;
+/* Reads "history" of the body, sorts and weighs. Without a "type", an event with a value is a rating, else a view. */
+enum att_status task_history_parse(struct task_call *call, const struct task_model *model, const struct att_json *body,
+                                   struct task_history *history, struct att_err *err) ATT_MUST_USE;
+/* The sorting and weighing alone: pure. Events stand in the order of the request. An event without a time has that of
+ * the event before it, else of the first that has one. disliked: work space of n_items + 1 zeros. */
+void task_history_weigh(struct task_history *history, unsigned char *disliked);
+
+#endif
