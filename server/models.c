@@ -118,7 +118,7 @@ static enum att_status load_items(struct loading *loading, size_t i, struct att_
 {
     const struct srv_config_model *config = &loading->config->models[i];
     struct task_model *model = &loading->models->models[i];
-    const char *folder = srv_config_text(&config->items), *why = NULL;
+    const char *folder = srv_config_text(&config->items);
     const struct att_model_info *encoder = model->encoder != NULL ? att_model_info(model->encoder->model) : NULL;
     const struct att_model_info *info = att_model_info(model->model);
     enum att_status status;
@@ -129,9 +129,7 @@ static enum att_status load_items(struct loading *loading, size_t i, struct att_
                                config->where, config->name, folder);
         return ATT_OK;
     }
-    status = store_items_load(folder != NULL ? folder : config->path.text, info->vocab_size - 1,
-                              encoder != NULL ? encoder->digest : NULL, encoder != NULL ? encoder->hidden_size : 0,
-                              &model->items, err);
+    status = store_items_open(folder != NULL ? folder : config->path.text, info->vocab_size - 1, &model->items, err);
     if (status == ATT_ENOTFOUND && folder == NULL) {
         srv_log(loading->log, SRV_LOG_WARN, "no_item_table", SRV_TEXT("name", config->name));
         return ATT_OK;
@@ -140,9 +138,16 @@ static enum att_status load_items(struct loading *loading, size_t i, struct att_
         att_err_prefix(err, "model '%s'", config->name);
         return status;
     }
-    if (store_items_embeddings(model->items, &why) == NULL && encoder != NULL)
-        srv_log(loading->log, SRV_LOG_WARN, "no_item_embeddings", SRV_TEXT("name", config->name), SRV_TEXT("why", why));
-    return ATT_OK;
+    if (encoder == NULL)
+        return ATT_OK;
+    status = store_items_vectors_load(model->items, encoder->digest, encoder->hidden_size, err);
+    /* Without vectors the table serves on: words rank nothing then, which the log says once. */
+    if (status == ATT_ENOTFOUND || status == ATT_EFORMAT) {
+        srv_log(loading->log, SRV_LOG_WARN, "no_item_vectors", SRV_TEXT("name", config->name),
+                SRV_TEXT("why", err->message));
+        return ATT_OK;
+    }
+    return status;
 }
 
 static enum att_status open_kbs(struct loading *loading, struct att_err *err)
@@ -208,7 +213,7 @@ void srv_models_finish(struct srv_models *models)
     for (size_t i = 0; i < models->n_kbs; i++)
         store_kb_close(models->kbs[i].kb);
     for (size_t i = 0; i < models->n_models; i++) {
-        store_items_destroy(models->models[i].items);
+        store_items_close(models->models[i].items);
         att_model_unref(models->models[i].model);
     }
     att_mem_free(models->models);

@@ -160,12 +160,12 @@ static enum att_status run_rounds(struct task_contexts *contexts, struct task_ca
     uint64_t begin = att_clock_us();
     enum att_status status = call->task->parse(call, body, err);
     call->timing.tokenize_us = att_clock_us() - begin;
-    while (status == ATT_OK && call->n_jobs > 0) {
+    for (bool more = true; status == ATT_OK && more && call->n_jobs > 0;) {
         uint64_t start = att_clock_us();
         status = run_round(contexts, call, err);
         call->timing.compute_us += att_clock_us() - start;
-        call->n_jobs = status == ATT_OK && !call->task->advance ? 0 : call->n_jobs;
-        if (status == ATT_OK && call->task->advance)
+        more = call->task->advance != NULL;
+        if (status == ATT_OK && more)
             status = call->task->advance(call, err);
     }
     call->timing.total_us = att_clock_us() - begin;

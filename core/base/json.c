@@ -18,19 +18,44 @@
 #include "core/base/jsonw.h"
 #include "core/base/mem.h"
 
-/* jansson reports some failed allocations as syntax errors; this tells them apart. */
-static _Thread_local bool alloc_failed;
+/*
+ * jansson 2.14 tells some failed allocations as syntax errors and aborts on
+ * others (load.c asserts on a string whose buffer could not grow). So it never
+ * sees one: after a failure this thread's parse is served from a reserve taken
+ * before it began, then its result is thrown away. A node takes at most a few
+ * dozen times its text, and untouched memory costs nothing.
+ */
+enum { RESERVE_FACTOR = 48, RESERVE_LEAST = 1 << 16 };
+static _Thread_local struct {
+    char *base;
+    size_t size, used;
+    bool needed;
+} reserve;
 
 static void *json_alloc(size_t size)
 {
-    void *block = att_mem_realloc(NULL, size, 1);
-    alloc_failed |= !block;
-    return block;
+    void *block = reserve.needed ? NULL : att_mem_realloc(NULL, size, 1);
+    if (block || !reserve.base)
+        return block;
+    reserve.needed = true;
+    size_t rounded = (size + 15) / 16 * 16;
+    if (rounded < size || rounded > reserve.size - reserve.used)
+        return NULL;
+    reserve.used += rounded;
+    return reserve.base + reserve.used - rounded;
+}
+
+static void json_free(void *block)
+{
+    const char *at = block;
+    if (reserve.base && at >= reserve.base && at < reserve.base + reserve.size)
+        return;
+    att_mem_free(block);
 }
 
 __attribute__((constructor)) static void json_prepare(void)
 {
-    json_set_alloc_funcs(json_alloc, att_mem_free);
+    json_set_alloc_funcs(json_alloc, json_free);
     json_object_seed(0);
 }
 
@@ -68,6 +93,27 @@ static bool depth_allowed(const char *bytes, size_t len, size_t max_depth)
     return true;
 }
 
+/* json_loadb with a reserve; *ret_root is NULL for a text that is not JSON. */
+static enum att_status load(const char *bytes, size_t len, size_t mode, json_t **ret_root, json_error_t *why,
+                            struct att_err *err)
+{
+    size_t size;
+    if (!att_size_mul(len, RESERVE_FACTOR, &size) || !att_size_add(size, RESERVE_LEAST, &size) ||
+        !(reserve.base = att_mem_realloc(NULL, size, 1)))
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    reserve.size = size;
+    json_t *root = json_loadb(bytes, len, mode, why);
+    bool failed = reserve.needed || (!root && json_error_code(why) == json_error_out_of_memory);
+    if (failed)
+        json_decref(root);
+    att_mem_free(reserve.base);
+    memset(&reserve, 0, sizeof reserve);
+    if (failed)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    *ret_root = root;
+    return ATT_OK;
+}
+
 enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, size_t max_depth,
                                struct att_json **ret_root, struct att_err *err)
 {
@@ -85,11 +131,11 @@ enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, si
     if (flags & ATT_JSON_ANY_ROOT)
         mode |= JSON_DECODE_ANY;
     json_error_t why;
-    alloc_failed = false;
-    json_t *root = json_loadb(bytes, len, mode, &why);
+    json_t *root = NULL;
+    enum att_status status = load(bytes, len, mode, &root, &why, err);
+    if (status != ATT_OK)
+        return status;
     if (!root) {
-        if (alloc_failed || json_error_code(&why) == json_error_out_of_memory)
-            return att_err_set(err, ATT_ENOMEM, "out of memory");
         /* jansson's text may quote the input; what it found is told by place and kind alone. */
         const char *kind = "syntax error";
         switch (json_error_code(&why)) {
