@@ -130,11 +130,21 @@ static enum att_status read_lines(struct tally *tally, const char *path, struct 
 
 static void report(const struct tally *tally, bool json)
 {
-    double rows = (double)tally->rows;
-    const char *format = json ? "{\"rows\": %zu, \"hr@10\": %.4f, \"ndcg@10\": %.4f, \"coverage@10\": %.4f}\n"
-                              : "rows         %zu\nHR@10        %.4f\nNDCG@10      %.4f\ncoverage@10  %.4f\n";
-    printf(format, tally->rows, (double)tally->hits / rows, tally->gain / rows,
-           (double)tally->n_covered / (double)tally->n_items);
+    const struct {
+        const char *name, *title;
+        double value;
+    } rows[] = {
+        {"hr@10", "HR@10", (double)tally->hits / (double)tally->rows},
+        {"ndcg@10", "NDCG@10", tally->gain / (double)tally->rows},
+        {"coverage@10", "coverage@10", (double)tally->n_covered / (double)tally->n_items},
+    };
+    printf(json ? "{\"rows\": %zu" : "rows         %zu", tally->rows);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (json)
+            printf(", \"%s\": %.4f", rows[i].name, rows[i].value);
+        else
+            printf("\n%-12s %.4f", rows[i].title, rows[i].value);
+    puts(json ? "}" : "");
 }
 
 int cli_eval_recommend(int argc, char **argv)

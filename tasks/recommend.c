@@ -1,565 +1,582 @@
 /*
- * POST /v1/recommend: ranks items for a user from the history of events and the
- * interest of the moment. Items that the model does not know never fail the
- * call: they are named in `unknown`, and used by their text where they have one.
+ * POST /v1/recommend: items for a user from what the user did and wants now.
+ *
+ *   history ─► events by time ─► liked known items ─► one job of the recommender ─► scores of all items
+ *                            └─► texts of unknown items ─┐
+ *   interest ────────────────────────────────────────────┼► jobs of the encoder ─► cosines with the items' texts
+ *   candidates known by text alone ──────────────────────┘
+ *
+ * How these become one logit is in preference.h. Unknown items never fail a
+ * call: they are named, and ranked by their text where they have one. Ties are
+ * broken by the item's index, so that equal requests get equal answers.
  */
-#include "tasks/recommend.h"
-
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TOP_K_MAX = 1000, ID_BYTES_MAX = 256, PATH_BYTES = 48, REASONS_MAX = 3, DIVERSITY_POOL = 200 };
+#include "store/items.h"
+#include "tasks/names.h"
+#include "tasks/preference.h"
+#include "tasks/window.h"
 
-static const char *const fields[] = {"user",    "history",      "interest",  "candidates", "top_k",       "exclude",
-                                     "exclude_seen", "diversity", "explain", "model",      "deadline_ms", "priority",
+enum { PATH_BYTES = 48, USER_BYTES_MAX = 512, TOP_K_DEFAULT = 10, TOP_K_DIVERSE_MAX = 200, POOL_EXTRA = 100 };
+enum { REASONS_MAX = 5 };
+static const float reason_min = 0.01f;
+
+struct candidate { /* known by text alone */
+    const char *id, *text;
+    size_t text_len;
+    size_t number; /* of its text among the encoder's */
+};
+
+struct recommend {
+    const struct task_model *model;
+    size_t n_items, top_k;
+    double diversity;
+    bool explain, exclude_seen;
+    struct task_history history;
+    struct candidate *candidates;
+    size_t n_candidates;
+    unsigned char *allowed;       /* [n_items + 1 + n_candidates] slots that may be answered */
+    struct task_names unknown;    /* met before */
+    const char **unknown_list;    /* in the order of the request */
+    const char *interest;         /* NULL: none */
+    size_t interest_len;
+    struct task_windows *windows; /* [n_texts] the interest first, then events, then candidates */
+    size_t n_texts;
+    size_t *sequence;             /* [n_sequence] events */
+    size_t n_sequence;
+};
+
+static const char *const fields[] = {"model", "user",         "history",   "interest", "candidates",  "top_k",
+                                     "exclude", "exclude_seen", "diversity", "explain",  "deadline_ms", "priority",
                                      NULL};
 
-/* ---- the request ---- */
-
-/* The model's number of an id: by the item table, or the number itself where there is no table. */
-static size_t item_index(const struct recommend *recommend, const char *id, size_t len)
-{
-    if (recommend->model->items)
-        return store_items_find(recommend->model->items, id);
-    char *end = NULL;
-    unsigned long long index = len > 0 && len < 10 && id[0] >= '1' && id[0] <= '9' ? strtoull(id, &end, 10) : 0;
-    return end == id + len && index <= recommend->n_items ? (size_t)index : 0;
-}
-
-static enum att_status parse_id(const struct task_call *call, const struct att_json *value, const char *path,
-                                const char **ret_id, size_t *ret_len, struct att_err *err)
-{
-    enum att_status status = task_field_text(call, value, path, ret_id, ret_len, err);
-    if (status == ATT_OK && (*ret_len == 0 || *ret_len > ID_BYTES_MAX))
-        status = att_err_param(err, ATT_EINVAL, path, "%s: has %zu bytes, expected an id of 1 to %d", path, *ret_len,
-                               ID_BYTES_MAX);
-    return status;
-}
-
-static void note_unknown(struct recommend *recommend, const char *id, size_t len)
-{
-    for (size_t i = 0; i < recommend->n_unknown; i++)
-        if (recommend->unknown_lens[i] == len && memcmp(recommend->unknown[i], id, len) == 0)
-            return;
-    recommend->unknown[recommend->n_unknown] = id;
-    recommend->unknown_lens[recommend->n_unknown++] = len;
-}
-
-/* How much an event says that the user likes the item. A rating of 2 or less of 5 is a dislike. */
-static double liking(const struct event *event)
-{
-    static const double by_type[] = {0.5, 1.0, 1.0, 2.0};
-    if (event->type != EVENT_RATE || isnan(event->value))
-        return by_type[event->type];
-    return event->value <= 2 ? -0.5 : (event->value - 2) * 0.5;
-}
-
-static enum att_status parse_event(struct task_call *call, struct recommend *recommend, const struct att_json *value,
-                                   size_t place, struct event *event, struct att_err *err)
-{
-    static const char *const members[] = {"item", "type", "value", "time", "text", NULL};
-    static const char *const types[] = {"view", "click", "rate", "buy", NULL};
-    char path[PATH_BYTES], member_path[PATH_BYTES + 8];
-    size_t type = EVENT_CLICK;
-    *event = (struct event){.place = place, .value = NAN, .time = NAN};
-    snprintf(path, sizeof path, "history[%zu]", place);
-    snprintf(member_path, sizeof member_path, "%s.item", path);
-    enum att_status status = task_fields_known(value, path, members, err);
-    if (status == ATT_OK)
-        status = parse_id(call, att_json_get(value, "item"), member_path, &event->item, &event->item_len, err);
-    if (status == ATT_OK)
-        status = task_field_enum(value, path, "type", types, &type, err);
-    if (status == ATT_OK)
-        status = task_field_number(value, path, "value", -1e9, 1e9, &event->value, err);
-    if (status == ATT_OK)
-        status = task_field_number(value, path, "time", -1e13, 1e13, &event->time, err);
-    snprintf(member_path, sizeof member_path, "%s.text", path);
-    if (status == ATT_OK && att_json_type(att_json_get(value, "text")) != ATT_JSON_NULL)
-        status = task_field_text(call, att_json_get(value, "text"), member_path, &event->text, &event->text_len, err);
-    if (status != ATT_OK)
-        return status;
-    event->type = (enum event_type)type;
-    event->index = item_index(recommend, event->item, event->item_len);
-    event->weight = liking(event);
-    return ATT_OK;
-}
-
-/* Oldest first; events without a time keep their place. */
-static int by_time(const void *a, const void *b)
-{
-    const struct event *x = a, *y = b;
-    if (!isnan(x->time) && !isnan(y->time) && x->time != y->time)
-        return x->time < y->time ? -1 : 1;
-    return x->place < y->place ? -1 : x->place > y->place;
-}
-
-static enum att_status parse_history(struct task_call *call, struct recommend *recommend,
-                                     const struct att_json *history, struct att_err *err)
-{
-    size_t n = att_json_count(history), limit = call->env->limits.history_max;
-    bool timed = true;
-    if (att_json_type(history) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(history))
-        return att_err_param(err, ATT_EINVAL, "history", "history: is %s, expected an array of events",
-                             att_json_type_name(history));
-    if (n > limit)
-        return att_err_limit(err, "history", limit, n, "history: %zu events, expected at most %zu", n, limit);
-    recommend->events = task_alloc(call, n + 1, sizeof *recommend->events, err);
-    if (!recommend->events)
-        return err->status;
-    for (size_t i = 0; i < n; i++) {
-        enum att_status status =
-            parse_event(call, recommend, att_json_at(history, i), i, &recommend->events[i], err);
-        if (status != ATT_OK)
-            return status;
-        timed &= !isnan(recommend->events[i].time);
-    }
-    recommend->n_events = n;
-    if (timed)
-        qsort(recommend->events, n, sizeof *recommend->events, by_time);
-    return ATT_OK;
-}
-
-static enum att_status parse_candidate(struct task_call *call, struct recommend *recommend,
-                                       const struct att_json *value, size_t place, struct att_err *err)
-{
-    static const char *const members[] = {"id", "text", NULL};
-    struct candidate *candidate = &recommend->candidates[place];
-    char path[PATH_BYTES], text_path[PATH_BYTES + 8];
-    snprintf(path, sizeof path, "candidates[%zu]", place);
-    const struct att_json *text = att_json_get(value, "text"), *id = value;
-    enum att_status status = ATT_OK;
-    if (att_json_is_object(value)) {
-        status = task_fields_known(value, path, members, err);
-        id = att_json_get(value, "id");
-    }
-    if (status == ATT_OK)
-        status = parse_id(call, id, path, &candidate->id, &candidate->id_len, err);
-    snprintf(text_path, sizeof text_path, "%s.text", path);
-    if (status == ATT_OK && att_json_is_object(value) && att_json_type(text) != ATT_JSON_NULL)
-        status = task_field_text(call, text, text_path, &candidate->text, &candidate->text_len, err);
-    if (status == ATT_OK)
-        candidate->index = item_index(recommend, candidate->id, candidate->id_len);
-    return status;
-}
-
-static enum att_status parse_candidates(struct task_call *call, struct recommend *recommend,
-                                        const struct att_json *list, struct att_err *err)
-{
-    size_t n = att_json_count(list), limit = call->env->limits.items_max;
-    if (att_json_type(list) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(list) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "candidates", "candidates: is %s, expected an array of ids",
-                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
-    if (n > limit)
-        return att_err_limit(err, "candidates", limit, n, "candidates: %zu items, expected at most %zu", n, limit);
-    recommend->candidates = task_alloc(call, n, sizeof *recommend->candidates, err);
-    if (!recommend->candidates)
-        return err->status;
-    recommend->n_candidates = n;
-    enum att_status status = ATT_OK;
-    for (size_t i = 0; status == ATT_OK && i < n; i++)
-        status = parse_candidate(call, recommend, att_json_at(list, i), i, err);
-    return status;
-}
-
-static enum att_status parse_exclude(struct task_call *call, struct recommend *recommend, const struct att_json *list,
-                                     struct att_err *err)
-{
-    size_t limit = call->env->limits.items_max;
-    if (att_json_type(list) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(list))
-        return att_err_param(err, ATT_EINVAL, "exclude", "exclude: is %s, expected an array of ids",
-                             att_json_type_name(list));
-    if (att_json_count(list) > limit)
-        return att_err_limit(err, "exclude", limit, att_json_count(list), "exclude: %zu ids, expected at most %zu",
-                             att_json_count(list), limit);
-    for (size_t i = 0; i < att_json_count(list); i++) {
-        const char *id;
-        size_t len;
-        char path[PATH_BYTES];
-        snprintf(path, sizeof path, "exclude[%zu]", i);
-        enum att_status status = parse_id(call, att_json_at(list, i), path, &id, &len, err);
-        if (status != ATT_OK)
-            return status;
-    }
-    recommend->exclude = list;
-    return ATT_OK;
-}
+/* ---- the request's numbers ---- */
 
 static enum att_status parse_options(struct task_call *call, struct recommend *recommend, const struct att_json *body,
                                      struct att_err *err)
 {
-    const struct att_json *interest = att_json_get(body, "interest");
+    int64_t limit = (int64_t)call->env->limits.items_max, top_k = limit < TOP_K_DEFAULT ? limit : TOP_K_DEFAULT;
     const char *user = NULL;
-    int64_t top_k = 10;
-    recommend->exclude_seen = recommend->explain = true;
+    size_t user_len = 0;
+    recommend->explain = recommend->exclude_seen = true;
     enum att_status status = task_field_common(call, body, err);
     if (status == ATT_OK)
-        status = task_field_string(body, "", "user", &user, NULL, err);
+        status = task_field_string(body, "", "user", &user, &user_len, err);
+    if (status == ATT_OK && user_len > USER_BYTES_MAX)
+        status = att_err_param(err, ATT_EINVAL, "user", "user: has %zu bytes, expected at most %d", user_len,
+                               USER_BYTES_MAX);
     if (status == ATT_OK)
-        status = task_field_int(body, "", "top_k", 1, TOP_K_MAX, &top_k, err);
+        status = task_field_int(body, "", "top_k", 1, limit, &top_k, err);
     if (status == ATT_OK)
         status = task_field_number(body, "", "diversity", 0, 1, &recommend->diversity, err);
+    if (status == ATT_OK && recommend->diversity > 0 && top_k > TOP_K_DIVERSE_MAX)
+        status = att_err_param(err, ATT_EINVAL, "top_k", "top_k: is %lld, expected at most %d with diversity",
+                               (long long)top_k, TOP_K_DIVERSE_MAX);
     if (status == ATT_OK)
         status = task_field_bool(body, "", "exclude_seen", &recommend->exclude_seen, err);
-    if (status == ATT_OK && !(att_json_is_string(att_json_get(body, "explain")) &&
-                              strcmp(att_json_string(att_json_get(body, "explain"), NULL), "attention") == 0))
+    if (status == ATT_OK)
         status = task_field_bool(body, "", "explain", &recommend->explain, err);
-    if (status == ATT_OK && att_json_type(interest) != ATT_JSON_NULL)
-        status = task_field_text(call, interest, "interest", &recommend->interest, &recommend->interest_len, err);
     recommend->top_k = (size_t)top_k;
+    return status;
+}
+
+static enum att_status choose_model(struct task_call *call, struct recommend *recommend, const struct att_json *body,
+                                    struct att_err *err)
+{
+    enum att_status status = task_field_model(call, body, "recommend", &recommend->model, err);
+    if (status != ATT_OK)
+        return status;
+    if (!att_item_embedding(recommend->model->model, 0))
+        return att_err_param(err, ATT_EUNSUPPORTED, "model", "model: \"%s\" is no recommender; see /v1/models",
+                             recommend->model->name);
+    recommend->n_items = att_model_info(recommend->model->model)->vocab_size - 1;
+    return ATT_OK;
+}
+
+static enum att_status parse_interest(struct task_call *call, struct recommend *recommend, const struct att_json *body,
+                                      struct att_err *err)
+{
+    const struct att_json *value = att_json_get(body, "interest");
+    if (att_json_type(value) == ATT_JSON_NULL)
+        return ATT_OK;
+    enum att_status status =
+        task_field_text(call, value, "interest", &recommend->interest, &recommend->interest_len, err);
+    if (status != ATT_OK)
+        return status;
+    if (strspn(recommend->interest, " \t\r\n") == recommend->interest_len)
+        recommend->interest = NULL;
+    else if (!task_preference_has_content(recommend->model))
+        return att_err_param(err, ATT_EUNSUPPORTED, "interest",
+                             "interest: model \"%s\" has no embeddings of its items' texts to compare words with; they "
+                             "are made by attend items index",
+                             recommend->model->name);
+    return ATT_OK;
+}
+
+/* ---- items of the request ---- */
+
+static void name_unknown(struct recommend *recommend, const char *id)
+{
+    size_t count = recommend->unknown.count;
+    if (task_names_add(&recommend->unknown, id))
+        recommend->unknown_list[count] = id;
+}
+
+/* "i7" or {"id":"i7","text":"…"}. */
+static enum att_status parse_candidate(struct task_call *call, const struct att_json *value, size_t i,
+                                       struct candidate *candidate, struct att_err *err)
+{
+    static const char *const members[] = {"id", "text", NULL};
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "candidates[%zu]", i);
+    *candidate = (struct candidate){.number = SIZE_MAX};
+    if (att_json_is_string(value))
+        return task_item_id(call, value, path, &candidate->id, err);
+    if (!att_json_is_object(value))
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an id or {\"id\",\"text\"}", path,
+                             att_json_type_name(value));
+    const struct att_json *text = att_json_get(value, "text");
+    enum att_status status = task_fields_known(value, path, members, err);
+    snprintf(path, sizeof path, "candidates[%zu].id", i);
+    if (status == ATT_OK)
+        status = task_item_id(call, att_json_get(value, "id"), path, &candidate->id, err);
+    snprintf(path, sizeof path, "candidates[%zu].text", i);
+    if (status == ATT_OK && att_json_type(text) != ATT_JSON_NULL)
+        status = task_field_text(call, text, path, &candidate->text, &candidate->text_len, err);
+    return status;
+}
+
+static enum att_status items_array(const struct task_call *call, const struct att_json *body, const char *name,
+                                   const struct att_json **ret_array, struct att_err *err)
+{
+    const struct att_json *value = att_json_get(body, name);
+    size_t limit = call->env->limits.items_max, n = att_json_count(value);
+    *ret_array = NULL;
+    if (att_json_type(value) == ATT_JSON_NULL)
+        return ATT_OK;
+    if (!att_json_is_array(value))
+        return att_err_param(err, ATT_EINVAL, name, "%s: is %s, expected an array of items", name,
+                             att_json_type_name(value));
+    if (n > limit)
+        return att_err_limit(err, name, limit, n, "%s: %zu items, expected at most %zu", name, n, limit);
+    *ret_array = value;
+    return ATT_OK;
+}
+
+/* Which slots may be answered; candidates that only their text tells become slots behind the items. */
+static enum att_status parse_candidates(struct task_call *call, struct recommend *recommend,
+                                        const struct att_json *array, struct att_err *err)
+{
+    const struct store_items *items = recommend->model->items;
+    size_t n = att_json_count(array);
+    bool has_content = task_preference_has_content(recommend->model);
+    struct task_names names;
+    recommend->allowed = task_alloc(call, recommend->n_items + 1 + n, 1, err);
+    recommend->candidates = recommend->allowed ? task_alloc(call, n + 1, sizeof *recommend->candidates, err) : NULL;
+    if (!recommend->candidates)
+        return err->status;
+    for (size_t i = 1; !array && i <= recommend->n_items; i++)
+        recommend->allowed[i] = !items || store_items_at(items, i)->id;
+    enum att_status status = task_names_init(call, n, &names, err);
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        struct candidate candidate;
+        status = parse_candidate(call, att_json_at(array, i), i, &candidate, err);
+        if (status != ATT_OK)
+            return status;
+        size_t index = task_item_find(recommend->model, candidate.id);
+        if (!task_names_add(&names, candidate.id))
+            continue;
+        if (index > 0) {
+            recommend->allowed[index] = 1;
+            continue;
+        }
+        name_unknown(recommend, candidate.id);
+        if (candidate.text_len == 0 || !has_content)
+            continue;
+        recommend->candidates[recommend->n_candidates++] = candidate;
+        recommend->allowed[recommend->n_items + recommend->n_candidates] = 1;
+    }
+    return status;
+}
+
+static void exclude(struct recommend *recommend, struct task_names *excluded, const char *id, size_t index)
+{
+    if (index > 0)
+        recommend->allowed[index] = 0;
+    else
+        task_names_add(excluded, id);
+}
+
+static enum att_status apply_exclusions(struct task_call *call, struct recommend *recommend,
+                                        const struct att_json *array, struct att_err *err)
+{
+    size_t n = att_json_count(array);
+    struct task_names excluded;
+    enum att_status status = task_names_init(call, n + recommend->history.n, &excluded, err);
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        char path[PATH_BYTES];
+        const char *id = NULL;
+        snprintf(path, sizeof path, "exclude[%zu]", i);
+        status = task_item_id(call, att_json_at(array, i), path, &id, err);
+        if (status == ATT_OK)
+            exclude(recommend, &excluded, id, task_item_find(recommend->model, id));
+    }
+    if (status != ATT_OK)
+        return status;
+    for (size_t i = 0; recommend->exclude_seen && i < recommend->history.n; i++)
+        exclude(recommend, &excluded, recommend->history.events[i].item, recommend->history.events[i].index);
+    for (size_t i = 0; i < recommend->n_candidates; i++)
+        if (task_names_has(&excluded, recommend->candidates[i].id))
+            recommend->allowed[recommend->n_items + 1 + i] = 0;
+    return ATT_OK;
+}
+
+static enum att_status parse_items(struct task_call *call, struct recommend *recommend, const struct att_json *body,
+                                   struct att_err *err)
+{
+    const struct att_json *candidates = NULL, *excluded = NULL;
+    enum att_status status = task_history_parse(call, recommend->model, body, &recommend->history, err);
+    if (status == ATT_OK)
+        status = items_array(call, body, "candidates", &candidates, err);
+    if (status == ATT_OK)
+        status = items_array(call, body, "exclude", &excluded, err);
+    if (status != ATT_OK)
+        return status;
+    size_t names = recommend->history.n + att_json_count(candidates);
+    recommend->unknown_list = task_alloc(call, names + 1, sizeof *recommend->unknown_list, err);
+    if (!recommend->unknown_list)
+        return err->status;
+    status = task_names_init(call, names, &recommend->unknown, err);
+    for (size_t i = 0; status == ATT_OK && i < recommend->history.n; i++)
+        if (recommend->history.events[i].index == 0)
+            name_unknown(recommend, recommend->history.events[i].item);
+    if (status == ATT_OK)
+        status = parse_candidates(call, recommend, candidates, err);
+    if (status == ATT_OK)
+        status = apply_exclusions(call, recommend, excluded, err);
     return status;
 }
 
 /* ---- jobs ---- */
 
-static enum att_status text_job(struct task_call *call, const struct recommend *recommend, const char *text, size_t len,
-                                const char *path, size_t *ret_job, struct att_err *err)
+static enum att_status plan_text(struct task_call *call, struct recommend *recommend, const char *text, size_t len,
+                                 const char *path, struct att_err *err)
 {
-    size_t dropped;
-    struct task_job *job = &call->jobs[call->n_jobs];
-    *job = (struct task_job){.model = NULL};
-    enum att_status status =
-        task_job_encode(call, recommend->model->encoder, text, len, NULL, 0, path, job, &dropped, err);
-    if (status == ATT_OK && !(job->pooled = task_alloc(call, recommend->dimensions, sizeof(float), err)))
-        status = err->status;
-    if (status == ATT_OK)
-        *ret_job = ++call->n_jobs;
+    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
+    return task_windows_plan(call, recommend->model->encoder, &options, text, len, NULL, 0, path,
+                             &recommend->windows[recommend->n_texts++], err);
+}
+
+/* The texts that the encoder is to read. An event's text is found again by its number in the order of the events. */
+static enum att_status plan_texts(struct task_call *call, struct recommend *recommend, struct att_err *err)
+{
+    size_t most = 1 + recommend->history.n + recommend->n_candidates;
+    char path[PATH_BYTES];
+    enum att_status status = ATT_OK;
+    if (!task_preference_has_content(recommend->model))
+        return ATT_OK;
+    recommend->windows = task_alloc(call, most, sizeof *recommend->windows, err);
+    if (!recommend->windows)
+        return err->status;
+    if (recommend->interest)
+        status = plan_text(call, recommend, recommend->interest, recommend->interest_len, "interest", err);
+    for (size_t i = 0; status == ATT_OK && i < recommend->history.n; i++) {
+        const struct task_event *event = &recommend->history.events[i];
+        snprintf(path, sizeof path, "history[%zu].text", event->position);
+        if (event->index == 0 && event->text)
+            status = plan_text(call, recommend, event->text, event->text_len, path, err);
+    }
+    for (size_t i = 0; status == ATT_OK && i < recommend->n_candidates; i++) {
+        struct candidate *candidate = &recommend->candidates[i];
+        snprintf(path, sizeof path, "candidates[%zu].text", i);
+        status = plan_text(call, recommend, candidate->text, candidate->text_len, path, err);
+    }
     return status;
 }
 
-/* The known, not disliked items of the history, the newest max_tokens of them. */
-static enum att_status sequence_job(struct task_call *call, struct recommend *recommend, struct att_err *err)
+/* The newest liked items that the model can take, as one more job behind those of the texts. */
+static enum att_status add_sequence(struct task_call *call, struct recommend *recommend, struct att_err *err)
 {
     const struct att_model_info *info = att_model_info(recommend->model->model);
-    size_t count = 0;
-    recommend->sequence_events = task_alloc(call, recommend->n_events + 1, sizeof(size_t), err);
-    if (!recommend->sequence_events)
+    const struct task_history *history = &recommend->history;
+    size_t liked = 0, skipped, n;
+    for (size_t i = 0; i < history->n; i++)
+        liked += history->events[i].index > 0 && history->events[i].weight > 0;
+    n = liked < info->max_tokens ? liked : info->max_tokens;
+    struct task_job *jobs = task_alloc(call, call->n_jobs + 1, sizeof *jobs, err);
+    int32_t *ids = jobs ? task_alloc(call, n + 1, sizeof *ids, err) : NULL;
+    recommend->sequence = ids ? task_alloc(call, n + 1, sizeof *recommend->sequence, err) : NULL;
+    struct task_job job = {.model = recommend->model->model, .ids = ids, .len = n};
+    job.pooled = recommend->sequence ? task_alloc(call, info->hidden_size, sizeof *job.pooled, err) : NULL;
+    job.attention = job.pooled ? task_alloc(call, n + 1, sizeof *job.attention, err) : NULL;
+    if (!job.attention)
         return err->status;
-    for (size_t i = 0; i < recommend->n_events; i++)
-        if (recommend->events[i].index && recommend->events[i].weight > 0)
-            recommend->sequence_events[count++] = i;
-    if (count == 0)
+    skipped = liked - n;
+    for (size_t i = 0; i < history->n; i++) {
+        if (history->events[i].index == 0 || !(history->events[i].weight > 0))
+            continue;
+        if (skipped > 0) {
+            skipped--;
+            continue;
+        }
+        ids[recommend->n_sequence] = (int32_t)history->events[i].index;
+        recommend->sequence[recommend->n_sequence++] = i;
+    }
+    if (n == 0)
         return ATT_OK;
-    size_t skip = count > info->max_tokens ? count - info->max_tokens : 0;
-    recommend->sequence_events += skip;
-    recommend->sequence_len = count - skip;
-    struct task_job *job = &call->jobs[call->n_jobs++];
-    *job = (struct task_job){.model = recommend->model->model, .len = recommend->sequence_len};
-    int32_t *ids = task_alloc(call, job->len, sizeof *ids, err);
-    if (!ids || !(job->pooled = task_alloc(call, info->hidden_size, sizeof(float), err)) ||
-        (recommend->explain && !(job->attention = task_alloc(call, job->len, sizeof(float), err))))
-        return err->status;
-    for (size_t i = 0; i < job->len; i++)
-        ids[i] = (int32_t)recommend->events[recommend->sequence_events[i]].index;
-    job->ids = ids;
-    call->prompt_tokens += job->len;
-    recommend->has_sequence = true;
+    if (call->n_jobs)
+        memcpy(jobs, call->jobs, call->n_jobs * sizeof *jobs);
+    jobs[call->n_jobs] = job;
+    call->jobs = jobs;
+    call->n_jobs++;
     return ATT_OK;
-}
-
-/* Texts of what the model does not know, and the interest. */
-static enum att_status text_jobs(struct task_call *call, struct recommend *recommend, struct att_err *err)
-{
-    enum att_status status = ATT_OK;
-    char path[PATH_BYTES];
-    for (size_t i = 0; i < recommend->n_events; i++) {
-        struct event *event = &recommend->events[i];
-        if (!event->index)
-            note_unknown(recommend, event->item, event->item_len);
-        snprintf(path, sizeof path, "history[%zu].text", event->place);
-        if (status == ATT_OK && !event->index && event->text && recommend->dimensions)
-            status = text_job(call, recommend, event->text, event->text_len, path, &event->job, err);
-    }
-    for (size_t i = 0; i < recommend->n_candidates; i++) {
-        struct candidate *candidate = &recommend->candidates[i];
-        if (!candidate->index)
-            note_unknown(recommend, candidate->id, candidate->id_len);
-        snprintf(path, sizeof path, "candidates[%zu].text", i);
-        if (status == ATT_OK && !candidate->index && candidate->text && recommend->dimensions)
-            status = text_job(call, recommend, candidate->text, candidate->text_len, path, &candidate->job, err);
-    }
-    if (status == ATT_OK && recommend->interest_len > 0 && recommend->dimensions)
-        status = text_job(call, recommend, recommend->interest, recommend->interest_len, "interest",
-                          &recommend->interest_job, err);
-    return status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
+    const struct task_windows_options options = {.pooled = true};
     struct recommend *recommend = task_alloc(call, 1, sizeof *recommend, err);
     if (!recommend)
         return err->status;
     call->state = recommend;
     enum att_status status = task_fields_known(body, "", fields, err);
     if (status == ATT_OK)
-        status = task_field_model(call, body, "recommend", &recommend->model, err);
-    if (status == ATT_OK && !att_item_embedding(recommend->model->model, 0))
-        status = att_err_param(err, ATT_EINVAL, "model", "model: \"%s\" is no recommender; see /v1/models",
-                               recommend->model->name);
-    if (status != ATT_OK)
-        return status;
-    recommend->n_items = att_model_info(recommend->model->model)->vocab_size - 1;
-    if (recommend->model->encoder)
-        recommend->dimensions = att_model_info(recommend->model->encoder->model)->hidden_size;
-    status = parse_options(call, recommend, body, err);
+        status = choose_model(call, recommend, body, err);
     if (status == ATT_OK)
-        status = parse_history(call, recommend, att_json_get(body, "history"), err);
+        status = parse_options(call, recommend, body, err);
     if (status == ATT_OK)
-        status = parse_candidates(call, recommend, att_json_get(body, "candidates"), err);
+        status = parse_items(call, recommend, body, err);
     if (status == ATT_OK)
-        status = parse_exclude(call, recommend, att_json_get(body, "exclude"), err);
-    if (status != ATT_OK)
-        return status;
-    size_t named = recommend->n_events + recommend->n_candidates;
-    recommend->unknown = task_alloc(call, named + 1, sizeof *recommend->unknown, err);
-    recommend->unknown_lens = recommend->unknown ? task_alloc(call, named + 1, sizeof(size_t), err) : NULL;
-    call->jobs = recommend->unknown_lens ? task_alloc(call, named + 2, sizeof *call->jobs, err) : NULL;
-    if (!call->jobs)
-        return err->status;
-    status = sequence_job(call, recommend, err);
-    return status == ATT_OK ? text_jobs(call, recommend, err) : status;
+        status = parse_interest(call, recommend, body, err);
+    if (status == ATT_OK)
+        status = plan_texts(call, recommend, err);
+    if (status == ATT_OK && recommend->n_texts > 0)
+        status = task_windows_jobs(call, recommend->model->encoder, &options, recommend->windows, recommend->n_texts,
+                                   err);
+    return status == ATT_OK ? add_sequence(call, recommend, err) : status;
 }
 
 /* ---- the answer ---- */
 
-/* What is ranked: places are item numbers, or candidates when the request names them. */
-struct ranked_list {
-    struct task_ranking_item *items;
-    size_t n;
-    bool *excluded; /* [n_items + 1] */
-};
-
-static void exclude_items(const struct recommend *recommend, bool *excluded)
+/* Vectors of all texts at unit length; windows of a long text averaged by their tokens. */
+static float *text_vectors(struct task_call *call, const struct recommend *recommend, struct att_err *err)
 {
-    for (size_t i = 0; i < att_json_count(recommend->exclude); i++) {
-        size_t len;
-        const char *id = att_json_string(att_json_at(recommend->exclude, i), &len);
-        excluded[item_index(recommend, id, len)] = true;
-    }
-    for (size_t i = 0; recommend->exclude_seen && i < recommend->n_events; i++)
-        excluded[recommend->events[i].index] = true;
-    excluded[0] = true;
-}
-
-static bool id_excluded(const struct recommend *recommend, const struct candidate *candidate)
-{
-    for (size_t i = 0; i < att_json_count(recommend->exclude); i++) {
-        size_t len;
-        const char *id = att_json_string(att_json_at(recommend->exclude, i), &len);
-        if (len == candidate->id_len && memcmp(id, candidate->id, len) == 0)
-            return true;
-    }
-    for (size_t i = 0; recommend->exclude_seen && i < recommend->n_events; i++)
-        if (recommend->events[i].item_len == candidate->id_len &&
-            memcmp(recommend->events[i].item, candidate->id, candidate->id_len) == 0)
-            return true;
-    return false;
-}
-
-/* A candidate outside the catalogue: its text against interest and profile, on the catalogue's scale. */
-static float fuse_text(const struct recommend *recommend, const struct task_recommend_evidence *evidence,
-                       const struct candidate *candidate)
-{
-    float zero = 0, interest = 0, profile = 0;
-    struct task_ranking_evidence own = {.sequence = NULL};
-    enum task_ranking_source source;
-    if (recommend->interest_vector) {
-        interest = (task_recommend_likeness(recommend, 0, candidate->vector, 0, recommend->interest_vector) -
-                    evidence->interest_mean) / evidence->interest_deviation;
-        own.interest = &interest;
-    }
-    if (evidence->profile_vector) {
-        profile = (task_recommend_likeness(recommend, 0, candidate->vector, 0, evidence->profile_vector) -
-                   evidence->profile_mean) / evidence->profile_deviation;
-        own.profile = &profile;
-    }
-    own.popular = &zero;
-    return task_ranking_fuse(&own, 0, &source);
-}
-
-static enum att_status list_items(struct task_call *call, const struct recommend *recommend,
-                                  const struct task_recommend_evidence *evidence, struct ranked_list *list,
-                                  struct att_err *err)
-{
-    size_t room = recommend->candidates ? recommend->n_candidates : recommend->n_items;
-    list->items = task_alloc(call, room + 1, sizeof *list->items, err);
-    list->excluded = list->items ? task_alloc(call, recommend->n_items + 1, sizeof *list->excluded, err) : NULL;
-    if (!list->excluded)
-        return err->status;
-    exclude_items(recommend, list->excluded);
-    list->n = 0;
-    for (size_t i = 0; i < room; i++) {
-        const struct candidate *candidate = recommend->candidates ? &recommend->candidates[i] : NULL;
-        size_t index = candidate ? candidate->index : i + 1;
-        struct task_ranking_item *item = &list->items[list->n];
-        if (index && !list->excluded[index]) {
-            /* Where there is a table, numbers that it does not name are not offered. */
-            if (!candidate && recommend->model->items && !task_recommend_item(recommend, index))
-                continue;
-            item->fused = task_ranking_fuse(&evidence->catalogue, index, &item->source);
-        } else if (!index && candidate->vector && !id_excluded(recommend, candidate)) {
-            item->fused = fuse_text(recommend, evidence, candidate);
-            item->source = RANKING_CONTENT;
-        } else {
-            continue;
+    size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
+    float *vectors = task_alloc(call, recommend->n_texts * hidden, sizeof *vectors, err);
+    for (size_t t = 0; vectors && t < recommend->n_texts; t++) {
+        const struct task_windows *windows = &recommend->windows[t];
+        for (size_t w = 0; w < windows->count; w++) {
+            const struct task_job *job = &call->jobs[windows->first_job + w];
+            for (size_t i = 0; i < hidden; i++)
+                vectors[t * hidden + i] += job->pooled[i] * (float)job->len;
         }
-        item->place = candidate ? i : index;
-        list->n++;
+        att_l2_normalize(hidden, vectors + t * hidden);
     }
+    return vectors;
+}
+
+/* Hands the jobs' results on. */
+static enum att_status prefer(struct task_call *call, const struct recommend *recommend,
+                              struct task_preference *preference, struct att_err *err)
+{
+    const struct task_job *sequence = recommend->n_sequence ? &call->jobs[call->n_jobs - 1] : NULL;
+    *preference = (struct task_preference){.model = recommend->model, .history = &recommend->history};
+    preference->n_texts = recommend->n_candidates;
+    if (recommend->n_texts > 0) {
+        size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
+        const float *next = text_vectors(call, recommend, err);
+        const float **events = next ? task_alloc(call, recommend->history.n + 1, sizeof *events, err) : NULL;
+        if (!events)
+            return err->status;
+        preference->interest = recommend->interest ? next : NULL;
+        next += recommend->interest ? hidden : 0;
+        for (size_t i = 0; i < recommend->history.n; i++)
+            if (recommend->history.events[i].index == 0 && recommend->history.events[i].text) {
+                events[i] = next;
+                next += hidden;
+            }
+        preference->event_vectors = events;
+        preference->text_vectors = next;
+    }
+    if (sequence) {
+        preference->pooled = sequence->pooled;
+        preference->attention = sequence->attention;
+        preference->sequence_events = recommend->sequence;
+        preference->n_sequence = recommend->n_sequence;
+    }
+    return task_preference_prepare(call, preference, err);
+}
+
+/* The best slots, and the logarithm of the sum of exp(logit) over all that are allowed. */
+static enum att_status rank(struct task_call *call, const struct recommend *recommend,
+                            const struct task_preference *preference, struct task_best *best, double *ret_log_sum,
+                            struct att_err *err)
+{
+    size_t slots = recommend->n_items + 1 + recommend->n_candidates;
+    double sum = 0, largest = -INFINITY;
+    bool diverse = recommend->diversity > 0;
+    best->count = 0;
+    best->capacity = diverse ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
+    best->items = task_alloc(call, best->capacity, sizeof *best->items, err);
+    float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
+    if (!nearest)
+        return err->status;
+    for (size_t slot = 1; slot < slots; slot++) {
+        enum task_source source;
+        if (!recommend->allowed[slot])
+            continue;
+        float logit = task_preference_logit(preference, slot, &source);
+        if ((double)logit > largest) {
+            sum = sum * exp(largest - (double)logit) + 1;
+            largest = (double)logit;
+        } else {
+            sum += exp((double)logit - largest);
+        }
+        task_best_offer(best, slot, logit);
+    }
+    task_best_sort(best);
+    if (diverse)
+        task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
+                              task_preference_likeness, preference, nearest);
+    best->count = best->count < recommend->top_k ? best->count : recommend->top_k;
+    *ret_log_sum = largest + log(sum);
     return ATT_OK;
 }
 
-static const float *place_vector(const struct recommend *recommend, size_t place, size_t *ret_index)
+static void put_id(const struct recommend *recommend, size_t slot, struct att_jsonw *answer)
 {
-    *ret_index = recommend->candidates ? recommend->candidates[place].index : place;
-    return recommend->candidates ? recommend->candidates[place].vector : NULL;
-}
-
-static float place_likeness(const void *context, size_t a, size_t b)
-{
-    const struct recommend *recommend = context;
-    size_t index_a, index_b;
-    const float *vector_a = place_vector(recommend, a, &index_a), *vector_b = place_vector(recommend, b, &index_b);
-    return task_recommend_likeness(recommend, index_a, vector_a, index_b, vector_b);
-}
-
-struct reason {
-    size_t event;
-    float weight;
-};
-
-/* Events that speak for an item: the attention they get, by how like the item they are. */
-static void put_reasons(const struct recommend *recommend, size_t place, struct att_jsonw *answer)
-{
-    struct reason best[REASONS_MAX];
-    size_t count = 0, index;
-    const float *vector = place_vector(recommend, place, &index);
-    float total = 0;
-    for (size_t e = 0; e < recommend->n_events; e++) {
-        const struct event *event = &recommend->events[e];
-        float like = event->attention > 0 ? task_recommend_likeness(recommend, index, vector, event->index, event->vector) : 0;
-        float weight = event->attention * (like > 0 ? like : 0);
-        if (!(weight > 0))
-            continue;
-        total += weight;
-        size_t at = count < REASONS_MAX ? count++ : REASONS_MAX;
-        while (at > 0 && best[at - 1].weight < weight) {
-            if (at < REASONS_MAX)
-                best[at] = best[at - 1];
-            at--;
+    const struct store_items *items = recommend->model->items;
+    char number[24];
+    att_jsonw_key(answer, "id");
+    if (slot > recommend->n_items) {
+        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_items - 1].id);
+    } else if (items) {
+        const struct store_item *item = store_items_at(items, slot);
+        att_jsonw_cstring(answer, item->id);
+        if (item->title[0]) {
+            att_jsonw_key(answer, "title");
+            att_jsonw_cstring(answer, item->title);
         }
-        if (at < REASONS_MAX)
-            best[at] = (struct reason){e, weight};
+    } else {
+        snprintf(number, sizeof number, "%zu", slot);
+        att_jsonw_cstring(answer, number);
     }
+}
+
+/* The largest few of the weights, ties by the order of the request. */
+static void put_reasons(const struct recommend *recommend, float *weights, struct att_jsonw *answer)
+{
+    const struct task_event *events = recommend->history.events;
     att_jsonw_key(answer, "reasons");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < count; i++) {
-        const struct event *event = &recommend->events[best[i].event];
+    for (size_t r = 0; r < REASONS_MAX; r++) {
+        size_t best = SIZE_MAX;
+        for (size_t e = 0; e < recommend->history.n; e++)
+            if (weights[e] >= reason_min &&
+                (best == SIZE_MAX || weights[e] > weights[best] ||
+                 (weights[e] >= weights[best] && events[e].position < events[best].position)))
+                best = e;
+        if (best == SIZE_MAX)
+            break;
         att_jsonw_object_begin(answer);
         att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)event->place);
+        att_jsonw_int(answer, (int64_t)events[best].position);
         att_jsonw_key(answer, "item");
-        att_jsonw_string(answer, event->item, event->item_len);
+        att_jsonw_cstring(answer, events[best].item);
         att_jsonw_key(answer, "weight");
-        att_jsonw_float(answer, best[i].weight / total);
+        att_jsonw_double(answer, (double)weights[best], 4);
         att_jsonw_object_end(answer);
+        weights[best] = 0;
     }
     att_jsonw_array_end(answer);
 }
 
-static void put_item(const struct recommend *recommend, const struct task_ranking_item *item, double score, size_t rank,
-                     struct att_jsonw *answer)
+static enum att_status put_items(struct task_call *call, const struct recommend *recommend,
+                                 const struct task_preference *preference, struct att_jsonw *answer,
+                                 struct att_err *err)
 {
     static const char *const sources[] = {"sequence", "content", "popular"};
-    size_t index;
-    char number[24];
-    place_vector(recommend, item->place, &index);
-    const struct store_item *known = task_recommend_item(recommend, index);
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    snprintf(number, sizeof number, "%zu", index);
-    if (recommend->candidates)
-        att_jsonw_string(answer, recommend->candidates[item->place].id, recommend->candidates[item->place].id_len);
-    else
-        att_jsonw_cstring(answer, known ? known->id : number);
-    att_jsonw_key(answer, "title");
-    att_jsonw_cstring(answer, known && *known->title ? known->title : NULL);
-    att_jsonw_key(answer, "score");
-    att_jsonw_double(answer, score, 6);
-    att_jsonw_key(answer, "logit");
-    att_jsonw_float(answer, item->fused);
-    att_jsonw_key(answer, "rank");
-    att_jsonw_int(answer, (int64_t)rank);
-    att_jsonw_key(answer, "source");
-    att_jsonw_cstring(answer, sources[item->source]);
-    if (recommend->explain)
-        put_reasons(recommend, item->place, answer);
-    att_jsonw_object_end(answer);
-}
-
-static void put_weights(const struct recommend *recommend, struct att_jsonw *answer)
-{
-    att_jsonw_key(answer, "weights");
+    struct task_best best;
+    double log_sum = 0;
+    float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
+    if (!weights)
+        return err->status;
+    enum att_status status = rank(call, recommend, preference, &best, &log_sum, err);
+    if (status != ATT_OK)
+        return status;
+    att_jsonw_key(answer, "items");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < recommend->n_events; i++) {
+    for (size_t i = 0; i < best.count; i++) {
+        enum task_source source;
+        float logit = task_preference_logit(preference, best.items[i].slot, &source);
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)recommend->events[i].place);
-        att_jsonw_key(answer, "item");
-        att_jsonw_string(answer, recommend->events[i].item, recommend->events[i].item_len);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_float(answer, recommend->events[i].attention);
+        put_id(recommend, best.items[i].slot, answer);
+        att_jsonw_key(answer, "score");
+        att_jsonw_double(answer, exp((double)logit - log_sum), 6);
+        att_jsonw_key(answer, "logit");
+        att_jsonw_float(answer, logit);
+        att_jsonw_key(answer, "rank");
+        att_jsonw_int(answer, (int64_t)i + 1);
+        att_jsonw_key(answer, "source");
+        att_jsonw_cstring(answer, sources[source]);
+        if (recommend->explain) {
+            task_preference_reasons(preference, best.items[i].slot, weights);
+            put_reasons(recommend, weights, answer);
+        }
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
+    return ATT_OK;
+}
+
+/* One weight an event, in the order of the request. */
+static enum att_status put_weights(struct task_call *call, const struct recommend *recommend,
+                                   const struct task_preference *preference, struct att_jsonw *answer,
+                                   struct att_err *err)
+{
+    float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
+    if (!weights)
+        return err->status;
+    for (size_t e = 0; e < recommend->history.n; e++)
+        weights[recommend->history.events[e].position] = preference->shares[e];
+    att_jsonw_key(answer, "weights");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < recommend->history.n; i++) {
+        att_jsonw_object_begin(answer);
+        att_jsonw_key(answer, "event");
+        att_jsonw_int(answer, (int64_t)i);
+        att_jsonw_key(answer, "weight");
+        att_jsonw_double(answer, (double)weights[i], 4);
+        att_jsonw_object_end(answer);
+    }
+    att_jsonw_array_end(answer);
+    return ATT_OK;
 }
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    struct recommend *recommend = call->state;
-    struct task_recommend_evidence evidence;
-    struct ranked_list list = {.items = NULL};
-    enum att_status status = task_recommend_evidence_make(call, recommend, &evidence, err);
-    if (status == ATT_OK)
-        status = list_items(call, recommend, &evidence, &list, err);
+    const struct recommend *recommend = call->state;
+    struct task_preference preference;
+    enum att_status status = prefer(call, recommend, &preference, err);
     if (status != ATT_OK)
         return status;
-    task_ranking_sort(list.items, list.n);
-    /* Scores are shares of a softmax over everything that was ranked. */
-    double total = 0;
-    float top = list.n > 0 ? list.items[0].fused : 0;
-    for (size_t i = 0; i < list.n; i++)
-        total += exp((double)(list.items[i].fused - top));
-    size_t take = recommend->top_k < list.n ? recommend->top_k : list.n;
-    size_t pool = take > DIVERSITY_POOL ? take : list.n < DIVERSITY_POOL ? list.n : DIVERSITY_POOL;
-    if (recommend->diversity > 0)
-        task_ranking_diversify(list.items, pool, take, recommend->diversity, place_likeness, recommend);
     att_jsonw_object_begin(answer);
     task_render_id(answer, "rec");
     att_jsonw_key(answer, "model");
     att_jsonw_cstring(answer, recommend->model->name);
-    att_jsonw_key(answer, "items");
-    att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < take; i++)
-        put_item(recommend, &list.items[i], exp((double)(list.items[i].fused - top)) / total, i + 1, answer);
-    att_jsonw_array_end(answer);
-    if (recommend->explain)
-        put_weights(recommend, answer);
+    status = put_items(call, recommend, &preference, answer, err);
+    if (status == ATT_OK && recommend->explain)
+        status = put_weights(call, recommend, &preference, answer, err);
     att_jsonw_key(answer, "unknown");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < recommend->n_unknown; i++)
-        att_jsonw_string(answer, recommend->unknown[i], recommend->unknown_lens[i]);
+    for (size_t i = 0; i < recommend->unknown.count; i++)
+        att_jsonw_cstring(answer, recommend->unknown_list[i]);
     att_jsonw_array_end(answer);
     task_render_usage(call, answer);
     att_jsonw_object_end(answer);
-    return ATT_OK;
+    return status;
 }
 
 const struct task task_recommend = {.name = "recommend", .parse = parse, .render = render};
