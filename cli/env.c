@@ -153,7 +153,8 @@ static enum att_status open_items(struct cli_env *env, const char *dir, struct a
     env->model.items = env->items;
     if (status == ATT_OK && encoder)
         status = store_items_vectors_load(env->items, encoder->digest, encoder->hidden_size, err);
-    /* Without a table item numbers are the ids; without vectors, or with those of another encoder, words rank nothing. */
+    /* Without a table item numbers are the ids; without vectors, or with those of another encoder, words rank nothing.
+     */
     if (status == ATT_EFORMAT && env->items)
         fprintf(stderr, "attend: %s\n", err->message);
     return status == ATT_ENOTFOUND || (status == ATT_EFORMAT && env->items) ? ATT_OK : status;

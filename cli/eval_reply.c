@@ -76,9 +76,8 @@ static void put(const char *name, const struct figures *f, bool answerable)
                (double)f->first / n, (double)f->answered_right / n, (double)f->answered_wrong / n,
                (double)f->clarify_right / n, (double)f->clarify_wrong / n, (double)f->handoff / n);
     else
-        printf("answered %.3f  clarify %.3f  handoff %.3f\n",
-               (double)(f->answered_right + f->answered_wrong) / n, (double)(f->clarify_right + f->clarify_wrong) / n,
-               (double)f->handoff / n);
+        printf("answered %.3f  clarify %.3f  handoff %.3f\n", (double)(f->answered_right + f->answered_wrong) / n,
+               (double)(f->clarify_right + f->clarify_wrong) / n, (double)f->handoff / n);
 }
 
 static bool is_cjk(const char *text)

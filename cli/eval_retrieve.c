@@ -96,8 +96,8 @@ static enum att_status take_line(const struct cli_env *env, struct att_context *
         struct text *text = &retrieval->texts[retrieval->count++];
         *text = (struct text){.label = copy(label), .query = query != NULL};
         retrieval->n_queries += text->query;
-        status = text->label ? embed(env, context, bytes, len, text, err)
-                             : att_err_set(err, ATT_ENOMEM, "out of memory");
+        status =
+            text->label ? embed(env, context, bytes, len, text, err) : att_err_set(err, ATT_ENOMEM, "out of memory");
     }
     att_json_destroy(json);
     return status;
@@ -221,9 +221,8 @@ static enum att_status read_all(const struct cli_env *env, const struct cli_opti
 
 int cli_eval_retrieve(int argc, char **argv)
 {
-    static const char about[] =
-        "usage: attend eval --task retrieve --model ENCODER_DIR --data FILE.jsonl [--json]\n\n"
-        "Queries among documents: lines {\"document\",\"label\"} and {\"query\",\"label\"}.\n";
+    static const char about[] = "usage: attend eval --task retrieve --model ENCODER_DIR --data FILE.jsonl [--json]\n\n"
+                                "Queries among documents: lines {\"document\",\"label\"} and {\"query\",\"label\"}.\n";
     struct cli_options options;
     struct cli_env *env = NULL;
     struct att_err err;

@@ -18,8 +18,7 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
     att_arena_init(&arena, ARENA_BYTES);
     struct task_call call = {.env = cli_env_task(env), .arena = &arena};
     struct task_job job = {.pooled = out}, *jobs[1] = {&job};
-    enum att_status status =
-        task_job_encode(&call, encoder, text, strlen(text), NULL, 0, "text", &job, &dropped, err);
+    enum att_status status = task_job_encode(&call, encoder, text, strlen(text), NULL, 0, "text", &job, &dropped, err);
     if (status == ATT_OK) {
         task_jobs_run(context, jobs, 1);
         status = job.status == ATT_OK ? ATT_OK : att_err_set(err, job.status, "the encoder could not compute a text");
@@ -35,8 +34,7 @@ static enum att_status index_items(const struct cli_env *env, size_t *ret_count,
     const struct att_model_info *info = att_model_info(model->encoder->model);
     size_t n = store_items_count(model->items), floats = 0, count = 0;
     struct att_context *context = NULL;
-    float *vectors =
-        att_size_mul(n + 1, info->hidden_size, &floats) ? att_mem_aligned(floats, sizeof *vectors) : NULL;
+    float *vectors = att_size_mul(n + 1, info->hidden_size, &floats) ? att_mem_aligned(floats, sizeof *vectors) : NULL;
     enum att_status status = vectors ? att_context_create(model->encoder->model, info->max_tokens, 1, &context, err)
                                      : att_err_set(err, ATT_ENOMEM, "out of memory");
     for (size_t i = 1; status == ATT_OK && i <= n; i++) {

@@ -5,7 +5,7 @@
 #include "core/attend.h"
 
 struct cli_kb_file {
-    char **entries; /* JSON objects as text, NUL-terminated */
+    char **entries;  /* JSON objects as text, NUL-terminated */
     size_t *numbers; /* the line where each begins, from 1 */
     size_t count, capacity;
 };

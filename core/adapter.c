@@ -38,8 +38,8 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
     return ATT_OK;
 }
 
-enum att_status att_adapter_open(const struct att_dir *dir, const struct att_json *config,
-                                 const struct att_arch *arch, struct att_adapter *ret_adapter, struct att_err *err)
+enum att_status att_adapter_open(const struct att_dir *dir, const struct att_json *config, const struct att_arch *arch,
+                                 struct att_adapter *ret_adapter, struct att_err *err)
 {
     struct att_adapter adapter = {.rank = 0};
     enum att_status status = config_check(config, &adapter, err);

@@ -37,38 +37,38 @@ enum att_pooling { ATT_POOL_NONE, ATT_POOL_MEAN, ATT_POOL_CLS, ATT_POOL_LAST };
 
 /* One linear head over the pooled vector (or over every token: per_token). */
 struct att_head_info {
-    const char *name;                /* "sentiment"; "default" for a checkpoint's own classifier */
-    size_t n_labels, logits_begin;   /* its logits are logits[logits_begin .. +n_labels) */
+    const char *name;              /* "sentiment"; "default" for a checkpoint's own classifier */
+    size_t n_labels, logits_begin; /* its logits are logits[logits_begin .. +n_labels) */
     const char *const *labels;
-    const float *polarity;           /* [n_labels] in [-1, 1], or NULL: label values for a signed score */
-    bool multi_label;                /* sigmoid and thresholds instead of softmax */
-    const float *thresholds;         /* [n_labels] for multi_label, else NULL */
-    float temperature;               /* logits are divided by it before softmax or sigmoid; 1 when not calibrated */
-    const char *out_of_scope_label;  /* given when the largest probability is below out_of_scope_threshold; or NULL */
+    const float *polarity;          /* [n_labels] in [-1, 1], or NULL: label values for a signed score */
+    bool multi_label;               /* sigmoid and thresholds instead of softmax */
+    const float *thresholds;        /* [n_labels] for multi_label, else NULL */
+    float temperature;              /* logits are divided by it before softmax or sigmoid; 1 when not calibrated */
+    const char *out_of_scope_label; /* given when the largest probability is below out_of_scope_threshold; or NULL */
     float out_of_scope_threshold;
 };
 
 struct att_model_info {
-    const char *arch;           /* config.json's model_type: "bert", "sasrec" */
-    const char *class_name;     /* config.json's architectures[0], or "" */
-    const char *base;           /* adapters: the name of the base model; else NULL */
-    const char *task;           /* attend.json's task, or what the checkpoint implies: embed, classify, recommend */
+    const char *arch;       /* config.json's model_type: "bert", "sasrec" */
+    const char *class_name; /* config.json's architectures[0], or "" */
+    const char *base;       /* adapters: the name of the base model; else NULL */
+    const char *task;       /* attend.json's task, or what the checkpoint implies: embed, classify, recommend */
     size_t hidden_size, n_layers, n_heads, intermediate_size;
-    size_t vocab_size;          /* rows of the embedding table; for recommenders items + 1 (0 is padding) */
-    size_t max_tokens;          /* longest sequence, special tokens included */
+    size_t vocab_size; /* rows of the embedding table; for recommenders items + 1 (0 is padding) */
+    size_t max_tokens; /* longest sequence, special tokens included */
     enum att_dtype dtype;
     enum att_pooling pooling;
-    bool normalize;             /* the pooled vector is L2-normalised */
-    bool per_token;             /* logits are [tokens][n_logits] (token classification, masked LM) */
-    bool has_pooler;            /* pooler_output exists */
-    bool strip_urls;            /* task texts: http(s) links become blanks before tokenising */
+    bool normalize;  /* the pooled vector is L2-normalised */
+    bool per_token;  /* logits are [tokens][n_logits] (token classification, masked LM) */
+    bool has_pooler; /* pooler_output exists */
+    bool strip_urls; /* task texts: http(s) links become blanks before tokenising */
     size_t n_logits, n_head_infos;
     const struct att_head_info *heads;
-    const char *licence;        /* from attend.json, or "" */
-    const char *languages;      /* comma-separated, or "" */
-    char digest[65];            /* SHA-256 of the weight file(s), hexadecimal */
-    size_t weight_bytes;        /* memory of the packed weights, shared tables not counted twice */
-    size_t n_unused;            /* tensors in the file that the model does not use; first one in unused */
+    const char *licence;   /* from attend.json, or "" */
+    const char *languages; /* comma-separated, or "" */
+    char digest[65];       /* SHA-256 of the weight file(s), hexadecimal */
+    size_t weight_bytes;   /* memory of the packed weights, shared tables not counted twice */
+    size_t n_unused;       /* tensors in the file that the model does not use; first one in unused */
     const char *unused;
     const struct att_json *attend_json; /* the whole file, or NULL */
     const char *dir;
@@ -90,7 +90,8 @@ enum att_status att_model_load(const char *dir, const struct att_model_options *
 struct att_model *att_model_ref(struct att_model *model);
 void att_model_unref(struct att_model *model); /* NULL is allowed; frees with the last reference */
 const struct att_model_info *att_model_info(const struct att_model *model);
-const struct att_tokenizer *att_model_tokenizer(const struct att_model *model); /* NULL: no tokenizer in the directory */
+const struct att_tokenizer *
+att_model_tokenizer(const struct att_model *model); /* NULL: no tokenizer in the directory */
 /* Runs golden.jsonl of the directory, when there is one. ATT_EFORMAT names the line that differs. */
 enum att_status att_model_self_test(struct att_model *model, size_t *ret_cases, struct att_err *err) ATT_MUST_USE;
 

@@ -53,7 +53,8 @@ static struct att_tensor *find_spelled(struct att_checkpoint *checkpoint, const 
              name, old);
     tensor = att_weights_find(&checkpoint->weights, full);
     return tensor ? tensor
-                  : att_weights_find(&checkpoint->weights, full + (checkpoint->prefixed ? strlen(checkpoint->arch->prefix) : 0));
+                  : att_weights_find(&checkpoint->weights,
+                                     full + (checkpoint->prefixed ? strlen(checkpoint->arch->prefix) : 0));
 }
 
 static struct att_tensor *find(struct att_checkpoint *checkpoint, const char *name)
@@ -140,6 +141,5 @@ static enum att_status source_table(void *context, const char *name, size_t rows
 struct att_source att_checkpoint_source(struct att_checkpoint *checkpoint)
 {
     assert(checkpoint && checkpoint->arch);
-    return (struct att_source){
-        .context = checkpoint, .has = source_has, .read = source_read, .table = source_table};
+    return (struct att_source){.context = checkpoint, .has = source_has, .read = source_read, .table = source_table};
 }

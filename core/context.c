@@ -107,8 +107,8 @@ static enum att_status check(const struct att_context *context, const struct att
     if (batch->n_seqs == 0 || batch->n_seqs > context->max_seqs)
         return att_err_limit(err, NULL, context->max_seqs, batch->n_seqs, "batch of %zu sequences, expected 1 to %zu",
                              batch->n_seqs, context->max_seqs);
-    *checked = (struct att_arch_batch){.ids = batch->ids, .type_ids = batch->type_ids,
-                                       .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs};
+    *checked = (struct att_arch_batch){
+        .ids = batch->ids, .type_ids = batch->type_ids, .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs};
     if (batch->cu_seqlens[0] != 0)
         return att_err_set(err, ATT_EINVAL, "cu_seqlens begins with %u, expected 0", batch->cu_seqlens[0]);
     for (size_t s = 0; s < batch->n_seqs; s++) {

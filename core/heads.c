@@ -65,8 +65,8 @@ static enum att_status scope_parse(const struct att_json *scope, struct att_head
         return att_err_set(err, ATT_EUNSUPPORTED, "heads.%s.out_of_scope.method: is '%s', expected 'max_probability'",
                            head->name, method ? method : "(none)");
     if (!label || !(threshold >= 0 && threshold <= 1))
-        return att_err_set(err, ATT_EFORMAT,
-                           "heads.%s.out_of_scope: expected a label and a threshold between 0 and 1", head->name);
+        return att_err_set(err, ATT_EFORMAT, "heads.%s.out_of_scope: expected a label and a threshold between 0 and 1",
+                           head->name);
     head->out_of_scope_label = label;
     head->out_of_scope_threshold = (float)threshold;
     return ATT_OK;
@@ -121,13 +121,11 @@ static enum att_status heads_read(struct att_model *model, struct att_weights *w
             size_t cols = part ? 1 : hidden;
             if (!tensor || tensor->count != head->n_labels * cols || tensor->rank != (part ? 1u : 2u) ||
                 tensor->shape[0] != head->n_labels)
-                status = att_err_set(err, ATT_EFORMAT,
-                                     "%s: tensor '%s' is %s, expected %zu labels by hidden_size %zu (attend.json)",
-                                     weights->shard_names[0], name, tensor ? "of another shape" : "missing",
-                                     head->n_labels, hidden);
+                status = att_err_set(
+                    err, ATT_EFORMAT, "%s: tensor '%s' is %s, expected %zu labels by hidden_size %zu (attend.json)",
+                    weights->shard_names[0], name, tensor ? "of another shape" : "missing", head->n_labels, hidden);
             else
-                status = att_weights_read(weights, tensor,
-                                          (part ? bias : weight) + head->logits_begin * cols, err);
+                status = att_weights_read(weights, tensor, (part ? bias : weight) + head->logits_begin * cols, err);
         }
     }
     if (status == ATT_OK)
@@ -176,8 +174,9 @@ static enum att_status own_head(struct att_model *model, struct att_err *err)
         snprintf(key, sizeof key, "%zu", i);
         labels[i] = att_json_string(att_json_get(id2label, key), NULL);
         if (!labels[i] && id2label)
-            return att_err_set(err, ATT_EFORMAT, "config.json: id2label: has no string for '%s', expected all of 0 to %zu",
-                               key, count - 1);
+            return att_err_set(err, ATT_EFORMAT,
+                               "config.json: id2label: has no string for '%s', expected all of 0 to %zu", key,
+                               count - 1);
         if (!labels[i]) {
             snprintf(key, sizeof key, "LABEL_%zu", i);
             labels[i] = att_arena_copy(arena, key, strlen(key));

@@ -140,8 +140,8 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
             att_slots_bytes(info->sets[i].slots, info->sets[i].n_slots, model->state, info->dims);
         for (size_t j = 0; j < info->sets[i].n_slots && !model->base; j++)
             if (info->sets[i].slots[j].kind == ATT_SLOT_TABLE)
-                model->info.weight_bytes += info->dims[info->sets[i].slots[j].rows] *
-                                            info->dims[info->sets[i].slots[j].cols] * sizeof(float);
+                model->info.weight_bytes +=
+                    info->dims[info->sets[i].slots[j].rows] * info->dims[info->sets[i].slots[j].cols] * sizeof(float);
     }
     for (size_t i = 0; i < info->n_layers; i++) {
         enum att_status status =

@@ -11,15 +11,15 @@
 
 struct att_model {
     atomic_size_t refs;
-    struct att_arena arena;      /* strings and arrays of info */
+    struct att_arena arena; /* strings and arrays of info */
     struct att_model_info info;
     const struct att_arch *arch;
     struct att_arch_info arch_info;
-    void *state, *layers;        /* of the architecture */
-    struct att_linear heads;     /* heads of attend.json over the pooled vector; packed NULL: none */
+    void *state, *layers;    /* of the architecture */
+    struct att_linear heads; /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
-    bool tokenizer_borrowed;     /* it is the base's */
-    struct att_model *base;      /* adapters keep a reference; else NULL */
+    bool tokenizer_borrowed; /* it is the base's */
+    struct att_model *base;  /* adapters keep a reference; else NULL */
     struct att_json *config, *attend_json;
 };
 
@@ -34,8 +34,8 @@ struct att_adapter {
 struct att_checkpoint {
     struct att_weights weights;
     const struct att_arch *arch;
-    bool prefixed;               /* names carry the architecture's prefix */
-    struct att_adapter *adapter; /* NULL: none */
+    bool prefixed;                /* names carry the architecture's prefix */
+    struct att_adapter *adapter;  /* NULL: none */
     const struct att_model *base; /* with an adapter: whose tables are shared */
 };
 
@@ -46,9 +46,8 @@ void att_checkpoint_close(struct att_checkpoint *checkpoint);
 struct att_source att_checkpoint_source(struct att_checkpoint *checkpoint);
 
 /* core/adapter.c: a PEFT LoRA directory (Hu et al. 2021), W + scale · B·A. */
-enum att_status att_adapter_open(const struct att_dir *dir, const struct att_json *config,
-                                 const struct att_arch *arch, struct att_adapter *ret_adapter,
-                                 struct att_err *err) ATT_MUST_USE;
+enum att_status att_adapter_open(const struct att_dir *dir, const struct att_json *config, const struct att_arch *arch,
+                                 struct att_adapter *ret_adapter, struct att_err *err) ATT_MUST_USE;
 void att_adapter_close(struct att_adapter *adapter);
 /* Adds the adapter's change of tensor `name` ("….weight" without the architecture's prefix), if it has one. */
 enum att_status att_adapter_merge(struct att_adapter *adapter, const struct att_arch *arch, const char *name,

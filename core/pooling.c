@@ -14,17 +14,19 @@ static enum att_status modes_read(struct att_model *model, const struct att_json
         const char *field;
         enum att_pooling pooling;
     } modes[] = {
-        {"pooling_mode_cls_token", ATT_POOL_CLS},     {"pooling_mode_mean_tokens", ATT_POOL_MEAN},
-        {"pooling_mode_max_tokens", ATT_POOL_NONE},   {"pooling_mode_mean_sqrt_len_tokens", ATT_POOL_NONE},
-        {"pooling_mode_lasttoken", ATT_POOL_LAST},    {"pooling_mode_weightedmean_tokens", ATT_POOL_NONE},
+        {"pooling_mode_cls_token", ATT_POOL_CLS},   {"pooling_mode_mean_tokens", ATT_POOL_MEAN},
+        {"pooling_mode_max_tokens", ATT_POOL_NONE}, {"pooling_mode_mean_sqrt_len_tokens", ATT_POOL_NONE},
+        {"pooling_mode_lasttoken", ATT_POOL_LAST},  {"pooling_mode_weightedmean_tokens", ATT_POOL_NONE},
     };
     enum att_pooling chosen = ATT_POOL_NONE;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (!att_json_bool(att_json_get(config, modes[i].field), false))
             continue;
         if (modes[i].pooling == ATT_POOL_NONE || chosen != ATT_POOL_NONE)
-            return att_err_set(err, ATT_EUNSUPPORTED, "1_Pooling/config.json: %s: expected exactly one of cls, mean or "
-                               "last token pooling", modes[i].field);
+            return att_err_set(err, ATT_EUNSUPPORTED,
+                               "1_Pooling/config.json: %s: expected exactly one of cls, mean or "
+                               "last token pooling",
+                               modes[i].field);
         chosen = modes[i].pooling;
     }
     if (chosen == ATT_POOL_NONE)
@@ -58,9 +60,9 @@ static enum att_status modules_read(struct att_model *model, const struct att_di
             if (status != ATT_OK)
                 return status;
         } else if (strcmp(kind, "Transformer") != 0) {
-            return att_err_set(err, ATT_EUNSUPPORTED,
-                               "modules.json: [%zu].type: '%s' is not known, expected Transformer, Pooling or Normalize",
-                               i, kind);
+            return att_err_set(
+                err, ATT_EUNSUPPORTED,
+                "modules.json: [%zu].type: '%s' is not known, expected Transformer, Pooling or Normalize", i, kind);
         }
     }
     return ATT_OK;
@@ -81,12 +83,12 @@ static enum att_status own_words(struct att_model *model, struct att_err *err)
         while (text && i < 3 && strcmp(text, names[i].name) != 0)
             i++;
         if (!text || i == 3)
-            return att_err_set(err, ATT_EUNSUPPORTED, "attend.json: pooling: '%s' is not known, expected mean, cls or last",
+            return att_err_set(err, ATT_EUNSUPPORTED,
+                               "attend.json: pooling: '%s' is not known, expected mean, cls or last",
                                text ? text : att_json_type_name(pooling));
         model->info.pooling = names[i].pooling;
     }
-    enum att_status status =
-        att_config_bool(own, "normalize", model->info.normalize, &model->info.normalize, err);
+    enum att_status status = att_config_bool(own, "normalize", model->info.normalize, &model->info.normalize, err);
     if (status == ATT_OK)
         status = att_config_size(own, "max_length", 3, model->info.max_tokens, model->info.max_tokens,
                                  &model->info.max_tokens, err);

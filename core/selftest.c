@@ -73,8 +73,7 @@ static enum att_status text_line(struct run *run, const struct att_json *line, s
         memcpy(blanked, text, len);
         att_blank_urls(blanked, len);
     }
-    enum att_status status =
-        att_tokenizer_encode(tokenizer, blanked ? blanked : text, len, 0, 0, &run->tokens, err);
+    enum att_status status = att_tokenizer_encode(tokenizer, blanked ? blanked : text, len, 0, 0, &run->tokens, err);
     att_mem_free(blanked);
     size_t special = att_tokenizer_special_count(tokenizer, false);
     size_t room = info->max_tokens > special ? info->max_tokens - special : 0;
@@ -105,7 +104,8 @@ static enum att_status history_line(struct run *run, const struct att_json *line
     size_t all = att_json_count(history), room = run->model->info.max_tokens;
     size_t skip = all > room ? all - room : 0, len = all - skip;
     if (len == 0 || !run->scores || att_json_count(ids) != att_json_count(scores))
-        return att_err_set(err, ATT_EFORMAT, "golden.jsonl: line %zu: history: needs items and a recommender", run->line);
+        return att_err_set(err, ATT_EFORMAT, "golden.jsonl: line %zu: history: needs items and a recommender",
+                           run->line);
     for (size_t i = 0; i < len; i++) {
         int64_t id;
         if (!att_json_integer(att_json_at(history, skip + i), 1, INT32_MAX, &id))

@@ -83,12 +83,12 @@ static enum att_status prepare_file(struct store_kb *kb, const char *encoder_dig
     if (status == ATT_OK)
         status = meta_agree(kb, "dimensions", dimensions, "it was embedded by another encoder", err);
     if (status == ATT_OK)
-        status = kb_view_load(kb->db, kb->path, kb->dimensions, &kb->current, err);
+        status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &kb->current, err);
     return status;
 }
 
-enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions,
-                              struct store_kb **ret_kb, struct att_err *err)
+enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions, struct store_kb **ret_kb,
+                              struct att_err *err)
 {
     assert(path && encoder_digest && dimensions > 0);
     struct store_kb *kb = att_mem_calloc(1, sizeof *kb);
@@ -97,8 +97,8 @@ enum att_status store_kb_open(const char *path, const char *encoder_digest, size
     pthread_mutex_init(&kb->mutex, NULL);
     kb->dimensions = dimensions;
     kb->path = att_mem_strdup(path);
-    enum att_status status = kb->path ? store_sqlite_open(path, &kb->db, err)
-                                      : att_err_set(err, ATT_ENOMEM, "out of memory");
+    enum att_status status =
+        kb->path ? store_sqlite_open(path, &kb->db, err) : att_err_set(err, ATT_ENOMEM, "out of memory");
     if (status == ATT_OK)
         status = prepare_file(kb, encoder_digest, err);
     if (status != ATT_OK)
@@ -112,7 +112,7 @@ void store_kb_close(struct store_kb *kb)
 {
     if (!kb)
         return;
-    kb_view_unref(kb->current);
+    store_kb_view_unref(kb->current);
     sqlite3_close(kb->db);
     pthread_mutex_destroy(&kb->mutex);
     att_mem_free(kb->path);
@@ -131,7 +131,7 @@ const struct store_kb_view *store_kb_view(struct store_kb *kb)
 void store_kb_view_release(struct store_kb *kb, const struct store_kb_view *view)
 {
     (void)kb;
-    kb_view_unref((struct kb_view *)(uintptr_t)view);
+    store_kb_view_unref((struct kb_view *)(uintptr_t)view);
 }
 
 bool store_kb_same(const struct store_kb_view *view, const struct store_kb_entry *entry)
@@ -222,18 +222,18 @@ static enum att_status end_write(struct store_kb *kb, enum att_status status, st
 {
     struct kb_view *view = NULL;
     if (status == ATT_OK)
-        status = kb_view_load(kb->db, kb->path, kb->dimensions, &view, err);
+        status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &view, err);
     if (status == ATT_OK)
         status = store_sqlite_exec(kb->db, kb->path, "COMMIT", err);
     if (status != ATT_OK) {
-        kb_view_unref(view);
+        store_kb_view_unref(view);
         /* Some failures end the transaction themselves; then this one fails, harmlessly. */
         sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
         return status;
     }
     struct kb_view *old = kb->current;
     kb->current = view;
-    kb_view_unref(old);
+    store_kb_view_unref(old);
     return ATT_OK;
 }
 

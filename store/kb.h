@@ -23,26 +23,26 @@
 enum { STORE_KB_TEXTS_MAX = 64, STORE_KB_PROMPTS_MAX = 32 };
 
 struct store_kb_entry {
-    int64_t id;                   /* 1 .. 2^53 */
-    const char *lang;             /* "en", or "" */
+    int64_t id;       /* 1 .. 2^53 */
+    const char *lang; /* "en", or "" */
     const char *question, *answer;
     const char *const *alternates;
-    size_t n_alternates;          /* at most STORE_KB_TEXTS_MAX - 1 */
-    const char *source;           /* or "" */
-    const char *metadata;         /* a JSON object as text, "{}" when there is none */
-    const int64_t *prompts;       /* entries to offer next */
+    size_t n_alternates;    /* at most STORE_KB_TEXTS_MAX - 1 */
+    const char *source;     /* or "" */
+    const char *metadata;   /* a JSON object as text, "{}" when there is none */
+    const int64_t *prompts; /* entries to offer next */
     size_t n_prompts;
-    bool context_only;            /* makes sense only as a follow-up */
+    bool context_only; /* makes sense only as a follow-up */
 };
 
 /* A text that is matched: the question (first of its entry) or an alternate. */
 struct store_kb_text {
     const char *text;
-    size_t entry;                 /* index into entries */
-    const uint32_t *grams;        /* sorted hashes of its n-grams: store/lexical.h */
+    size_t entry;          /* index into entries */
+    const uint32_t *grams; /* sorted hashes of its n-grams: store/lexical.h */
     size_t n_grams;
-    float norm;                   /* length of the weighted n-gram vector */
-    bool cjk;                     /* mostly Chinese, Japanese or Korean characters */
+    float norm; /* length of the weighted n-gram vector */
+    bool cjk;   /* mostly Chinese, Japanese or Korean characters */
 };
 
 struct store_kb_view {
@@ -50,7 +50,7 @@ struct store_kb_view {
     size_t n_entries;
     const struct store_kb_text *texts;
     size_t n_texts, dimensions;
-    const float *vectors;         /* [n_texts][dimensions], unit length */
+    const float *vectors; /* [n_texts][dimensions], unit length */
     const struct store_idf *idf;
 };
 
@@ -58,8 +58,8 @@ struct store_kb;
 
 /* Opens or creates. encoder_digest and dimensions are those of the model that embeds for this file; a file made with
  * another encoder is refused with advice. */
-enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions,
-                              struct store_kb **ret_kb, struct att_err *err) ATT_MUST_USE;
+enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions, struct store_kb **ret_kb,
+                              struct att_err *err) ATT_MUST_USE;
 void store_kb_close(struct store_kb *kb); /* no view may be held; NULL is allowed */
 
 const struct store_kb_view *store_kb_view(struct store_kb *kb);
@@ -68,7 +68,8 @@ void store_kb_view_release(struct store_kb *kb, const struct store_kb_view *view
 size_t store_kb_find(const struct store_kb_view *view, int64_t id);
 
 /* Inserts or replaces entries by id. vectors: for every entry its question's and alternates' vectors in order,
- * [sum of 1 + n_alternates][dimensions]. `replace_all` removes all other entries. ATT_ESPACE: disk full or read-only. */
+ * [sum of 1 + n_alternates][dimensions]. `replace_all` removes all other entries. ATT_ESPACE: disk full or read-only.
+ */
 enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *entries, size_t n_entries,
                              const float *vectors, bool replace_all, struct att_err *err) ATT_MUST_USE;
 /* *ret_removed is false when there was no such entry. */

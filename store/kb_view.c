@@ -187,7 +187,7 @@ static enum att_status weigh(struct kb_view *view, struct att_err *err)
     return ATT_OK;
 }
 
-enum att_status kb_view_load(sqlite3 *db, const char *path, size_t dimensions, struct kb_view **ret_view,
+enum att_status store_kb_view_load(sqlite3 *db, const char *path, size_t dimensions, struct kb_view **ret_view,
                              struct att_err *err)
 {
     struct kb_view *view = att_mem_calloc(1, sizeof *view);
@@ -208,13 +208,13 @@ enum att_status kb_view_load(sqlite3 *db, const char *path, size_t dimensions, s
     if (status == ATT_OK)
         status = weigh(view, err);
     if (status != ATT_OK)
-        kb_view_unref(view);
+        store_kb_view_unref(view);
     else
         *ret_view = view;
     return status;
 }
 
-void kb_view_unref(struct kb_view *view)
+void store_kb_view_unref(struct kb_view *view)
 {
     if (!view || atomic_fetch_sub(&view->refs, 1) != 1)
         return;

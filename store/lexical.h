@@ -26,7 +26,7 @@ struct store_idf {
     const uint32_t *grams; /* sorted */
     const float *weights;
     size_t count;
-    float unseen;          /* weight of an n-gram that no text has */
+    float unseen; /* weight of an n-gram that no text has */
 };
 /* `all` holds the n-grams of every text one after the other and is sorted here. False when memory is out. */
 bool store_idf_build(struct att_arena *arena, uint32_t *all, size_t n_all, size_t n_texts,

@@ -54,9 +54,8 @@ enum att_status store_sqlite_open(const char *path, sqlite3 **ret_db, struct att
         return status;
     }
     sqlite3_busy_timeout(db, BUSY_MS);
-    enum att_status status = store_sqlite_exec(db, path,
-                                               "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
-                                               err);
+    enum att_status status =
+        store_sqlite_exec(db, path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;", err);
     if (status != ATT_OK) {
         sqlite3_close(db);
         return status;

@@ -24,8 +24,8 @@ struct classify {
     struct input *inputs;
     struct task_windows *windows; /* [n_inputs] */
     size_t n_inputs;
-    bool *wanted;                 /* [n_head_infos] */
-    double *thresholds;           /* [n_head_infos], NAN: the head's own */
+    bool *wanted;       /* [n_head_infos] */
+    double *thresholds; /* [n_head_infos], NAN: the head's own */
     size_t top_k;
     struct task_windows_options options;
 };
@@ -137,7 +137,8 @@ static enum att_status parse_thresholds(struct classify *classify, const struct 
     if (att_json_type(thresholds) == ATT_JSON_NULL)
         return ATT_OK;
     if (!att_json_is_object(thresholds))
-        return att_err_param(err, ATT_EINVAL, "threshold", "threshold: is %s, expected an object of head names to numbers",
+        return att_err_param(err, ATT_EINVAL, "threshold",
+                             "threshold: is %s, expected an object of head names to numbers",
                              att_json_type_name(thresholds));
     att_json_iter_init(&iter, thresholds);
     while (att_json_iter_next(&iter, &name, &value)) {
@@ -197,8 +198,8 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = parse_inputs(call, classify, att_json_get(body, "input"), err);
     if (status == ATT_OK)
-        status = task_windows_jobs(call, classify->model, &classify->options, classify->windows, classify->n_inputs,
-                                   err);
+        status =
+            task_windows_jobs(call, classify->model, &classify->options, classify->windows, classify->n_inputs, err);
     return status;
 }
 

@@ -15,8 +15,8 @@ void *task_alloc(struct task_call *call, size_t count, size_t size, struct att_e
         bytes <= call->arena->limit - call->arena->used)
         att_err_set(err, ATT_ENOMEM, "out of memory");
     else
-        att_err_limit(err, NULL, call->arena->limit, call->arena->used, "the request needs more than %zu bytes of memory",
-                      call->arena->limit);
+        att_err_limit(err, NULL, call->arena->limit, call->arena->used,
+                      "the request needs more than %zu bytes of memory", call->arena->limit);
     return NULL;
 }
 
@@ -93,8 +93,7 @@ enum att_status task_job_assemble(struct task_call *call, const struct task_mode
         if (!sequence.text_index)
             return err->status;
     }
-    enum att_status status =
-        att_tokenizer_assemble(tokenizer, a, a_count, b, b_count, &sequence, err);
+    enum att_status status = att_tokenizer_assemble(tokenizer, a, a_count, b, b_count, &sequence, err);
     if (status != ATT_OK)
         return status;
     job->model = model->model;

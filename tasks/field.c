@@ -89,8 +89,9 @@ enum att_status task_field_int(const struct att_json *object, const char *path, 
         return ATT_OK;
     if (!att_json_is_number(value))
         return wrong_type(path, name, value, "an integer", err);
-    return att_err_param(err, ATT_EINVAL, joined(path, name, text), "%s: is %.15g, expected an integer from %lld to %lld",
-                         joined(path, name, text), att_json_number(value, 0), (long long)min, (long long)max);
+    return att_err_param(err, ATT_EINVAL, joined(path, name, text),
+                         "%s: is %.15g, expected an integer from %lld to %lld", joined(path, name, text),
+                         att_json_number(value, 0), (long long)min, (long long)max);
 }
 
 enum att_status task_field_number(const struct att_json *object, const char *path, const char *name, double min,
@@ -160,7 +161,8 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
         return att_err_param(err, ATT_ENOTFOUND, "model", "model: no model named \"%.60s\" serves %s; see /v1/models",
                              name, task);
     if (!model)
-        return att_err_param(err, ATT_ENOTFOUND, "model", "model: no model that can %s is loaded; see /v1/models", task);
+        return att_err_param(err, ATT_ENOTFOUND, "model", "model: no model that can %s is loaded; see /v1/models",
+                             task);
     call->model = model;
     *ret_model = model;
     return ATT_OK;

@@ -233,8 +233,8 @@ static enum att_status render_removed(struct task_call *call, struct att_jsonw *
     enum att_status status = kb_call->id ? store_kb_remove(kb_call->kb->kb, kb_call->id, &removed, err)
                                          : store_kb_clear(kb_call->kb->kb, err);
     if (status == ATT_OK && !removed)
-        status = att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld",
-                               (long long)kb_call->id);
+        status =
+            att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld", (long long)kb_call->id);
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);

@@ -40,8 +40,8 @@ static enum att_status parse_alternates(struct task_call *call, const struct att
         return err->status;
     for (size_t i = 0; i < n; i++) {
         snprintf(text_path, sizeof text_path, "%s.alternates[%zu]", path, i);
-        enum att_status status = bounded_text(call, att_json_at(value, i), text_path, QUESTION_BYTES_MAX, true,
-                                              &alternates[i], err);
+        enum att_status status =
+            bounded_text(call, att_json_at(value, i), text_path, QUESTION_BYTES_MAX, true, &alternates[i], err);
         if (status != ATT_OK)
             return status;
     }
@@ -186,13 +186,13 @@ enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_mod
             char path[PATH_BYTES];
             size_t dropped = 0;
             snprintf(path, sizeof path, "entries[%zu]", i);
-            enum att_status status = task_job_encode(call, encoder, text, strlen(text), NULL, 0, path,
-                                                     &call->jobs[job], &dropped, err);
+            enum att_status status =
+                task_job_encode(call, encoder, text, strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
             if (status == ATT_OK && dropped > 0)
-                status = att_err_limit(err, path, att_model_info(encoder->model)->max_tokens,
-                                       call->jobs[job].len + dropped,
-                                       "%s: a question or alternate has %zu tokens, expected at most %zu", path,
-                                       call->jobs[job].len + dropped, att_model_info(encoder->model)->max_tokens);
+                status =
+                    att_err_limit(err, path, att_model_info(encoder->model)->max_tokens, call->jobs[job].len + dropped,
+                                  "%s: a question or alternate has %zu tokens, expected at most %zu", path,
+                                  call->jobs[job].len + dropped, att_model_info(encoder->model)->max_tokens);
             if (status != ATT_OK)
                 return status;
             call->jobs[job].pooled = task_alloc(call, hidden, sizeof(float), err);

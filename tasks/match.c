@@ -16,9 +16,9 @@ enum { ALL_TEXTS_MAX = 8192, CANDIDATES = 64 };
  * negatives of the English row. docs/models.md has the figures.
  */
 static const struct calibration {
-    float lexical;                      /* w */
-    float half;                         /* s at which half of the first answers are right */
-    float per_s, per_lead, bias;        /* logit of confidence */
+    float lexical;               /* w */
+    float half;                  /* s at which half of the first answers are right */
+    float per_s, per_lead, bias; /* logit of confidence */
 } latin = {0.15f, 0.55f, 17.35f, 7.47f, -10.20f}, cjk = {0.85f, 0.42f, 6.51f, 19.12f, -4.26f};
 
 static const float prompt_gain = 0.10f, repeat_loss = 0.05f, script_loss = 0.30f;
@@ -58,16 +58,14 @@ static enum att_status add_cosines(struct task_call *call, const struct store_kb
 
 /* Small knowledge bases: every entry. Large ones: the nearest by vector and by FTS5. */
 static enum att_status choose_candidates(struct store_kb *kb, const struct store_kb_view *view,
-                                         const struct task_match_text *text, struct scores *scores,
-                                         struct att_err *err)
+                                         const struct task_match_text *text, struct scores *scores, struct att_err *err)
 {
     if (view->n_texts <= ALL_TEXTS_MAX) {
         memset(scores->candidate, 1, view->n_entries * sizeof *scores->candidate);
         return ATT_OK;
     }
     size_t found[CANDIDATES], count = 0;
-    enum att_status status =
-        store_kb_match(kb, view, text->text, text->len, found, CANDIDATES, &count, err);
+    enum att_status status = store_kb_match(kb, view, text->text, text->len, found, CANDIDATES, &count, err);
     for (size_t i = 0; status == ATT_OK && i < count; i++)
         scores->candidate[view->texts[found[i]].entry] = true;
     for (size_t k = 0; status == ATT_OK && k < CANDIDATES; k++) {

@@ -26,16 +26,16 @@ struct task_match_text {
 
 struct task_match_query {
     struct task_match_text question;
-    struct task_match_text turn;    /* the last user turn, or the question of previous_id's entry */
-    struct task_match_text joined;  /* turn, a blank, question */
-    int64_t previous_id;            /* entry that was answered before; 0: not known */
-    const bool *allowed;            /* [n_entries]; NULL: all */
+    struct task_match_text turn;   /* the last user turn, or the question of previous_id's entry */
+    struct task_match_text joined; /* turn, a blank, question */
+    int64_t previous_id;           /* entry that was answered before; 0: not known */
+    const bool *allowed;           /* [n_entries]; NULL: all */
 };
 
 struct task_match {
-    size_t entry;     /* of the view */
-    size_t text;      /* the text that matched best */
-    float s, score;   /* score: 0..1, compared with threshold and margin */
+    size_t entry;   /* of the view */
+    size_t text;    /* the text that matched best */
+    float s, score; /* score: 0..1, compared with threshold and margin */
     double logit, confidence;
 };
 

@@ -8,7 +8,7 @@
 
 #include "store/items.h"
 
-static const float base_weight = 0.5f, popular_weight = 0.2f, words_weight = 1.0f;
+static const float base_weight = 1.0f, popular_weight = 0.3f, words_weight = 1.0f;
 static const float content_scale = 2.0f; /* logits of a sequence deviate by about as much */
 
 bool task_preference_has_content(const struct task_model *model)
@@ -212,13 +212,12 @@ float task_preference_logit(const struct task_preference *preference, size_t slo
     bool known = slot <= preference->n_items;
     float parts[3];
     parts_of(preference, slot, parts);
-    /* A tie goes to what the base is made of. */
+    /* What the base is made of, unless the texts add more. */
     *ret_source = preference->popular           ? TASK_SOURCE_POPULAR
                   : preference->scores && known ? TASK_SOURCE_SEQUENCE
                                                 : TASK_SOURCE_CONTENT;
-    for (size_t i = 0; i < 3; i++)
-        if (parts[i] > parts[*ret_source])
-            *ret_source = (enum task_source)i;
+    if (parts[TASK_SOURCE_CONTENT] > parts[*ret_source])
+        *ret_source = TASK_SOURCE_CONTENT;
     float value = parts[0] + parts[1] + parts[2];
     if (preference->scores && known && !preference->words && preference->text_share <= 0)
         return preference->scores[slot];

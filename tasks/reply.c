@@ -24,16 +24,16 @@ struct reply {
     double threshold, margin;
     size_t top;
     bool explain, match_any;
-    const struct att_json *metadata;                 /* filters, or NULL */
+    const struct att_json *metadata; /* filters, or NULL */
     struct task_windows windows[TEXTS];
     size_t n_texts;
     struct task_match matches[TOP_MAX];
     size_t n_matches;
 };
 
-static const char *const fields[] = {"question", "context",  "previous_id", "kb",          "top",      "filters",
-                                     "threshold", "margin",  "rerank",      "span",        "generate", "explain",
-                                     "deadline_ms", "priority", "model",    NULL};
+static const char *const fields[] = {"question",    "context",  "previous_id", "kb",   "top",      "filters",
+                                     "threshold",   "margin",   "rerank",      "span", "generate", "explain",
+                                     "deadline_ms", "priority", "model",       NULL};
 
 /* The last user turn of the dialogue. */
 static enum att_status parse_context(struct task_call *call, const struct att_json *context, struct reply *reply,
@@ -60,7 +60,8 @@ static enum att_status parse_context(struct task_call *call, const struct att_js
         if (status == ATT_OK)
             status = task_field_enum(turn, path, "role", roles, &role, err);
         if (status == ATT_OK && role == 2)
-            status = att_err_param(err, ATT_EINVAL, path, "%s.role: is missing, expected \"user\" or \"assistant\"", path);
+            status =
+                att_err_param(err, ATT_EINVAL, path, "%s.role: is missing, expected \"user\" or \"assistant\"", path);
         if (status == ATT_OK)
             status = task_field_text(call, att_json_get(turn, "content"), content_path, &text, &len, err);
         if (status != ATT_OK)
@@ -179,8 +180,8 @@ static enum att_status plan_texts(struct task_call *call, struct reply *reply, s
         memcpy(joined, reply->turn, reply->turn_len);
         joined[reply->turn_len] = ' ';
         memcpy(joined + reply->turn_len + 1, reply->question, reply->question_len);
-        status = task_windows_plan(call, encoder, &options, joined, len, NULL, 0, "context",
-                                   &reply->windows[JOINED], err);
+        status =
+            task_windows_plan(call, encoder, &options, joined, len, NULL, 0, "context", &reply->windows[JOINED], err);
         reply->joined = joined;
         reply->joined_len = len;
     }
@@ -356,7 +357,8 @@ static const char *fallback(const struct reply *reply, const char *decision)
     if (strcmp(decision, "clarify") == 0)
         return chinese ? "您想问的是下面哪一个？" : "Which of these do you mean?";
     if (strcmp(decision, "handoff") == 0)
-        return chinese ? "这个问题我还答不好，为您转接人工客服。" : "I cannot answer this one; a colleague will help you.";
+        return chinese ? "这个问题我还答不好，为您转接人工客服。"
+                       : "I cannot answer this one; a colleague will help you.";
     return NULL;
 }
 

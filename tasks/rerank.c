@@ -28,8 +28,8 @@ struct rerank {
     bool pairs, return_documents;
 };
 
-static const char *const fields[] = {"model",    "query",       "documents", "top_n", "return_documents",
-                                     "max_tokens_per_doc", "deadline_ms", "priority", NULL};
+static const char *const fields[] = {
+    "model", "query", "documents", "top_n", "return_documents", "max_tokens_per_doc", "deadline_ms", "priority", NULL};
 
 static enum att_status parse_documents(struct task_call *call, struct rerank *rerank, const struct att_json *value,
                                        struct att_err *err)
@@ -94,8 +94,8 @@ static enum att_status plan(struct task_call *call, struct rerank *rerank, const
         return err->status;
     enum att_status status = ATT_OK;
     if (extra)
-        status = task_windows_plan(call, rerank->model, &options, query, query_len, NULL, 0, "query", rerank->windows,
-                                   err);
+        status =
+            task_windows_plan(call, rerank->model, &options, query, query_len, NULL, 0, "query", rerank->windows, err);
     for (size_t i = 0; status == ATT_OK && i < rerank->n; i++) {
         const struct document *document = &rerank->documents[i];
         char path[PATH_BYTES];

@@ -49,10 +49,10 @@ struct task_kb {
 };
 
 struct task_limits {
-    size_t items_max;       /* texts, documents or candidates of one request */
-    size_t text_bytes_max;  /* one text */
-    size_t tokens_max;      /* all texts of one request together */
-    size_t history_max;     /* events of one recommend request */
+    size_t items_max;      /* texts, documents or candidates of one request */
+    size_t text_bytes_max; /* one text */
+    size_t tokens_max;     /* all texts of one request together */
+    size_t history_max;    /* events of one recommend request */
     size_t answer_bytes_max;
     uint32_t deadline_ms_max, deadline_ms_default;
 };
@@ -80,11 +80,11 @@ struct task_call {
     struct task_job *jobs;      /* of this round */
     size_t n_jobs;
     const struct task_model *model; /* the model that answers, for metrics; may be NULL */
-    uint32_t deadline_ms;       /* from the body; 0: none given */
-    bool bulk;                  /* priority */
-    size_t prompt_tokens;       /* usage, set by parse */
+    uint32_t deadline_ms;           /* from the body; 0: none given */
+    bool bulk;                      /* priority */
+    size_t prompt_tokens;           /* usage, set by parse */
     struct task_timing timing;
-    int http_status;            /* 200 unless the task says otherwise (201, 204) */
+    int http_status; /* 200 unless the task says otherwise (201, 204) */
 };
 
 struct task {
@@ -137,7 +137,8 @@ enum att_status task_field_number(const struct att_json *object, const char *pat
 enum att_status task_field_enum(const struct att_json *object, const char *path, const char *name,
                                 const char *const *words, size_t *ret, struct att_err *err) ATT_MUST_USE;
 /* deadline_ms and priority into the call. */
-enum att_status task_field_common(struct task_call *call, const struct att_json *body, struct att_err *err) ATT_MUST_USE;
+enum att_status task_field_common(struct task_call *call, const struct att_json *body,
+                                  struct att_err *err) ATT_MUST_USE;
 /* "model" looked up for `task`; ATT_ENOTFOUND names it and lists what is loaded… never opened as a path. */
 enum att_status task_field_model(struct task_call *call, const struct att_json *body, const char *task,
                                  const struct task_model **ret_model, struct att_err *err) ATT_MUST_USE;

@@ -76,10 +76,11 @@ static enum att_status check_work(const struct task_call *call, const struct tas
             continue;
         if (!att_size_mul(windows[i].count, windows[i].room, &tokens) || !att_size_add(total, tokens, &total) ||
             total > limit)
-            return att_err_limit(err, "windows.stride", limit, total,
-                                 "windows.stride: the windows have more than %zu tokens together, a longer stride makes "
-                                 "fewer of them",
-                                 limit);
+            return att_err_limit(
+                err, "windows.stride", limit, total,
+                "windows.stride: the windows have more than %zu tokens together, a longer stride makes "
+                "fewer of them",
+                limit);
     }
     return ATT_OK;
 }

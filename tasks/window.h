@@ -11,10 +11,10 @@
 enum task_aggregate { TASK_AGGREGATE_MEAN, TASK_AGGREGATE_MAX, TASK_AGGREGATE_FIRST };
 
 struct task_windows_options {
-    size_t stride;   /* tokens from one window's start to the next; 0: three quarters of the window */
+    size_t stride; /* tokens from one window's start to the next; 0: three quarters of the window */
     enum task_aggregate aggregate;
-    bool truncate;   /* one window, the rest dropped */
-    size_t tokens_max; /* of the pair, or of the text where there is no pair; 0: no limit */
+    bool truncate;                  /* one window, the rest dropped */
+    size_t tokens_max;              /* of the pair, or of the text where there is no pair; 0: no limit */
     bool logits, pooled, attention; /* what the jobs are to give */
 };
 
@@ -23,9 +23,9 @@ struct task_windows {
     struct task_tokens text, pair; /* pair.items NULL: none */
     size_t pair_count;             /* tokens of the pair that take part */
     size_t first_job, count;
-    size_t room, overlap;          /* tokens of text in a window, shared with the next */
-    size_t dropped;                /* tokens that no window has */
-    struct task_spans *spans;      /* [count] when attention is asked for, else NULL */
+    size_t room, overlap;     /* tokens of text in a window, shared with the next */
+    size_t dropped;           /* tokens that no window has */
+    struct task_spans *spans; /* [count] when attention is asked for, else NULL */
 };
 
 /* Reads "windows" and "truncate" of the body. */

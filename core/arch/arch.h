@@ -23,13 +23,13 @@ enum { ATT_ARCH_DIMS = 8, ATT_ARCH_SETS = 3 };
 struct att_arch_info {
     const char *class_name; /* of the document that configure was given */
     size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size, max_tokens;
-    size_t n_logits;        /* of the checkpoint's own head; 0: none */
+    size_t n_logits; /* of the checkpoint's own head; 0: none */
     bool per_token, has_pooler, scores_items;
     size_t dims[ATT_ARCH_DIMS]; /* what the slots' rows and cols index */
     struct {
         const struct att_slot *slots;
         size_t n_slots;
-    } sets[ATT_ARCH_SETS];  /* slots of the model outside its layers */
+    } sets[ATT_ARCH_SETS]; /* slots of the model outside its layers */
 };
 
 struct att_arch_batch {
@@ -49,8 +49,8 @@ struct att_arch_output {
 };
 
 struct att_arch {
-    const char *model_type;     /* config.json's */
-    const char *prefix;         /* that heads put before the base model's tensor names: "bert." */
+    const char *model_type;          /* config.json's */
+    const char *prefix;              /* that heads put before the base model's tensor names: "bert." */
     const char *const (*aliases)[2]; /* {name, other name it may have}, ended by {NULL, NULL} */
     size_t state_bytes, layer_bytes;
     const struct att_slot *layer_slots;

@@ -38,57 +38,104 @@ struct bert {
 };
 
 static const struct att_slot embedding_slots[] = {
-    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct bert, word), .patterns = {"embeddings.word_embeddings.weight"},
-     .rows = VOCAB, .cols = HIDDEN},
-    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct bert, position),
-     .patterns = {"embeddings.position_embeddings.weight"}, .rows = POSITIONS, .cols = HIDDEN},
-    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct bert, segment),
-     .patterns = {"embeddings.token_type_embeddings.weight"}, .rows = SEGMENTS, .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct bert, embedding_norm), .patterns = {"embeddings.LayerNorm.*"},
+    {.kind = ATT_SLOT_TABLE,
+     .offset = offsetof(struct bert, word),
+     .patterns = {"embeddings.word_embeddings.weight"},
+     .rows = VOCAB,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_TABLE,
+     .offset = offsetof(struct bert, position),
+     .patterns = {"embeddings.position_embeddings.weight"},
+     .rows = POSITIONS,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_TABLE,
+     .offset = offsetof(struct bert, segment),
+     .patterns = {"embeddings.token_type_embeddings.weight"},
+     .rows = SEGMENTS,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct bert, embedding_norm),
+     .patterns = {"embeddings.LayerNorm.*"},
      .rows = HIDDEN},
 };
 
 static const struct att_slot layer_slots[] = {
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert_layer, query_key_value),
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert_layer, query_key_value),
      .patterns = {"encoder.layer.#.attention.self.query.*", "encoder.layer.#.attention.self.key.*",
                   "encoder.layer.#.attention.self.value.*"},
-     .rows = HIDDEN, .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert_layer, attention_output),
-     .patterns = {"encoder.layer.#.attention.output.dense.*"}, .rows = HIDDEN, .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct bert_layer, attention_norm),
-     .patterns = {"encoder.layer.#.attention.output.LayerNorm.*"}, .rows = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert_layer, intermediate),
-     .patterns = {"encoder.layer.#.intermediate.dense.*"}, .rows = INTERMEDIATE, .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert_layer, output),
-     .patterns = {"encoder.layer.#.output.dense.*"}, .rows = HIDDEN, .cols = INTERMEDIATE},
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct bert_layer, output_norm),
-     .patterns = {"encoder.layer.#.output.LayerNorm.*"}, .rows = HIDDEN},
+     .rows = HIDDEN,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert_layer, attention_output),
+     .patterns = {"encoder.layer.#.attention.output.dense.*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct bert_layer, attention_norm),
+     .patterns = {"encoder.layer.#.attention.output.LayerNorm.*"},
+     .rows = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert_layer, intermediate),
+     .patterns = {"encoder.layer.#.intermediate.dense.*"},
+     .rows = INTERMEDIATE,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert_layer, output),
+     .patterns = {"encoder.layer.#.output.dense.*"},
+     .rows = HIDDEN,
+     .cols = INTERMEDIATE},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct bert_layer, output_norm),
+     .patterns = {"encoder.layer.#.output.LayerNorm.*"},
+     .rows = HIDDEN},
 };
 
 static const struct att_slot pooler_slots[] = {
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert, pooler), .patterns = {"pooler.dense.*"}, .rows = HIDDEN,
-     .cols = HIDDEN, .optional = true},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert, pooler),
+     .patterns = {"pooler.dense.*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN,
+     .optional = true},
 };
 
 static const struct att_slot sequence_slots[] = {
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert, pooler), .patterns = {"pooler.dense.*"}, .rows = HIDDEN,
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert, pooler),
+     .patterns = {"pooler.dense.*"},
+     .rows = HIDDEN,
      .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert, classifier), .patterns = {"classifier.*"},
-     .rows = LABELS, .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert, classifier),
+     .patterns = {"classifier.*"},
+     .rows = LABELS,
+     .cols = HIDDEN},
 };
 
 static const struct att_slot token_slots[] = {
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert, classifier), .patterns = {"classifier.*"},
-     .rows = LABELS, .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert, classifier),
+     .patterns = {"classifier.*"},
+     .rows = LABELS,
+     .cols = HIDDEN},
 };
 
 static const struct att_slot masked_lm_slots[] = {
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert, transform),
-     .patterns = {"cls.predictions.transform.dense.*"}, .rows = HIDDEN, .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct bert, transform_norm),
-     .patterns = {"cls.predictions.transform.LayerNorm.*"}, .rows = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct bert, decoder), .patterns = {"cls.predictions.decoder.*"},
-     .rows = VOCAB, .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert, transform),
+     .patterns = {"cls.predictions.transform.dense.*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct bert, transform_norm),
+     .patterns = {"cls.predictions.transform.LayerNorm.*"},
+     .rows = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct bert, decoder),
+     .patterns = {"cls.predictions.decoder.*"},
+     .rows = VOCAB,
+     .cols = HIDDEN},
 };
 
 /* The masked LM's decoder is tied to the word embeddings in most files, and its bias has two names. */
@@ -188,9 +235,9 @@ static enum att_status configure(const struct att_json *config, void *state, str
 }
 
 struct buffers {
-    float *x, *a;             /* [tokens][hidden] */
-    float *wide;              /* [tokens][max(3 * hidden, intermediate)]: query|key|value, then the inner layer */
-    float *context;           /* [tokens][hidden] */
+    float *x, *a;   /* [tokens][hidden] */
+    float *wide;    /* [tokens][max(3 * hidden, intermediate)]: query|key|value, then the inner layer */
+    float *context; /* [tokens][hidden] */
     float *pooler_in, *pooler, *logits;
     void *attention;
 };

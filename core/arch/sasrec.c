@@ -40,11 +40,19 @@ struct sasrec {
 };
 
 static const struct att_slot model_slots[] = {
-    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct sasrec, item), .patterns = {"item_emb.weight"}, .rows = ITEMS,
+    {.kind = ATT_SLOT_TABLE,
+     .offset = offsetof(struct sasrec, item),
+     .patterns = {"item_emb.weight"},
+     .rows = ITEMS,
      .cols = HIDDEN},
-    {.kind = ATT_SLOT_TABLE, .offset = offsetof(struct sasrec, position), .patterns = {"pos_emb.weight"},
-     .rows = POSITIONS, .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct sasrec, last_norm), .patterns = {"last_layernorm.*"},
+    {.kind = ATT_SLOT_TABLE,
+     .offset = offsetof(struct sasrec, position),
+     .patterns = {"pos_emb.weight"},
+     .rows = POSITIONS,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct sasrec, last_norm),
+     .patterns = {"last_layernorm.*"},
      .rows = HIDDEN},
 };
 
@@ -53,20 +61,45 @@ static const struct att_slot bias_slots[] = {
 };
 
 static const struct att_slot layer_slots[] = {
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct sasrec_layer, attention_norm),
-     .patterns = {"attention_layernorms.#.*"}, .rows = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, query),
-     .patterns = {"attention_layers.#.in_proj_*"}, .rows = HIDDEN, .cols = HIDDEN, .part = 0, .span = 1, .parts = 3},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, key_value),
-     .patterns = {"attention_layers.#.in_proj_*"}, .rows = HIDDEN, .cols = HIDDEN, .part = 1, .span = 2, .parts = 3},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, out),
-     .patterns = {"attention_layers.#.out_proj.*"}, .rows = HIDDEN, .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM, .offset = offsetof(struct sasrec_layer, forward_norm),
-     .patterns = {"forward_layernorms.#.*"}, .rows = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, conv1),
-     .patterns = {"forward_layers.#.conv1.*"}, .rows = HIDDEN, .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR, .offset = offsetof(struct sasrec_layer, conv2),
-     .patterns = {"forward_layers.#.conv2.*"}, .rows = HIDDEN, .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct sasrec_layer, attention_norm),
+     .patterns = {"attention_layernorms.#.*"},
+     .rows = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct sasrec_layer, query),
+     .patterns = {"attention_layers.#.in_proj_*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN,
+     .part = 0,
+     .span = 1,
+     .parts = 3},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct sasrec_layer, key_value),
+     .patterns = {"attention_layers.#.in_proj_*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN,
+     .part = 1,
+     .span = 2,
+     .parts = 3},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct sasrec_layer, out),
+     .patterns = {"attention_layers.#.out_proj.*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_NORM,
+     .offset = offsetof(struct sasrec_layer, forward_norm),
+     .patterns = {"forward_layernorms.#.*"},
+     .rows = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct sasrec_layer, conv1),
+     .patterns = {"forward_layers.#.conv1.*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN},
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct sasrec_layer, conv2),
+     .patterns = {"forward_layers.#.conv2.*"},
+     .rows = HIDDEN,
+     .cols = HIDDEN},
 };
 
 static const char *const aliases[][2] = {{NULL, NULL}};
@@ -100,8 +133,7 @@ static enum att_status configure(const struct att_json *config, void *state, str
     if (status == ATT_OK)
         status = att_config_size(config, "num_attention_heads", 1, HIDDEN_MAX, SIZE_MAX, &info->n_heads, err);
     if (status == ATT_OK)
-        status =
-            att_config_size(config, "max_position_embeddings", 1, TOKENS_MAX, SIZE_MAX, &info->max_tokens, err);
+        status = att_config_size(config, "max_position_embeddings", 1, TOKENS_MAX, SIZE_MAX, &info->max_tokens, err);
     if (status == ATT_OK)
         status = configure_flags(config, sasrec, &bias, &scale, err);
     if (status != ATT_OK)
@@ -216,8 +248,7 @@ static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *la
 }
 
 /* The real tokens of padded slots, packed as the batch. */
-static const float *unpad(const struct att_arch_info *info, const struct att_arch_batch *batch,
-                          const struct buffers *b)
+static const float *unpad(const struct att_arch_info *info, const struct att_arch_batch *batch, const struct buffers *b)
 {
     size_t hidden = info->hidden_size;
     for (size_t s = 0; s < batch->n_seqs; s++) {

@@ -40,7 +40,7 @@ void att_json_destroy(struct att_json *root);
 
 /* Getters take NULL as "absent" and never fail: they answer a neutral value. */
 enum att_json_type att_json_type(const struct att_json *value); /* NULL -> ATT_JSON_NULL */
-const char *att_json_type_name(const struct att_json *value);  /* "string", "array", …, for messages */
+const char *att_json_type_name(const struct att_json *value);   /* "string", "array", …, for messages */
 bool att_json_is_string(const struct att_json *value);
 bool att_json_is_number(const struct att_json *value);
 bool att_json_is_object(const struct att_json *value);
@@ -56,7 +56,8 @@ struct att_json_iter {
 };
 void att_json_iter_init(struct att_json_iter *iter, const struct att_json *object);
 bool att_json_iter_next(struct att_json_iter *iter, const char **ret_key, const struct att_json **ret_value);
-const char *att_json_string(const struct att_json *value, size_t *ret_len); /* NULL when no string; ret_len may be NULL */
+const char *att_json_string(const struct att_json *value,
+                            size_t *ret_len); /* NULL when no string; ret_len may be NULL */
 double att_json_number(const struct att_json *value, double otherwise);
 bool att_json_bool(const struct att_json *value, bool otherwise);
 /* True and *ret when value is an integer within [min, max], |max| <= 2^53. */
@@ -85,11 +86,13 @@ void att_jsonw_cstring(struct att_jsonw *w, const char *text);             /* NU
 void att_jsonw_int(struct att_jsonw *w, int64_t value);
 void att_jsonw_bool(struct att_jsonw *w, bool value);
 void att_jsonw_null(struct att_jsonw *w);
-void att_jsonw_float(struct att_jsonw *w, float value);            /* shortest text that reads back to the same float */
-void att_jsonw_double(struct att_jsonw *w, double value, int digits); /* `digits` significant digits; not finite: null */
+void att_jsonw_float(struct att_jsonw *w, float value); /* shortest text that reads back to the same float */
+void att_jsonw_double(struct att_jsonw *w, double value,
+                      int digits); /* `digits` significant digits; not finite: null */
 void att_jsonw_value(struct att_jsonw *w, const struct att_json *value); /* a parsed value, verbatim */
 void att_jsonw_raw(struct att_jsonw *w, const char *bytes, size_t len);  /* already JSON */
 /* Hands the buffer over (free with att_mem_free), NUL-terminated; ATT_ENOMEM or ATT_ELIMIT when the writer failed. */
-enum att_status att_jsonw_take(struct att_jsonw *w, char **ret_bytes, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+enum att_status att_jsonw_take(struct att_jsonw *w, char **ret_bytes, size_t *ret_len,
+                               struct att_err *err) ATT_MUST_USE;
 
 #endif

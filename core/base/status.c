@@ -19,7 +19,8 @@ static void clean(char *text)
     while (at < len) {
         size_t start = at;
         uint32_t c = att_utf8_next(text, len, &at);
-        bool bad = (c == 0xfffd && at - start == 1) || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
+        bool bad =
+            (c == 0xfffd && at - start == 1) || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
         if (bad) {
             /* The tail of a cut character is dropped rather than shown as marks. */
             if (c == 0xfffd && len - start < 4)

@@ -21,10 +21,10 @@ static const struct {
     enum att_tensor_dtype dtype;
     size_t bytes;
 } dtypes[] = {
-    {"F32", ATT_TENSOR_F32, 4},   {"F16", ATT_TENSOR_F16, 2},  {"BF16", ATT_TENSOR_BF16, 2},
-    {"F64", ATT_TENSOR_OTHER, 8}, {"I64", ATT_TENSOR_OTHER, 8}, {"I32", ATT_TENSOR_OTHER, 4},
-    {"I16", ATT_TENSOR_OTHER, 2}, {"I8", ATT_TENSOR_OTHER, 1},  {"U64", ATT_TENSOR_OTHER, 8},
-    {"U32", ATT_TENSOR_OTHER, 4}, {"U16", ATT_TENSOR_OTHER, 2}, {"U8", ATT_TENSOR_OTHER, 1},
+    {"F32", ATT_TENSOR_F32, 4},    {"F16", ATT_TENSOR_F16, 2},   {"BF16", ATT_TENSOR_BF16, 2},
+    {"F64", ATT_TENSOR_OTHER, 8},  {"I64", ATT_TENSOR_OTHER, 8}, {"I32", ATT_TENSOR_OTHER, 4},
+    {"I16", ATT_TENSOR_OTHER, 2},  {"I8", ATT_TENSOR_OTHER, 1},  {"U64", ATT_TENSOR_OTHER, 8},
+    {"U32", ATT_TENSOR_OTHER, 4},  {"U16", ATT_TENSOR_OTHER, 2}, {"U8", ATT_TENSOR_OTHER, 1},
     {"BOOL", ATT_TENSOR_OTHER, 1},
 };
 
@@ -99,8 +99,8 @@ static enum att_status tensor_parse(const char *file, const struct att_json *ent
                            tensor->name);
     if ((uint64_t)end > data_bytes)
         return att_err_set(err, ATT_EFORMAT,
-                           "%s: tensor '%s' ends at offset %lld, past the end of the data (%llu bytes; truncated?)", file,
-                           tensor->name, (long long)end, (unsigned long long)data_bytes);
+                           "%s: tensor '%s' ends at offset %lld, past the end of the data (%llu bytes; truncated?)",
+                           file, tensor->name, (long long)end, (unsigned long long)data_bytes);
     if ((uint64_t)(end - begin) != bytes) {
         char shape[96];
         att_shape_text(tensor->rank, tensor->shape, shape, sizeof shape);
@@ -282,8 +282,8 @@ static enum att_status shards_open(struct att_weights *weights, const struct att
         if (i < weights->n_shards)
             continue;
         if (i == ATT_SHARDS_MAX)
-            status = att_err_limit(err, NULL, ATT_SHARDS_MAX, i + 1, "%s: more than %d shards", index_name,
-                                   ATT_SHARDS_MAX);
+            status =
+                att_err_limit(err, NULL, ATT_SHARDS_MAX, i + 1, "%s: more than %d shards", index_name, ATT_SHARDS_MAX);
         else
             status = shard_open(weights, dir, name, err);
     }
@@ -391,8 +391,8 @@ enum att_status att_weights_read(const struct att_weights *weights, const struct
 {
     const struct att_file *file = &weights->shards[tensor->shard];
     if (tensor->dtype == ATT_TENSOR_OTHER)
-        return att_err_set(err, ATT_EUNSUPPORTED, "%s: tensor '%s' has dtype %s, expected F32, F16 or BF16",
-                           file->name, tensor->name, tensor->dtype_name);
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: tensor '%s' has dtype %s, expected F32, F16 or BF16", file->name,
+                           tensor->name, tensor->dtype_name);
     enum att_status status = ATT_OK;
     if (tensor->dtype == ATT_TENSOR_F32) {
         status = att_file_read(file, tensor->offset, out, tensor->count * sizeof(float), err);

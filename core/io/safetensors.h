@@ -30,7 +30,7 @@ struct att_tensor {
     size_t count;           /* elements */
     uint64_t offset, bytes; /* in its shard's file */
     size_t shard;
-    bool used;              /* set by att_weights_find and kept for the report of unused tensors */
+    bool used; /* set by att_weights_find and kept for the report of unused tensors */
 };
 
 struct att_weights {

@@ -24,7 +24,7 @@ enum att_dtype { ATT_F32, ATT_BF16, ATT_INT8, ATT_DTYPE_COUNT };
 enum att_act {
     ATT_ACT_NONE,
     ATT_ACT_RELU,
-    ATT_ACT_GELU,      /* exact: x Φ(x), erf form; at most 2e-7 · max(1,|x|) from the true value */
+    ATT_ACT_GELU, /* exact: x Φ(x), erf form; at most 2e-7 · max(1,|x|) from the true value */
     ATT_ACT_GELU_TANH,
     ATT_ACT_SILU,
     ATT_ACT_TANH,
@@ -33,17 +33,17 @@ enum att_act {
 
 /* c = act(sum + bias) + residual, in that order. */
 struct att_gemm_epilogue {
-    const float *bias;     /* [n] or NULL */
+    const float *bias; /* [n] or NULL */
     enum att_act act;
     const float *residual; /* [m][n] with stride ldr, or NULL; may alias c when ldr == ldc */
     size_t ldr;
 };
 
 struct att_gemm {
-    const char *name;   /* "avx512-f32", shown in /v1/models and --version */
+    const char *name; /* "avx512-f32", shown in /v1/models and --version */
     enum att_dtype dtype;
-    uint32_t needs;     /* enum att_cpu_feature */
-    size_t panel, ku;   /* columns of a panel; k is rounded up to ku */
+    uint32_t needs;   /* enum att_cpu_feature */
+    size_t panel, ku; /* columns of a panel; k is rounded up to ku */
     /* Bytes of a packed [n][k] matrix; 0 when the size overflows. */
     size_t (*packed_bytes)(size_t n, size_t k);
     /* Packs w[n][k] (row stride ldw floats) into `packed`, aligned to 64 bytes. */

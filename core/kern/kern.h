@@ -14,8 +14,8 @@
 #include "core/kern/rows.h"
 
 struct att_kern {
-    uint32_t features;                      /* enum att_cpu_feature, after the mask */
-    const struct att_gemm *gemm_f32;        /* the chosen rows; never NULL after init */
+    uint32_t features;               /* enum att_cpu_feature, after the mask */
+    const struct att_gemm *gemm_f32; /* the chosen rows; never NULL after init */
     const struct att_attention *attention_f32;
     const struct att_rows *rows;
 };

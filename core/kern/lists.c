@@ -10,21 +10,25 @@
 
 static const struct att_gemm *const gemm_rows[] = {
 #if defined(__x86_64__)
-    &att_gemm_avx512, &att_gemm_avx2,
+    &att_gemm_avx512,
+    &att_gemm_avx2,
 #endif
-    &att_gemm_blas, &att_gemm_ref,
+    &att_gemm_blas,
+    &att_gemm_ref,
 };
 
 static const struct att_attention *const attention_rows[] = {
 #if defined(__x86_64__)
-    &att_attention_avx512, &att_attention_avx2,
+    &att_attention_avx512,
+    &att_attention_avx2,
 #endif
     &att_attention_ref,
 };
 
 static const struct att_rows *const rows_rows[] = {
 #if defined(__x86_64__)
-    &att_rows_avx512, &att_rows_avx2,
+    &att_rows_avx512,
+    &att_rows_avx2,
 #endif
     &att_rows_ref,
 };

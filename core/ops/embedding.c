@@ -24,8 +24,8 @@ void att_embedding_add(const struct att_table *table, size_t n_tokens, const int
     }
 }
 
-void att_embedding_add_positions(const struct att_table *table, const uint32_t *cu_seqlens, size_t n_seqs,
-                                 size_t first, float *y)
+void att_embedding_add_positions(const struct att_table *table, const uint32_t *cu_seqlens, size_t n_seqs, size_t first,
+                                 float *y)
 {
     const struct att_rows *rows = att_kern()->rows;
     for (size_t s = 0; s < n_seqs; s++)

@@ -11,11 +11,11 @@
 #include "core/kern/gemm.h"
 
 struct att_linear {
-    size_t n, k;      /* outputs, inputs */
+    size_t n, k; /* outputs, inputs */
     void *packed;
-    float *bias;      /* [n] or NULL */
+    float *bias; /* [n] or NULL */
     const struct att_gemm *gemm;
-    size_t bytes;     /* of packed and bias */
+    size_t bytes; /* of packed and bias */
 };
 
 /* weight is row-major [n][k]; bias [n] or NULL. Both are copied. */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 struct att_scratch {
-    char *base;   /* NULL while counting; aligned to 64 */
+    char *base; /* NULL while counting; aligned to 64 */
     size_t used;
     bool overflow; /* a size did not fit; sticky */
 };

@@ -22,8 +22,7 @@ struct att_source {
     bool (*has)(void *context, const char *name);
     /* Tensor `name` as f32 [rows][cols] (cols 0: a vector [rows]; trailing dimensions of 1 are ignored).
      * ATT_EFORMAT names a missing or misshapen one. */
-    enum att_status (*read)(void *context, const char *name, size_t rows, size_t cols, float *out,
-                            struct att_err *err);
+    enum att_status (*read)(void *context, const char *name, size_t rows, size_t cols, float *out, struct att_err *err);
     /* A new reference to a table, shared where the source shares it. */
     enum att_status (*table)(void *context, const char *name, size_t rows, size_t cols, struct att_table **ret_table,
                              struct att_err *err);
@@ -42,10 +41,10 @@ enum att_slot_kind {
 
 struct att_slot {
     enum att_slot_kind kind;
-    size_t offset;           /* of the member in the struct */
-    const char *patterns[3]; /* stacked in order; NULL behind the last */
-    unsigned rows, cols;     /* indexes into dims: of one tensor, for a part: of the part */
-    bool optional;           /* absent: the member stays zero */
+    size_t offset;              /* of the member in the struct */
+    const char *patterns[3];    /* stacked in order; NULL behind the last */
+    unsigned rows, cols;        /* indexes into dims: of one tensor, for a part: of the part */
+    bool optional;              /* absent: the member stays zero */
     unsigned part, span, parts; /* rows part..part+span of a tensor with `parts` times `rows` rows; parts 0: all */
 };
 

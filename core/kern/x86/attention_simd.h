@@ -64,8 +64,8 @@ INLINE void multiply(const size_t rows, size_t k, const float *x, size_t ldx, co
     }
 }
 
-static void multiply_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, size_t ldp,
-                          float *out, size_t ldo)
+static void multiply_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, size_t ldp, float *out,
+                          size_t ldo)
 {
     size_t r = 0;
     for (; r + ROWS <= rows; r += ROWS)

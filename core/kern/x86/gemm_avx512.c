@@ -6,9 +6,9 @@ enum { ROWS = 14 };
 static void accumulate_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, const float *ahead,
                             float (*out)[2 * VEC]);
 
+#include "core/kern/cpu.h"
 #include "core/kern/x86/gemm_simd.h"
 #include "core/kern/x86/tables.h"
-#include "core/kern/cpu.h"
 
 static void accumulate_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, const float *ahead,
                             float (*out)[2 * VEC])

@@ -19,36 +19,87 @@
 
 typedef __m512 vec;
 enum { VEC = 16 };
-INLINE vec vec_set(float x) { return _mm512_set1_ps(x); }
-INLINE vec vec_zero(void) { return _mm512_setzero_ps(); }
-INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
-INLINE void vec_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
-INLINE __mmask16 tail_mask(size_t n) { return (__mmask16)((1u << n) - 1); }
-INLINE vec vec_load_tail(const float *p, size_t n) { return _mm512_maskz_loadu_ps(tail_mask(n), p); }
-INLINE void vec_store_tail(float *p, vec x, size_t n) { _mm512_mask_storeu_ps(p, tail_mask(n), x); }
+INLINE vec vec_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+INLINE vec vec_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+INLINE vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+INLINE void vec_store(float *p, vec x)
+{
+    _mm512_storeu_ps(p, x);
+}
+INLINE __mmask16 tail_mask(size_t n)
+{
+    return (__mmask16)((1u << n) - 1);
+}
+INLINE vec vec_load_tail(const float *p, size_t n)
+{
+    return _mm512_maskz_loadu_ps(tail_mask(n), p);
+}
+INLINE void vec_store_tail(float *p, vec x, size_t n)
+{
+    _mm512_mask_storeu_ps(p, tail_mask(n), x);
+}
 /* The first n elements of x, `other` behind them. */
-INLINE vec vec_first(vec x, size_t n, vec other) { return _mm512_mask_mov_ps(other, tail_mask(n), x); }
-INLINE vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
-INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
-INLINE vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
-INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
-INLINE vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vec vec_first(vec x, size_t n, vec other)
+{
+    return _mm512_mask_mov_ps(other, tail_mask(n), x);
+}
+INLINE vec vec_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
 /* When one is NaN, the second operand wins: pass the data second. */
-INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
-INLINE vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
-INLINE vec vec_abs(vec x) { return _mm512_abs_ps(x); }
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+INLINE vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+INLINE vec vec_abs(vec x)
+{
+    return _mm512_abs_ps(x);
+}
 INLINE vec vec_sign_of(vec magnitude, vec sign)
 {
     const __m512i bit = _mm512_set1_epi32((int)0x80000000u);
-    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(magnitude),
-                                               _mm512_and_si512(_mm512_castps_si512(sign), bit)));
+    return _mm512_castsi512_ps(
+        _mm512_or_si512(_mm512_castps_si512(magnitude), _mm512_and_si512(_mm512_castps_si512(sign), bit)));
 }
 /* a where |x| < 1 is false, b where it is true; NaN takes a. */
 INLINE vec vec_pick_small(vec x, vec a, vec b)
 {
     return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(vec_abs(x), vec_set(1), _CMP_LT_OQ), b);
 }
-INLINE vec vec_round(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec vec_round(vec x)
+{
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* 2^n for integers -126 <= n <= 127 held as floats. */
 INLINE vec vec_pow2(vec n)
 {
@@ -60,35 +111,92 @@ INLINE vec vec_keep_finite_low(vec x, vec d)
 {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, vec_set(-INFINITY), _CMP_NEQ_UQ), x);
 }
-INLINE __m256 vec_low(vec x) { return _mm512_castps512_ps256(x); }
-INLINE __m256 vec_high(vec x) { return _mm512_extractf32x8_ps(x, 1); }
-INLINE __m256 vec_fold_add(vec x) { return _mm256_add_ps(vec_low(x), vec_high(x)); }
-INLINE __m256 vec_fold_max(vec x) { return _mm256_max_ps(vec_low(x), vec_high(x)); }
+INLINE __m256 vec_low(vec x)
+{
+    return _mm512_castps512_ps256(x);
+}
+INLINE __m256 vec_high(vec x)
+{
+    return _mm512_extractf32x8_ps(x, 1);
+}
+INLINE __m256 vec_fold_add(vec x)
+{
+    return _mm256_add_ps(vec_low(x), vec_high(x));
+}
+INLINE __m256 vec_fold_max(vec x)
+{
+    return _mm256_max_ps(vec_low(x), vec_high(x));
+}
 
 #else
 
 typedef __m256 vec;
 enum { VEC = 8 };
-INLINE vec vec_set(float x) { return _mm256_set1_ps(x); }
-INLINE vec vec_zero(void) { return _mm256_setzero_ps(); }
-INLINE vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
-INLINE void vec_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
+INLINE vec vec_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+INLINE vec vec_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+INLINE vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+INLINE void vec_store(float *p, vec x)
+{
+    _mm256_storeu_ps(p, x);
+}
 INLINE __m256i tail_mask(size_t n)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
 }
-INLINE vec vec_load_tail(const float *p, size_t n) { return _mm256_maskload_ps(p, tail_mask(n)); }
-INLINE void vec_store_tail(float *p, vec x, size_t n) { _mm256_maskstore_ps(p, tail_mask(n), x); }
-INLINE vec vec_first(vec x, size_t n, vec other) { return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(tail_mask(n))); }
-INLINE vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
-INLINE vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
-INLINE vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
-INLINE vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
-INLINE vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
-INLINE vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
-INLINE vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
-INLINE vec vec_abs(vec x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+INLINE vec vec_load_tail(const float *p, size_t n)
+{
+    return _mm256_maskload_ps(p, tail_mask(n));
+}
+INLINE void vec_store_tail(float *p, vec x, size_t n)
+{
+    _mm256_maskstore_ps(p, tail_mask(n), x);
+}
+INLINE vec vec_first(vec x, size_t n, vec other)
+{
+    return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(tail_mask(n)));
+}
+INLINE vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm256_div_ps(a, b);
+}
+INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+INLINE vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+INLINE vec vec_abs(vec x)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+}
 INLINE vec vec_sign_of(vec magnitude, vec sign)
 {
     return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
@@ -97,7 +205,10 @@ INLINE vec vec_pick_small(vec x, vec a, vec b)
 {
     return _mm256_blendv_ps(a, b, _mm256_cmp_ps(vec_abs(x), vec_set(1), _CMP_LT_OQ));
 }
-INLINE vec vec_round(vec x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec vec_round(vec x)
+{
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 INLINE vec vec_pow2(vec n)
 {
     const __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
@@ -107,8 +218,14 @@ INLINE vec vec_keep_finite_low(vec x, vec d)
 {
     return _mm256_and_ps(x, _mm256_cmp_ps(d, vec_set(-INFINITY), _CMP_NEQ_UQ));
 }
-INLINE __m256 vec_fold_add(vec x) { return x; }
-INLINE __m256 vec_fold_max(vec x) { return x; }
+INLINE __m256 vec_fold_add(vec x)
+{
+    return x;
+}
+INLINE __m256 vec_fold_max(vec x)
+{
+    return x;
+}
 
 #endif
 

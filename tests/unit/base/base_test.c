@@ -18,7 +18,8 @@ static void messages_hold_no_control_bytes(void **state)
 {
     (void)state;
     struct att_err err;
-    assert_int_equal(att_err_set(&err, ATT_EFORMAT, "name '%s'", "a\nb\x1b[31m\xff\xe2\x80\xa8 \xe4\xb8\xad"), ATT_EFORMAT);
+    assert_int_equal(att_err_set(&err, ATT_EFORMAT, "name '%s'", "a\nb\x1b[31m\xff\xe2\x80\xa8 \xe4\xb8\xad"),
+                     ATT_EFORMAT);
     assert_string_equal(err.message, "name 'a?b?[31m?? \xe4\xb8\xad'");
     assert_string_equal(err.param, "");
 }
@@ -108,8 +109,9 @@ static void arena_is_capped_and_aligned(void **state)
 static void utf8_follows_rfc_3629(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
-                                      "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\x80",         "\xe4\xb8",     "12345678\xff"};
+    static const char *const bad[] = {"\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",     "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\x80",
+                                      "\xe4\xb8",         "12345678\xff"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(att_utf8_valid(bad[i], strlen(bad[i])));
     for (uint32_t c = 1; c <= 0x10ffff; c++) {

@@ -63,9 +63,16 @@ static void refuses(void **state)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"", "empty"},           {"{", "ends too early"}, {"{} {}", "bytes after the end"}, {"{\"a\":1,\"a\":2}", "duplicate"},
-        {"[\"\xff\"]", "UTF-8"}, {"[1e999]", "range"},     {"[NaN]", "syntax"},              {"[\"\\u0000\"]", "U+0000"},
-        {"3", "syntax"},         {"[\"\\ud800\"]", ""},
+        {"", "empty"},
+        {"{", "ends too early"},
+        {"{} {}", "bytes after the end"},
+        {"{\"a\":1,\"a\":2}", "duplicate"},
+        {"[\"\xff\"]", "UTF-8"},
+        {"[1e999]", "range"},
+        {"[NaN]", "syntax"},
+        {"[\"\\u0000\"]", "U+0000"},
+        {"3", "syntax"},
+        {"[\"\\ud800\"]", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct att_json *root = NULL;

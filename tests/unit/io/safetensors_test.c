@@ -115,7 +115,8 @@ static void refuses(void **state)
         {"{]", "header", 0, 0},
         {"[1]", "header is array", 0, 0},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
-         "\"data_offsets\":[0,4]}}", "duplicate", 0, 4},
+         "\"data_offsets\":[0,4]}}",
+         "duplicate", 0, 4},
         {"{\"a\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", "'a' has dtype 'F33'", 0, 4},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", "'a' has a shape", 0, 4},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", "'a' has a shape", 0, 4},
@@ -128,7 +129,8 @@ static void refuses(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "trailing", 0, 5},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "hole", 0, 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
-         "\"data_offsets\":[4,8]}}", "overlaps", 0, 8},
+         "\"data_offsets\":[4,8]}}",
+         "overlaps", 0, 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", "shape", 0, 4},
         {"{\"a\":7}", "'a' is number", 0, 0},
     };
@@ -259,12 +261,9 @@ static void survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_all_dtypes_misaligned),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(refuses_weights_that_are_not_finite),
-        cmocka_unit_test(reads_shards_and_refuses_paths),
-        cmocka_unit_test(opens_regular_files_beneath_only),
-        cmocka_unit_test(survives_every_failed_allocation),
+        cmocka_unit_test(reads_all_dtypes_misaligned),         cmocka_unit_test(refuses),
+        cmocka_unit_test(refuses_weights_that_are_not_finite), cmocka_unit_test(reads_shards_and_refuses_paths),
+        cmocka_unit_test(opens_regular_files_beneath_only),    cmocka_unit_test(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("io/safetensors", tests, setup, teardown);
 }

@@ -337,8 +337,8 @@ static void activations_hold_their_bound(void **state)
                 memcpy(y, x, sizeof y);
                 rows[r]->activate(N, y, (enum att_act)act);
                 for (size_t i = 0; i < N; i++)
-                    near("activate", rows[r]->name, (size_t)act, (double)y[i], act_exact((double)x[i], (enum att_act)act),
-                         2.5e-7 * fmax(1, fabs((double)x[i])));
+                    near("activate", rows[r]->name, (size_t)act, (double)y[i],
+                         act_exact((double)x[i], (enum att_act)act), 2.5e-7 * fmax(1, fabs((double)x[i])));
             }
         float ends[] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f, 1e-40f, 0};
         rows[r]->activate(7, ends, ATT_ACT_RELU);
@@ -358,9 +358,21 @@ static void attention_check(const struct att_attention *attention, size_t n_quer
     float *probs = fresh(n_query * n_key);
     void *scratch = aligned_alloc(64, (attention->scratch_bytes(n_query, n_key, d) + 63) / 64 * 64);
     assert_non_null(scratch);
-    struct att_attention_call call = {.query = q, .key = k, .value = v, .query_ld = ld, .key_ld = ld, .value_ld = ld,
-                                      .out = out, .out_ld = ld, .n_query = n_query, .n_key = n_key, .head_dim = d,
-                                      .scale = 0.7f, .causal = causal, .window = window, .probs = probs,
+    struct att_attention_call call = {.query = q,
+                                      .key = k,
+                                      .value = v,
+                                      .query_ld = ld,
+                                      .key_ld = ld,
+                                      .value_ld = ld,
+                                      .out = out,
+                                      .out_ld = ld,
+                                      .n_query = n_query,
+                                      .n_key = n_key,
+                                      .head_dim = d,
+                                      .scale = 0.7f,
+                                      .causal = causal,
+                                      .window = window,
+                                      .probs = probs,
                                       .scratch = scratch};
     attention->run(&call);
     call.probs = NULL;
