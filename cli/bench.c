@@ -42,16 +42,16 @@ struct worker {
     struct att_err err;
 };
 
-/* Tokenises into ids, cut to the model's length. */
+/* Tokenises into ids[capacity], cut to the model's length. */
 static enum att_status encode(const struct att_model *model, const struct text *text, struct att_tokens *tokens,
-                              int32_t *ids, size_t *ret_count, struct att_err *err)
+                              int32_t *ids, size_t capacity, size_t *ret_count, struct att_err *err)
 {
     const struct att_tokenizer *tokenizer = att_model_tokenizer(model);
     size_t longest = att_model_info(model)->max_tokens, special = att_tokenizer_special_count(tokenizer, false);
     enum att_status status =
         att_tokenizer_encode(tokenizer, text->bytes, text->len, ATT_ENCODE_SPECIAL_AS_TEXT, 0, tokens, err);
     size_t room = longest > special ? longest - special : 0;
-    struct att_sequence sequence = {.ids = ids, .capacity = longest};
+    struct att_sequence sequence = {.ids = ids, .capacity = capacity};
     if (status == ATT_OK)
         status = att_tokenizer_assemble(tokenizer, tokens->items, tokens->count < room ? tokens->count : room, NULL, 0,
                                         &sequence, err);
@@ -70,7 +70,8 @@ static enum att_status read_text(const struct att_model *model, const char *line
         return status;
     const char *bytes = att_json_string(att_json_get(root, "text"), &text->len);
     text->bytes = bytes ? att_mem_calloc(text->len + 1, 1) : NULL;
-    text->ids = bytes ? att_mem_calloc(att_model_info(model)->max_tokens, sizeof *text->ids) : NULL;
+    size_t longest = att_model_info(model)->max_tokens;
+    text->ids = bytes ? att_mem_calloc(longest, sizeof *text->ids) : NULL;
     if (!bytes)
         status = att_err_set(err, ATT_EFORMAT, "text: is missing");
     else if (!text->bytes || !text->ids)
@@ -78,7 +79,7 @@ static enum att_status read_text(const struct att_model *model, const char *line
     else
         memcpy(text->bytes, bytes, text->len);
     att_json_destroy(root);
-    return status == ATT_OK ? encode(model, text, tokens, text->ids, &text->count, err) : status;
+    return status == ATT_OK ? encode(model, text, tokens, text->ids, longest, &text->count, err) : status;
 }
 
 static enum att_status add_line(struct bench *bench, const char *line, size_t len, struct att_tokens *tokens,
@@ -154,10 +155,12 @@ static enum att_status run_texts(struct worker *worker, size_t begin, size_t end
     cu[0] = 0;
     for (size_t i = begin; i < end; i++) {
         const struct text *text = &bench->texts[i];
-        size_t count = text->count;
-        if (tokenise && encode(bench->model, text, &worker->tokens, text->ids, &count, &worker->err) != ATT_OK)
+        int32_t *begin_ids = ids + cu[i - begin];
+        size_t count = text->count, left = att_context_max_tokens(worker->context) - cu[i - begin];
+        if (!tokenise)
+            memcpy(begin_ids, text->ids, count * sizeof *ids);
+        else if (encode(bench->model, text, &worker->tokens, begin_ids, left, &count, &worker->err) != ATT_OK)
             return worker->err.status;
-        memcpy(ids + cu[i - begin], text->ids, count * sizeof *ids);
         cu[i - begin + 1] = cu[i - begin] + (uint32_t)count;
     }
     const struct att_batch batch = {.ids = ids, .cu_seqlens = cu, .n_seqs = end - begin};
@@ -340,15 +343,16 @@ static enum att_status run(struct bench *bench, struct att_err *err)
     return status;
 }
 
+static const char about[] =
+    "usage: attend bench --model DIR --input FILE.jsonl\n\n"
+    "Throughput of packed batches (default 256 tokens) and latency of single texts, as one JSON line.\n";
+
 int cli_bench(int argc, char **argv)
 {
     struct bench bench = {.n_texts = 0};
     struct att_err err;
     int usage = cli_options_parse(argc, argv, "model base dtype input threads batch-tokens seconds with-tokenizer",
-                                  "usage: attend bench --model DIR --input FILE.jsonl\n\n"
-                                  "Throughput of packed batches (default 256 tokens) and latency of single texts, as one "
-                                  "JSON line.\n",
-                                  &bench.options);
+                                  about, &bench.options);
     if (usage >= 0)
         return usage;
     if (!bench.options.model || !bench.options.input)

@@ -1,18 +1,18 @@
 /* attend check DIR: the same loading and self-test as the daemon's, and one line that says what is wrong. */
 #include "cli/cli.h"
 
+static const char about[] =
+    "usage: attend check DIR [--base NAME=DIR]\n\n"
+    "Loads a model directory and runs its golden.jsonl, as the daemon would. Exit status 1 and one line on\n"
+    "standard error, FILE: FIELD: what, expected what, for one that is not served.\n";
+
 int cli_check(int argc, char **argv)
 {
     struct cli_options options;
     struct att_err err;
     struct att_model *model = NULL;
     size_t cases = 0;
-    int usage = cli_options_parse(argc, argv, "base dtype",
-                                  "usage: attend check DIR [--base NAME=DIR]\n\n"
-                                  "Loads a model directory and runs its golden.jsonl, as the daemon would. Exit status 1 "
-                                  "and one line on\nstandard error, FILE: FIELD: what, expected what, for one that is not "
-                                  "served.\n",
-                                  &options);
+    int usage = cli_options_parse(argc, argv, "base dtype", about, &options);
     if (usage >= 0)
         return usage;
     if (options.n_rest != 1) {

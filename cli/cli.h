@@ -38,7 +38,7 @@ struct cli_options {
     const char *model, *encoder, *kb, *items;
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
-    const char *maps[CLI_MAPS_MAX];   /* "old=new" */
+    const char *maps[CLI_MAPS_MAX]; /* "old=new" */
     size_t n_maps;
     const char *input, *data, *task, *head, *file;
     size_t threads, batch_tokens, max_length; /* 0: not given */
@@ -76,7 +76,7 @@ enum att_status cli_model_load(const char *dir, const struct cli_options *option
 
 struct cli_lines {
     FILE *file;
-    char *text; /* the buffer; lines lie in it until the next call */
+    char *text;                          /* the buffer; lines lie in it until the next call */
     size_t begin, end, capacity, number; /* number: of the line last given, from 1 */
     bool eof;
 };

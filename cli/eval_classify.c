@@ -19,9 +19,8 @@ struct figures {
 };
 
 /* The answer of the classify task to samples begin .. end. */
-static enum att_status ask(const struct cli_env *env, struct task_contexts *contexts,
-                           const struct cli_samples *samples, size_t begin, size_t end, struct att_json **ret_answer,
-                           struct att_err *err)
+static enum att_status ask(const struct cli_env *env, struct task_contexts *contexts, const struct cli_samples *samples,
+                           size_t begin, size_t end, struct att_json **ret_answer, struct att_err *err)
 {
     struct att_jsonw w;
     struct att_json *body = NULL;
@@ -56,8 +55,7 @@ static void count(struct figures *figures, const struct att_json *answer, size_t
     const char *label = att_json_string(att_json_get(best, "label"), NULL);
     bool abstained = att_json_bool(att_json_get(answer, "abstained"), false);
     size_t predicted = 0;
-    while (label && predicted + 1 < figures->head->n_labels &&
-           strcmp(figures->head->labels[predicted], label) != 0)
+    while (label && predicted + 1 < figures->head->n_labels && strcmp(figures->head->labels[predicted], label) != 0)
         predicted++;
     figures->predictions[figures->n++] = (struct cli_prediction){
         .expected = expected, .predicted = predicted, .score = att_json_number(att_json_get(best, "score"), 0)};
@@ -184,8 +182,8 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
     if (info->n_head_infos == 0)
         return att_err_set(err, ATT_EUNSUPPORTED, "%s: has no classification head", options->model);
     struct figures *heads = att_mem_calloc(info->n_head_infos, sizeof *heads);
-    enum att_status status = heads ? cli_samples_read(options, info, &samples, err)
-                                   : att_err_set(err, ATT_ENOMEM, "out of memory");
+    enum att_status status =
+        heads ? cli_samples_read(options, info, &samples, err) : att_err_set(err, ATT_ENOMEM, "out of memory");
     for (size_t h = 0; status == ATT_OK && h < info->n_head_infos; h++) {
         heads[h].head = &info->heads[h];
         heads[h].predictions = att_mem_calloc(samples.count, sizeof *heads[h].predictions);
@@ -203,17 +201,19 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
     return status;
 }
 
+static const char about[] =
+    "usage: attend eval --task classify --model DIR --data FILE\n\n"
+    "Accuracy, macro-F1, calibration error and, where the data has out-of-scope texts, AUROC and abstention\n"
+    "of each head. Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or {\"text\",\"label\"}, or a .tsv file with a "
+    "header\n"
+    "line label<TAB>text.\n";
+
 int cli_eval_classify(int argc, char **argv)
 {
     struct cli_options options;
     struct cli_env *env = NULL;
     struct att_err err;
-    int usage = cli_options_parse(argc, argv, "model base dtype task data head map json",
-                                  "usage: attend eval --task classify --model DIR --data FILE\n\n"
-                                  "Accuracy, macro-F1, calibration error and, where the data has out-of-scope texts, AUROC "
-                                  "and abstention\nof each head. Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or "
-                                  "{\"text\",\"label\"}, or a .tsv file with a header\nline label<TAB>text.\n",
-                                  &options);
+    int usage = cli_options_parse(argc, argv, "model base dtype task data head map json", about, &options);
     if (usage >= 0)
         return usage;
     if (!options.model || !options.data)

@@ -1,10 +1,12 @@
 /*
  * attend eval --task retrieve: how well queries find documents of their label.
- * Lines {"id","document","label"} and {"query","label"}; a hit is a document
- * with the query's label. Two rankings side by side: cosine of the encoder's
+ * Lines {"id","document","label"} and {"query","label"}; labels are ranked by
+ * their best document, as the alternates of one knowledge-base entry are, and a
+ * hit is the query's label. Two rankings side by side: cosine of the encoder's
  * vectors, and the hybrid that /v1/reply uses (with lexical likeness).
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -18,6 +20,7 @@ static const float latin_share = 0.15f, cjk_share = 0.85f;
 
 struct text {
     char *label;
+    size_t label_id; /* equal labels have equal ids */
     float *vector;
     uint32_t *grams;
     size_t n_grams;
@@ -27,7 +30,7 @@ struct text {
 
 struct retrieval {
     struct text *texts;
-    size_t count, capacity, n_queries;
+    size_t count, capacity, n_queries, n_labels;
     struct store_idf idf;
     struct att_arena arena;
 };
@@ -36,11 +39,6 @@ struct figures {
     size_t hits_at_1, hits_at_3, queries;
     double reciprocal_ranks;
 };
-
-static char *copy(const char *text)
-{
-    return text ? att_mem_strdup(text) : NULL;
-}
 
 static enum att_status embed(const struct cli_env *env, struct att_context *context, const char *bytes, size_t len,
                              struct text *text, struct att_err *err)
@@ -94,7 +92,7 @@ static enum att_status take_line(const struct cli_env *env, struct att_context *
     }
     if (status == ATT_OK) {
         struct text *text = &retrieval->texts[retrieval->count++];
-        *text = (struct text){.label = copy(label), .query = query != NULL};
+        *text = (struct text){.label = att_mem_strdup(label), .query = query != NULL};
         retrieval->n_queries += text->query;
         status =
             text->label ? embed(env, context, bytes, len, text, err) : att_err_set(err, ATT_ENOMEM, "out of memory");
@@ -126,29 +124,53 @@ static enum att_status weigh(struct retrieval *retrieval, struct att_err *err)
     return built ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
 }
 
-/* The rank of the first hit is one more than the documents that score above the best hit. */
-static void count_query(const struct retrieval *retrieval, const struct text *query, size_t hidden, bool hybrid,
-                        float *scores, struct figures *figures)
+static int by_label(const void *a, const void *b)
 {
-    float share = query->cjk ? cjk_share : latin_share, best_hit = -INFINITY;
+    const struct text *const *x = a, *const *y = b;
+    return strcmp((*x)->label, (*y)->label);
+}
+
+static enum att_status number_labels(struct retrieval *retrieval, struct att_err *err)
+{
+    struct text **sorted = att_mem_calloc(retrieval->count + 1, sizeof *sorted);
+    if (!sorted)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t i = 0; i < retrieval->count; i++)
+        sorted[i] = &retrieval->texts[i];
+    qsort(sorted, retrieval->count, sizeof *sorted, by_label);
+    for (size_t i = 0; i < retrieval->count; i++) {
+        retrieval->n_labels += i == 0 || strcmp(sorted[i - 1]->label, sorted[i]->label) != 0;
+        sorted[i]->label_id = retrieval->n_labels - 1;
+    }
+    att_mem_free(sorted);
+    return ATT_OK;
+}
+
+/* best: work space, [n_labels]. The rank of the query's label is one more than the labels that score above it. */
+static void count_query(const struct retrieval *retrieval, const struct text *query, size_t hidden, bool hybrid,
+                        float *best, struct figures *figures)
+{
+    float share = query->cjk ? cjk_share : latin_share;
     size_t above = 0;
+    for (size_t i = 0; i < retrieval->n_labels; i++)
+        best[i] = -INFINITY;
     for (size_t i = 0; i < retrieval->count; i++) {
         const struct text *text = &retrieval->texts[i];
+        float score;
         if (text->query)
             continue;
-        att_dot_table(0, 1, hidden, text->vector, hidden, query->vector, &scores[i]);
+        att_dot_table(0, 1, hidden, text->vector, hidden, query->vector, &score);
         if (hybrid)
-            scores[i] = (1 - share) * scores[i] + share * store_grams_cosine(&retrieval->idf, query->grams,
-                                                                             query->n_grams, query->norm, text->grams,
-                                                                             text->n_grams, text->norm);
-        if (strcmp(text->label, query->label) == 0 && scores[i] > best_hit)
-            best_hit = scores[i];
+            score =
+                (1 - share) * score + share * store_grams_cosine(&retrieval->idf, query->grams, query->n_grams,
+                                                                 query->norm, text->grams, text->n_grams, text->norm);
+        best[text->label_id] = fmaxf(best[text->label_id], score);
     }
-    for (size_t i = 0; i < retrieval->count; i++)
-        above += !retrieval->texts[i].query && scores[i] > best_hit;
     figures->queries++;
-    if (best_hit == -INFINITY)
+    if (best[query->label_id] == -INFINITY)
         return;
+    for (size_t i = 0; i < retrieval->n_labels; i++)
+        above += best[i] > best[query->label_id];
     figures->hits_at_1 += above == 0;
     figures->hits_at_3 += above < 3;
     figures->reciprocal_ranks += 1.0 / (double)(above + 1);
@@ -171,8 +193,10 @@ static enum att_status measure(const struct cli_env *env, const struct cli_optio
 {
     size_t hidden = att_model_info(cli_env_model(env)->model)->hidden_size;
     enum att_status status = weigh(retrieval, err);
-    float *scores = att_mem_calloc(retrieval->count + 1, sizeof *scores);
-    if (status == ATT_OK && !scores)
+    if (status == ATT_OK)
+        status = number_labels(retrieval, err);
+    float *best = att_mem_calloc(retrieval->n_labels + 1, sizeof *best);
+    if (status == ATT_OK && !best)
         status = att_err_set(err, ATT_ENOMEM, "out of memory");
     if (status == ATT_OK && (retrieval->n_queries == 0 || retrieval->n_queries == retrieval->count))
         status = att_err_set(err, ATT_EFORMAT, "expected documents and queries");
@@ -180,7 +204,7 @@ static enum att_status measure(const struct cli_env *env, const struct cli_optio
         struct figures figures[2] = {{.queries = 0}, {.queries = 0}};
         for (size_t i = 0; i < retrieval->count; i++)
             for (size_t hybrid = 0; retrieval->texts[i].query && hybrid < 2; hybrid++)
-                count_query(retrieval, &retrieval->texts[i], hidden, hybrid, scores, &figures[hybrid]);
+                count_query(retrieval, &retrieval->texts[i], hidden, hybrid, best, &figures[hybrid]);
         if (!options->json)
             printf("%zu documents, %zu queries\n", retrieval->count - retrieval->n_queries, retrieval->n_queries);
         put_figures("cosine", &figures[0], options->json, false);
@@ -188,7 +212,7 @@ static enum att_status measure(const struct cli_env *env, const struct cli_optio
         if (options->json)
             puts("}");
     }
-    att_mem_free(scores);
+    att_mem_free(best);
     return status;
 }
 

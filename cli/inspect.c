@@ -223,15 +223,15 @@ static enum att_status print_json(struct sink *sink, struct att_err *err)
     return status;
 }
 
+static const char about[] = "usage: attend inspect DIR [--json] [--base NAME=DIR]\n\n"
+                            "What a model directory holds.\n";
+
 int cli_inspect(int argc, char **argv)
 {
     struct cli_options options;
     struct att_err err;
     struct att_model *model = NULL;
-    int usage = cli_options_parse(argc, argv, "base dtype json",
-                                  "usage: attend inspect DIR [--json] [--base NAME=DIR]\n\n"
-                                  "What a model directory holds.\n",
-                                  &options);
+    int usage = cli_options_parse(argc, argv, "base dtype json", about, &options);
     if (usage >= 0)
         return usage;
     if (options.n_rest != 1) {

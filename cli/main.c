@@ -39,7 +39,8 @@ static void usage(FILE *to)
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
     fputs("\nattend COMMAND --help lists the options of a command; attend --version names version and kernels.\n"
-          "ATTEND_CPU_MASK=-avx512 in the environment leaves CPU features unused.\n", to);
+          "ATTEND_CPU_MASK=-avx512 in the environment leaves CPU features unused.\n",
+          to);
 }
 
 int main(int argc, char **argv)

@@ -301,18 +301,18 @@ static enum att_status text_length(const struct cli_options *options, size_t lon
     return status;
 }
 
+static const char about[] =
+    "usage: attend run --model DIR < cases.jsonl > out.jsonl\n\n"
+    "Reference cases through a model, one line each, in order. Calls: forward (input_ids, attention_mask,\n"
+    "token_type_ids), embed (text), classify (text, pair), recommend (history, k, exclude_seen). \"outputs\" of a\n"
+    "case names the tensors that are wanted. A case that cannot be done answers {\"case\",\"error\"}.\n";
+
 int cli_run(int argc, char **argv)
 {
     struct cli_options options;
     struct att_err err;
     struct shared shared = {.options = &options};
-    int usage = cli_options_parse(
-        argc, argv, "model base dtype threads batch-tokens max-length",
-        "usage: attend run --model DIR < cases.jsonl > out.jsonl\n\n"
-        "Reference cases through a model, one line each, in order. Calls: forward (input_ids, attention_mask,\n"
-        "token_type_ids), embed (text), classify (text, pair), recommend (history, k, exclude_seen). \"outputs\" of a\n"
-        "case names the tensors that are wanted. A case that cannot be done answers {\"case\",\"error\"}.\n",
-        &options);
+    int usage = cli_options_parse(argc, argv, "model base dtype threads batch-tokens max-length", about, &options);
     if (usage >= 0)
         return usage;
     if (!options.model)

@@ -14,10 +14,10 @@ enum { TOKENS_MAX = 1 << 22, ELEMENTS_UNASKED_MAX = 1 << 20, POSITIONS_MAX = 64,
 struct forward {
     struct cli_case *one;
     const struct att_model_info *info;
-    size_t n_seqs, n_slots;       /* B, T */
-    int32_t *ids, *type_ids;      /* packed; type_ids NULL: not given */
-    uint32_t *cu;                 /* [B + 1] */
-    size_t first;                 /* sequence at which the present batch begins */
+    size_t n_seqs, n_slots;                       /* B, T */
+    int32_t *ids, *type_ids;                      /* packed; type_ids NULL: not given */
+    uint32_t *cu;                                 /* [B + 1] */
+    size_t first;                                 /* sequence at which the present batch begins */
     size_t positions[POSITIONS_MAX], n_positions; /* of logits_at_positions */
     /* Where outputs go; NULL: not wanted. */
     float *logits, *logits_at, *last, *pooler, *mean, *mean_norm, *cls, *cls_norm;

@@ -49,8 +49,11 @@ static enum att_status assemble(struct text_case *text, bool pair, struct att_er
     if (!sequence->ids || !sequence->type_ids)
         return ATT_ENOMEM;
     static const struct att_token none = {0};
-    return att_tokenizer_assemble(tokenizer, a->items, a_end, !pair ? NULL : b->count ? b->items : &none, b_end,
-                                  sequence, err);
+    return att_tokenizer_assemble(tokenizer, a->items, a_end,
+                                  !pair      ? NULL
+                                  : b->count ? b->items
+                                             : &none,
+                                  b_end, sequence, err);
 }
 
 static enum att_status run(struct text_case *text, bool takes_pair, struct att_err *err)
@@ -124,7 +127,7 @@ enum att_status cli_run_classify(struct cli_runner *runner, struct cli_case *one
         return att_err_set(err, ATT_EUNSUPPORTED, "call: the model has no classification head");
     enum att_status status = run(&text, true, err);
     for (size_t i = 0; status == ATT_OK && i < info->n_head_infos; i++)
-        status = put_head(one, &info->heads[i], info->n_head_infos == 1, text.out.logits + info->heads[i].logits_begin,
-                          err);
+        status =
+            put_head(one, &info->heads[i], info->n_head_infos == 1, text.out.logits + info->heads[i].logits_begin, err);
     return status;
 }

@@ -102,8 +102,8 @@ static enum att_status read_object(const struct reader *reader, const struct att
     return status;
 }
 
-static enum att_status read_json(const struct reader *reader, const char *line, size_t len,
-                                 struct cli_samples *samples, struct att_err *err)
+static enum att_status read_json(const struct reader *reader, const char *line, size_t len, struct cli_samples *samples,
+                                 struct att_err *err)
 {
     struct att_json *root = NULL;
     enum att_status status = att_json_parse(line, len, 0, DEPTH_MAX, &root, err);
@@ -113,8 +113,8 @@ static enum att_status read_json(const struct reader *reader, const char *line, 
     return status;
 }
 
-static enum att_status read_tsv(const struct reader *reader, const char *line, size_t len,
-                                struct cli_samples *samples, struct att_err *err)
+static enum att_status read_tsv(const struct reader *reader, const char *line, size_t len, struct cli_samples *samples,
+                                struct att_err *err)
 {
     const char *tab = memchr(line, '\t', len);
     char label[LABEL_BYTES];

@@ -10,10 +10,11 @@
  * Each is standardised over the catalogue (z), so that they can be added:
  *
  *   base  = (1 - u)·zS + u·zP        u: share of the liked weight that only texts know
- *         = zP                       no known item is liked, or the slot is known by text alone
+ *         = 0.7·zP                   a slot known by text alone, beside a sequence
+ *         = zP                       no known item is liked
  *         = zL                       nothing is liked
  *   value = base                     without an interest
- *         = 0.5·base + 1.0·zW        with one (0.2·base where the base is popularity)
+ *         = base + zW                with one; 0.3·zL + zW where nothing is liked
  *
  *   logit = S                        the sequence alone decides
  *         = mean(S) + deviation(S)·value, 2·value without a sequence, L where popularity alone decides

@@ -104,8 +104,7 @@ static double tensor_error(const struct att_json *expected, const struct att_jso
     return error == 0 ? 0 : error / largest;
 }
 
-static void compare_lists(const char *in, const char *name, const struct att_json *expected,
-                          const struct att_json *got)
+static void compare_lists(const char *in, const char *name, const struct att_json *expected, const struct att_json *got)
 {
     if (att_json_count(expected) != att_json_count(got))
         fail_msg("%s: %s has %zu numbers, expected %zu", in, name, att_json_count(got), att_json_count(expected));
@@ -219,9 +218,10 @@ static void the_full_reference_is_equal(void **state)
 {
     (void)state;
     static const char *const sets[] = {
-        "models/bert-model",       "models/bert-model-sharded", "models/bert-seqcls",   "models/bert-seqcls-f16",
-        "models/bert-seqcls-bf16", "models/bert-seqcls-oldnames", "models/bert-tokcls", "models/bert-mlm",
-        "e2e/st-bert-mean",        "e2e/bert-pair",             "e2e/bert-sentiment",   "recsys/sasrec",
+        "models/bert-model",      "models/bert-model-sharded", "models/bert-seqcls",
+        "models/bert-seqcls-f16", "models/bert-seqcls-bf16",   "models/bert-seqcls-oldnames",
+        "models/bert-tokcls",     "models/bert-mlm",           "e2e/st-bert-mean",
+        "e2e/bert-pair",          "e2e/bert-sentiment",        "recsys/sasrec",
         "recsys/sasrec-padded",
     };
     const char *shared = getenv("ATT_SHARED");
@@ -295,8 +295,8 @@ static void the_real_encoder_is_equal(void **state)
         assert_int_equal((int)att_json_number(att_json_get(one, "n_tokens"), -1),
                          att_json_count(att_json_get(other, "ids")));
         for (size_t i = 0; i < att_json_count(a); i++)
-            largest = fmax(largest, fabs(att_json_number(att_json_at(a, i), NAN) -
-                                         att_json_number(att_json_at(b, i), INFINITY)));
+            largest = fmax(
+                largest, fabs(att_json_number(att_json_at(a, i), NAN) - att_json_number(att_json_at(b, i), INFINITY)));
         att_json_destroy(one);
         att_json_destroy(other);
     }
@@ -391,10 +391,8 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_part_kept_here_is_equal),
-        cmocka_unit_test(the_full_reference_is_equal),
-        cmocka_unit_test(the_real_encoder_is_equal),
-        cmocka_unit_test(batches_order_and_threads_change_no_byte),
+        cmocka_unit_test(the_part_kept_here_is_equal), cmocka_unit_test(the_full_reference_is_equal),
+        cmocka_unit_test(the_real_encoder_is_equal),   cmocka_unit_test(batches_order_and_threads_change_no_byte),
         cmocka_unit_test(what_cannot_be_done_is_told),
     };
     return cmocka_run_group_tests(tests, start, stop);

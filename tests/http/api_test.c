@@ -152,7 +152,9 @@ static void test_bad_bodies(void **state)
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         for (size_t k = 0; k < sizeof(malformed) / sizeof(malformed[0]); k++)
             expect_error(live_post(&live, paths[i], malformed[k]), 400, "malformed_body", NULL);
-        expect_error(live_post(&live, paths[i], "{}"), 422, "invalid_value", NULL);
+        /* Nothing known of a user is a question that has an answer. */
+        if (strcmp(paths[i], "/v1/recommend") != 0)
+            expect_error(live_post(&live, paths[i], "{}"), 422, "invalid_value", NULL);
         expect_error(live_post(&live, paths[i], "{\"tpyo\":1}"), 422, "invalid_value", "tpyo");
     }
 }

@@ -126,8 +126,8 @@ static void no_command_and_wrong_commands(void **state)
 static void every_command_has_help(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"run",    "check",  "inspect",   "classify", "embed",
-                                           "rerank", "eval",   "recommend", "reply",    "bench"};
+    static const char *const commands[] = {"run",    "check", "inspect",   "classify", "embed",
+                                           "rerank", "eval",  "recommend", "reply",    "bench"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         struct result result = ATTEND("", commands[i], "--help");
         assert_int_equal(result.status, 0);
@@ -246,9 +246,10 @@ static void eval_reads_jsonl_and_tsv(void **state)
     assert_true(att_json_number(att_json_get(figures, "recall"), 0) == 1);
     att_json_destroy(root);
     drop(&result);
-    write_file(tsv, "label\ttext\ngood\tThe company beat expectations and the stock rose 5%.\nbad\tcafé résumé naïve\n");
-    result = ATTEND("", "eval", "--task", "classify", "--model", plain, "--data", tsv, "--map", "good=positive", "--map",
-                    "bad=neutral");
+    write_file(tsv,
+               "label\ttext\ngood\tThe company beat expectations and the stock rose 5%.\nbad\tcafé résumé naïve\n");
+    result = ATTEND("", "eval", "--task", "classify", "--model", plain, "--data", tsv, "--map", "good=positive",
+                    "--map", "bad=neutral");
     assert_int_equal(result.status, 0);
     assert_non_null(strstr(result.out, "accuracy                           1.0000"));
     drop(&result);
@@ -270,7 +271,7 @@ static void eval_reads_jsonl_and_tsv(void **state)
 static void bench_prints_one_json_line(void **state)
 {
     (void)state;
-    static const char *const numbers[] = {"texts_per_s", "tokens_per_s", "gflops", "p50_ms",
+    static const char *const numbers[] = {"texts_per_s", "tokens_per_s", "gflops",  "p50_ms",
                                           "p99_ms",      "rss_mib",      "load_ms", "threads"};
     char data[256];
     in_work(data, "texts.jsonl");
@@ -307,10 +308,10 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    static const char *const names[] = {"in", "out", "err"};
+    static const char *const names[] = {"in", "out", "err", "data.jsonl", "data.tsv", "texts.jsonl"};
     char path[256];
     (void)state;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unlink(in_work(path, names[i]));
     return rmdir(work_dir);
 }
@@ -318,12 +319,9 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_command_and_wrong_commands),
-        cmocka_unit_test(every_command_has_help),
-        cmocka_unit_test(check_says_yes_or_why_not),
-        cmocka_unit_test(inspect_tells_what_is_inside),
-        cmocka_unit_test(offline_tasks_answer_line_by_line),
-        cmocka_unit_test(eval_reads_jsonl_and_tsv),
+        cmocka_unit_test(no_command_and_wrong_commands),     cmocka_unit_test(every_command_has_help),
+        cmocka_unit_test(check_says_yes_or_why_not),         cmocka_unit_test(inspect_tells_what_is_inside),
+        cmocka_unit_test(offline_tasks_answer_line_by_line), cmocka_unit_test(eval_reads_jsonl_and_tsv),
         cmocka_unit_test(bench_prints_one_json_line),
     };
     return cmocka_run_group_tests(tests, start, stop);

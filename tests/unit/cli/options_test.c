@@ -1,4 +1,4 @@
-/* The command line: what is accepted, what is refused with status 2, and that each command sees its own options only. */
+/* The command line: what is accepted, what is refused with status 2, and that a command sees its own options only. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,9 +41,9 @@ static void values_are_read(void **state)
 {
     (void)state;
     struct cli_options options;
-    assert_int_equal(PARSE("model base threads batch-tokens seconds json map", &options, "--model", "a", "--threads", "7",
-                           "--base=x=b", "--base", "y=c", "--batch-tokens", "1048576", "--seconds", "0.25", "--json",
-                           "--map", "old=new=er", "DIR", "more"),
+    assert_int_equal(PARSE("model base threads batch-tokens seconds json map", &options, "--model", "a", "--threads",
+                           "7", "--base=x=b", "--base", "y=c", "--batch-tokens", "1048576", "--seconds", "0.25",
+                           "--json", "--map", "old=new=er", "DIR", "more"),
                      -1);
     assert_string_equal(options.model, "a");
     assert_int_equal(options.threads, 7);
@@ -71,15 +71,16 @@ static void wrong_values_are_usage_errors(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
-        {"--threads", "0"},       {"--threads", "257"},  {"--threads", "-1"},    {"--threads", "2x"},
-        {"--threads", ""},        {"--threads", " 2"},   {"--threads", "1e2"},   {"--threads", "99999999999999999999"},
-        {"--batch-tokens", "0"},  {"--seconds", "0"},    {"--seconds", "nan"},   {"--seconds", "3601"},
-        {"--seconds", "fast"},    {"--dtype", "bf16"},   {"--dtype", ""},        {"--base", "noequals"},
-        {"--base", "=dir"},       {"--base", "name="},   {"--map", "x"},         {"--nosuch", "1"},
+        {"--threads", "0"},      {"--threads", "257"}, {"--threads", "-1"},  {"--threads", "2x"},
+        {"--threads", ""},       {"--threads", " 2"},  {"--threads", "1e2"}, {"--threads", "99999999999999999999"},
+        {"--batch-tokens", "0"}, {"--seconds", "0"},   {"--seconds", "nan"}, {"--seconds", "3601"},
+        {"--seconds", "fast"},   {"--dtype", "bf16"},  {"--dtype", ""},      {"--base", "noequals"},
+        {"--base", "=dir"},      {"--base", "name="},  {"--map", "x"},       {"--nosuch", "1"},
     };
     struct cli_options options;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(PARSE("threads batch-tokens seconds dtype base map", &options, bad[i][0], bad[i][1]), CLI_USAGE);
+        assert_int_equal(PARSE("threads batch-tokens seconds dtype base map", &options, bad[i][0], bad[i][1]),
+                         CLI_USAGE);
     assert_int_equal(PARSE("model", &options, "--model"), CLI_USAGE);
     assert_int_equal(PARSE("dtype", &options, "--dtype", "f32"), -1);
 }

@@ -30,7 +30,7 @@ static void a_text_gives_the_reference_vector(void **state)
     static const float expected[] = {-0.130248353f, -0.0438572727f, -0.145883664f, -0.212407887f};
     float vector[HIDDEN];
     struct att_json *answer =
-        fixture_answer(&task_embeddings, "{\"input\":\"The company beat expectations and the stock rose 5%.\"}");
+        fixture_answer(&task_embeddings, "{'input':'The company beat expectations and the stock rose 5%.'}");
     assert_string_equal(fixture_text(answer, "object"), "list");
     assert_string_equal(fixture_text(answer, "model"), "encoder");
     assert_string_equal(fixture_text(answer, "data.0.object"), "embedding");
@@ -52,13 +52,13 @@ static void ids_are_texts(void **state)
     struct att_json *answer = fixture_answer(&task_embeddings, "{\"input\":\"Where is my order? It hasn't arrived!\"}");
     vector_at(answer, "data.0.embedding", text, HIDDEN);
     att_json_destroy(answer);
-    answer = fixture_answer(&task_embeddings, "{\"input\":[997,821,886,1009,35,869,1336,507,11,62,943,1208,796,5]}");
+    answer = fixture_answer(&task_embeddings, "{'input':[997,821,886,1009,35,869,1336,507,11,62,943,1208,796,5]}");
     assert_int_equal(att_json_count(fixture_at(answer, "data")), 1);
     vector_at(answer, "data.0.embedding", ids, HIDDEN);
     att_json_destroy(answer);
     assert_memory_equal(text, ids, sizeof text);
     answer = fixture_answer(&task_embeddings,
-                            "{\"input\":[[997,821,886,1009,35,869,1336,507,11,62,943,1208,796,5],[5,6]],\"user\":\"u\"}");
+                            "{'input':[[997,821,886,1009,35,869,1336,507,11,62,943,1208,796,5],[5,6]],'user':'u'}");
     assert_int_equal(att_json_count(fixture_at(answer, "data")), 2);
     vector_at(answer, "data.0.embedding", first, HIDDEN);
     assert_memory_equal(text, first, sizeof text);
@@ -78,10 +78,10 @@ static void base64_is_the_same_bits(void **state)
     (void)state;
     float plain[HIDDEN], packed[HIDDEN];
     unsigned char bytes[sizeof packed];
-    struct att_json *answer = fixture_answer(&task_embeddings, "{\"input\":[\"latency\"],\"encoding_format\":\"float\"}");
+    struct att_json *answer = fixture_answer(&task_embeddings, "{'input':['latency'],'encoding_format':'float'}");
     vector_at(answer, "data.0.embedding", plain, HIDDEN);
     att_json_destroy(answer);
-    answer = fixture_answer(&task_embeddings, "{\"input\":[\"latency\"],\"encoding_format\":\"base64\"}");
+    answer = fixture_answer(&task_embeddings, "{'input':['latency'],'encoding_format':'base64'}");
     const char *text = fixture_text(answer, "data.0.embedding");
     size_t n = 0;
     assert_int_equal(strlen(text), (sizeof packed + 2) / 3 * 4);
@@ -95,7 +95,7 @@ static void base64_is_the_same_bits(void **state)
     memcpy(packed, bytes, sizeof packed); /* little endian, as this machine */
     assert_memory_equal(plain, packed, sizeof plain);
     att_json_destroy(answer);
-    answer = fixture_answer(&task_embeddings, "{\"input\":\"latency\",\"encoding_format\":\"base64\",\"dimensions\":2}");
+    answer = fixture_answer(&task_embeddings, "{'input':'latency','encoding_format':'base64','dimensions':2}");
     assert_int_equal(strlen(fixture_text(answer, "data.0.embedding")), 12);
     assert_int_equal(fixture_text(answer, "data.0.embedding")[11], '=');
     att_json_destroy(answer);
@@ -105,10 +105,10 @@ static void fewer_dimensions_are_a_scaled_prefix(void **state)
 {
     (void)state;
     float all[HIDDEN], few[5];
-    struct att_json *answer = fixture_answer(&task_embeddings, "{\"input\":\"upgrade\"}");
+    struct att_json *answer = fixture_answer(&task_embeddings, "{'input':'upgrade'}");
     vector_at(answer, "data.0.embedding", all, HIDDEN);
     att_json_destroy(answer);
-    answer = fixture_answer(&task_embeddings, "{\"input\":\"upgrade\",\"dimensions\":5}");
+    answer = fixture_answer(&task_embeddings, "{'input':'upgrade','dimensions':5}");
     vector_at(answer, "data.0.embedding", few, 5);
     att_json_destroy(answer);
     double scale = length_of(all, 5);
@@ -121,10 +121,10 @@ static void a_long_text_is_embedded_whole(void **state)
 {
     (void)state;
     float whole[HIDDEN], a[HIDDEN], b[HIDDEN], mean[HIDDEN];
-    char *first = fixture_body("{\"input\":\"%s\"}", "rose", 46), *second = fixture_body("{\"input\":\"%s\"}", "order", 10);
+    char *first = fixture_body("{'input':'%s'}", "rose", 46), *second = fixture_body("{'input':'%s'}", "order", 10);
     char both[1024];
     char *stocks = fixture_body("%s", "rose", 46), *orders = fixture_body("%s", "order", 10);
-    snprintf(both, sizeof both, "{\"input\":\"%s%s\"}", stocks, orders);
+    snprintf(both, sizeof both, "{'input':'%s%s'}", stocks, orders);
     struct att_json *answer = fixture_answer(&task_embeddings, both);
     assert_int_equal(fixture_number(answer, "data.0.windows.count"), 2);
     assert_int_equal(fixture_number(answer, "data.0.windows.dropped"), 0);
@@ -154,22 +154,22 @@ static void refusals_name_the_field(void **state)
         enum att_status status;
     } bad[] = {
         {"{}", "input", ATT_EINVAL},
-        {"{\"input\":[]}", "input", ATT_EINVAL},
-        {"{\"input\":\"\"}", "input", ATT_EINVAL},
-        {"{\"input\":[\"a\",\"\"]}", "input[1]", ATT_EINVAL},
-        {"{\"input\":[\"a\",5]}", "input[1]", ATT_EINVAL},
-        {"{\"input\":[1,\"a\"]}", "input", ATT_EINVAL},
-        {"{\"input\":[[]]}", "input[0]", ATT_EINVAL},
-        {"{\"input\":[[1],[1.5]]}", "input[1]", ATT_EINVAL},
-        {"{\"input\":[-1]}", "input", ATT_EINVAL},
-        {"{\"input\":[99999999]}", "input", ATT_EINVAL},
-        {"{\"input\":{\"text\":\"a\"}}", "input", ATT_EINVAL},
-        {"{\"input\":\"a\",\"dimensions\":0}", "dimensions", ATT_EINVAL},
-        {"{\"input\":\"a\",\"dimensions\":33}", "dimensions", ATT_EINVAL},
-        {"{\"input\":\"a\",\"encoding_format\":\"int8\"}", "encoding_format", ATT_EINVAL},
-        {"{\"input\":\"a\",\"user\":5}", "user", ATT_EINVAL},
-        {"{\"input\":\"a\",\"texts\":[]}", "texts", ATT_EINVAL},
-        {"{\"input\":\"a\",\"model\":\"text-embedding-3-small\"}", "model", ATT_ENOTFOUND},
+        {"{'input':[]}", "input", ATT_EINVAL},
+        {"{'input':''}", "input", ATT_EINVAL},
+        {"{'input':['a','']}", "input[1]", ATT_EINVAL},
+        {"{'input':['a',5]}", "input[1]", ATT_EINVAL},
+        {"{'input':[1,'a']}", "input", ATT_EINVAL},
+        {"{'input':[[]]}", "input[0]", ATT_EINVAL},
+        {"{'input':[[1],[1.5]]}", "input[1]", ATT_EINVAL},
+        {"{'input':[-1]}", "input", ATT_EINVAL},
+        {"{'input':[99999999]}", "input", ATT_EINVAL},
+        {"{'input':{'text':'a'}}", "input", ATT_EINVAL},
+        {"{'input':'a','dimensions':0}", "dimensions", ATT_EINVAL},
+        {"{'input':'a','dimensions':33}", "dimensions", ATT_EINVAL},
+        {"{'input':'a','encoding_format':'int8'}", "encoding_format", ATT_EINVAL},
+        {"{'input':'a','user':5}", "user", ATT_EINVAL},
+        {"{'input':'a','texts':[]}", "texts", ATT_EINVAL},
+        {"{'input':'a','model':'text-embedding-3-small'}", "model", ATT_ENOTFOUND},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         fixture_refused(&task_embeddings, bad[i].body, bad[i].status, bad[i].param, "");
@@ -178,12 +178,9 @@ static void refusals_name_the_field(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_text_gives_the_reference_vector),
-        cmocka_unit_test(ids_are_texts),
-        cmocka_unit_test(base64_is_the_same_bits),
-        cmocka_unit_test(fewer_dimensions_are_a_scaled_prefix),
-        cmocka_unit_test(a_long_text_is_embedded_whole),
-        cmocka_unit_test(refusals_name_the_field),
+        cmocka_unit_test(a_text_gives_the_reference_vector), cmocka_unit_test(ids_are_texts),
+        cmocka_unit_test(base64_is_the_same_bits),           cmocka_unit_test(fewer_dimensions_are_a_scaled_prefix),
+        cmocka_unit_test(a_long_text_is_embedded_whole),     cmocka_unit_test(refusals_name_the_field),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
 }

@@ -16,6 +16,11 @@ static const struct att_json *parsed(const char *text)
     return root;
 }
 
+static const struct att_json *value(const char *text)
+{
+    return value(text);
+}
+
 static int drop(void **state)
 {
     (void)state;
@@ -135,15 +140,15 @@ static void texts_are_bounded_utf8(void **state)
     size_t len = 0, limit = fixture_env.limits.text_bytes_max;
     struct att_err err;
     static char body[9000];
-    assert_int_equal(task_field_text(&call, att_json_get(parsed("{\"t\":\"好\"}"), "t"), "t", &text, &len, &err), ATT_OK);
+    assert_int_equal(task_field_text(&call, value("{\"t\":\"好\"}"), "t", &text, &len, &err), ATT_OK);
     assert_int_equal(len, 3);
     assert_int_equal(task_field_text(&call, NULL, "input[2].text", &text, &len, &err), ATT_EINVAL);
     assert_string_equal(err.param, "input[2].text");
-    assert_int_equal(task_field_text(&call, att_json_get(parsed("{\"t\":5}"), "t"), "t", &text, &len, &err), ATT_EINVAL);
+    assert_int_equal(task_field_text(&call, value("{\"t\":5}"), "t", &text, &len, &err), ATT_EINVAL);
     snprintf(body, sizeof body, "{\"t\":\"%0*d\"}", (int)limit, 0);
-    assert_int_equal(task_field_text(&call, att_json_get(parsed(body), "t"), "t", &text, &len, &err), ATT_OK);
+    assert_int_equal(task_field_text(&call, value(body), "t", &text, &len, &err), ATT_OK);
     snprintf(body, sizeof body, "{\"t\":\"%0*d\"}", (int)limit + 1, 0);
-    assert_int_equal(task_field_text(&call, att_json_get(parsed(body), "t"), "t", &text, &len, &err), ATT_ELIMIT);
+    assert_int_equal(task_field_text(&call, value(body), "t", &text, &len, &err), ATT_ELIMIT);
     assert_int_equal(err.limit, limit);
     assert_int_equal(err.given, limit + 1);
     /* A document that was read with U+0000 allowed does not bring it into a task. */

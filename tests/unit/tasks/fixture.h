@@ -21,7 +21,8 @@ int fixture_stop(void **state);
 extern struct task_env fixture_env;
 struct att_model *fixture_model(const char *name);
 
-/* Runs a body and parses the answer; fails the test with the message when the task refuses. */
+/* Runs a body and parses the answer; fails the test with the message when the task refuses. A body that begins with {'
+ * has ' for ". */
 struct att_json *fixture_answer(const struct task *task, const char *body);
 /* Runs a body that must be refused with this status, this param and a message that holds `words`. */
 void fixture_refused(const struct task *task, const char *body, enum att_status status, const char *param,

@@ -123,8 +123,8 @@ static void a_batch_that_fails_marks_all_its_jobs(void **state)
 static void every_failed_allocation_is_survived(void **state)
 {
     (void)state;
-    static const char body[] = "{\"model\":\"heads\",\"input\":[\"a quick test of memory\",\"and another\"],"
-                               "\"explain\":\"attention\"}";
+    static const char body[] =
+        "{'model':'heads','input':['a quick test of memory','and another'],'explain':'attention'}";
     struct task_contexts *contexts = NULL;
     struct att_json *root = NULL;
     struct att_err err;
@@ -153,17 +153,15 @@ static void an_answer_over_the_limit_is_told(void **state)
     (void)state;
     size_t limit = fixture_env.limits.answer_bytes_max;
     fixture_env.limits.answer_bytes_max = 100;
-    fixture_refused(&task_embeddings, "{\"input\":\"hello\"}", ATT_ELIMIT, "", "");
+    fixture_refused(&task_embeddings, "{'input':'hello'}", ATT_ELIMIT, "", "");
     fixture_env.limits.answer_bytes_max = limit;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batched_is_single_bit_for_bit),
-        cmocka_unit_test(attention_sums_to_one),
-        cmocka_unit_test(a_batch_that_fails_marks_all_its_jobs),
-        cmocka_unit_test(every_failed_allocation_is_survived),
+        cmocka_unit_test(batched_is_single_bit_for_bit),         cmocka_unit_test(attention_sums_to_one),
+        cmocka_unit_test(a_batch_that_fails_marks_all_its_jobs), cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(an_answer_over_the_limit_is_told),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

@@ -32,7 +32,7 @@ static void offsets_are_bytes_of_the_text(void **state)
     (void)state;
     static const char text[] = "我的 café";
     struct att_json *answer =
-        fixture_answer(&task_tokenize, "{\"input\":[\"我的 café\",\"\"],\"add_special_tokens\":false,\"model\":\"plain\"}");
+        fixture_answer(&task_tokenize, "{'input':['我的 café',''],'add_special_tokens':false,'model':'plain'}");
     const struct att_json *offsets = fixture_at(answer, "data.0.offsets");
     size_t n = att_json_count(offsets);
     assert_true(n >= 3);
@@ -47,12 +47,12 @@ static void refusals_name_the_field(void **state)
 {
     (void)state;
     fixture_refused(&task_tokenize, "{}", ATT_EINVAL, "input", "missing");
-    fixture_refused(&task_tokenize, "{\"input\":[]}", ATT_EINVAL, "input", "empty");
-    fixture_refused(&task_tokenize, "{\"input\":[\"a\",1]}", ATT_EINVAL, "input[1]", "");
-    fixture_refused(&task_tokenize, "{\"input\":\"a\",\"text\":\"b\"}", ATT_EINVAL, "text", "");
-    fixture_refused(&task_tokenize, "{\"input\":\"a\",\"add_special_tokens\":1}", ATT_EINVAL, "add_special_tokens", "");
-    fixture_refused(&task_tokenize, "{\"input\":\"a\",\"model\":\"x\"}", ATT_ENOTFOUND, "model", "");
-    fixture_refused(&task_tokenize, "{\"input\":\"a\",\"special\":true}", ATT_EINVAL, "special", "");
+    fixture_refused(&task_tokenize, "{'input':[]}", ATT_EINVAL, "input", "empty");
+    fixture_refused(&task_tokenize, "{'input':['a',1]}", ATT_EINVAL, "input[1]", "");
+    fixture_refused(&task_tokenize, "{'input':'a','text':'b'}", ATT_EINVAL, "text", "");
+    fixture_refused(&task_tokenize, "{'input':'a','add_special_tokens':1}", ATT_EINVAL, "add_special_tokens", "");
+    fixture_refused(&task_tokenize, "{'input':'a','model':'x'}", ATT_ENOTFOUND, "model", "");
+    fixture_refused(&task_tokenize, "{'input':'a','special':true}", ATT_EINVAL, "special", "");
 }
 
 int main(void)
