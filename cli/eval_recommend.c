@@ -156,8 +156,8 @@ int cli_eval_recommend(int argc, char **argv)
     int usage = cli_options_parse(argc, argv, "model encoder items dtype task data json",
                                   "usage: attend eval --task recommend --model DIR --data FILE\n\n"
                                   "HR@10, NDCG@10 and the share of the catalogue that is ever among the ten best, all "
-                                  "items ranked that are\nnot in the history. Data: lines {\"history\":[{\"item\":ID},…],"
-                                  "\"target\":ID}.\n",
+                                  "items ranked that are\nnot in the history. Data: lines "
+                                  "{\"history\":[{\"item\":ID},…],\"target\":ID}.\n",
                                   &options);
     if (usage >= 0)
         return usage;

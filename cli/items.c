@@ -4,26 +4,33 @@
 #include <string.h>
 
 #include "store/items.h"
-#include "tasks/encode.h"
+#include "tasks/window.h"
 
-enum { ARENA_BYTES = 1 << 20 };
+enum { ARENA_BYTES = 16 << 20 };
 
-/* The vector of one text into out[dimensions]; a long text by its beginning. */
-static enum att_status embed(const struct cli_env *env, struct att_context *context, const char *text, float *out,
-                             struct att_err *err)
+/* The vector of one text into out[dimensions]: of its windows, averaged by their tokens. */
+static enum att_status embed(const struct cli_env *env, struct att_context *context, const char *text, size_t len,
+                             float *out, struct att_err *err)
 {
+    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
     const struct task_model *encoder = cli_env_model(env)->encoder;
-    size_t dropped, dimensions = att_model_info(encoder->model)->hidden_size;
+    size_t dimensions = att_model_info(encoder->model)->hidden_size;
     struct att_arena arena;
+    struct task_windows windows;
     att_arena_init(&arena, ARENA_BYTES);
     struct task_call call = {.env = cli_env_task(env), .arena = &arena};
-    struct task_job job = {.pooled = out}, *jobs[1] = {&job};
-    enum att_status status = task_job_encode(&call, encoder, text, strlen(text), NULL, 0, "text", &job, &dropped, err);
-    if (status == ATT_OK) {
-        task_jobs_run(context, jobs, 1);
-        status = job.status == ATT_OK ? ATT_OK : att_err_set(err, job.status, "the encoder could not compute a text");
-        att_l2_normalize(dimensions, out);
+    enum att_status status = task_windows_plan(&call, encoder, &options, text, len, NULL, 0, "text", &windows, err);
+    if (status == ATT_OK)
+        status = task_windows_jobs(&call, encoder, &options, &windows, 1, err);
+    for (size_t i = 0; status == ATT_OK && i < call.n_jobs; i++) {
+        struct task_job *job = &call.jobs[i];
+        task_jobs_run(context, &job, 1);
+        status = job->status == ATT_OK ? ATT_OK : att_err_set(err, job->status, "the encoder could not read the text");
+        for (size_t d = 0; status == ATT_OK && d < dimensions; d++)
+            out[d] += job->pooled[d] * (float)job->len;
     }
+    if (status == ATT_OK)
+        att_l2_normalize(dimensions, out);
     att_arena_finish(&arena);
     return status;
 }
@@ -41,7 +48,9 @@ static enum att_status index_items(const struct cli_env *env, size_t *ret_count,
         const struct store_item *item = store_items_at(model->items, i);
         if (!item->id || item->text_len == 0)
             continue;
-        status = embed(env, context, item->text, vectors + i * info->hidden_size, err);
+        status = embed(env, context, item->text, item->text_len, vectors + i * info->hidden_size, err);
+        if (status != ATT_OK)
+            att_err_prefix(err, "item '%.60s'", item->id);
         count++;
     }
     if (status == ATT_OK)

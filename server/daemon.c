@@ -32,6 +32,7 @@ struct daemon {
     struct srv_workers *workers;
     struct srv_http *http;
     int listen_fd, signal_fd;
+    bool listen_is_inherited;
     uint64_t started_us;
     char address[SRV_ADDRESS_MAX];
 };
@@ -92,6 +93,7 @@ static enum att_status open_socket(struct daemon *daemon, struct att_err *err)
         return att_err_set(err, ATT_EINVAL, "the socket that was handed over does not listen");
     if (n == 1) {
         daemon->listen_fd = SD_LISTEN_FDS_START;
+        daemon->listen_is_inherited = true;
         (void)fcntl(daemon->listen_fd, F_SETFL, fcntl(daemon->listen_fd, F_GETFL) | O_NONBLOCK);
     } else {
         status = srv_listen_open(daemon->server.config->server_listen.text, &daemon->listen_fd, err);
@@ -183,7 +185,7 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
         return status;
     fd = daemon->listen_fd;
     daemon->listen_fd = -1;
-    return srv_http_start(server, fd, &daemon->http, err);
+    return srv_http_start(server, fd, daemon->listen_is_inherited, &daemon->http, err);
 }
 
 static void tell_ready(struct daemon *daemon)
@@ -234,7 +236,7 @@ static bool wait_drained(const struct daemon *daemon, uint64_t time_us)
 {
     uint64_t until_us = att_clock_us() + time_us;
 
-    while (srv_http_connections(daemon->http) > 0 && att_clock_us() < until_us)
+    while (!srv_http_is_drained(daemon->http) && att_clock_us() < until_us)
         if (stops(daemon, wait_signal(daemon, DRAIN_POLL_MS)))
             return false;
     return true;

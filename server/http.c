@@ -291,13 +291,14 @@ static enum att_status start_daemon(struct srv_http *http, struct att_err *err)
     return ATT_OK;
 }
 
-enum att_status srv_http_start(struct srv_server *server, int listen_fd, struct srv_http **ret_http,
-                               struct att_err *err)
+enum att_status srv_http_start(struct srv_server *server, int listen_fd, bool listen_is_shared,
+                               struct srv_http **ret_http, struct att_err *err)
 {
     const struct srv_config *config = server->config;
     struct srv_http *http = att_mem_calloc(1, sizeof(*http));
     struct srv_reaper_options options = {
         .listen_fd = listen_fd,
+        .listen_is_shared = listen_is_shared,
         .connections_max = (size_t)config->server_connections_max.number,
         .header_timeout_ms = (uint32_t)config->server_header_timeout_ms.number,
         .body_timeout_ms = (uint32_t)config->server_body_timeout_ms.number,
@@ -341,6 +342,11 @@ void srv_http_drain(struct srv_http *http)
 size_t srv_http_connections(struct srv_http *http)
 {
     return srv_reaper_count(http->reaper);
+}
+
+bool srv_http_is_drained(struct srv_http *http)
+{
+    return srv_reaper_is_drained(http->reaper);
 }
 
 void srv_http_end_all(struct srv_http *http)

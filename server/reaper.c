@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -29,6 +30,7 @@ enum {
     IDLE_TICK_MS = 200,
     SCAN_US = 100000,
     HALF_CLOSED_US = 1000000, /* inside a request */
+    HANDSHAKE_US = 50000,     /* while the daemon stops: for handshakes that have begun */
     DRAIN_GRACE_US = 200000,  /* for a request that is on its way while the daemon stops */
     LINGER_US = 2000000,
     LINGERS_MAX = 256,
@@ -68,14 +70,14 @@ struct srv_reaper {
     pthread_t thread;
     bool started;
     /* the thread's own */
-    bool accepting;
+    bool accepting, filtered;
     uint64_t paused_until_us, scanned_us;
     pthread_mutex_t mutex; /* protects everything below, and the members of connections */
     struct srv_conn *conns, *dead;
     size_t n_conns, n_left, n_lingers;
     struct lingering *lingers;
     bool stopping, draining;
-    uint64_t drain_us;
+    uint64_t drain_us, closed_us; /* closed_us: when the listening socket was closed; 0: not yet */
 };
 
 /* ---- the table ---- */
@@ -220,6 +222,17 @@ size_t srv_reaper_count(struct srv_reaper *reaper)
     n = reaper->n_conns;
     pthread_mutex_unlock(&reaper->mutex);
     return n;
+}
+
+bool srv_reaper_is_drained(struct srv_reaper *reaper)
+{
+    bool drained;
+
+    pthread_mutex_lock(&reaper->mutex);
+    /* What was accepted last may still be on its way into the table. */
+    drained = reaper->n_conns == 0 && reaper->closed_us != 0 && att_clock_us() - reaper->closed_us > HANDSHAKE_US;
+    pthread_mutex_unlock(&reaper->mutex);
+    return drained;
 }
 
 /* ---- ending what is late ---- */
@@ -416,6 +429,42 @@ static void free_dead(struct srv_reaper *reaper)
     }
 }
 
+/* Drops the SYN of new connections, so that the backlog empties: a connection that waits in it when the socket is
+ * closed would be reset. Their clients try again after a second and are refused, or meet the next daemon. */
+static void refuse_handshakes(int fd)
+{
+    /* The filter sees the TCP header; its flags are byte 13, SYN is bit 1. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+/* One look at the listening socket while the daemon drains. */
+static void drain_listen(struct srv_reaper *reaper)
+{
+    uint64_t now_us = att_clock_us();
+
+    if (!reaper->options.listen_is_shared) {
+        if (!reaper->filtered)
+            refuse_handshakes(reaper->options.listen_fd);
+        reaper->filtered = true;
+        accept_some(reaper, SIZE_MAX);
+        if (now_us - reaper->drain_us < HANDSHAKE_US)
+            return;
+    }
+    close(reaper->options.listen_fd);
+    reaper->options.listen_fd = -1;
+    pthread_mutex_lock(&reaper->mutex);
+    reaper->closed_us = now_us;
+    pthread_mutex_unlock(&reaper->mutex);
+}
+
 /* The draining and stopping flags, and accepting again after a pause. False: stop. */
 static bool obey(struct srv_reaper *reaper, bool *ret_busy)
 {
@@ -428,15 +477,12 @@ static bool obey(struct srv_reaper *reaper, bool *ret_busy)
     n_conns = reaper->n_conns;
     *ret_busy = n_conns > 0 || reaper->n_lingers > 0;
     pthread_mutex_unlock(&reaper->mutex);
-    if (draining && reaper->options.listen_fd >= 0) {
-        accept_some(reaper, SIZE_MAX);
-        close(reaper->options.listen_fd);
-        reaper->options.listen_fd = -1;
-    }
+    if (draining && reaper->options.listen_fd >= 0)
+        drain_listen(reaper);
     if (!reaper->accepting && reaper->options.listen_fd >= 0 && n_conns < reaper->options.connections_max &&
         att_clock_us() >= reaper->paused_until_us)
         watch_listen(reaper, true);
-    if (!reaper->accepting)
+    if (!reaper->accepting || draining)
         *ret_busy = true;
     return !stopping;
 }

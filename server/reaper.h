@@ -34,6 +34,7 @@ struct srv_reaper;
 
 struct srv_reaper_options {
     int listen_fd;
+    bool listen_is_shared; /* somebody else holds the socket too, and serves what waits in it later */
     size_t connections_max;
     uint32_t header_timeout_ms, body_timeout_ms, send_timeout_ms, keepalive_timeout_ms;
     struct srv_metrics *metrics;
@@ -48,11 +49,14 @@ struct srv_reaper_options {
 enum att_status srv_reaper_create(const struct srv_reaper_options *options, struct srv_reaper **ret_reaper,
                                   struct att_err *err) ATT_MUST_USE;
 enum att_status srv_reaper_start(struct srv_reaper *reaper, struct att_err *err) ATT_MUST_USE;
-/* Accepts what still waits in the backlog, closes the listening socket, and from then on ends idle connections. */
+/* Turns new connections away, accepts those that are on their way, closes the listening socket, and ends idle
+ * connections. */
 void srv_reaper_drain(struct srv_reaper *reaper);
 /* Ends all connections, whatever they do. */
 void srv_reaper_end_all(struct srv_reaper *reaper);
 size_t srv_reaper_count(struct srv_reaper *reaper);
+/* After srv_reaper_drain: all of that is done, and no connection is left. */
+bool srv_reaper_is_drained(struct srv_reaper *reaper);
 /* Stops the thread; connections must be gone. */
 void srv_reaper_destroy(struct srv_reaper *reaper);
 

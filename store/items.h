@@ -30,9 +30,9 @@
 enum { STORE_ITEM_ID_BYTES_MAX = 256, STORE_ITEM_TITLE_BYTES_MAX = 4096, STORE_ITEM_TEXT_BYTES_MAX = 65536 };
 
 struct store_item {
-    const char *id;      /* NULL: the table has no item of this index */
-    const char *title;   /* or "" */
-    const char *text;    /* what the encoder reads; or "" */
+    const char *id;    /* NULL: the table has no item of this index */
+    const char *title; /* or "" */
+    const char *text;  /* what the encoder reads; or "" */
     size_t text_len;
     uint64_t popularity; /* at most 2^53 */
 };

@@ -85,8 +85,8 @@ enum att_status store_file_read(const char *path, size_t max_bytes, char **ret_b
         return status;
     char *bytes = NULL;
     if (size > max_bytes)
-        status = att_err_limit(err, NULL, max_bytes, size, "%s: has %zu bytes, expected at most %zu", path, size,
-                               max_bytes);
+        status =
+            att_err_limit(err, NULL, max_bytes, size, "%s: has %zu bytes, expected at most %zu", path, size, max_bytes);
     else if (!(bytes = att_mem_calloc(size + 1, 1)))
         status = att_err_set(err, ATT_ENOMEM, "%s: out of memory for %zu bytes", path, size);
     else

@@ -12,9 +12,9 @@ struct store_items {
     struct store_item *items; /* [count + 1] */
     uint32_t *slots;          /* [mask + 1] indexes by hash of the id; 0: empty */
     size_t count, mask;
-    char *path;               /* of items.jsonl */
-    char digest[65];          /* of its bytes */
-    float *vectors;           /* [count + 1][dimensions] or NULL */
+    char *path;      /* of items.jsonl */
+    char digest[65]; /* of its bytes */
+    float *vectors;  /* [count + 1][dimensions] or NULL */
     size_t dimensions;
 };
 

@@ -10,7 +10,7 @@
 #include "store/items.h"
 
 enum { PATH_BYTES = 48 };
-static const double time_max = 253402300799;  /* the last second of the year 9999; milliseconds are beyond it */
+static const double time_max = 253402300799; /* the last second of the year 9999; milliseconds are beyond it */
 static const double rating_max = 5, dislike_max = 2, value_max = 1e15;
 static const double half_life_s = 30 * 86400.0, decay_an_event = 0.95, decay_min = 0.05;
 
@@ -88,7 +88,8 @@ enum att_status task_history_parse(struct task_call *call, const struct task_mod
         return att_err_limit(err, "history", limit, n, "history: %zu events, expected at most %zu", n, limit);
     history->n = n;
     history->events = task_alloc(call, n + 1, sizeof *history->events, err);
-    unsigned char *disliked = history->events ? task_alloc(call, att_model_info(model->model)->vocab_size, 1, err) : NULL;
+    size_t rows = att_model_info(model->model)->vocab_size;
+    unsigned char *disliked = history->events ? task_alloc(call, rows, 1, err) : NULL;
     if (!disliked)
         return err->status;
     for (size_t i = 0; i < n; i++) {

@@ -22,10 +22,10 @@ struct task_event {
     const char *text; /* NULL: none */
     size_t text_len;
     enum task_event_type type;
-    double value;     /* NAN: none */
-    double time;      /* seconds since 1970; NAN: none */
-    size_t position;  /* in the request */
-    float weight;     /* above 0 it attracts, below 0 it repels */
+    double value;    /* NAN: none */
+    double time;     /* seconds since 1970; NAN: none */
+    size_t position; /* in the request */
+    float weight;    /* above 0 it attracts, below 0 it repels */
 };
 
 struct task_history {

@@ -18,8 +18,9 @@ enum { ALL_TEXTS_MAX = 8192, CANDIDATES = 64 };
 static const struct calibration {
     float lexical;               /* w */
     float half;                  /* s at which half of the first answers are right */
+    float knee;                  /* score at s = half + 0.2 */
     float per_s, per_lead, bias; /* logit of confidence */
-} latin = {0.15f, 0.55f, 17.35f, 7.47f, -10.20f}, cjk = {0.85f, 0.42f, 6.51f, 19.12f, -4.26f};
+} latin = {0.15f, 0.55f, 0.84f, 17.35f, 7.47f, -10.20f}, cjk = {0.85f, 0.42f, 0.67f, 6.51f, 19.12f, -4.26f};
 
 static const float prompt_gain = 0.10f, repeat_loss = 0.05f, script_loss = 0.30f;
 
@@ -153,9 +154,14 @@ static void follow_up(const struct store_kb_view *view, size_t previous, struct 
     }
 }
 
-static float score_of(float s, float half)
+/* 0.5 at `half`; its own slope up to the knee, where most right answers and their rivals lie, so that the default
+ * margin parts them; then straight to 1. */
+static float score_of(float s, const struct calibration *fit)
 {
-    float score = s < half ? 0.5f * s / half : 0.5f + 0.5f * (s - half) / (1 - half);
+    const float width = 0.2f, half = fit->half;
+    float score = s < half           ? 0.5f * s / half
+                  : s < half + width ? 0.5f + (fit->knee - 0.5f) * (s - half) / width
+                                     : fit->knee + (1 - fit->knee) * (s - half - width) / (1 - half - width);
     return score < 0 ? 0 : score > 1 ? 1 : score;
 }
 
@@ -184,7 +190,7 @@ static enum att_status collect(struct task_call *call, const struct store_kb_vie
     for (size_t i = 0; i < count && i < max; i++) {
         /* How far an answer leads the best other one: below the first, it trails. */
         float rival = i > 0 ? all[0].s : count > 1 ? all[1].s : 0;
-        all[i].score = score_of(all[i].s, fit->half);
+        all[i].score = score_of(all[i].s, fit);
         all[i].logit = (double)(fit->per_s * all[i].s + fit->per_lead * (all[i].s - rival) + fit->bias);
         all[i].confidence = 1 / (1 + exp(-all[i].logit));
         matches[i] = all[i];

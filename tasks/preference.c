@@ -149,8 +149,7 @@ static enum att_status prepare_shares(struct task_call *call, struct task_prefer
     if (!preference->shares)
         return err->status;
     for (size_t i = 0; i < preference->n_sequence; i++)
-        preference->shares[preference->sequence_events[i]] =
-            (1 - preference->text_share) * preference->attention[i];
+        preference->shares[preference->sequence_events[i]] = (1 - preference->text_share) * preference->attention[i];
     for (size_t e = 0; text_weight > 0 && preference->text_share > 0 && e < history->n; e++)
         if (is_text_event(preference, e) && history->events[e].weight > 0)
             preference->shares[e] = preference->text_share * history->events[e].weight / text_weight;
@@ -194,8 +193,8 @@ static void parts_of(const struct task_preference *preference, size_t slot, floa
     if (preference->scores)
         parts[TASK_SOURCE_CONTENT] *= known ? preference->text_share : text_alone_weight;
     if (preference->scores && known)
-        parts[TASK_SOURCE_SEQUENCE] = (1 - preference->text_share) *
-                                      task_standard_score(preference->scores_moments, preference->scores[slot]);
+        parts[TASK_SOURCE_SEQUENCE] =
+            (1 - preference->text_share) * task_standard_score(preference->scores_moments, preference->scores[slot]);
     if (preference->popular)
         parts[TASK_SOURCE_POPULAR] =
             task_standard_score(preference->popular_moments, known ? preference->popular[slot] : 0.0f);

@@ -36,18 +36,18 @@ struct task_preference {
     const float *const *event_vectors; /* [n events] texts of unknown items, unit length; NULL: none */
     const float *text_vectors;         /* [n_texts][dimensions], unit length: candidates known by text alone */
     size_t n_texts;
-    const float *interest;             /* [dimensions], unit length; NULL: none */
-    const float *pooled;               /* of the sequence; NULL: no known item is liked */
-    const float *attention;            /* [n_sequence] */
-    const size_t *sequence_events;     /* [n_sequence] event of each position of the sequence */
+    const float *interest;         /* [dimensions], unit length; NULL: none */
+    const float *pooled;           /* of the sequence; NULL: no known item is liked */
+    const float *attention;        /* [n_sequence] */
+    const size_t *sequence_events; /* [n_sequence] event of each position of the sequence */
     size_t n_sequence;
 
     /* Made by it. */
     size_t n_items, dimensions;
     float *scores, *profile, *words, *popular; /* [slots]; NULL: no part of it. popular: [n_items + 1] */
     struct task_moments scores_moments, profile_moments, words_moments, popular_moments;
-    float *shares;                     /* [n events] of the base, summing to 1; all 0 when nothing is liked */
-    float text_share;                  /* u */
+    float *shares;    /* [n events] of the base, summing to 1; all 0 when nothing is liked */
+    float text_share; /* u */
 };
 
 /* Whether texts can be compared with items: the model has an encoder and vectors of its items' texts. */

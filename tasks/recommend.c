@@ -37,18 +37,18 @@ struct recommend {
     struct task_history history;
     struct candidate *candidates;
     size_t n_candidates;
-    unsigned char *allowed;       /* [n_items + 1 + n_candidates] slots that may be answered */
-    struct task_names unknown;    /* met before */
-    const char **unknown_list;    /* in the order of the request */
-    const char *interest;         /* NULL: none */
+    unsigned char *allowed;    /* [n_items + 1 + n_candidates] slots that may be answered */
+    struct task_names unknown; /* met before */
+    const char **unknown_list; /* in the order of the request */
+    const char *interest;      /* NULL: none */
     size_t interest_len;
     struct task_windows *windows; /* [n_texts] the interest first, then events, then candidates */
     size_t n_texts;
-    size_t *sequence;             /* [n_sequence] events */
+    size_t *sequence; /* [n_sequence] events */
     size_t n_sequence;
 };
 
-static const char *const fields[] = {"model", "user",         "history",   "interest", "candidates",  "top_k",
+static const char *const fields[] = {"model",   "user",         "history",   "interest", "candidates",  "top_k",
                                      "exclude", "exclude_seen", "diversity", "explain",  "deadline_ms", "priority",
                                      NULL};
 
@@ -353,8 +353,8 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = plan_texts(call, recommend, err);
     if (status == ATT_OK && recommend->n_texts > 0)
-        status = task_windows_jobs(call, recommend->model->encoder, &options, recommend->windows, recommend->n_texts,
-                                   err);
+        status =
+            task_windows_jobs(call, recommend->model->encoder, &options, recommend->windows, recommend->n_texts, err);
     return status == ATT_OK ? add_sequence(call, recommend, err) : status;
 }
 

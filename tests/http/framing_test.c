@@ -106,8 +106,7 @@ static void test_large_bodies(void **state)
     assert_true(closed);
     /* Not announced: refused when it grows too long. */
     fd = live_connect(&live);
-    live_send(fd, POST "Transfer-Encoding: chunked\r\n\r\n30000\r\n",
-              strlen(POST "Transfer-Encoding: chunked\r\n\r\n30000\r\n"));
+    live_say(fd, POST "Transfer-Encoding: chunked\r\n\r\n30000\r\n");
     memset(big, ' ', sizeof(big));
     live_send(fd, big, 0x30000);
     answer = live_read(fd, 2000, &closed);
@@ -201,7 +200,7 @@ static void test_slow_body(void **state)
     bool closed;
 
     (void)state;
-    live_send(fd, POST LENGTH "\r\n{\"input\"", strlen(POST LENGTH "\r\n{\"input\""));
+    live_say(fd, POST LENGTH "\r\n{\"input\"");
     answer = live_read(fd, 5000, &closed);
     assert_non_null(strstr(answer, "HTTP/1.1 408 "));
     assert_true(closed);
@@ -223,7 +222,7 @@ static void test_idle(void **state)
     assert_string_equal(answer, "");
     close(fd);
     fd = live_connect(&live);
-    live_send(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 36);
+    live_say(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     answer = live_read(fd, 5000, &closed);
     assert_true(closed);
     assert_int_equal(count_answers(answer), 1);
@@ -237,7 +236,7 @@ static void test_half_close(void **state)
     bool closed;
 
     (void)state;
-    live_send(fd, POST LENGTH "\r\n{", strlen(POST LENGTH "\r\n{"));
+    live_say(fd, POST LENGTH "\r\n{");
     shutdown(fd, SHUT_WR);
     live_read(fd, 5000, &closed);
     assert_true(closed);

@@ -137,7 +137,7 @@ static void test_second_signal(void **state)
     (void)state;
     live_start(&live, "");
     fd = live_connect(&live);
-    live_send(fd, "GET /healthz HTTP/1.1\r\n", 23);
+    live_say(fd, "GET /healthz HTTP/1.1\r\n");
     usleep(100000);
     live_signal(&live, SIGTERM);
     usleep(600000);
@@ -159,11 +159,11 @@ static void test_late_request(void **state)
     (void)state;
     live_start(&live, "");
     fd = live_connect(&live);
-    live_send(fd, "GET /readyz HTTP/1.1\r\n", 22);
+    live_say(fd, "GET /readyz HTTP/1.1\r\n");
     usleep(100000);
     live_signal(&live, SIGTERM);
     usleep(500000);
-    live_send(fd, "Host: x\r\n\r\n", 11);
+    live_say(fd, "Host: x\r\n\r\n");
     answer = live_read(fd, 5000, &closed);
     assert_non_null(strstr(answer, "HTTP/1.1 503 "));
     assert_non_null(strstr(answer, "Retry-After: "));
@@ -230,7 +230,7 @@ static void test_socket_activation(void **state)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     early.port = ntohs(address.sin_port);
     client = live_connect(&early);
-    live_send(client, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 36);
+    live_say(client, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     live_start_with(&live, "", fd);
     close(fd);
     assert_int_equal(live.port, early.port);

@@ -253,6 +253,7 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
     struct reply reply = {0};
     CURL *curl = curl_easy_init();
+    CURLcode result;
     char url[512];
 
     assert_non_null(curl);
@@ -275,8 +276,10 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
     }
-    if (curl_easy_perform(curl) == CURLE_OK)
+    result = curl_easy_perform(curl);
+    if (result == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
+    reply.refused = result == CURLE_COULDNT_CONNECT;
     curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME, &reply.seconds);
     curl_slist_free_all(list);
     curl_easy_cleanup(curl);
@@ -371,6 +374,11 @@ void live_send(int fd, const char *bytes, size_t len)
         bytes += n;
         len -= (size_t)n;
     }
+}
+
+void live_say(int fd, const char *text)
+{
+    live_send(fd, text, strlen(text));
 }
 
 const char *live_read(int fd, int milliseconds, bool *ret_closed)

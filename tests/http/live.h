@@ -37,9 +37,10 @@ bool live_logged(const struct live *live, const char *text);
 int live_run(const char *const *arguments, char *output, size_t size);
 
 struct reply {
-    long status; /* 0: no answer */
-    char *head;  /* header lines */
-    char *body;  /* NUL-terminated */
+    long status;  /* 0: no answer */
+    bool refused; /* no connection either */
+    char *head;   /* header lines */
+    char *body;   /* NUL-terminated */
     size_t len;
     double seconds;
 };
@@ -58,6 +59,7 @@ void expect_error(struct reply reply, long status, const char *code, const char 
 /* A raw connection. */
 int live_connect(const struct live *live);
 void live_send(int fd, const char *bytes, size_t len);
+void live_say(int fd, const char *text);
 /* Reads until the peer closes or `milliseconds` pass; the bytes, NUL-terminated, in a static buffer. *ret_closed:
  * whether it closed. */
 const char *live_read(int fd, int milliseconds, bool *ret_closed);

@@ -377,7 +377,7 @@ def main(argv):
         problems = list(check(tree))
         n_failed += bool(problems)
         for problem in problems:
-            print("# " + problem.replace("\n", "\n# "))
+            print(problem, file=sys.stderr)
         print(f"{'not ok' if problems else 'ok'} {number} - {name}", flush=True)
     return 1 if n_failed else 0
 

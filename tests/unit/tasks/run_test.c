@@ -123,8 +123,8 @@ static void a_batch_that_fails_marks_all_its_jobs(void **state)
 static void every_failed_allocation_is_survived(void **state)
 {
     (void)state;
-    static const char body[] =
-        "{'model':'heads','input':['a quick test of memory','and another'],'explain':'attention'}";
+    static const char body[] = "{\"model\":\"heads\",\"input\":[\"a quick test of memory\",\"and another\"],"
+                               "\"explain\":\"attention\"}";
     struct task_contexts *contexts = NULL;
     struct att_json *root = NULL;
     struct att_err err;
