@@ -77,7 +77,8 @@ static void texts(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         run(cases[i].flags, cases[i].text, strlen(cases[i].text));
-        if (normal.len != strlen(cases[i].expected) || memcmp(normal.bytes, cases[i].expected, normal.len) != 0)
+        if (normal.len != strlen(cases[i].expected) ||
+            (normal.len > 0 && memcmp(normal.bytes, cases[i].expected, normal.len) != 0))
             fail_msg("case %zu: '%.*s', expected '%s'", i, (int)normal.len, normal.bytes, cases[i].expected);
     }
     run(ALL, "a\0b", 3);
