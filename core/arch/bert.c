@@ -38,57 +38,20 @@ struct bert {
 };
 
 static const struct att_slot embedding_slots[] = {
-    {.kind = ATT_SLOT_TABLE,
-     .offset = offsetof(struct bert, word),
-     .patterns = {"embeddings.word_embeddings.weight"},
-     .rows = VOCAB,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_TABLE,
-     .offset = offsetof(struct bert, position),
-     .patterns = {"embeddings.position_embeddings.weight"},
-     .rows = POSITIONS,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_TABLE,
-     .offset = offsetof(struct bert, segment),
-     .patterns = {"embeddings.token_type_embeddings.weight"},
-     .rows = SEGMENTS,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM,
-     .offset = offsetof(struct bert, embedding_norm),
-     .patterns = {"embeddings.LayerNorm.*"},
-     .rows = HIDDEN},
+    ATT_TABLE(struct bert, word, VOCAB, HIDDEN, "embeddings.word_embeddings.weight"),
+    ATT_TABLE(struct bert, position, POSITIONS, HIDDEN, "embeddings.position_embeddings.weight"),
+    ATT_TABLE(struct bert, segment, SEGMENTS, HIDDEN, "embeddings.token_type_embeddings.weight"),
+    ATT_NORM(struct bert, embedding_norm, HIDDEN, "embeddings.LayerNorm.*"),
 };
 
 static const struct att_slot layer_slots[] = {
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert_layer, query_key_value),
-     .patterns = {"encoder.layer.#.attention.self.query.*", "encoder.layer.#.attention.self.key.*",
-                  "encoder.layer.#.attention.self.value.*"},
-     .rows = HIDDEN,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert_layer, attention_output),
-     .patterns = {"encoder.layer.#.attention.output.dense.*"},
-     .rows = HIDDEN,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM,
-     .offset = offsetof(struct bert_layer, attention_norm),
-     .patterns = {"encoder.layer.#.attention.output.LayerNorm.*"},
-     .rows = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert_layer, intermediate),
-     .patterns = {"encoder.layer.#.intermediate.dense.*"},
-     .rows = INTERMEDIATE,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert_layer, output),
-     .patterns = {"encoder.layer.#.output.dense.*"},
-     .rows = HIDDEN,
-     .cols = INTERMEDIATE},
-    {.kind = ATT_SLOT_NORM,
-     .offset = offsetof(struct bert_layer, output_norm),
-     .patterns = {"encoder.layer.#.output.LayerNorm.*"},
-     .rows = HIDDEN},
+    ATT_LINEAR(struct bert_layer, query_key_value, HIDDEN, HIDDEN, "encoder.layer.#.attention.self.query.*",
+               "encoder.layer.#.attention.self.key.*", "encoder.layer.#.attention.self.value.*"),
+    ATT_LINEAR(struct bert_layer, attention_output, HIDDEN, HIDDEN, "encoder.layer.#.attention.output.dense.*"),
+    ATT_NORM(struct bert_layer, attention_norm, HIDDEN, "encoder.layer.#.attention.output.LayerNorm.*"),
+    ATT_LINEAR(struct bert_layer, intermediate, INTERMEDIATE, HIDDEN, "encoder.layer.#.intermediate.dense.*"),
+    ATT_LINEAR(struct bert_layer, output, HIDDEN, INTERMEDIATE, "encoder.layer.#.output.dense.*"),
+    ATT_NORM(struct bert_layer, output_norm, HIDDEN, "encoder.layer.#.output.LayerNorm.*"),
 };
 
 static const struct att_slot pooler_slots[] = {
@@ -101,41 +64,18 @@ static const struct att_slot pooler_slots[] = {
 };
 
 static const struct att_slot sequence_slots[] = {
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert, pooler),
-     .patterns = {"pooler.dense.*"},
-     .rows = HIDDEN,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert, classifier),
-     .patterns = {"classifier.*"},
-     .rows = LABELS,
-     .cols = HIDDEN},
+    ATT_LINEAR(struct bert, pooler, HIDDEN, HIDDEN, "pooler.dense.*"),
+    ATT_LINEAR(struct bert, classifier, LABELS, HIDDEN, "classifier.*"),
 };
 
 static const struct att_slot token_slots[] = {
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert, classifier),
-     .patterns = {"classifier.*"},
-     .rows = LABELS,
-     .cols = HIDDEN},
+    ATT_LINEAR(struct bert, classifier, LABELS, HIDDEN, "classifier.*"),
 };
 
 static const struct att_slot masked_lm_slots[] = {
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert, transform),
-     .patterns = {"cls.predictions.transform.dense.*"},
-     .rows = HIDDEN,
-     .cols = HIDDEN},
-    {.kind = ATT_SLOT_NORM,
-     .offset = offsetof(struct bert, transform_norm),
-     .patterns = {"cls.predictions.transform.LayerNorm.*"},
-     .rows = HIDDEN},
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct bert, decoder),
-     .patterns = {"cls.predictions.decoder.*"},
-     .rows = VOCAB,
-     .cols = HIDDEN},
+    ATT_LINEAR(struct bert, transform, HIDDEN, HIDDEN, "cls.predictions.transform.dense.*"),
+    ATT_NORM(struct bert, transform_norm, HIDDEN, "cls.predictions.transform.LayerNorm.*"),
+    ATT_LINEAR(struct bert, decoder, VOCAB, HIDDEN, "cls.predictions.decoder.*"),
 };
 
 /* The masked LM's decoder is tied to the word embeddings in most files, and its bias has two names. */

@@ -48,6 +48,29 @@ struct att_slot {
     unsigned part, span, parts; /* rows part..part+span of a tensor with `parts` times `rows` rows; parts 0: all */
 };
 
+/* One row of a slot table: the member, its dims, and the name pattern (for a linear slot up to three, stacked). */
+#define ATT_LINEAR(type, member, r, c, ...)                                                                            \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {__VA_ARGS__}, .rows = (r), .cols = (c) \
+    }
+#define ATT_LINEAR_PART(type, member, r, c, pattern, first, count, total)                                              \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c),    \
+        .part = (first), .span = (count), .parts = (total)                                                             \
+    }
+#define ATT_NORM(type, member, r, pattern)                                                                             \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_NORM, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r)                    \
+    }
+#define ATT_TABLE(type, member, r, c, pattern)                                                                         \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_TABLE, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c)      \
+    }
+#define ATT_VECTOR(type, member, r, pattern)                                                                           \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_VECTOR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r)                  \
+    }
+
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
                                const size_t *dims, const struct att_source *source, struct att_err *err) ATT_MUST_USE;
 void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target);
