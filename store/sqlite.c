@@ -22,7 +22,7 @@ enum att_status store_sqlite_error(sqlite3 *db, const char *path, struct att_err
     case SQLITE_NOTADB:
         return att_err_set(err, ATT_EFORMAT, "%s: is no SQLite database or is damaged: %s", path, text);
     case SQLITE_BUSY:
-        return att_err_set(err, ATT_EBUSY, "%s: another process writes to it", path);
+        return att_err_set(err, ATT_EIO, "%s: another process writes to it", path);
     default:
         return att_err_set(err, ATT_EIO, "%s: %s", path, text);
     }
