@@ -35,7 +35,7 @@ int cli_items(int argc, char **argv);
 enum { CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_MAX = 256 };
 
 struct cli_options {
-    const char *model, *encoder, *kb, *items;
+    const char *model, *encoder, *kb;
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */
@@ -60,7 +60,7 @@ int cli_missing(const char *command, const char *option);
 /* ---- env.c: the names that tasks look up ---- */
 
 struct cli_env; /* holds models, knowledge base and items until it is destroyed */
-/* Loads --model, and --encoder, --items and --kb where they are given. */
+/* Loads --model, and --encoder and --kb where they are given. */
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env,
                                struct att_err *err) ATT_MUST_USE;
 void cli_env_destroy(struct cli_env *env);

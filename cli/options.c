@@ -22,8 +22,6 @@ static const struct row {
     {"base", "NAME=DIR", "where an adapter's base model lies; may be repeated", LIST,
      offsetof(struct cli_options, bases), offsetof(struct cli_options, n_bases), CLI_BASES_MAX},
     {"encoder", "DIR", "text encoder beside a recommender", TEXT, offsetof(struct cli_options, encoder), 0, 0},
-    {"items", "FILE", "item table of a recommender (default: items.db in the model directory)", TEXT,
-     offsetof(struct cli_options, items), 0, 0},
     {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
     {"file", "FILE", "entries, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
     {"task", "NAME", "classify, retrieve or recommend", TEXT, offsetof(struct cli_options, task), 0, 0},

@@ -10,14 +10,14 @@ ask() {
     echo
 }
 
-ask '{"question": "can I send the shoes back, they do not fit", "top": 1}'
+ask '{"question": "do I have to pay to send something back", "top": 1}'
 ask '{
   "question": "and how long does that take?",
   "context": [
-    {"role": "user", "content": "I sent my order back, when do I get my money?"},
-    {"role": "assistant", "content": "We refund you once the parcel has reached our warehouse."}
+    {"role": "user", "content": "How do I return an item?"},
+    {"role": "assistant", "content": "Choose \"Return\" under \"My orders\", print the label and send the parcel."}
   ],
   "top": 1
 }'
-ask '{"question": "快递什么时候能到？", "top": 1}'
+ask '{"question": "多久能送到我家？", "top": 1}'
 ask '{"question": "who won the cup final in 1974", "top": 1}'
