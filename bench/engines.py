@@ -97,7 +97,8 @@ def build_graph(directory):
               helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["B", "T", 1])]
     outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", hidden])]
     graph = helper.make_graph(nodes, "encoder", inputs, outputs, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets)
     model.ir_version = 9
     return model
 
@@ -239,8 +240,8 @@ def main():
             cosine, isa = measure(options, path, name, tokenizer, table)
             cosines.append(cosine)
     print(f"{cpu_name()}, {options.threads} cores; {isa}; f32, medians of {options.turns} turns of "
-          f"{options.seconds:g} s; smallest cosine between the engines {min(cosines):.6f}. One text at a time: attentd on "
-          f"one core, ONNX Runtime on {options.threads}.\n")
+          f"{options.seconds:g} s; smallest cosine between the engines {min(cosines):.6f}. One text at a time: attentd "
+          f"on one core, ONNX Runtime on {options.threads}.\n")
     print("| workload | engine | layout | texts/s | tokens/s | GFLOP/s | one text, p50 ms | ratio |\n"
           "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for name, engine, layout, texts_s, tokens_s, gflops, ms, ratio in table:

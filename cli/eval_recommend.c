@@ -153,7 +153,7 @@ int cli_eval_recommend(int argc, char **argv)
     struct cli_env *env = NULL;
     struct tally tally = {.rows = 0};
     struct att_err err;
-    int usage = cli_options_parse(argc, argv, "model encoder items dtype task data json",
+    int usage = cli_options_parse(argc, argv, "model encoder dtype task data json",
                                   "usage: attend eval --task recommend --model DIR --data FILE\n\n"
                                   "HR@10, NDCG@10 and the share of the catalogue that is ever among the ten best, all "
                                   "items ranked that are\nnot in the history. Data: lines "
