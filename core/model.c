@@ -14,7 +14,7 @@
 #include "core/base/mem.h"
 #include "core/kern/kern.h"
 
-enum { JSON_FILE_MAX = 64 << 20, ARENA_MAX = 64 << 20, DEPTH_MAX = 64, NAME_MAX_LEN = 128 };
+enum { ARENA_MAX = 64 << 20, NAME_MAX_LEN = 128 };
 
 static char kernel_names[128]; /* written by att_init, before threads start */
 
@@ -31,36 +31,6 @@ enum att_status att_init(const char *cpu_mask, struct att_err *err)
 const char *att_kernel_names(void)
 {
     return kernel_names;
-}
-
-enum att_status att_err_file(struct att_err *err, enum att_status status, const char *file)
-{
-    if (err && status != ATT_ENOMEM) {
-        att_err_prefix(err, "%s", file);
-        if (err->status == ATT_ESYNTAX || err->status == ATT_EINVAL)
-            err->status = ATT_EFORMAT;
-        return err->status;
-    }
-    return status;
-}
-
-enum att_status att_json_file(const struct att_dir *dir, const char *name, bool optional, struct att_json **ret_json,
-                              struct att_err *err)
-{
-    if (optional && !att_dir_has(dir, name))
-        return ATT_OK;
-    char *text = NULL;
-    size_t len = 0;
-    enum att_status status = att_dir_read(dir, name, JSON_FILE_MAX, &text, &len, err);
-    if (status != ATT_OK)
-        return status;
-    struct att_json *json = NULL;
-    status = att_json_parse(text, len, 0, DEPTH_MAX, &json, err);
-    att_mem_free(text);
-    if (status != ATT_OK)
-        return att_err_file(err, status, name);
-    *ret_json = json;
-    return ATT_OK;
 }
 
 /* What this directory is built on: its own config.json, or with an adapter the base's. */

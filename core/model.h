@@ -7,6 +7,7 @@
 #include "core/arch/arch.h"
 #include "core/attend.h"
 #include "core/io/dir.h"
+#include "core/io/json_file.h"
 #include "core/io/safetensors.h"
 
 struct att_model {
@@ -61,11 +62,5 @@ enum att_status att_heads_load(struct att_model *model, struct att_weights *weig
 
 /* core/pooling.c: modules.json, 1_Pooling, sentence_bert_config.json and attend.json's own words. */
 enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
-
-/* Reads a JSON file of the directory; an absent one leaves *ret_json NULL when optional. */
-enum att_status att_json_file(const struct att_dir *dir, const char *name, bool optional, struct att_json **ret_json,
-                              struct att_err *err) ATT_MUST_USE;
-/* "file: field: …": puts the file before a message that starts with the field, and makes it a format error. */
-enum att_status att_err_file(struct att_err *err, enum att_status status, const char *file);
 
 #endif
