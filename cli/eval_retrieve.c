@@ -1,9 +1,9 @@
 /*
  * attend eval --task retrieve: how well queries find documents of their label.
- * Lines {"id","document","label"} and {"query","label"}; labels are ranked by
- * their best document, as the alternates of one knowledge-base entry are, and a
- * hit is the query's label. Two rankings side by side: cosine of the encoder's
- * vectors, and the hybrid that /v1/reply uses (with lexical likeness).
+ * Lines {"id","document","label"} and {"query","label"}; the documents of one
+ * label are ranked together, as the alternates of one knowledge-base entry are,
+ * and a hit is the query's label. Two rankings side by side: the largest cosine
+ * of a document, and the hybrid that /v1/reply uses (tasks/match.h).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,16 +11,13 @@
 
 #include "cli/cli.h"
 #include "store/lexical.h"
-#include "tasks/encode.h"
+#include "tasks/match.h"
 
-enum { DEPTH_MAX = 8, BATCH = 32, ARENA_BYTES = 16 << 20 };
-
-/* The lexical share that tasks/match.c gives Latin and CJK questions. */
-static const float latin_share = 0.15f, cjk_share = 0.85f;
+enum { DEPTH_MAX = 8, ARENA_BYTES = 16 << 20 };
 
 struct text {
     char *label;
-    size_t label_id; /* equal labels have equal ids */
+    size_t label_id; /* of queries: index into labels */
     float *vector;
     uint32_t *grams;
     size_t n_grams;
@@ -28,9 +25,17 @@ struct text {
     bool query, cjk;
 };
 
+/* The documents of one label: first..end-1 of the sorted texts, and all their n-grams. */
+struct label {
+    size_t first, end, n_grams;
+    uint32_t *grams;
+};
+
 struct retrieval {
-    struct text *texts;
+    struct text *texts; /* once sorted: documents by label, then the queries */
     size_t count, capacity, n_queries, n_labels;
+    struct label *labels;
+    float *vectors; /* [documents][hidden] */
     struct store_idf idf;
     struct att_arena arena;
 };
@@ -126,51 +131,86 @@ static enum att_status weigh(struct retrieval *retrieval, struct att_err *err)
 
 static int by_label(const void *a, const void *b)
 {
-    const struct text *const *x = a, *const *y = b;
-    return strcmp((*x)->label, (*y)->label);
+    const struct text *x = a, *y = b;
+    return x->query != y->query ? x->query - y->query : strcmp(x->label, y->label);
 }
 
-static enum att_status number_labels(struct retrieval *retrieval, struct att_err *err)
+/* The n-grams of a label's documents together. */
+static enum att_status join_grams(struct retrieval *retrieval, struct label *label, struct att_err *err)
 {
-    struct text **sorted = att_mem_calloc(retrieval->count + 1, sizeof *sorted);
-    if (!sorted)
+    size_t total = 0, at = 0;
+    for (size_t i = label->first; i < label->end; i++)
+        total += retrieval->texts[i].n_grams;
+    label->grams = att_arena_alloc(&retrieval->arena, total + 1, sizeof *label->grams);
+    if (!label->grams)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
-    for (size_t i = 0; i < retrieval->count; i++)
-        sorted[i] = &retrieval->texts[i];
-    qsort(sorted, retrieval->count, sizeof *sorted, by_label);
-    for (size_t i = 0; i < retrieval->count; i++) {
-        retrieval->n_labels += i == 0 || strcmp(sorted[i - 1]->label, sorted[i]->label) != 0;
-        sorted[i]->label_id = retrieval->n_labels - 1;
+    for (size_t i = label->first; i < label->end; i++) {
+        memcpy(label->grams + at, retrieval->texts[i].grams, retrieval->texts[i].n_grams * sizeof *label->grams);
+        at += retrieval->texts[i].n_grams;
     }
-    att_mem_free(sorted);
+    label->n_grams = store_grams_distinct(label->grams, total);
     return ATT_OK;
 }
 
-/* best: work space, [n_labels]. The rank of the query's label is one more than the labels that score above it. */
-static void count_query(const struct retrieval *retrieval, const struct text *query, size_t hidden, bool hybrid,
-                        float *best, struct figures *figures)
+/* Sorts the texts and finds the labels of documents and queries; a query of a label without documents gets n_labels. */
+static enum att_status group_labels(struct retrieval *retrieval, size_t hidden, struct att_err *err)
 {
-    float share = query->cjk ? cjk_share : latin_share;
-    size_t above = 0;
-    for (size_t i = 0; i < retrieval->n_labels; i++)
-        best[i] = -INFINITY;
-    for (size_t i = 0; i < retrieval->count; i++) {
-        const struct text *text = &retrieval->texts[i];
-        float score;
-        if (text->query)
-            continue;
-        att_dot_table(0, 1, hidden, text->vector, hidden, query->vector, &score);
-        if (hybrid)
-            score =
-                (1 - share) * score + share * store_grams_cosine(&retrieval->idf, query->grams, query->n_grams,
-                                                                 query->norm, text->grams, text->n_grams, text->norm);
-        best[text->label_id] = fmaxf(best[text->label_id], score);
+    size_t documents = retrieval->count - retrieval->n_queries;
+    struct text *texts = retrieval->texts;
+    qsort(texts, retrieval->count, sizeof *texts, by_label);
+    retrieval->labels = att_arena_alloc(&retrieval->arena, documents + 1, sizeof *retrieval->labels);
+    retrieval->vectors = att_arena_alloc(&retrieval->arena, documents + 1, hidden * sizeof *retrieval->vectors);
+    if (!retrieval->labels || !retrieval->vectors)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t i = 0; i < documents;) {
+        struct label *label = &retrieval->labels[retrieval->n_labels++];
+        for (label->first = i; i < documents && strcmp(texts[label->first].label, texts[i].label) == 0; i++)
+            memcpy(retrieval->vectors + i * hidden, texts[i].vector, hidden * sizeof *retrieval->vectors);
+        label->end = i;
+        enum att_status status = join_grams(retrieval, label, err);
+        if (status != ATT_OK)
+            return status;
     }
+    for (size_t i = documents, l = 0; i < retrieval->count; i++) {
+        while (l < retrieval->n_labels && strcmp(texts[retrieval->labels[l].first].label, texts[i].label) < 0)
+            l++;
+        bool has = l < retrieval->n_labels && strcmp(texts[retrieval->labels[l].first].label, texts[i].label) == 0;
+        texts[i].label_id = has ? l : retrieval->n_labels;
+    }
+    return ATT_OK;
+}
+
+/* cosines: of all documents with the query. */
+static float score_label(const struct retrieval *retrieval, const struct text *query, const struct label *label,
+                         const float *cosines, bool hybrid)
+{
+    struct task_match_features features = {.lexical = 0};
+    task_match_cosines(cosines + label->first, label->end - label->first, &features);
+    if (!hybrid)
+        return features.best;
+    for (size_t i = label->first; i < label->end; i++) {
+        const struct text *text = &retrieval->texts[i];
+        features.lexical =
+            fmaxf(features.lexical, store_grams_cosine(&retrieval->idf, query->grams, query->n_grams, query->norm,
+                                                       text->grams, text->n_grams, text->norm));
+    }
+    features.covered =
+        store_grams_cover(&retrieval->idf, query->grams, query->n_grams, query->norm, label->grams, label->n_grams);
+    return task_match_fuse(&features, query->cjk);
+}
+
+/* scores: work space, [n_labels]. The rank of the query's label is one more than the labels that score above it. */
+static void count_query(const struct retrieval *retrieval, const struct text *query, const float *cosines, bool hybrid,
+                        float *scores, struct figures *figures)
+{
+    size_t above = 0;
     figures->queries++;
-    if (best[query->label_id] == -INFINITY)
+    if (query->label_id == retrieval->n_labels)
         return;
     for (size_t i = 0; i < retrieval->n_labels; i++)
-        above += best[i] > best[query->label_id];
+        scores[i] = score_label(retrieval, query, &retrieval->labels[i], cosines, hybrid);
+    for (size_t i = 0; i < retrieval->n_labels; i++)
+        above += scores[i] > scores[query->label_id];
     figures->hits_at_1 += above == 0;
     figures->hits_at_3 += above < 3;
     figures->reciprocal_ranks += 1.0 / (double)(above + 1);
@@ -182,7 +222,7 @@ static void put_figures(const char *name, const struct figures *figures, bool js
     if (json)
         printf("%s\"%s\":{\"accuracy@1\":%.4f,\"accuracy@3\":%.4f,\"mrr\":%.4f}%s", last ? "," : "{", name,
                (double)figures->hits_at_1 / n, (double)figures->hits_at_3 / n, figures->reciprocal_ranks / n,
-               last ? "" : "");
+               last ? "}\n" : "");
     else
         printf("%-8s accuracy@1 %.4f  accuracy@3 %.4f  MRR %.4f\n", name, (double)figures->hits_at_1 / n,
                (double)figures->hits_at_3 / n, figures->reciprocal_ranks / n);
@@ -192,28 +232,29 @@ static enum att_status measure(const struct cli_env *env, const struct cli_optio
                                struct retrieval *retrieval, struct att_err *err)
 {
     size_t hidden = att_model_info(cli_env_model(env)->model)->hidden_size;
+    size_t documents = retrieval->count - retrieval->n_queries;
+    struct figures figures[2] = {{.queries = 0}, {.queries = 0}};
+    if (retrieval->n_queries == 0 || documents == 0)
+        return att_err_set(err, ATT_EFORMAT, "expected documents and queries");
     enum att_status status = weigh(retrieval, err);
     if (status == ATT_OK)
-        status = number_labels(retrieval, err);
-    float *best = att_mem_calloc(retrieval->n_labels + 1, sizeof *best);
-    if (status == ATT_OK && !best)
-        status = att_err_set(err, ATT_ENOMEM, "out of memory");
-    if (status == ATT_OK && (retrieval->n_queries == 0 || retrieval->n_queries == retrieval->count))
-        status = att_err_set(err, ATT_EFORMAT, "expected documents and queries");
-    if (status == ATT_OK) {
-        struct figures figures[2] = {{.queries = 0}, {.queries = 0}};
-        for (size_t i = 0; i < retrieval->count; i++)
-            for (size_t hybrid = 0; retrieval->texts[i].query && hybrid < 2; hybrid++)
-                count_query(retrieval, &retrieval->texts[i], hidden, hybrid, best, &figures[hybrid]);
-        if (!options->json)
-            printf("%zu documents, %zu queries\n", retrieval->count - retrieval->n_queries, retrieval->n_queries);
-        put_figures("cosine", &figures[0], options->json, false);
-        put_figures("hybrid", &figures[1], options->json, true);
-        if (options->json)
-            puts("}");
+        status = group_labels(retrieval, hidden, err);
+    if (status != ATT_OK)
+        return status;
+    float *cosines = att_arena_alloc(&retrieval->arena, documents, sizeof *cosines);
+    float *scores = att_arena_alloc(&retrieval->arena, retrieval->n_labels, sizeof *scores);
+    if (!cosines || !scores)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t i = documents; i < retrieval->count; i++) {
+        att_dot_table(0, documents, hidden, retrieval->vectors, hidden, retrieval->texts[i].vector, cosines);
+        for (size_t hybrid = 0; hybrid < 2; hybrid++)
+            count_query(retrieval, &retrieval->texts[i], cosines, hybrid, scores, &figures[hybrid]);
     }
-    att_mem_free(best);
-    return status;
+    if (!options->json)
+        printf("%zu documents of %zu labels, %zu queries\n", documents, retrieval->n_labels, retrieval->n_queries);
+    put_figures("cosine", &figures[0], options->json, false);
+    put_figures("hybrid", &figures[1], options->json, true);
+    return ATT_OK;
 }
 
 static enum att_status read_all(const struct cli_env *env, const struct cli_options *options,
@@ -256,7 +297,7 @@ int cli_eval_retrieve(int argc, char **argv)
     if (!options.model || !options.data)
         return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
-    att_arena_init(&retrieval.arena, (size_t)1 << 30);
+    att_arena_init(&retrieval.arena, (size_t)4 << 30);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
         status = read_all(env, &options, &retrieval, &err);

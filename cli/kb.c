@@ -5,6 +5,7 @@
  */
 #include "cli/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/kb_file.h"
@@ -12,18 +13,43 @@
 
 enum { CHUNK = 64, DEPTH_MAX = 16, BODY_BYTES_MAX = 128 << 20, ARENA_BYTES = 64 << 20 };
 
+struct place {
+    int64_t id;
+    size_t line;
+};
+
 struct import {
     const struct cli_env *env;
     const struct cli_kb_file *file;
     bool *changed; /* [file->count] */
     size_t n_changed;
-    bool progress;
 };
 
-/* Parses every entry and notes which differ from the stored ones. */
+static int by_id(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->line > y->line) - (x->line < y->line);
+}
+
+/* An id on two lines would keep the last of them without a word. */
+static enum att_status check_ids(struct place *places, size_t n, struct att_err *err)
+{
+    qsort(places, n, sizeof *places, by_id);
+    for (size_t i = 1; i < n; i++)
+        if (places[i].id == places[i - 1].id)
+            return att_err_set(err, ATT_EFORMAT, "line %zu: id: %lld stands on line %zu already", places[i].line,
+                               (long long)places[i].id, places[i - 1].line);
+    return ATT_OK;
+}
+
+/* Parses every entry and notes which differ from the stored ones. Those are tokenised too, so that nothing is written
+ * of a file that holds a text too long for the encoder. */
 static enum att_status check_entries(struct import *import, const struct store_kb_view *view, struct att_err *err)
 {
     enum att_status status = ATT_OK;
+    struct place *places = att_mem_calloc(import->file->count + 1, sizeof *places);
+    if (!places)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
     for (size_t i = 0; status == ATT_OK && i < import->file->count; i++) {
         const char *text = import->file->entries[i];
         struct att_json *json = NULL;
@@ -33,15 +59,22 @@ static enum att_status check_entries(struct import *import, const struct store_k
         struct task_call call = {.env = cli_env_task(import->env), .arena = &arena};
         status = att_json_parse(text, strlen(text), 0, DEPTH_MAX, &json, err);
         if (status == ATT_OK)
-            status = task_kb_entry_parse(&call, json, "entry", 0, &entry, err);
+            status = task_kb_entry_parse(&call, json, "", 0, &entry, err);
         if (status == ATT_OK)
             import->changed[i] = !store_kb_same(view, &entry);
+        if (status == ATT_OK && import->changed[i])
+            status = task_kb_entry_jobs(&call, cli_env_kb(import->env)->encoder, "", &entry, 1, err);
+        if (status == ATT_OK)
+            places[i] = (struct place){entry.id, import->file->numbers[i]};
         import->n_changed += import->changed[i];
         if (status != ATT_OK)
             att_err_prefix(err, "line %zu", import->file->numbers[i]);
         att_json_destroy(json);
         att_arena_finish(&arena);
     }
+    if (status == ATT_OK)
+        status = check_ids(places, import->file->count, err);
+    att_mem_free(places);
     return status;
 }
 

@@ -141,6 +141,16 @@ static enum att_status take_row(char **at, size_t *number, struct row *row, stru
     return closed ? ATT_OK : att_err_set(err, ATT_EFORMAT, "line %zu: a quoted field is not closed", first);
 }
 
+/* A number or a boolean as such; anything else as a string, which the entry's parser refuses by the field's name. */
+static void put_literal(struct att_jsonw *w, const char *text, size_t len)
+{
+    bool digits = len > 0 && len <= 16 && strspn(text, "0123456789") >= len && (text[0] != '0' || len == 1);
+    if (digits || (len == 4 && memcmp(text, "true", 4) == 0) || (len == 5 && memcmp(text, "false", 5) == 0))
+        att_jsonw_raw(w, text, len);
+    else
+        att_jsonw_string(w, text, len);
+}
+
 /* "a|b" as an array of strings, or of numbers. */
 static void put_list(struct att_jsonw *w, const char *text, bool numbers)
 {
@@ -148,7 +158,7 @@ static void put_list(struct att_jsonw *w, const char *text, bool numbers)
     while (*text) {
         size_t len = strcspn(text, "|");
         if (len > 0 && numbers)
-            att_jsonw_raw(w, text, len);
+            put_literal(w, text, len);
         else if (len > 0)
             att_jsonw_string(w, text, len);
         text += len + (text[len] == '|');
@@ -176,7 +186,7 @@ static void put_column(struct att_jsonw *w, const char *name, const char *value)
     else if (strcmp(name, "prompts") == 0)
         put_list(w, value, true);
     else if (strcmp(name, "id") == 0 || strcmp(name, "context_only") == 0)
-        att_jsonw_raw(w, value, strlen(value)); /* the entry's parser checks what it is */
+        put_literal(w, value, strlen(value));
     else
         att_jsonw_cstring(w, value);
 }
@@ -202,6 +212,15 @@ static enum att_status row_to_json(const struct row *header, const struct row *r
     return att_jsonw_take(&w, ret_entry, &len, err);
 }
 
+static enum att_status check_header(const struct row *header, struct att_err *err)
+{
+    for (size_t i = 0; i < header->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(header->fields[i], header->fields[j]) == 0)
+                return att_err_set(err, ATT_EFORMAT, "line 1: column %.60s stands twice", header->fields[i]);
+    return ATT_OK;
+}
+
 static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att_err *err)
 {
     struct row header, row;
@@ -209,6 +228,8 @@ static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a spreadsheet's byte order mark */
         text += 3;
     enum att_status status = take_row(&text, &number, &header, err);
+    if (status == ATT_OK)
+        status = check_header(&header, err);
     while (status == ATT_OK && *text) {
         size_t first = number;
         char *entry = NULL;

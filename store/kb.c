@@ -1,6 +1,7 @@
 /*
  * The knowledge base file: schema, writes in one transaction, trigram search.
- * One connection, guarded by a mutex; readers hold views (kb_view.c).
+ * Readers hold views (kb_view.c). Writes and searches have a connection each:
+ * in WAL mode neither waits for the other.
  */
 #include "store/kb.h"
 
@@ -19,8 +20,11 @@ enum { TRIGRAMS_MAX = 64, MATCH_BYTES = TRIGRAMS_MAX * 24 };
 struct store_kb {
     char *path;
     size_t dimensions;
-    pthread_mutex_t mutex; /* protects db and current */
+    pthread_mutex_t write_mutex; /* protects db: one transaction at a time, held while it reaches the disk */
     sqlite3 *db;
+    pthread_mutex_t search_mutex; /* protects search */
+    sqlite3 *search;
+    pthread_mutex_t view_mutex; /* protects current; held for no call but the count of a reference */
     struct kb_view *current;
 };
 
@@ -84,6 +88,8 @@ static enum att_status prepare_file(struct store_kb *kb, const char *encoder_dig
         status = meta_agree(kb, "dimensions", dimensions, "it was embedded by another encoder", err);
     if (status == ATT_OK)
         status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &kb->current, err);
+    if (status == ATT_OK)
+        status = store_sqlite_open(kb->path, &kb->search, err);
     return status;
 }
 
@@ -94,7 +100,9 @@ enum att_status store_kb_open(const char *path, const char *encoder_digest, size
     struct store_kb *kb = att_mem_calloc(1, sizeof *kb);
     if (!kb)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
-    pthread_mutex_init(&kb->mutex, NULL);
+    pthread_mutex_init(&kb->write_mutex, NULL);
+    pthread_mutex_init(&kb->search_mutex, NULL);
+    pthread_mutex_init(&kb->view_mutex, NULL);
     kb->dimensions = dimensions;
     kb->path = att_mem_strdup(path);
     enum att_status status =
@@ -113,18 +121,21 @@ void store_kb_close(struct store_kb *kb)
     if (!kb)
         return;
     store_kb_view_unref(kb->current);
+    sqlite3_close(kb->search);
     sqlite3_close(kb->db);
-    pthread_mutex_destroy(&kb->mutex);
+    pthread_mutex_destroy(&kb->view_mutex);
+    pthread_mutex_destroy(&kb->search_mutex);
+    pthread_mutex_destroy(&kb->write_mutex);
     att_mem_free(kb->path);
     att_mem_free(kb);
 }
 
 const struct store_kb_view *store_kb_view(struct store_kb *kb)
 {
-    pthread_mutex_lock(&kb->mutex);
+    pthread_mutex_lock(&kb->view_mutex);
     struct kb_view *view = kb->current;
     atomic_fetch_add(&view->refs, 1);
-    pthread_mutex_unlock(&kb->mutex);
+    pthread_mutex_unlock(&kb->view_mutex);
     return &view->view;
 }
 
@@ -231,8 +242,10 @@ static enum att_status end_write(struct store_kb *kb, enum att_status status, st
         sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
         return status;
     }
+    pthread_mutex_lock(&kb->view_mutex);
     struct kb_view *old = kb->current;
     kb->current = view;
+    pthread_mutex_unlock(&kb->view_mutex);
     store_kb_view_unref(old);
     return ATT_OK;
 }
@@ -241,7 +254,7 @@ enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *e
                              const float *vectors, bool replace_all, struct att_err *err)
 {
     struct statements s = {NULL, NULL, NULL};
-    pthread_mutex_lock(&kb->mutex);
+    pthread_mutex_lock(&kb->write_mutex);
     enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
     if (status == ATT_OK) {
         status = statements_prepare(kb, &s, err);
@@ -258,7 +271,7 @@ enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *e
         statements_finish(&s);
         status = end_write(kb, status, err);
     }
-    pthread_mutex_unlock(&kb->mutex);
+    pthread_mutex_unlock(&kb->write_mutex);
     return status;
 }
 
@@ -266,7 +279,7 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
 {
     sqlite3_stmt *row = NULL;
     bool removed = false;
-    pthread_mutex_lock(&kb->mutex);
+    pthread_mutex_lock(&kb->write_mutex);
     enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
     if (status == ATT_OK) {
         status = store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &row, err);
@@ -278,7 +291,7 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
         sqlite3_finalize(row);
         status = end_write(kb, status, err);
     }
-    pthread_mutex_unlock(&kb->mutex);
+    pthread_mutex_unlock(&kb->write_mutex);
     if (status == ATT_OK)
         *ret_removed = removed;
     return status;
@@ -336,8 +349,8 @@ enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *
         *ret_count = 0;
         return ATT_OK;
     }
-    pthread_mutex_lock(&kb->mutex);
-    enum att_status status = store_sqlite_prepare(kb->db, kb->path, trigrams ? by_trigrams : by_part, &row, err);
+    pthread_mutex_lock(&kb->search_mutex);
+    enum att_status status = store_sqlite_prepare(kb->search, kb->path, trigrams ? by_trigrams : by_part, &row, err);
     if (status == ATT_OK) {
         int step;
         sqlite3_bind_text(row, 1, trigrams ? expression : query, trigrams ? -1 : (int)len, SQLITE_STATIC);
@@ -348,10 +361,10 @@ enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *
                 texts[count++] = i;
         }
         if (count < max && step != SQLITE_DONE && step != SQLITE_ROW)
-            status = store_sqlite_error(kb->db, kb->path, err);
+            status = store_sqlite_error(kb->search, kb->path, err);
     }
     sqlite3_finalize(row);
-    pthread_mutex_unlock(&kb->mutex);
+    pthread_mutex_unlock(&kb->search_mutex);
     if (status == ATT_OK)
         *ret_count = count;
     return status;

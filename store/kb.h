@@ -8,8 +8,8 @@
  *
  * Writes are transactions in WAL mode with synchronous=FULL: acknowledged means
  * durable, failed means unchanged. Readers work on a view: an immutable copy in
- * memory, replaced by every write and freed with its last reader, so reading
- * takes no lock but for the moment of taking the view. Thread safe.
+ * memory, replaced by every write and freed with its last reader. Taking a view
+ * never waits for the disk, nor for a write that is under way. Thread safe.
  */
 #ifndef STORE_KB_H
 #define STORE_KB_H
@@ -45,10 +45,17 @@ struct store_kb_text {
     bool cjk;   /* mostly Chinese, Japanese or Korean characters */
 };
 
+/* All n-grams of an entry's question and alternates, sorted. */
+struct store_kb_terms {
+    const uint32_t *grams;
+    size_t count;
+};
+
 struct store_kb_view {
     const struct store_kb_entry *entries; /* ascending id */
+    const struct store_kb_terms *terms;   /* [n_entries] */
     size_t n_entries;
-    const struct store_kb_text *texts;
+    const struct store_kb_text *texts; /* those of one entry follow one another */
     size_t n_texts, dimensions;
     const float *vectors; /* [n_texts][dimensions], unit length */
     const struct store_idf *idf;

@@ -141,11 +141,38 @@ static enum att_status load_texts(struct kb_view *view, sqlite3 *db, const char 
     return status;
 }
 
-/* The alternates of every entry: its texts but the first, which is the question. Rows are in order of writing, so an
- * entry's texts follow one another. */
-static enum att_status list_alternates(struct kb_view *view, struct att_err *err)
+/* The n-grams of the texts from..end-1 of one entry together. */
+static enum att_status join_terms(struct kb_view *view, size_t from, size_t end, struct store_kb_terms *terms,
+                                  struct att_err *err)
+{
+    size_t total = 0, at = 0;
+    for (size_t t = from; t < end; t++)
+        total += view->view.texts[t].n_grams;
+    uint32_t *all = att_mem_calloc(total + 1, sizeof *all);
+    if (!all)
+        return no_memory(err);
+    for (size_t t = from; t < end; t++) {
+        memcpy(all + at, view->view.texts[t].grams, view->view.texts[t].n_grams * sizeof *all);
+        at += view->view.texts[t].n_grams;
+    }
+    size_t count = store_grams_distinct(all, total);
+    uint32_t *kept = att_arena_alloc(&view->arena, count + 1, sizeof *kept);
+    if (kept)
+        memcpy(kept, all, count * sizeof *kept);
+    att_mem_free(all);
+    *terms = (struct store_kb_terms){kept, count};
+    return kept ? ATT_OK : no_memory(err);
+}
+
+/* The alternates of every entry: its texts but the first, which is the question; and the n-grams of them all. Rows are
+ * in order of writing, so an entry's texts follow one another. */
+static enum att_status group_texts(struct kb_view *view, struct att_err *err)
 {
     struct store_kb_entry *entries = (struct store_kb_entry *)(uintptr_t)view->view.entries;
+    struct store_kb_terms *terms = att_arena_alloc(&view->arena, view->view.n_entries + 1, sizeof *terms);
+    if (!terms)
+        return no_memory(err);
+    view->view.terms = terms;
     for (size_t i = 0; i < view->view.n_texts;) {
         struct store_kb_entry *entry = &entries[view->view.texts[i].entry];
         size_t end = i + 1;
@@ -158,6 +185,9 @@ static enum att_status list_alternates(struct kb_view *view, struct att_err *err
             alternates[t - i - 1] = view->view.texts[t].text;
         entry->alternates = alternates;
         entry->n_alternates = end - i - 1;
+        enum att_status status = join_terms(view, i, end, &terms[view->view.texts[i].entry], err);
+        if (status != ATT_OK)
+            return status;
         i = end;
     }
     return ATT_OK;
@@ -188,7 +218,7 @@ static enum att_status weigh(struct kb_view *view, struct att_err *err)
 }
 
 enum att_status store_kb_view_load(sqlite3 *db, const char *path, size_t dimensions, struct kb_view **ret_view,
-                             struct att_err *err)
+                                   struct att_err *err)
 {
     struct kb_view *view = att_mem_calloc(1, sizeof *view);
     if (!view)
@@ -204,7 +234,7 @@ enum att_status store_kb_view_load(sqlite3 *db, const char *path, size_t dimensi
     if (status == ATT_OK)
         status = load_texts(view, db, path, err);
     if (status == ATT_OK)
-        status = list_alternates(view, err);
+        status = group_texts(view, err);
     if (status == ATT_OK)
         status = weigh(view, err);
     if (status != ATT_OK)

@@ -20,7 +20,7 @@ struct kb_view {
 
 /* Reads all entries and texts. One reference. */
 enum att_status store_kb_view_load(sqlite3 *db, const char *path, size_t dimensions, struct kb_view **ret_view,
-                             struct att_err *err) ATT_MUST_USE;
+                                   struct att_err *err) ATT_MUST_USE;
 void store_kb_view_unref(struct kb_view *view);
 
 #endif

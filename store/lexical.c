@@ -62,13 +62,13 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static size_t sort_distinct(uint32_t *values, size_t count)
+size_t store_grams_distinct(uint32_t *grams, size_t count)
 {
     size_t kept = 0;
-    qsort(values, count, sizeof *values, by_value);
+    qsort(grams, count, sizeof *grams, by_value);
     for (size_t i = 0; i < count; i++)
-        if (kept == 0 || values[kept - 1] != values[i])
-            values[kept++] = values[i];
+        if (kept == 0 || grams[kept - 1] != grams[i])
+            grams[kept++] = grams[i];
     return kept;
 }
 
@@ -99,7 +99,7 @@ size_t store_grams(const char *text, size_t len, uint32_t grams[STORE_GRAMS_MAX]
     }
     if (word_len > 0)
         put_word(&sink, word, word_len);
-    return sort_distinct(grams, sink.count);
+    return store_grams_distinct(grams, sink.count);
 }
 
 float store_cjk_share(const char *text, size_t len)
@@ -154,8 +154,8 @@ float store_grams_norm(const struct store_idf *idf, const uint32_t *grams, size_
     return sqrtf(sum);
 }
 
-float store_grams_cosine(const struct store_idf *idf, const uint32_t *a, size_t n_a, float norm_a, const uint32_t *b,
-                         size_t n_b, float norm_b)
+/* Sum of the squared weights of what both have. */
+static float common(const struct store_idf *idf, const uint32_t *a, size_t n_a, const uint32_t *b, size_t n_b)
 {
     float sum = 0;
     for (size_t i = 0, j = 0; i < n_a && j < n_b;) {
@@ -170,5 +170,17 @@ float store_grams_cosine(const struct store_idf *idf, const uint32_t *a, size_t 
             j++;
         }
     }
-    return norm_a > 0 && norm_b > 0 ? sum / (norm_a * norm_b) : 0;
+    return sum;
+}
+
+float store_grams_cosine(const struct store_idf *idf, const uint32_t *a, size_t n_a, float norm_a, const uint32_t *b,
+                         size_t n_b, float norm_b)
+{
+    return norm_a > 0 && norm_b > 0 ? common(idf, a, n_a, b, n_b) / (norm_a * norm_b) : 0;
+}
+
+float store_grams_cover(const struct store_idf *idf, const uint32_t *a, size_t n_a, float norm_a, const uint32_t *b,
+                        size_t n_b)
+{
+    return norm_a > 0 ? common(idf, a, n_a, b, n_b) / (norm_a * norm_a) : 0;
 }

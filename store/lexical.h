@@ -1,6 +1,6 @@
 /*
  * Lexical likeness of two texts: the cosine of their n-gram sets weighted by
- * inverse document frequency. Latin words give the word and its character
+ * inverse document frequency, or how much of one the other covers. Latin words give the word and its character
  * trigrams (typing errors cost little); Chinese, Japanese and Korean characters
  * give themselves and their pairs, since those scripts write no word breaks.
  * Case is folded for ASCII. Pure functions.
@@ -37,5 +37,10 @@ float store_grams_norm(const struct store_idf *idf, const uint32_t *grams, size_
 /* Cosine, 0..1. */
 float store_grams_cosine(const struct store_idf *idf, const uint32_t *a, size_t n_a, float norm_a, const uint32_t *b,
                          size_t n_b, float norm_b);
+/* The part of a's weight that b has too, 0..1. b may be longer than STORE_GRAMS_MAX. */
+float store_grams_cover(const struct store_idf *idf, const uint32_t *a, size_t n_a, float norm_a, const uint32_t *b,
+                        size_t n_b);
+/* Sorts and drops what stands twice; how many are left. */
+size_t store_grams_distinct(uint32_t *grams, size_t count);
 
 #endif

@@ -83,13 +83,14 @@ static enum att_status parse_entries(struct task_call *call, const struct att_js
         char path[40];
         snprintf(path, sizeof path, "entries[%zu]", i);
         status = task_kb_entry_parse(call, att_json_at(list, i), path, 0, &kb_call->entries[i], err);
+        snprintf(path, sizeof path, "entries[%zu].id", i);
         for (size_t j = 0; status == ATT_OK && j < i; j++)
             if (kb_call->entries[j].id == kb_call->entries[i].id)
-                status = att_err_param(err, ATT_EINVAL, path, "%s.id: %lld stands twice", path,
-                                       (long long)kb_call->entries[i].id);
+                status = att_err_param(err, ATT_EINVAL, path, "%s: %lld stands in entries[%zu] already", path,
+                                       (long long)kb_call->entries[i].id, j);
     }
     if (status == ATT_OK)
-        status = task_kb_entry_jobs(call, kb_call->kb->encoder, kb_call->entries, n, err);
+        status = task_kb_entry_jobs(call, kb_call->kb->encoder, "entries", kb_call->entries, n, err);
     return status;
 }
 
@@ -103,9 +104,9 @@ static enum att_status parse_entry(struct task_call *call, const struct att_json
     if (!kb_call->entries)
         return err->status;
     kb_call->n_entries = 1;
-    status = task_kb_entry_parse(call, body, "entry", kb_call->id, kb_call->entries, err);
+    status = task_kb_entry_parse(call, body, "", kb_call->id, kb_call->entries, err);
     if (status == ATT_OK)
-        status = task_kb_entry_jobs(call, kb_call->kb->encoder, kb_call->entries, 1, err);
+        status = task_kb_entry_jobs(call, kb_call->kb->encoder, "", kb_call->entries, 1, err);
     return status;
 }
 
@@ -169,10 +170,37 @@ static enum att_status parse_read_one(struct task_call *call, const struct att_j
     return ATT_OK;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+/* {"en":157,"zh":157}: entries of each language. */
+static enum att_status put_languages(struct task_call *call, const struct store_kb_view *view, struct att_jsonw *answer,
+                                     struct att_err *err)
+{
+    const char **langs = task_alloc(call, view->n_entries + 1, sizeof *langs, err);
+    if (!langs)
+        return err->status;
+    for (size_t i = 0; i < view->n_entries; i++)
+        langs[i] = view->entries[i].lang;
+    qsort(langs, view->n_entries, sizeof *langs, by_text);
+    att_jsonw_object_begin(answer);
+    for (size_t i = 0; i < view->n_entries;) {
+        size_t first = i;
+        while (i < view->n_entries && strcmp(langs[first], langs[i]) == 0)
+            i++;
+        att_jsonw_key(answer, langs[first]);
+        att_jsonw_int(answer, (int64_t)(i - first));
+    }
+    att_jsonw_object_end(answer);
+    return ATT_OK;
+}
+
 static enum att_status render_facts(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     const struct kb_call *kb_call = call->state;
-    (void)err;
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "kb");
     att_jsonw_cstring(answer, kb_call->kb->name);
@@ -180,10 +208,12 @@ static enum att_status render_facts(struct task_call *call, struct att_jsonw *an
     att_jsonw_int(answer, (int64_t)kb_call->view->n_entries);
     att_jsonw_key(answer, "texts");
     att_jsonw_int(answer, (int64_t)kb_call->view->n_texts);
+    att_jsonw_key(answer, "languages");
+    enum att_status status = put_languages(call, kb_call->view, answer, err);
     att_jsonw_key(answer, "encoder");
     att_jsonw_cstring(answer, kb_call->kb->encoder->name);
     att_jsonw_object_end(answer);
-    return ATT_OK;
+    return status;
 }
 
 static enum att_status render_list(struct task_call *call, struct att_jsonw *answer, struct att_err *err)

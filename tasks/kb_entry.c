@@ -8,6 +8,13 @@ enum { PATH_BYTES = 80, QUESTION_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65536, MET
 
 static const int64_t id_max = (int64_t)1 << 53;
 
+/* path.name, or name alone. */
+static const char *joined(const char *path, const char *name, char text[PATH_BYTES])
+{
+    snprintf(text, PATH_BYTES, "%s%s%s", path, *path ? "." : "", name);
+    return text;
+}
+
 static enum att_status bounded_text(const struct task_call *call, const struct att_json *value, const char *path,
                                     size_t max, bool required, const char **ret_text, struct att_err *err)
 {
@@ -29,17 +36,21 @@ static enum att_status parse_alternates(struct task_call *call, const struct att
                                         struct store_kb_entry *entry, struct att_err *err)
 {
     size_t n = att_json_count(value);
-    char text_path[PATH_BYTES];
+    char own_path[PATH_BYTES], text_path[PATH_BYTES + 24];
     if (att_json_type(value) == ATT_JSON_NULL)
         return ATT_OK;
-    if (!att_json_is_array(value) || n > STORE_KB_TEXTS_MAX - 1)
-        return att_err_param(err, ATT_EINVAL, path, "%s.alternates: expected an array of at most %d texts", path,
+    path = joined(path, "alternates", own_path);
+    if (!att_json_is_array(value))
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an array of texts", path,
+                             att_json_type_name(value));
+    if (n > STORE_KB_TEXTS_MAX - 1)
+        return att_err_limit(err, path, STORE_KB_TEXTS_MAX - 1, n, "%s: %zu texts, expected at most %d", path, n,
                              STORE_KB_TEXTS_MAX - 1);
     const char **alternates = task_alloc(call, n + 1, sizeof *alternates, err);
     if (!alternates)
         return err->status;
     for (size_t i = 0; i < n; i++) {
-        snprintf(text_path, sizeof text_path, "%s.alternates[%zu]", path, i);
+        snprintf(text_path, sizeof text_path, "%s[%zu]", path, i);
         enum att_status status =
             bounded_text(call, att_json_at(value, i), text_path, QUESTION_BYTES_MAX, true, &alternates[i], err);
         if (status != ATT_OK)
@@ -54,18 +65,25 @@ static enum att_status parse_prompts(struct task_call *call, const struct att_js
                                      struct store_kb_entry *entry, struct att_err *err)
 {
     size_t n = att_json_count(value);
+    char own_path[PATH_BYTES], id_path[PATH_BYTES + 24];
     if (att_json_type(value) == ATT_JSON_NULL)
         return ATT_OK;
-    if (!att_json_is_array(value) || n > STORE_KB_PROMPTS_MAX)
-        return att_err_param(err, ATT_EINVAL, path, "%s.prompts: expected an array of at most %d ids", path,
+    path = joined(path, "prompts", own_path);
+    if (!att_json_is_array(value))
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an array of ids", path,
+                             att_json_type_name(value));
+    if (n > STORE_KB_PROMPTS_MAX)
+        return att_err_limit(err, path, STORE_KB_PROMPTS_MAX, n, "%s: %zu ids, expected at most %d", path, n,
                              STORE_KB_PROMPTS_MAX);
     int64_t *prompts = task_alloc(call, n + 1, sizeof *prompts, err);
     if (!prompts)
         return err->status;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        snprintf(id_path, sizeof id_path, "%s[%zu]", path, i);
         if (!att_json_integer(att_json_at(value, i), 1, id_max, &prompts[i]))
-            return att_err_param(err, ATT_EINVAL, path, "%s.prompts[%zu]: is %s, expected an entry's id", path, i,
-                                 att_json_type_name(att_json_at(value, i)));
+            return att_err_param(err, ATT_EINVAL, id_path, "%s: is %s, expected an entry's id, an integer from 1",
+                                 id_path, att_json_type_name(att_json_at(value, i)));
+    }
     entry->prompts = prompts;
     entry->n_prompts = n;
     return ATT_OK;
@@ -76,19 +94,19 @@ static enum att_status parse_metadata(struct task_call *call, const struct att_j
                                       struct store_kb_entry *entry, struct att_err *err)
 {
     struct att_jsonw w;
-    char *text = NULL;
+    char *text = NULL, own_path[PATH_BYTES];
     size_t len = 0;
     entry->metadata = "{}";
     if (att_json_type(value) == ATT_JSON_NULL)
         return ATT_OK;
+    path = joined(path, "metadata", own_path);
     if (!att_json_is_object(value))
-        return att_err_param(err, ATT_EINVAL, path, "%s.metadata: is %s, expected an object", path,
-                             att_json_type_name(value));
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an object", path, att_json_type_name(value));
     att_jsonw_init(&w, METADATA_BYTES_MAX);
     att_jsonw_value(&w, value);
     enum att_status status = att_jsonw_take(&w, &text, &len, err);
     if (status == ATT_ELIMIT)
-        return att_err_limit(err, path, METADATA_BYTES_MAX, len, "%s.metadata: is over %d bytes", path,
+        return att_err_limit(err, path, METADATA_BYTES_MAX, METADATA_BYTES_MAX + 1, "%s: is over %d bytes", path,
                              METADATA_BYTES_MAX);
     if (status != ATT_OK)
         return status;
@@ -111,7 +129,7 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
     if (status == ATT_OK)
         status = task_field_int(value, path, "id", 1, id_max, &entry->id, err);
     if (status == ATT_OK && (entry->id < 1 || (fixed_id > 0 && entry->id != fixed_id)))
-        status = att_err_param(err, ATT_EINVAL, path, "%s.id: %s", path,
+        status = att_err_param(err, ATT_EINVAL, joined(path, "id", text_path), "%s: %s", joined(path, "id", text_path),
                                entry->id < 1 ? "is missing, expected an integer from 1" : "differs from the path's id");
     const struct {
         const char *name;
@@ -124,11 +142,9 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
         {"lang", 32, false, &entry->lang},
         {"source", QUESTION_BYTES_MAX, false, &entry->source},
     };
-    for (size_t i = 0; status == ATT_OK && i < sizeof texts / sizeof *texts; i++) {
-        snprintf(text_path, sizeof text_path, "%s%s%s", path, *path ? "." : "", texts[i].name);
-        status = bounded_text(call, att_json_get(value, texts[i].name), text_path, texts[i].max, texts[i].required,
-                              texts[i].ret, err);
-    }
+    for (size_t i = 0; status == ATT_OK && i < sizeof texts / sizeof *texts; i++)
+        status = bounded_text(call, att_json_get(value, texts[i].name), joined(path, texts[i].name, text_path),
+                              texts[i].max, texts[i].required, texts[i].ret, err);
     if (status == ATT_OK)
         status = parse_alternates(call, att_json_get(value, "alternates"), path, entry, err);
     if (status == ATT_OK)
@@ -170,7 +186,17 @@ void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *
     att_jsonw_object_end(answer);
 }
 
-enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder,
+/* "entries[2].alternates[0]"; without the first part where the body is one entry. */
+static void text_path(const char *list, size_t entry, size_t text, char path[PATH_BYTES])
+{
+    int at = *list ? snprintf(path, PATH_BYTES, "%s[%zu].", list, entry) : 0;
+    if (text == 0)
+        snprintf(path + at, PATH_BYTES - (size_t)at, "question");
+    else
+        snprintf(path + at, PATH_BYTES - (size_t)at, "alternates[%zu]", text - 1);
+}
+
+enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
                                    const struct store_kb_entry *entries, size_t n_entries, struct att_err *err)
 {
     size_t total = 0, hidden = att_model_info(encoder->model)->hidden_size;
@@ -185,13 +211,13 @@ enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_mod
             const char *text = a == 0 ? entries[i].question : entries[i].alternates[a - 1];
             char path[PATH_BYTES];
             size_t dropped = 0;
-            snprintf(path, sizeof path, "entries[%zu]", i);
+            text_path(list, i, a, path);
             enum att_status status =
                 task_job_encode(call, encoder, text, strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
             if (status == ATT_OK && dropped > 0)
                 status =
                     att_err_limit(err, path, att_model_info(encoder->model)->max_tokens, call->jobs[job].len + dropped,
-                                  "%s: a question or alternate has %zu tokens, expected at most %zu", path,
+                                  "%s: has %zu tokens, expected at most %zu, which the encoder reads", path,
                                   call->jobs[job].len + dropped, att_model_info(encoder->model)->max_tokens);
             if (status != ATT_OK)
                 return status;

@@ -16,8 +16,8 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
                                     int64_t fixed_id, struct store_kb_entry *entry, struct att_err *err) ATT_MUST_USE;
 void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *answer);
 /* One job a text of every entry (question first), each wanting its pooled vector. A text longer than the encoder is
- * refused: it could be matched by its beginning alone. */
-enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder,
+ * refused: it could be matched by its beginning alone. Errors name `list`[i], or the text alone where list is "". */
+enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
                                    const struct store_kb_entry *entries, size_t n_entries,
                                    struct att_err *err) ATT_MUST_USE;
 /* The finished jobs' vectors, one after the other, at unit length; in the arena. NULL: err. */

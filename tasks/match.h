@@ -1,22 +1,29 @@
 /*
  * Which entries of a knowledge base answer a question: exact vector search and
- * lexical likeness fused into one score.
+ * lexical likeness fused into one number s, by these features of an entry:
  *
- *   s = (1 - w)·cosine + w·lexical            best over an entry's texts
- *   with a dialogue: the mean of s for the question alone and for the last
- *   user turn followed by the question; entries that the turn's own best match
- *   prompts for gain, that match itself loses
- *   entries in the other script lose
+ *   best     largest cosine of the question and one of the entry's texts
+ *   near     mean of the few largest: what several phrasings agree on
+ *   lexical  largest likeness by n-grams (store/lexical.h)
+ *   covered  part of the question's n-grams that the entry's texts have together
  *
- * The encoder knows little Chinese, so w is large for CJK questions. The score
- * maps s to 0..1 with 0.5 where half of the top answers are right; confidence
- * is the fitted probability that the top answer is right, from s and its lead.
+ * With a dialogue s is the mean of that for the question alone and for the last
+ * user turn followed by the question; entries that the answer before prompts for
+ * gain, that entry itself loses. Entries in the other script lose.
+ *
+ * The encoder knows little Chinese, so n-grams weigh more in CJK questions. The
+ * score maps s to 0..1 with 0.5 where an answer is worth giving; confidence is
+ * the fitted probability that the first answer is right, from s and its lead.
  */
 #ifndef TASK_MATCH_H
 #define TASK_MATCH_H
 
 #include "store/kb.h"
 #include "tasks/encode.h"
+
+struct task_match_features {
+    float best, near, lexical, covered;
+};
 
 struct task_match_text {
     const char *text; /* NULL: there is none */
@@ -43,5 +50,9 @@ struct task_match {
 enum att_status task_match_rank(struct task_call *call, struct store_kb *kb, const struct store_kb_view *view,
                                 const struct task_match_query *query, struct task_match *matches, size_t max,
                                 size_t *ret_count, struct att_err *err) ATT_MUST_USE;
+
+/* The parts, for evaluation of the ranking on other sets. */
+void task_match_cosines(const float *cosines, size_t n, struct task_match_features *features); /* best and near; n > 0 */
+float task_match_fuse(const struct task_match_features *features, bool cjk);
 
 #endif

@@ -20,6 +20,7 @@ struct reply {
     const struct store_kb_view *view;
     const char *question, *turn, *joined; /* turn and joined: NULL without dialogue */
     size_t question_len, turn_len, joined_len;
+    const char *said; /* the assistant's answer to the last user turn, or NULL */
     int64_t previous_id;
     double threshold, margin;
     size_t top;
@@ -35,7 +36,7 @@ static const char *const fields[] = {"question",    "context",  "previous_id", "
                                      "threshold",   "margin",   "rerank",      "span", "generate", "explain",
                                      "deadline_ms", "priority", "model",       NULL};
 
-/* The last user turn of the dialogue. */
+/* The last user turn of the dialogue, and what was said to it. */
 static enum att_status parse_context(struct task_call *call, const struct att_json *context, struct reply *reply,
                                      struct att_err *err)
 {
@@ -69,6 +70,9 @@ static enum att_status parse_context(struct task_call *call, const struct att_js
         if (role == 0 && len > 0) {
             reply->turn = text;
             reply->turn_len = len;
+            reply->said = NULL;
+        } else if (role == 1) {
+            reply->said = text;
         }
     }
     return ATT_OK;
@@ -159,6 +163,14 @@ static enum att_status find_kb(struct task_call *call, const struct att_json *bo
     return ATT_OK;
 }
 
+/* A client that hands our own answer back as the assistant's turn has told which entry it was. */
+static void recognise_previous(struct reply *reply)
+{
+    for (size_t i = 0; !reply->previous_id && reply->said && i < reply->view->n_entries; i++)
+        if (strcmp(reply->view->entries[i].answer, reply->said) == 0)
+            reply->previous_id = reply->view->entries[i].id;
+}
+
 /* The question; with a dialogue also turn + question, and the turn alone. */
 static enum att_status plan_texts(struct task_call *call, struct reply *reply, struct att_err *err)
 {
@@ -215,9 +227,10 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         status = att_err_param(err, ATT_EINVAL, "question", "question: is empty, expected a text");
     if (status == ATT_OK)
         status = parse_context(call, att_json_get(body, "context"), reply, err);
-    if (status == ATT_OK)
-        status = plan_texts(call, reply, err);
-    return status;
+    if (status != ATT_OK)
+        return status;
+    recognise_previous(reply);
+    return plan_texts(call, reply, err);
 }
 
 /* ---- matching ---- */
