@@ -25,6 +25,7 @@ static const struct calibration {
 } latin = {{0.40f, 0.40f, 0.10f, 0.10f}, 0.48f, 0.84f, 24.76f, 0.38f, -11.48f},
   cjk = {{0.10f, 0, 0.45f, 0.45f}, 0.39f, 0.70f, 11.95f, 15.27f, -5.82f};
 
+static const float same_words = 0.9999f; /* likeness of texts with the same n-grams, less rounding */
 static const float prompt_gain = 0.10f, repeat_loss = 0.05f, script_loss = 0.30f;
 
 /* Working arrays of one rank, [n_entries] each. */
@@ -66,7 +67,9 @@ void task_match_cosines(const float *cosines, size_t n, struct task_match_featur
 static float fuse(const struct task_match_features *features, const struct calibration *fit)
 {
     const struct task_match_features *w = &fit->weights;
-    return w->best * features->best + w->near * features->near + w->lexical * features->lexical +
+    /* What is asked word for word needs no other phrasing to agree. */
+    float near = features->lexical > same_words ? features->best : features->near;
+    return w->best * features->best + w->near * near + w->lexical * features->lexical +
            w->covered * features->covered;
 }
 
@@ -177,8 +180,8 @@ static bool entry_is_cjk(const struct store_kb_entry *entry)
 
 /* The entry that the last turn asked for: given by its id, or its own best match. */
 static enum att_status previous_entry(struct task_call *call, const struct store_kb_view *view,
-                                      const struct task_match_query *query, const struct calibration *fit,
-                                      bool is_cjk, const bool *candidate, size_t *ret_entry, struct att_err *err)
+                                      const struct task_match_query *query, const struct calibration *fit, bool is_cjk,
+                                      const bool *candidate, size_t *ret_entry, struct att_err *err)
 {
     struct scores scores;
     *ret_entry = query->previous_id ? store_kb_find(view, query->previous_id) : view->n_entries;

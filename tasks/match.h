@@ -52,7 +52,8 @@ enum att_status task_match_rank(struct task_call *call, struct store_kb *kb, con
                                 size_t *ret_count, struct att_err *err) ATT_MUST_USE;
 
 /* The parts, for evaluation of the ranking on other sets. */
-void task_match_cosines(const float *cosines, size_t n, struct task_match_features *features); /* best and near; n > 0 */
+void task_match_cosines(const float *cosines, size_t n,
+                        struct task_match_features *features); /* best and near; n > 0 */
 float task_match_fuse(const struct task_match_features *features, bool cjk);
 
 #endif

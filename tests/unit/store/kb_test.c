@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/mem.h"
 #include "store/kb.h"
 
 enum { DIM = 4 };
@@ -101,6 +103,16 @@ static void keeps_entries_over_reopening(void **state)
     assert_true(view->entries[1].context_only);
     assert_int_equal(store_kb_find(view, 2), 1);
     assert_int_equal(store_kb_find(view, 3), 2);
+    /* All texts of an entry together have the n-grams of each. */
+    for (size_t t = 0; t < view->n_texts; t++)
+        for (size_t g = 0; g < view->texts[t].n_grams; g++) {
+            const struct store_kb_terms *terms = &view->terms[view->texts[t].entry];
+            size_t at = 0;
+            while (at < terms->count && terms->grams[at] != view->texts[t].grams[g])
+                at++;
+            assert_true(at < terms->count);
+            assert_true(at == 0 || terms->grams[at - 1] < terms->grams[at]);
+        }
     store_kb_view_release(kb, view);
     store_kb_close(kb);
 }
@@ -186,6 +198,80 @@ static void a_failed_write_changes_nothing(void **state)
     assert_int_equal(store_kb_put(kb, &order, 1, vectors, false, &err), ATT_OK);
     store_kb_close(kb);
     free(big);
+}
+
+/* A file that may not grow stands for a full disk. */
+static void a_full_disk_changes_nothing(void **state)
+{
+    (void)state;
+    struct store_kb *kb = opened();
+    put_both(kb);
+    store_kb_close(kb);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit full = {4096, 4096};
+        struct att_err err = {.message = ""};
+        signal(SIGXFSZ, SIG_IGN);
+        if (store_kb_open(path, "digest-of-the-encoder", DIM, &kb, &err) != ATT_OK || setrlimit(RLIMIT_FSIZE, &full))
+            _exit(1);
+        struct store_kb_entry third = order;
+        third.id = 3;
+        if (store_kb_put(kb, &third, 1, vectors, false, &err) != ATT_ESPACE || !strstr(err.message, path))
+            _exit(2);
+        const struct store_kb_view *view = store_kb_view(kb);
+        bool same = view->n_entries == 2 && store_kb_same(view, &order);
+        size_t texts[4], count = 0;
+        if (!same || store_kb_match(kb, view, "my order", 8, texts, 4, &count, &err) != ATT_OK || count == 0)
+            _exit(3);
+        store_kb_view_release(kb, view);
+        store_kb_close(kb);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    kb = opened();
+    const struct store_kb_view *view = store_kb_view(kb);
+    assert_int_equal(view->n_entries, 2);
+    store_kb_view_release(kb, view);
+    assert_int_equal(store_kb_put(kb, &order, 1, vectors, false, NULL), ATT_OK);
+    store_kb_close(kb);
+}
+
+/* Whatever allocation fails, the write is wholly there or not at all, and the next one succeeds. */
+static void no_failed_allocation_breaks_it(void **state)
+{
+    (void)state;
+    struct store_kb *kb = opened();
+    put_both(kb);
+    struct store_kb_entry third = order;
+    third.id = 3;
+    enum att_status status = ATT_ENOMEM;
+    uint64_t k = 1;
+    for (; status != ATT_OK; k++) {
+        struct att_err err = {.message = ""};
+        att_mem_fail_at(k, false);
+        status = store_kb_put(kb, &third, 1, vectors, false, &err);
+        att_mem_fail_at(0, false);
+        assert_true(status == ATT_OK || (status == ATT_ENOMEM && strstr(err.message, "memory")));
+        const struct store_kb_view *view = store_kb_view(kb);
+        assert_int_equal(view->n_entries, status == ATT_OK ? 3 : 2);
+        store_kb_view_release(kb, view);
+    }
+    assert_true(k > 5);
+    store_kb_close(kb);
+    for (k = 1, status = ATT_ENOMEM; status != ATT_OK; k++) {
+        att_mem_fail_at(k, false);
+        status = store_kb_open(path, "digest-of-the-encoder", DIM, &kb, NULL);
+        att_mem_fail_at(0, false);
+        assert_true(status == ATT_OK || status == ATT_ENOMEM);
+    }
+    const struct store_kb_view *view = store_kb_view(kb);
+    assert_int_equal(view->n_entries, 3);
+    store_kb_view_release(kb, view);
+    store_kb_close(kb);
 }
 
 static void refuses_other_encoders_and_files(void **state)
@@ -294,6 +380,7 @@ int main(void)
         cmocka_unit_test(keeps_entries_over_reopening),     cmocka_unit_test(replaces_by_id_and_removes),
         cmocka_unit_test(finds_by_trigrams_in_any_script),  cmocka_unit_test(a_failed_write_changes_nothing),
         cmocka_unit_test(readers_and_a_writer_do_not_meet), cmocka_unit_test(acknowledged_writes_survive_a_kill),
+        cmocka_unit_test(a_full_disk_changes_nothing),      cmocka_unit_test(no_failed_allocation_breaks_it),
         cmocka_unit_test(refuses_other_encoders_and_files),
     };
     return cmocka_run_group_tests_name("store/kb", tests, setup, teardown);

@@ -50,6 +50,27 @@ static void likeness_is_a_cosine(void **state)
     assert_float_equal(likeness("my order", "order status"), likeness("order status", "my order"), 1e-7);
 }
 
+static float cover(const char *a, const char *b)
+{
+    uint32_t x[STORE_GRAMS_MAX], y[STORE_GRAMS_MAX];
+    size_t n = store_grams(a, strlen(a), x), m = store_grams(b, strlen(b), y);
+    return store_grams_cover(&idf, x, n, store_grams_norm(&idf, x, n), y, m);
+}
+
+static void cover_is_the_part_that_is_there(void **state)
+{
+    (void)state;
+    assert_float_equal(cover("my order", "Where is my order?"), 1, 1e-6);
+    assert_true(cover("Where is my order?", "my order") < 0.8f);
+    assert_true(cover("Where is my order?", "my order") > 0.2f);
+    assert_true(cover("", "order") == 0);
+    assert_true(cover("order", "") == 0);
+    uint32_t twice[] = {7, 3, 7, 3, 3};
+    assert_int_equal(store_grams_distinct(twice, 5), 2);
+    assert_true(twice[0] == 3 && twice[1] == 7);
+    assert_int_equal(store_grams_distinct(twice, 0), 0);
+}
+
 static void typing_errors_cost_little(void **state)
 {
     (void)state;
@@ -93,9 +114,9 @@ static void long_texts_stay_in_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(likeness_is_a_cosine),         cmocka_unit_test(typing_errors_cost_little),
-        cmocka_unit_test(chinese_needs_no_word_breaks), cmocka_unit_test(script_is_told_by_its_share),
-        cmocka_unit_test(long_texts_stay_in_bounds),
+        cmocka_unit_test(likeness_is_a_cosine),        cmocka_unit_test(cover_is_the_part_that_is_there),
+        cmocka_unit_test(typing_errors_cost_little),   cmocka_unit_test(chinese_needs_no_word_breaks),
+        cmocka_unit_test(script_is_told_by_its_share), cmocka_unit_test(long_texts_stay_in_bounds),
     };
     return cmocka_run_group_tests_name("store/lexical", tests, setup, teardown);
 }

@@ -121,6 +121,8 @@ static void writes_reads_and_removes(void **state)
     json = answer(&task_kb_get, NULL, NULL);
     assert_int_equal((int)fixture_number(json, "entries"), 3);
     assert_int_equal((int)fixture_number(json, "texts"), 5);
+    assert_int_equal((int)fixture_number(json, "languages.zh"), 1);
+    assert_int_equal((int)fixture_number(json, "languages.en"), 1);
     att_json_destroy(json);
 }
 
@@ -141,11 +143,13 @@ static void refuses_bad_entries(void **state)
         {&task_kb_put, NULL,
          "{\"entries\":[{\"id\":1,\"question\":\"a\",\"answer\":\"b\"},{\"id\":1,\"question\":\"a\",\"answer\":\"b\"}]"
          "}",
-         "stands twice"},
+         "entries[1].id: 1 stands in entries[0] already"},
         {&task_kb_put, NULL, "{\"entries\":[{\"id\":1,\"question\":\"a\",\"answer\":\"b\",\"prompts\":[\"c\"]}]}",
          "prompts[0]"},
         {&task_kb_put, NULL, "{\"entries\":[{\"id\":1,\"question\":\"a\",\"answer\":\"b\",\"metadata\":[]}]}",
-         "metadata"},
+         "entries[0].metadata: is array"},
+        {&task_kb_entry_put, "7", "{\"question\":3,\"answer\":\"b\"}", "question: is number"},
+        {&task_kb_entry_put, "7", "[]", "the body"},
         {&task_kb_entry_put, "7", "{\"id\":8,\"question\":\"a\",\"answer\":\"b\"}", "differs"},
         {&task_kb_entry_get, "77", NULL, "no entry 77"},
         {&task_kb_entry_get, "1x", NULL, "number"},
@@ -230,6 +234,31 @@ static void follow_ups_need_a_dialogue(void **state)
     att_json_destroy(json);
 }
 
+/* The assistant's turn is an entry's own answer: its prompts gain, however the user had asked. */
+static void an_answer_given_back_names_its_entry(void **state)
+{
+    (void)state;
+    static const char format[] = "{\"question\":\"and then?\",\"context\":[{\"role\":\"user\",\"content\":\"hello\"},"
+                                 "{\"role\":\"assistant\",\"content\":\"%s\"}]}";
+    char said[256], other[256];
+    att_json_destroy(answer(&task_kb_put, NULL, entries));
+    snprintf(said, sizeof said, format, "In My orders.");
+    snprintf(other, sizeof other, format, "打开订单。");
+    struct att_json *json = answer(&task_reply, NULL, said), *without = answer(&task_reply, NULL, other);
+    double gained = 0, plain = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const struct att_json *a = att_json_at(att_json_get(json, "answers"), i);
+        const struct att_json *b = att_json_at(att_json_get(without, "answers"), i);
+        if (att_json_number(att_json_get(a, "id"), 0) == 2)
+            gained = att_json_number(att_json_get(a, "score"), 0);
+        if (att_json_number(att_json_get(b, "id"), 0) == 2)
+            plain = att_json_number(att_json_get(b, "score"), 0);
+    }
+    assert_true(gained > plain);
+    att_json_destroy(json);
+    att_json_destroy(without);
+}
+
 static void refuses_bad_questions(void **state)
 {
     (void)state;
@@ -279,10 +308,10 @@ static void an_empty_knowledge_base_hands_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_reads_and_removes),          cmocka_unit_test(refuses_bad_entries),
-        cmocka_unit_test(answers_stored_questions),          cmocka_unit_test(margin_turns_answers_into_questions),
-        cmocka_unit_test(follow_ups_need_a_dialogue),        cmocka_unit_test(refuses_bad_questions),
-        cmocka_unit_test(an_empty_knowledge_base_hands_off),
+        cmocka_unit_test(writes_reads_and_removes),   cmocka_unit_test(refuses_bad_entries),
+        cmocka_unit_test(answers_stored_questions),   cmocka_unit_test(margin_turns_answers_into_questions),
+        cmocka_unit_test(follow_ups_need_a_dialogue), cmocka_unit_test(an_answer_given_back_names_its_entry),
+        cmocka_unit_test(refuses_bad_questions),      cmocka_unit_test(an_empty_knowledge_base_hands_off),
     };
     return cmocka_run_group_tests_name("tasks/reply", tests, start, stop);
 }

@@ -1,0 +1,192 @@
+/* attend kb by the built program: import, its refusals by line, idempotence, export; reply and retrieval over it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/attend-kb-cli-XXXXXX";
+static char program[4096], model[4096], db[128], file[128], out[128], in[128];
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *stream = fopen(path, "wb");
+    assert_non_null(stream);
+    fputs(text, stream);
+    assert_int_equal(fclose(stream), 0);
+}
+
+/* What the program said on both streams, in a buffer of this file; *ret_status its exit status. */
+static const char *attend(int *ret_status, const char *const *words)
+{
+    static char said[1 << 16];
+    int status = -1;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int input = open(in, O_RDONLY), output = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        char *argv[24] = {program};
+        for (int i = 0; words[i]; i++)
+            argv[i + 1] = strdup(words[i]);
+        if (input < 0 || output < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
+            _exit(99);
+        execv(program, argv);
+        _exit(99);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    FILE *stream = fopen(out, "rb");
+    assert_non_null(stream);
+    said[fread(said, 1, sizeof said - 1, stream)] = '\0';
+    fclose(stream);
+    *ret_status = WEXITSTATUS(status);
+    return said;
+}
+
+static void expect(int status, const char *words, const char *const *argv)
+{
+    int got;
+    const char *said = attend(&got, argv);
+    if (got != status || !strstr(said, words))
+        fail_msg("status %d, expected %d: '%s' does not hold '%s'", got, status, said, words);
+}
+
+#define EXPECT(status, words, ...) expect(status, words, (const char *const[]){__VA_ARGS__, NULL})
+
+static void import(const char *ending, const char *text, int status, const char *words)
+{
+    snprintf(file, sizeof file, "%s/entries%s", folder, ending);
+    write_file(file, text);
+    EXPECT(status, words, "kb", "import", "--kb", db, "--model", model, "--file", file);
+    unlink(file);
+}
+
+static const char two[] =
+    "{\"id\":1,\"lang\":\"en\",\"question\":\"where is my order\",\"answer\":\"Here.\",\"alternates\":[\"track it\"]}\n"
+    "\n{\"id\":2,\"lang\":\"zh\",\"question\":\"怎么退货\",\"answer\":\"打开订单。\",\"metadata\":{\"topic\":"
+    "\"returns\"}}\n";
+
+static void importing_twice_changes_nothing(void **state)
+{
+    (void)state;
+    import(".jsonl", two, 0, "2 entries read, 2 written, 0 unchanged");
+    import(".jsonl", two, 0, "2 entries read, 0 written, 2 unchanged");
+    import(".csv", "id,question,answer,lang,alternates\n1,where is my order,There.,en,track it\n", 0,
+           "1 entries read, 1 written, 0 unchanged");
+    EXPECT(0, "\"answer\":\"There.\"", "kb", "export", "--kb", db, "--model", model);
+    EXPECT(0, "2\tzh\t0\t怎么退货", "kb", "list", "--kb", db, "--model", model);
+}
+
+static void what_is_exported_can_be_imported(void **state)
+{
+    (void)state;
+    int status;
+    import(".jsonl", two, 0, "2 entries read");
+    char *text = strdup(attend(&status, (const char *const[]){"kb", "export", "--kb", db, "--model", model, NULL}));
+    assert_int_equal(status, 0);
+    import(".jsonl", text, 0, "2 entries read, 0 written, 2 unchanged");
+    free(text);
+}
+
+static void a_bad_line_is_named_and_nothing_is_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ending, *text, *says;
+    } cases[] = {
+        {".jsonl", "{\"id\":8,\"question\":\"a\",\"answer\":\"b\"}\n{\"id\":9,\"question\":\"a\"}\n",
+         ".jsonl: line 2: answer: is missing"},
+        {".jsonl", "{\"id\":8,\"question\":\"a\",\"answer\":\"b\"}\n{\"id\":9,\n", ".jsonl: line 2: not JSON"},
+        {".jsonl", "{\"id\":8,\"question\":\"a\",\"answer\":\"b\"}\n\n{\"id\":8,\"question\":\"c\",\"answer\":\"b\"}\n",
+         "line 3: id: 8 stands on line 1 already"},
+        {".jsonl", "{\"id\":8,\"question\":\"a\",\"answer\":\"b\",\"alternates\":[\"x\",3]}\n",
+         "line 1: alternates[1]"},
+        {".jsonl", "[8]\n", "line 1"},
+        {".csv", "id,question,answer\n8,a,b\nx,a,b\n", ".csv: line 3: id: is string, expected"},
+        {".csv", "id,question,answer,prompts\n8,a,b,1|x\n", "line 2: prompts[1]: is string, expected"},
+        {".csv", "id,question,answer,context_only\n8,a,b,yes\n", "line 2: context_only: is string, expected"},
+        {".csv", "id,question,answer,id\n8,a,b,9\n", "line 1: column id stands twice"},
+        {".csv", "id,question,answer\n8,\"\",b\n", "line 2: question: is missing"},
+    };
+    import(".jsonl", two, 0, "2 entries read");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        import(cases[i].ending, cases[i].text, 1, cases[i].says);
+    static char filler[2001], longer[8192];
+    for (size_t i = 0; i + 1 < sizeof filler; i++)
+        filler[i] = i % 2 ? ' ' : 'a';
+    snprintf(longer, sizeof longer,
+             "{\"id\":8,\"question\":\"a\",\"answer\":\"b\"}\n{\"id\":9,\"answer\":\"b\",\"question\":\"%s\"}\n",
+             filler);
+    import(".jsonl", longer, 1, "line 2: question: has ");
+    int status;
+    assert_null(
+        strstr(attend(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL}), "8\t"));
+}
+
+static void replies_and_retrieval_use_it(void **state)
+{
+    (void)state;
+    import(".jsonl", two, 0, "2 entries read");
+    write_file(in, "{\"question\":\"where is my order\"}\n{\"question\":\"怎么退货\"}\n");
+    EXPECT(0, "\"decision\":\"answered\",\"answers\":[{\"id\":1", "reply", "--kb", db, "--model", model);
+    EXPECT(0, "\"decision\":\"answered\",\"answers\":[{\"id\":2", "reply", "--kb", db, "--model", model);
+    snprintf(file, sizeof file, "%s/retrieve.jsonl", folder);
+    write_file(file, "{\"id\":\"1\",\"document\":\"track the parcel\",\"label\":\"b\"}\n"
+                     "{\"id\":\"2\",\"document\":\"return shoes\",\"label\":\"a\"}\n"
+                     "{\"id\":\"3\",\"document\":\"where is the parcel\",\"label\":\"b\"}\n"
+                     "{\"query\":\"return shoes\",\"label\":\"a\"}\n{\"query\":\"track the parcel\",\"label\":\"b\"}\n"
+                     "{\"query\":\"track the parcel\",\"label\":\"unknown\"}\n");
+    EXPECT(0, "\"hybrid\":{\"accuracy@1\":0.6667,\"accuracy@3\":0.6667,\"mrr\":0.6667}}", "eval", "--task", "retrieve",
+           "--json", "--model", model, "--data", file);
+    EXPECT(0, "3 documents of 2 labels, 3 queries", "eval", "--task", "retrieve", "--model", model, "--data", file);
+    write_file(file, "{\"query\":\"a\",\"label\":\"b\"}\n");
+    EXPECT(1, "expected documents and queries", "eval", "--task", "retrieve", "--model", model, "--data", file);
+    write_file(file, "{\"question\":\"where is my order\",\"expect\":1}\n{\"question\":\"怎么退货\",\"expect\":2}\n");
+    EXPECT(0, "first 1.000", "eval", "--task", "reply", "--kb", db, "--model", model, "--data", file);
+    unlink(file);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    const char *source = getenv("ATT_SOURCE_ROOT"), *build = getenv("ATT_BUILD_ROOT");
+    snprintf(program, sizeof program, "%s/attend", build ? build : ".");
+    snprintf(model, sizeof model, "%s/tests/data/models/st-bert-mean", source ? source : ".");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(db, sizeof db, "%s/kb.db", folder);
+    snprintf(out, sizeof out, "%s/out", folder);
+    snprintf(in, sizeof in, "%s/in", folder);
+    write_file(in, "");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    static const char *const names[] = {"kb.db", "kb.db-wal", "kb.db-shm", "in", "out"};
+    char path[160];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(importing_twice_changes_nothing),
+        cmocka_unit_test(what_is_exported_can_be_imported),
+        cmocka_unit_test(a_bad_line_is_named_and_nothing_is_written),
+        cmocka_unit_test(replies_and_retrieval_use_it),
+    };
+    return cmocka_run_group_tests_name("cli/kb", tests, start, stop);
+}
