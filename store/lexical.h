@@ -2,8 +2,8 @@
  * Lexical likeness of two texts: the cosine of their n-gram sets weighted by
  * inverse document frequency, or how much of one the other covers. Latin words give the word and its character
  * trigrams (typing errors cost little); Chinese, Japanese and Korean characters
- * give themselves and their pairs, since those scripts write no word breaks.
- * Case is folded for ASCII. Pure functions.
+ * give themselves and, at half the weight, their pairs, since those scripts write
+ * no word breaks. Case is folded for ASCII. Pure functions.
  */
 #ifndef STORE_LEXICAL_H
 #define STORE_LEXICAL_H
