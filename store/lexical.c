@@ -7,7 +7,7 @@
 
 #include "core/base/utf8.h"
 
-enum { WORD_MAX = 64 }; /* characters of a word that count */
+enum { WORD_MAX = 64, LAUGHTER = 3 }; /* characters of a word that count; repetitions that are none of a word */
 
 static bool is_cjk(uint32_t c)
 {
@@ -76,6 +76,17 @@ size_t store_grams_distinct(uint32_t *grams, size_t count)
     return kept;
 }
 
+/* How often c stands at *at and right behind it; *at moves to the last. */
+static size_t repetitions(const char *text, size_t len, uint32_t c, size_t *at)
+{
+    size_t count = 1, next = *at;
+    while (next < len && att_utf8_next(text, len, &next) == c) {
+        *at = next;
+        count++;
+    }
+    return count;
+}
+
 size_t store_grams(const char *text, size_t len, uint32_t grams[STORE_GRAMS_MAX])
 {
     struct sink sink = {grams, 0};
@@ -95,6 +106,13 @@ size_t store_grams(const char *text, size_t len, uint32_t grams[STORE_GRAMS_MAX]
         }
         if (cjk) {
             const uint32_t pair[2] = {previous, c};
+            size_t next = at;
+            if (repetitions(text, len, c, &next) >= LAUGHTER) {
+                put(&sink, hash('r', &c, 1));
+                previous = 0;
+                at = next;
+                continue;
+            }
             put(&sink, hash('c', &c, 1));
             if (previous)
                 put(&sink, hash('p', pair, 2));

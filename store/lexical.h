@@ -3,7 +3,8 @@
  * inverse document frequency, or how much of one the other covers. Latin words give the word and its character
  * trigrams (typing errors cost little); Chinese, Japanese and Korean characters
  * give themselves and, at half the weight, their pairs, since those scripts write
- * no word breaks. Case is folded for ASCII. Pure functions.
+ * no word breaks; three times the same is an n-gram of its own. Case is folded
+ * for ASCII. Pure functions.
  */
 #ifndef STORE_LEXICAL_H
 #define STORE_LEXICAL_H

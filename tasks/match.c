@@ -69,8 +69,7 @@ static float fuse(const struct task_match_features *features, const struct calib
     const struct task_match_features *w = &fit->weights;
     /* What is asked word for word needs no other phrasing to agree. */
     float near = features->lexical > same_words ? features->best : features->near;
-    return w->best * features->best + w->near * near + w->lexical * features->lexical +
-           w->covered * features->covered;
+    return w->best * features->best + w->near * near + w->lexical * features->lexical + w->covered * features->covered;
 }
 
 float task_match_fuse(const struct task_match_features *features, bool is_cjk)

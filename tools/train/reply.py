@@ -20,6 +20,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 
 import numpy as np
@@ -48,17 +49,23 @@ def is_word(c):
 def grams(text):
     """store_grams: kind and characters instead of hashes."""
     out, word, previous = set(), "", ""
-    for c in text + " ":
-        c = c.lower() if "A" <= c <= "Z" else c
-        if is_word(c):
-            word += c
-        elif word:
-            marked = "<" + word + ">"
-            out.update(["w" + word], ("t" + marked[i:i + 3] for i in range(len(marked) - 2)))
-            word = ""
-        if is_cjk(c):
-            out.update(["c" + c], ["p" + previous + c] if previous else [])
-        previous = c if is_cjk(c) else ""
+    for run in re.findall(r"((.)\2*)", text + " ", re.DOTALL):
+        c = run[1]
+        if is_cjk(c) and len(run[0]) >= 3:
+            out.add("r" + c)
+            previous = ""
+            continue
+        for c in run[0]:
+            c = c.lower() if "A" <= c <= "Z" else c
+            if is_word(c):
+                word += c
+            elif word:
+                marked = "<" + word + ">"
+                out.update(["w" + word], ("t" + marked[i:i + 3] for i in range(len(marked) - 2)))
+                word = ""
+            if is_cjk(c):
+                out.update(["c" + c], ["p" + previous + c] if previous else [])
+            previous = c if is_cjk(c) else ""
     return out
 
 

@@ -83,6 +83,9 @@ static void chinese_needs_no_word_breaks(void **state)
 {
     (void)state;
     assert_true(likeness("我要退货", "怎么退货？") > 0.3f);
+    assert_true(likeness("哈哈哈哈", "哈") == 0); /* laughter has no words */
+    assert_float_equal(likeness("哈哈哈", "哈哈哈哈哈"), 1, 1e-6);
+    assert_true(likeness("谢谢", "谢谢你") > 0.5f);
     assert_true(likeness("订单在哪里", "我的订单到哪里了？") > likeness("订单在哪里", "怎么退货？"));
 }
 
