@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Move the decision borders of the finance heads: constants added to the biases, temperatures and figures anew.
 
-    python shift_bias.py --base MINILM_DIR --data DATA_DIR --model run2 --sentiment 0 0 -0.5 --prior 0.3 --out models/finance
+    python shift_bias.py --base MINILM_DIR --data DATA_DIR --model run2 --sentiment 0 0 -0.5 --prior 0.4 --out models/finance
 
 --sentiment: added to the logits of negative, neutral and positive. --prior: minus this many times the log share of a topic in
 the training rows, so that rare topics are named more often (logit adjustment); it trades accuracy for macro-F1.
