@@ -224,15 +224,15 @@ static void take_hidden(void *context, size_t i, const float *x, size_t n_tokens
         spread(f, batch_seqs(f, n_tokens), x, hidden_size, f->hidden[i]);
 }
 
-static void take_attention(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
-                           size_t n_key)
+static void take_attention(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                           size_t n_query, size_t n_key)
 {
     const struct forward *f = context;
     if (!f->attention[layer])
         return;
     float *dst = f->attention[layer] + ((f->first + seq) * f->info->n_heads + head) * f->n_slots * f->n_slots;
     for (size_t i = 0; i < n_query; i++)
-        memcpy(dst + i * f->n_slots, probs + i * n_key, n_key * sizeof *probs);
+        memcpy(dst + (first + i) * f->n_slots, probs + i * n_key, n_key * sizeof *probs);
 }
 
 static void pool(const struct forward *f, size_t seq, const float *rows, size_t len)

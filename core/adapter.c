@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/arch/config.h"
 #include "core/base/mem.h"
 #include "core/model.h"
 

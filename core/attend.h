@@ -110,9 +110,10 @@ struct att_tap {
     void (*hidden)(void *context, size_t i, const float *x, size_t n_tokens, size_t hidden_size);
     /* Whether sequence seq's attention is wanted; NULL: all. */
     bool (*wants_attention)(void *context, size_t seq);
-    /* Probabilities [n_query][n_key] of one layer, sequence and head. */
-    void (*attention)(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
-                      size_t n_key);
+    /* Probabilities [n_query][n_key] of one layer, sequence and head, of the queries from `first` on: a long sequence
+     * takes several calls. */
+    void (*attention)(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                      size_t n_query, size_t n_key);
 };
 
 /* Points into the context until its next forward pass; NULL where the model has no such output. */

@@ -60,7 +60,7 @@ static struct att_tensor *find_spelled(struct att_checkpoint *checkpoint, const 
 static struct att_tensor *find(struct att_checkpoint *checkpoint, const char *name)
 {
     struct att_tensor *tensor = find_spelled(checkpoint, name);
-    for (size_t i = 0; !tensor && checkpoint->arch->aliases[i][0]; i++)
+    for (size_t i = 0; !tensor && checkpoint->arch->aliases && checkpoint->arch->aliases[i][0]; i++)
         if (strcmp(checkpoint->arch->aliases[i][0], name) == 0)
             tensor = find_spelled(checkpoint, checkpoint->arch->aliases[i][1]);
     return tensor;

@@ -25,8 +25,8 @@ struct att_context {
 static void plan(struct att_context *context, struct att_scratch *scratch)
 {
     const struct att_model *model = context->model;
-    model->arch->plan(model->state, &model->arch_info, context->max_tokens, context->max_seqs, scratch,
-                      context->buffers);
+    const struct att_arch_limits limits = {.max_tokens = context->max_tokens, .max_seqs = context->max_seqs};
+    model->arch->plan(model->state, &model->arch_info, &limits, scratch, context->buffers);
     context->pooled = att_scratch_take(scratch, context->max_seqs * model->info.hidden_size, sizeof(float));
     context->ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->ids);
     context->type_ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->type_ids);
@@ -164,7 +164,7 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
             .hidden = tap->hidden,
             .attention = {.context = tap->context, .wants = tap->wants_attention, .take = tap->attention}};
     struct att_arch_output out = {.hidden = NULL};
-    model->arch->forward(model->state, model->layers, &model->arch_info, &checked, tap ? &arch_tap : NULL,
+    model->arch->forward(model->state, model->layers[0], &model->arch_info, &checked, tap ? &arch_tap : NULL,
                          context->buffers, &out);
     assert(out.hidden);
     size_t hidden = model->info.hidden_size;

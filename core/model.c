@@ -71,14 +71,30 @@ static enum att_status find_base(struct att_model *model, struct loading *loadin
     return att_dir_open(base->info.dir, &loading->base_dir, err);
 }
 
+static enum att_status unknown_type(const char *type, struct att_err *err)
+{
+    char names[512];
+    att_arch_names(names, sizeof names);
+    return att_err_set(err, ATT_EUNSUPPORTED, "model_type: '%.60s' is not known, expected one of: %s",
+                       type ? type : "(none)", names);
+}
+
+/* Layers of one stack that the file holds. */
+static size_t stored_layers(const struct att_model *model, size_t stack)
+{
+    const struct att_arch_info *info = &model->arch_info;
+    if (stack == 1)
+        return info->n_decoder_layers;
+    return info->n_stored_layers ? info->n_stored_layers : info->n_layers;
+}
+
 /* config.json → arch, arch_info and the zeroed state. */
 static enum att_status configure(struct att_model *model, struct att_err *err)
 {
     const char *type = att_json_string(att_json_get(model->config, "model_type"), NULL);
     model->arch = type ? att_arch_find(type) : NULL;
     if (!model->arch)
-        return att_err_set(err, ATT_EUNSUPPORTED, "model_type: '%s' is not known, expected one of: %s",
-                           type ? type : "(none)", att_arch_names());
+        return unknown_type(type, err);
     const char *class_name = att_json_string(att_json_at(att_json_get(model->config, "architectures"), 0), NULL);
     model->arch_info.class_name = class_name ? class_name : "";
     model->state = att_mem_calloc(1, model->arch->state_bytes);
@@ -87,18 +103,38 @@ static enum att_status configure(struct att_model *model, struct att_err *err)
     enum att_status status = model->arch->configure(model->config, model->state, &model->arch_info, err);
     if (status != ATT_OK)
         return status;
-    model->layers = att_mem_calloc(model->arch_info.n_layers, model->arch->layer_bytes);
-    return model->layers ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
+        if (stored_layers(model, k) == 0)
+            continue;
+        model->layers[k] = att_mem_calloc(stored_layers(model, k), model->arch->stacks[k].layer_bytes);
+        if (!model->layers[k])
+            return att_err_set(err, ATT_ENOMEM, "out of memory");
+    }
+    return ATT_OK;
 }
 
-static void *layer_at(const struct att_model *model, size_t i)
+static void *layer_at(const struct att_model *model, size_t stack, size_t i)
 {
-    return (char *)model->layers + i * model->arch->layer_bytes;
+    return (char *)model->layers[stack] + i * model->arch->stacks[stack].layer_bytes;
+}
+
+static enum att_status stack_load(struct att_model *model, size_t k, const struct att_source *source,
+                                  struct att_err *err)
+{
+    const struct att_arch_stack *stack = &model->arch->stacks[k];
+    const size_t *dims = model->arch_info.dims;
+    for (size_t i = 0; i < stored_layers(model, k); i++) {
+        void *layer = layer_at(model, k, i);
+        enum att_status status = att_slots_load(stack->slots, stack->n_slots, layer, i, dims, source, err);
+        if (status != ATT_OK)
+            return status;
+        model->info.weight_bytes += att_slots_bytes(stack->slots, stack->n_slots, layer, dims);
+    }
+    return ATT_OK;
 }
 
 static enum att_status weights_load(struct att_model *model, struct loading *loading, struct att_err *err)
 {
-    const struct att_arch *arch = model->arch;
     const struct att_arch_info *info = &model->arch_info;
     struct att_source source = att_checkpoint_source(&loading->checkpoint);
     for (size_t i = 0; i < ATT_ARCH_SETS; i++) {
@@ -113,13 +149,10 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
                 model->info.weight_bytes +=
                     info->dims[info->sets[i].slots[j].rows] * info->dims[info->sets[i].slots[j].cols] * sizeof(float);
     }
-    for (size_t i = 0; i < info->n_layers; i++) {
-        enum att_status status =
-            att_slots_load(arch->layer_slots, arch->n_layer_slots, layer_at(model, i), i, info->dims, &source, err);
+    for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
+        enum att_status status = stack_load(model, k, &source, err);
         if (status != ATT_OK)
             return status;
-        model->info.weight_bytes +=
-            att_slots_bytes(arch->layer_slots, arch->n_layer_slots, layer_at(model, i), info->dims);
     }
     return ATT_OK;
 }
@@ -297,11 +330,13 @@ void att_model_unref(struct att_model *model)
 {
     if (!model || atomic_fetch_sub(&model->refs, 1) != 1)
         return;
-    for (size_t i = 0; model->layers && i < model->arch_info.n_layers; i++)
-        att_slots_finish(model->arch->layer_slots, model->arch->n_layer_slots, layer_at(model, i));
+    for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
+        for (size_t i = 0; model->layers[k] && i < stored_layers(model, k); i++)
+            att_slots_finish(model->arch->stacks[k].slots, model->arch->stacks[k].n_slots, layer_at(model, k, i));
+        att_mem_free(model->layers[k]);
+    }
     for (size_t i = 0; model->state && i < ATT_ARCH_SETS; i++)
         att_slots_finish(model->arch_info.sets[i].slots, model->arch_info.sets[i].n_slots, model->state);
-    att_mem_free(model->layers);
     att_mem_free(model->state);
     att_linear_finish(&model->heads);
     if (!model->tokenizer_borrowed)

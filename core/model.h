@@ -16,7 +16,8 @@ struct att_model {
     struct att_model_info info;
     const struct att_arch *arch;
     struct att_arch_info arch_info;
-    void *state, *layers;    /* of the architecture */
+    void *state; /* of the architecture */
+    void *layers[ATT_ARCH_STACKS];
     struct att_linear heads; /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/arch/config.h"
 #include "core/model.h"
 
 static enum att_status modes_read(struct att_model *model, const struct att_json *config, struct att_err *err)

@@ -22,8 +22,8 @@ static bool wants_attention(void *context, size_t seq)
     return ((const struct attention_tap *)context)->jobs[seq]->attention != NULL;
 }
 
-static void take_attention(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
-                           size_t n_key)
+static void take_attention(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                           size_t n_query, size_t n_key)
 {
     const struct attention_tap *tap = context;
     float *weights = tap->jobs[seq]->attention;
@@ -31,12 +31,14 @@ static void take_attention(void *context, size_t layer, size_t seq, size_t head,
     if (layer + 1 != tap->info->n_layers)
         return;
     /* The queries whose states are pooled: all, the first, or the last. */
-    size_t first = tap->info->pooling == ATT_POOL_LAST ? n_query - 1 : 0;
-    size_t end = tap->info->pooling == ATT_POOL_CLS ? 1 : n_query;
-    float share = 1.0f / (float)((end - first) * tap->info->n_heads);
-    for (size_t i = first; i < end; i++)
+    bool last = tap->info->pooling == ATT_POOL_LAST, cls = tap->info->pooling == ATT_POOL_CLS;
+    float share = 1.0f / (float)((last || cls ? 1 : n_key) * tap->info->n_heads);
+    for (size_t i = 0; i < n_query; i++) {
+        if ((last && first + i + 1 != n_key) || (cls && first + i != 0))
+            continue;
         for (size_t j = 0; j < n_key; j++)
             weights[j] += share * probs[i * n_key + j];
+    }
 }
 
 static void copy_outputs(struct task_job *job, const struct att_model_info *info, const struct att_output *out,

@@ -1,22 +1,7 @@
-/* Reading checked fields of config.json, and the list of families. */
+/* Reading checked fields of config.json. */
+#include "core/arch/config.h"
+
 #include <string.h>
-
-#include "core/arch/arch.h"
-
-static const struct att_arch *const families[] = {&att_arch_bert, &att_arch_sasrec};
-
-const struct att_arch *att_arch_find(const char *model_type)
-{
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (strcmp(families[i]->model_type, model_type) == 0)
-            return families[i];
-    return NULL;
-}
-
-const char *att_arch_names(void)
-{
-    return "bert, sasrec";
-}
 
 enum att_status att_config_size(const struct att_json *config, const char *field, size_t min, size_t max,
                                 size_t otherwise, size_t *ret, struct att_err *err)
@@ -41,6 +26,8 @@ enum att_status att_config_float(const struct att_json *config, const char *fiel
                                  double otherwise, float *ret, struct att_err *err)
 {
     const struct att_json *value = att_json_get(config, field);
+    if (value && att_json_type(value) == ATT_JSON_NULL)
+        value = NULL;
     double number = att_json_number(value, otherwise);
     if ((value && !att_json_is_number(value)) || !(number >= min && number <= max))
         return att_err_set(err, ATT_EFORMAT, "%s: is %s %.9g, expected a number from %g to %g", field,
@@ -53,6 +40,8 @@ enum att_status att_config_bool(const struct att_json *config, const char *field
                                 struct att_err *err)
 {
     const struct att_json *value = att_json_get(config, field);
+    if (value && att_json_type(value) == ATT_JSON_NULL)
+        value = NULL;
     if (value && !att_json_is_bool(value))
         return att_err_set(err, ATT_EFORMAT, "%s: is %s, expected true or false", field, att_json_type_name(value));
     *ret = att_json_bool(value, otherwise);
@@ -66,10 +55,9 @@ enum att_status att_config_act(const struct att_json *config, const char *field,
         const char *name;
         enum att_act act;
     } names[] = {
-        {"gelu", ATT_ACT_GELU},          {"relu", ATT_ACT_RELU},
-        {"gelu_new", ATT_ACT_GELU_TANH}, {"gelu_pytorch_tanh", ATT_ACT_GELU_TANH},
-        {"silu", ATT_ACT_SILU},          {"swish", ATT_ACT_SILU},
-        {"tanh", ATT_ACT_TANH},
+        {"gelu", ATT_ACT_GELU},          {"gelu_python", ATT_ACT_GELU},    {"relu", ATT_ACT_RELU},
+        {"gelu_new", ATT_ACT_GELU_TANH}, {"gelu_fast", ATT_ACT_GELU_TANH}, {"gelu_pytorch_tanh", ATT_ACT_GELU_TANH},
+        {"silu", ATT_ACT_SILU},          {"swish", ATT_ACT_SILU},          {"tanh", ATT_ACT_TANH},
     };
     const struct att_json *value = att_json_get(config, field);
     if (!value) {
@@ -97,4 +85,48 @@ enum att_status att_config_labels(const struct att_json *config, size_t *ret, st
                            att_json_type_name(labels), att_json_count(labels));
     *ret = att_json_count(labels);
     return ATT_OK;
+}
+
+enum att_status att_config_sizes(const struct att_json *config, const struct att_config_field *fields, size_t n_fields,
+                                 struct att_err *err)
+{
+    for (size_t i = 0; i < n_fields; i++) {
+        const struct att_config_field *field = &fields[i];
+        if (!field->name)
+            continue;
+        enum att_status status =
+            att_config_size(config, field->name, field->min, field->max, field->otherwise, field->ret, err);
+        if (status != ATT_OK)
+            return status;
+    }
+    return ATT_OK;
+}
+
+enum att_status att_config_heads(const char *field, size_t width, size_t n_heads, struct att_err *err)
+{
+    if (n_heads == 0 || width % n_heads != 0)
+        return att_err_set(err, ATT_EFORMAT, "%s: is %zu, expected a divisor of %zu", field, n_heads, width);
+    return ATT_OK;
+}
+
+enum att_status att_config_must_be(const struct att_json *config, const char *field, const char *expected,
+                                   struct att_err *err)
+{
+    const struct att_json *value = att_json_get(config, field);
+    const char *text = att_json_string(value, NULL);
+    if (!value || att_json_type(value) == ATT_JSON_NULL || (text && strcmp(text, expected) == 0))
+        return ATT_OK;
+    return att_err_set(err, ATT_EUNSUPPORTED, "%s: is '%s', expected '%s'", field,
+                       text ? text : att_json_type_name(value), expected);
+}
+
+enum att_status att_config_must_be_bool(const struct att_json *config, const char *field, bool expected,
+                                        struct att_err *err)
+{
+    bool value = expected;
+    enum att_status status = att_config_bool(config, field, expected, &value, err);
+    if (status == ATT_OK && value != expected)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: is %s, expected %s", field, value ? "true" : "false",
+                           expected ? "true" : "false");
+    return status;
 }

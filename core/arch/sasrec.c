@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/arch/arch.h"
+#include "core/arch/config.h"
 #include "core/ops/embedding.h"
 #include "core/ops/norm.h"
 
@@ -99,7 +100,8 @@ static enum att_status configure(const struct att_json *config, void *state, str
         return att_err_set(err, ATT_EFORMAT, "num_attention_heads: is %zu, expected a divisor of hidden_size %zu",
                            info->n_heads, info->hidden_size);
     sasrec->scale = scale ? sqrtf((float)info->hidden_size) : 1.0f;
-    sasrec->mha = (struct att_mha){.n_heads = info->n_heads, .head_dim = info->hidden_size / info->n_heads};
+    sasrec->mha = (struct att_mha){
+        .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = info->hidden_size / info->n_heads};
     sasrec->mha.scale = 1.0f / sqrtf((float)sasrec->mha.head_dim);
     sasrec->mha.causal = true;
     info->vocab_size = items + 1;
@@ -123,30 +125,31 @@ struct buffers {
     void *attention;
 };
 
-static void plan(const void *state, const struct att_arch_info *info, size_t max_tokens, size_t max_seqs,
+static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
                  struct att_scratch *scratch, void *buffers)
 {
     const struct sasrec *sasrec = state;
     struct buffers *b = buffers;
-    size_t slots = max_tokens, hidden = info->hidden_size, longest = info->max_tokens;
+    size_t slots = limits->max_tokens, hidden = info->hidden_size, longest = info->max_tokens;
     if (sasrec->padded) {
-        slots = max_seqs * longest;
-        b->hidden = att_scratch_take(scratch, max_tokens * hidden, sizeof(float));
-        b->cu_slots = att_scratch_take(scratch, max_seqs + 1, sizeof(uint32_t));
+        slots = limits->max_seqs * longest;
+        b->hidden = att_scratch_take(scratch, limits->max_tokens * hidden, sizeof(float));
+        b->cu_slots = att_scratch_take(scratch, limits->max_seqs + 1, sizeof(uint32_t));
         b->probs = att_scratch_take(scratch, longest * longest, sizeof(float));
     }
     b->x = att_scratch_take(scratch, slots * hidden, sizeof(float));
     b->q = att_scratch_take(scratch, slots * hidden, sizeof(float));
     b->key_value = att_scratch_take(scratch, slots * 2 * hidden, sizeof(float));
     b->context = att_scratch_take(scratch, slots * hidden, sizeof(float));
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&sasrec->mha, longest), 1);
+    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&sasrec->mha, longest, longest), 1);
 }
 
 /* Histories end to end, positions 1..n. */
 static void embed_packed(const struct sasrec *sasrec, const struct att_arch_batch *batch, float *x)
 {
+    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, 1, NULL};
     att_embedding_set(sasrec->item, batch->n_tokens, batch->ids, sasrec->scale, x);
-    att_embedding_add_positions(sasrec->position, batch->cu_seqlens, batch->n_seqs, 1, x);
+    att_embedding_add_positions(sasrec->position, &positions, x);
 }
 
 /* Every history at the end of its own max_tokens slots; the slots before it are zeros. */
@@ -158,10 +161,11 @@ static void embed_padded(const struct sasrec *sasrec, const struct att_arch_info
         size_t begin = batch->cu_seqlens[s], len = batch->cu_seqlens[s + 1] - begin;
         float *row = b->x + s * slots * hidden, *real = row + (slots - len) * hidden;
         const uint32_t cu_one[2] = {0, (uint32_t)len};
+        const struct att_positions positions = {cu_one, 1, 1 + slots - len, NULL};
         b->cu_slots[s] = (uint32_t)(s * slots);
         memset(row, 0, (slots - len) * hidden * sizeof *row);
         att_embedding_set(sasrec->item, len, batch->ids + begin, sasrec->scale, real);
-        att_embedding_add_positions(sasrec->position, cu_one, 1, 1 + slots - len, real);
+        att_embedding_add_positions(sasrec->position, &positions, real);
     }
     b->cu_slots[batch->n_seqs] = (uint32_t)(batch->n_seqs * slots);
 }
@@ -179,14 +183,17 @@ static bool crop_wants(void *context, size_t seq)
     return !crop->sink->wants || crop->sink->wants(crop->sink->context, seq);
 }
 
-static void crop_take(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
-                      size_t n_key)
+static void crop_take(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                      size_t n_query, size_t n_key)
 {
     const struct cropped_sink *crop = context;
-    size_t len = crop->batch->cu_seqlens[seq + 1] - crop->batch->cu_seqlens[seq];
-    for (size_t i = 0; i < len; i++)
-        memcpy(crop->probs + i * len, probs + (n_query - len + i) * n_key + (n_key - len), len * sizeof *probs);
-    crop->sink->take(crop->sink->context, layer, seq, head, crop->probs, len, len);
+    size_t len = crop->batch->cu_seqlens[seq + 1] - crop->batch->cu_seqlens[seq], padding = n_key - len;
+    size_t skip = first < padding ? padding - first : 0;
+    if (skip >= n_query)
+        return;
+    for (size_t i = skip; i < n_query; i++)
+        memcpy(crop->probs + (i - skip) * len, probs + i * n_key + padding, len * sizeof *probs);
+    crop->sink->take(crop->sink->context, layer, seq, head, first + skip - padding, crop->probs, n_query - skip, len);
 }
 
 static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *layer, size_t hidden, size_t n,
@@ -196,8 +203,23 @@ static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *la
     att_norm_run(&layer->attention_norm, n, hidden, sasrec->eps, b->x, b->q);
     att_linear_run(&layer->key_value, n, b->x, hidden, b->key_value, 2 * hidden, ATT_ACT_NONE, NULL, 0);
     att_linear_run(&layer->query, n, b->q, hidden, b->x, hidden, ATT_ACT_NONE, NULL, 0);
-    att_mha_run(&sasrec->mha, cu, n_seqs, b->x, hidden, b->key_value, b->key_value + hidden, 2 * hidden, b->context,
-                hidden, sink, index, longest, b->attention);
+    const struct att_mha_call call = {
+        .cu_query = cu,
+        .n_seqs = n_seqs,
+        .query = b->x,
+        .query_ld = hidden,
+        .key = b->key_value,
+        .value = b->key_value + hidden,
+        .kv_ld = 2 * hidden,
+        .out = b->context,
+        .out_ld = hidden,
+        .sink = sink,
+        .layer = index,
+        .longest_query = longest,
+        .longest_key = longest,
+        .scratch = b->attention,
+    };
+    att_mha_run(&sasrec->mha, &call);
     att_linear_run(&layer->out, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
     att_norm_run(&layer->forward_norm, n, hidden, sasrec->eps, b->x, b->q);
     att_linear_run(&layer->conv1, n, b->q, hidden, b->context, hidden, sasrec->act, NULL, 0);
@@ -256,9 +278,7 @@ const struct att_arch att_arch_sasrec = {
     .prefix = "",
     .aliases = aliases,
     .state_bytes = sizeof(struct sasrec),
-    .layer_bytes = sizeof(struct sasrec_layer),
-    .layer_slots = layer_slots,
-    .n_layer_slots = sizeof layer_slots / sizeof *layer_slots,
+    .stacks = {{sizeof(struct sasrec_layer), layer_slots, sizeof layer_slots / sizeof *layer_slots}},
     .configure = configure,
     .buffers_bytes = sizeof(struct buffers),
     .plan = plan,

@@ -1,6 +1,6 @@
 /*
  * Attention of one head over one sequence:
- *   out = softmax(query · keyᵀ * scale + mask) · value      (Vaswani et al. 2017)
+ *   out = softmax(query · keyᵀ * scale + bias + mask) · value      (Vaswani et al. 2017)
  *
  * Rows are tokens. query is [n_query][head_dim] with row stride query_ld floats,
  * key and value [n_key][head_dim], out [n_query][head_dim]. A query's result
@@ -24,8 +24,12 @@ struct att_attention_call {
     size_t out_ld;
     size_t n_query, n_key, head_dim; /* each >= 1 */
     float scale;                     /* usually 1/sqrt(head_dim) */
-    bool causal;                     /* query i sees keys j <= i + (n_key - n_query) */
-    size_t window;                   /* 0 = all; else only |i - j| <= window */
+    size_t first;                    /* query i stands beside key first + i */
+    bool causal;                     /* query i sees keys j <= first + i */
+    bool local;                      /* query i sees keys |first + i - j| <= window */
+    size_t window;
+    const float *bias;               /* added to the scaled score of query i and key j: bias[i * bias_ld + j]; or NULL */
+    ptrdiff_t bias_ld;               /* -1 for a bias by distance: bias[j - i] */
     float *probs;                    /* [n_query][n_key], row-major: filled when not NULL; masked entries 0 */
     void *scratch;                   /* scratch_bytes(n_query, n_key, head_dim) bytes, aligned to 64 */
 };

@@ -28,6 +28,8 @@ struct att_rows {
     void (*activate)(size_t n, float *x, enum att_act act);
     /* y += x. */
     void (*add)(size_t n, const float *x, float *y);
+    /* y *= x. */
+    void (*multiply)(size_t n, const float *x, float *y);
     /* y = x * scale. */
     void (*scale)(size_t n, const float *x, float scale, float *y);
     float (*dot)(size_t n, const float *x, const float *y);

@@ -6,55 +6,114 @@
 #include "core/base/mem.h"
 #include "core/kern/kern.h"
 
-static size_t probs_bytes(size_t max_len)
+/* Probabilities and biases are held for so many queries at a time, so that memory stays linear in the length. */
+enum { BLOCK_QUERIES = 64 };
+
+static size_t block_rows(size_t longest_query)
+{
+    return longest_query < BLOCK_QUERIES ? longest_query : BLOCK_QUERIES;
+}
+
+static size_t block_bytes(size_t longest_query, size_t longest_key)
 {
     size_t count, bytes;
-    if (!att_size_mul(max_len, max_len, &count) || !att_size_mul(count, sizeof(float), &bytes) ||
+    if (!att_size_mul(block_rows(longest_query), longest_key, &count) || !att_size_mul(count, sizeof(float), &bytes) ||
         !att_size_add(bytes, ATT_MEM_ALIGN - 1, &bytes))
         return 0;
     return bytes / ATT_MEM_ALIGN * ATT_MEM_ALIGN;
 }
 
-size_t att_mha_scratch_bytes(const struct att_mha *mha, size_t max_len)
+size_t att_mha_scratch_bytes(const struct att_mha *mha, size_t longest_query, size_t longest_key)
 {
-    size_t kernel = att_kern()->attention_f32->scratch_bytes(max_len, max_len, mha->head_dim);
-    size_t probs = probs_bytes(max_len), total;
-    return kernel && probs && att_size_add(kernel, probs, &total) ? total : 0;
+    size_t kernel = att_kern()->attention_f32->scratch_bytes(longest_query, longest_key, mha->head_dim);
+    size_t block = block_bytes(longest_query, longest_key), total;
+    return kernel && block && att_size_mul(block, 2, &block) && att_size_add(kernel, block, &total) ? total : 0;
 }
 
-void att_mha_run(const struct att_mha *mha, const uint32_t *cu_seqlens, size_t n_seqs, const float *query,
-                 size_t query_ld, const float *key, const float *value, size_t kv_ld, float *out, size_t out_ld,
-                 const struct att_attention_sink *sink, size_t layer, size_t max_len, void *scratch)
+/* Queries and keys of one sequence. */
+struct span {
+    size_t seq, query_begin, n_query, n_key;
+    const float *key, *value;
+    size_t kv_ld;
+};
+
+static struct span span_of(const struct att_mha_call *call, size_t seq)
 {
-    const struct att_attention *kernel = att_kern()->attention_f32;
-    float *probs = scratch;
-    char *work = (char *)scratch + probs_bytes(max_len);
-    for (size_t s = 0; s < n_seqs; s++) {
-        size_t begin = cu_seqlens[s], len = cu_seqlens[s + 1] - begin;
-        assert(len >= 1 && len <= max_len);
-        bool wanted = sink && sink->take && (!sink->wants || sink->wants(sink->context, s));
-        for (size_t h = 0; h < mha->n_heads; h++) {
-            size_t column = h * mha->head_dim;
-            struct att_attention_call call = {
-                .query = query + begin * query_ld + column,
-                .key = key + begin * kv_ld + column,
-                .value = value + begin * kv_ld + column,
-                .query_ld = query_ld,
-                .key_ld = kv_ld,
-                .value_ld = kv_ld,
-                .out = out + begin * out_ld + column,
-                .out_ld = out_ld,
-                .n_query = len,
-                .n_key = len,
-                .head_dim = mha->head_dim,
-                .scale = mha->scale,
-                .causal = mha->causal,
-                .probs = wanted ? probs : NULL,
-                .scratch = work,
-            };
-            kernel->run(&call);
-            if (wanted)
-                sink->take(sink->context, layer, s, h, probs, len, len);
+    struct span span = {.seq = seq, .query_begin = call->cu_query[seq]};
+    span.n_query = call->cu_query[seq + 1] - span.query_begin;
+    if (call->cache) {
+        span.n_key = call->cache->len[seq] + span.n_query;
+        span.key = att_kv_cache_key(call->cache, call->layer, seq);
+        span.value = att_kv_cache_value(call->cache, call->layer, seq);
+        span.kv_ld = call->cache->width;
+    } else {
+        const uint32_t *cu = call->cu_key ? call->cu_key : call->cu_query;
+        size_t other = call->key_seq ? call->key_seq[seq] : seq;
+        span.n_key = cu[other + 1] - cu[other];
+        span.key = call->key + cu[other] * call->kv_ld;
+        span.value = call->value + cu[other] * call->kv_ld;
+        span.kv_ld = call->kv_ld;
+    }
+    assert(span.n_query >= 1 && span.n_query <= call->longest_query);
+    assert(span.n_key >= 1 && span.n_key <= call->longest_key);
+    return span;
+}
+
+static void run_head(const struct att_mha *mha, const struct att_mha_call *call, const struct span *span, size_t head,
+                     bool wanted)
+{
+    size_t block = block_bytes(call->longest_query, call->longest_key);
+    float *probs = call->scratch, *biases = (float *)(void *)((char *)call->scratch + block);
+    const struct att_mha_bias *bias = call->bias;
+    bool filled = bias && bias->fill;
+    size_t past = span->n_key > span->n_query ? span->n_key - span->n_query : 0;
+    size_t column = head * mha->head_dim, group = head / (mha->n_heads / mha->n_kv_heads) * mha->head_dim;
+    size_t step = wanted || filled ? block_rows(call->longest_query) : span->n_query;
+    for (size_t first = 0; first < span->n_query; first += step) {
+        size_t count = span->n_query - first < step ? span->n_query - first : step;
+        struct att_attention_call one = {
+            .query = call->query + (span->query_begin + first) * call->query_ld + column,
+            .key = span->key + group,
+            .value = span->value + group,
+            .query_ld = call->query_ld,
+            .key_ld = span->kv_ld,
+            .value_ld = span->kv_ld,
+            .out = call->out + (span->query_begin + first) * call->out_ld + column,
+            .out_ld = call->out_ld,
+            .n_query = count,
+            .n_key = span->n_key,
+            .head_dim = mha->head_dim,
+            .scale = mha->scale,
+            .first = past + first,
+            .causal = mha->causal,
+            .local = mha->local,
+            .window = mha->window,
+            .probs = wanted ? probs : NULL,
+            .scratch = (char *)call->scratch + 2 * block,
+        };
+        if (filled) {
+            bias->fill(bias->context, span->seq, head, first, count, span->n_key, biases);
+            one.bias = biases;
+            one.bias_ld = (ptrdiff_t)span->n_key;
+        } else if (bias && bias->by_distance) {
+            assert(bias->origin >= past + first + count - 1 && bias->origin + span->n_key <= bias->distances);
+            one.bias = bias->by_distance + head * bias->distances + bias->origin - (past + first);
+            one.bias_ld = -1;
         }
+        att_kern()->attention_f32->run(&one);
+        if (wanted)
+            call->sink->take(call->sink->context, call->layer, span->seq, head, first, probs, count, span->n_key);
+    }
+}
+
+void att_mha_run(const struct att_mha *mha, const struct att_mha_call *call)
+{
+    const struct att_attention_sink *sink = call->sink;
+    assert(mha->n_kv_heads > 0 && mha->n_heads % mha->n_kv_heads == 0);
+    for (size_t s = 0; s < call->n_seqs; s++) {
+        const struct span span = span_of(call, s);
+        bool wanted = sink && sink->take && (!sink->wants || sink->wants(sink->context, s));
+        for (size_t h = 0; h < mha->n_heads; h++)
+            run_head(mha, call, &span, h, wanted);
     }
 }

@@ -1,6 +1,8 @@
 /*
- * Multi-head attention over a packed batch: every sequence attends to itself.
- * Nothing is allocated; sequences and heads are independent of one another.
+ * Multi-head attention over packed sequences: to themselves, to a cache of
+ * earlier tokens, or to other sequences (cross-attention); with grouped heads
+ * and an additive bias. Nothing is allocated; sequences and heads are
+ * independent of one another.
  */
 #ifndef ATT_OPS_ATTENTION_H
 #define ATT_OPS_ATTENTION_H
@@ -9,26 +11,57 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where attention probabilities go when somebody asks (attend.h's struct att_tap without the model's part). */
+#include "core/ops/kv_cache.h"
+
+/* Where attention probabilities go when somebody asks (attend.h's struct att_tap without the model's part): n_query
+ * rows from query `first` on, a few calls for a long sequence. */
 struct att_attention_sink {
     void *context;
     bool (*wants)(void *context, size_t seq); /* NULL: all */
-    void (*take)(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
+    void (*take)(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs, size_t n_query,
                  size_t n_key);
 };
 
 struct att_mha {
-    size_t n_heads, head_dim;
+    size_t n_heads, n_kv_heads, head_dim; /* n_kv_heads divides n_heads: heads of a group share keys and values */
     float scale;
     bool causal;
+    bool local; /* only keys at most `window` tokens away */
+    size_t window;
 };
 
-/* Scratch for sequences of up to max_len tokens; 0 on overflow. */
-size_t att_mha_scratch_bytes(const struct att_mha *mha, size_t max_len);
-/* query, key, value: [n_tokens][n_heads * head_dim] with row strides; head h is columns h*head_dim.. . out likewise,
- * and may not alias them. sink may be NULL. scratch as counted, aligned to 64. */
-void att_mha_run(const struct att_mha *mha, const uint32_t *cu_seqlens, size_t n_seqs, const float *query,
-                 size_t query_ld, const float *key, const float *value, size_t kv_ld, float *out, size_t out_ld,
-                 const struct att_attention_sink *sink, size_t layer, size_t max_len, void *scratch);
+/* What is added to the scaled scores. One of the two, or neither. */
+struct att_mha_bias {
+    const float *by_distance; /* head h, key - query = d: by_distance[h * distances + origin + d]; or NULL */
+    size_t distances, origin;
+    void *context;
+    /* Writes [n_query][n_key] for queries from `first` on; or NULL. */
+    void (*fill)(void *context, size_t seq, size_t head, size_t first, size_t n_query, size_t n_key, float *bias);
+};
+
+/* One pass. Row strides in floats; head h is columns h * head_dim .. of query and out, and group h / (n_heads /
+ * n_kv_heads) of key and value. */
+struct att_mha_call {
+    const uint32_t *cu_query; /* [n_seqs + 1] */
+    size_t n_seqs;
+    const float *query;
+    size_t query_ld;
+    const float *key, *value;
+    size_t kv_ld;
+    const uint32_t *cu_key;           /* sequences of key and value; NULL: the queries' */
+    const uint32_t *key_seq;          /* [n_seqs] which of them; NULL: the same number */
+    const struct att_kv_cache *cache; /* instead of key and value: row s of layer `layer`, the new tokens appended */
+    const struct att_mha_bias *bias;  /* NULL: none */
+    float *out;                       /* may not alias the inputs */
+    size_t out_ld;
+    const struct att_attention_sink *sink; /* NULL: nobody asks */
+    size_t layer;
+    size_t longest_query, longest_key; /* as the scratch was counted, or less */
+    void *scratch;
+};
+
+/* Scratch for sequences of up to that many queries and keys, aligned to 64; 0 on overflow. */
+size_t att_mha_scratch_bytes(const struct att_mha *mha, size_t longest_query, size_t longest_key);
+void att_mha_run(const struct att_mha *mha, const struct att_mha_call *call);
 
 #endif

@@ -2,6 +2,7 @@
 #include "core/ops/embedding.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "core/kern/kern.h"
 
@@ -24,14 +25,49 @@ void att_embedding_add(const struct att_table *table, size_t n_tokens, const int
     }
 }
 
-void att_embedding_add_positions(const struct att_table *table, const uint32_t *cu_seqlens, size_t n_seqs, size_t first,
-                                 float *y)
+static size_t first_of(const struct att_positions *positions, size_t seq)
+{
+    return positions->first + (positions->offsets ? positions->offsets[seq] : 0);
+}
+
+void att_embedding_add_positions(const struct att_table *table, const struct att_positions *positions, float *y)
 {
     const struct att_rows *rows = att_kern()->rows;
-    for (size_t s = 0; s < n_seqs; s++)
-        for (size_t t = cu_seqlens[s]; t < cu_seqlens[s + 1]; t++) {
-            size_t position = first + (t - cu_seqlens[s]);
+    const uint32_t *cu = positions->cu_seqlens;
+    for (size_t s = 0; s < positions->n_seqs; s++)
+        for (size_t t = cu[s]; t < cu[s + 1]; t++) {
+            size_t position = first_of(positions, s) + (t - cu[s]);
             assert(position < table->rows);
             rows->add(table->cols, table->data + position * table->cols, y + t * table->cols);
+        }
+}
+
+void att_embedding_add_counted_positions(const struct att_table *table, const uint32_t *cu_seqlens, size_t n_seqs,
+                                         const int32_t *ids, int32_t pad_id, float *y)
+{
+    const struct att_rows *rows = att_kern()->rows;
+    for (size_t s = 0; s < n_seqs; s++) {
+        size_t count = 0;
+        for (size_t t = cu_seqlens[s]; t < cu_seqlens[s + 1]; t++) {
+            count += ids[t] != pad_id;
+            size_t position = (size_t)pad_id + (ids[t] != pad_id ? count : 0);
+            assert(position < table->rows);
+            rows->add(table->cols, table->data + position * table->cols, y + t * table->cols);
+        }
+    }
+}
+
+void att_embedding_add_sinusoids(const struct att_positions *positions, size_t n, bool interleaved, float *y)
+{
+    const uint32_t *cu = positions->cu_seqlens;
+    for (size_t s = 0; s < positions->n_seqs; s++)
+        for (size_t t = cu[s]; t < cu[s + 1]; t++) {
+            double position = (double)(first_of(positions, s) + (t - cu[s]));
+            for (size_t i = 0; i < n; i++) {
+                size_t half = (n + 1) / 2, pair = interleaved ? i / 2 : i % half;
+                bool sine = interleaved ? i % 2 == 0 : i < half;
+                double angle = position / pow(10000, 2.0 * (double)pair / (double)n);
+                y[t * n + i] += (float)(sine ? sin(angle) : cos(angle));
+            }
         }
 }

@@ -53,40 +53,72 @@ static enum att_status read_vector(const struct att_source *source, const char *
     return status;
 }
 
+static bool has_bias(const struct att_slot *slot, const size_t *dims)
+{
+    return slot->bias == ATT_BIAS || (slot->bias >= ATT_BIAS_IF_DIM && dims[slot->bias - ATT_BIAS_IF_DIM] != 0);
+}
+
+/* [cols][rows] in work becomes [rows][cols] in weight. */
+static void transpose(size_t rows, size_t cols, const float *work, float *weight)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            weight[i * cols + j] = work[j * rows + i];
+}
+
+/* The stacked tensors of one slot as they stand in the file. */
+struct stack {
+    size_t count, rows, cols; /* of one tensor */
+    float *weight, *bias;     /* [count * rows][cols], [count * rows] or NULL */
+};
+
+static enum att_status read_stack(const struct att_slot *slot, const struct stack *stack, size_t layer,
+                                  const struct att_source *source, struct att_err *err)
+{
+    char name[NAME_MAX_BYTES];
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; status == ATT_OK && i < stack->count; i++) {
+        float *weight = stack->weight + i * stack->rows * stack->cols;
+        float *work = slot->transposed ? att_mem_aligned(stack->rows * stack->cols, sizeof *work) : NULL;
+        expand(slot->patterns[i], layer, "weight", name);
+        if (slot->transposed && !work)
+            return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
+        if (slot->transposed)
+            status = source->read(source->context, name, stack->cols, stack->rows, work, err);
+        else
+            status = source->read(source->context, name, stack->rows, stack->cols, weight, err);
+        if (slot->transposed && status == ATT_OK)
+            transpose(stack->rows, stack->cols, work, weight);
+        att_mem_free(work);
+        expand(slot->patterns[i], layer, "bias", name);
+        if (status == ATT_OK && stack->bias)
+            status = source->read(source->context, name, stack->rows, 0, stack->bias + i * stack->rows, err);
+    }
+    return status;
+}
+
 static enum att_status load_linear(const struct att_slot *slot, struct att_linear *linear, size_t layer,
                                    const size_t *dims, const struct att_source *source, struct att_err *err)
 {
-    size_t count = pattern_count(slot), rows = dims[slot->rows], cols = dims[slot->cols];
-    size_t tensor_rows = slot->parts ? rows * slot->parts : rows;
-    size_t skip = slot->parts ? rows * slot->part : 0, take = slot->parts ? rows * slot->span : rows * count;
-    size_t total = tensor_rows * count, floats;
-    enum att_status status = ATT_ENOMEM;
-    float *weight = att_size_mul(total, cols, &floats) ? att_mem_aligned(floats, sizeof *weight) : NULL;
-    float *bias = att_mem_aligned(total, sizeof *bias);
-    char name[NAME_MAX_BYTES];
-    bool has_bias = false;
-    if (!weight || !bias) {
-        att_err_set(err, ATT_ENOMEM, "out of memory for a [%zu,%zu] weight", total, cols);
-        goto done;
-    }
-    for (size_t i = 0; i < count; i++) {
-        expand(slot->patterns[i], layer, "weight", name);
-        status = source->read(source->context, name, tensor_rows, cols, weight + i * tensor_rows * cols, err);
-        if (status != ATT_OK)
-            goto done;
-        expand(slot->patterns[i], layer, "bias", name);
-        if (i == 0)
-            has_bias = source->has(source->context, name);
-        if (!has_bias)
-            continue;
-        status = source->read(source->context, name, tensor_rows, 0, bias + i * tensor_rows, err);
-        if (status != ATT_OK)
-            goto done;
-    }
-    status = att_linear_init(linear, take, cols, weight + skip * cols, has_bias ? bias + skip : NULL, err);
-done:
-    att_mem_free(weight);
-    att_mem_free(bias);
+    size_t rows = dims[slot->rows], floats = 0, total = 0;
+    struct stack stack = {.count = pattern_count(slot), .cols = dims[slot->cols]};
+    stack.rows = slot->parts ? rows * slot->parts : rows;
+    size_t skip = slot->parts ? rows * slot->part : 0;
+    size_t take = slot->parts ? rows * slot->span : rows * stack.count;
+    bool biased = has_bias(slot, dims);
+    if (att_size_mul(stack.rows, stack.count, &total) && att_size_mul(total, stack.cols, &floats))
+        stack.weight = att_mem_aligned(floats, sizeof *stack.weight);
+    stack.bias = biased ? att_mem_aligned(total, sizeof *stack.bias) : NULL;
+    enum att_status status = ATT_OK;
+    if (!stack.weight || (biased && !stack.bias))
+        status = att_err_set(err, ATT_ENOMEM, "out of memory for a [%zu,%zu] weight", total, stack.cols);
+    if (status == ATT_OK)
+        status = read_stack(slot, &stack, layer, source, err);
+    if (status == ATT_OK)
+        status = att_linear_init(linear, take, stack.cols, stack.weight + skip * stack.cols,
+                                 biased ? stack.bias + skip : NULL, err);
+    att_mem_free(stack.weight);
+    att_mem_free(stack.bias);
     return status;
 }
 
@@ -94,12 +126,19 @@ static enum att_status load_norm(const struct att_slot *slot, struct att_norm *n
                                  const struct att_source *source, struct att_err *err)
 {
     char name[NAME_MAX_BYTES];
+    size_t rows = dims[slot->rows];
     expand(slot->patterns[0], layer, "weight", name);
-    enum att_status status = read_vector(source, name, dims[slot->rows], &norm->weight, err);
+    enum att_status status = read_vector(source, name, rows, &norm->weight, err);
     if (status != ATT_OK)
         return status;
     expand(slot->patterns[0], layer, "bias", name);
-    return read_vector(source, name, dims[slot->rows], &norm->bias, err);
+    if (has_bias(slot, dims))
+        return read_vector(source, name, rows, &norm->bias, err);
+    norm->bias = att_mem_aligned(rows, sizeof *norm->bias);
+    if (!norm->bias)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
+    memset(norm->bias, 0, rows * sizeof *norm->bias);
+    return ATT_OK;
 }
 
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,

@@ -39,12 +39,19 @@ enum att_slot_kind {
     ATT_SLOT_VECTOR, /* float *: [rows]; the pattern has no '*' */
 };
 
+/* Of a linear or norm slot's bias. */
+enum att_slot_bias { ATT_BIAS, ATT_NO_BIAS, ATT_BIAS_IF_DIM };
+/* There when dims[d] is not 0. */
+#define ATT_BIAS_IF(d) (ATT_BIAS_IF_DIM + (d))
+
 struct att_slot {
     enum att_slot_kind kind;
     size_t offset;              /* of the member in the struct */
     const char *patterns[3];    /* stacked in order; NULL behind the last */
     unsigned rows, cols;        /* indexes into dims: of one tensor, for a part: of the part */
     bool optional;              /* absent: the member stays zero */
+    bool transposed;            /* a linear slot's tensor is [cols][rows] */
+    unsigned bias;              /* enum att_slot_bias; a norm without one gets zeros */
     unsigned part, span, parts; /* rows part..part+span of a tensor with `parts` times `rows` rows; parts 0: all */
 };
 
@@ -52,6 +59,16 @@ struct att_slot {
 #define ATT_LINEAR(type, member, r, c, ...)                                                                            \
     {                                                                                                                  \
         .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {__VA_ARGS__}, .rows = (r), .cols = (c) \
+    }
+#define ATT_LINEAR_BIASED(type, member, r, c, has_bias, ...)                                                           \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {__VA_ARGS__}, .rows = (r),             \
+        .cols = (c), .bias = (has_bias)                                                                                \
+    }
+#define ATT_LINEAR_TRANSPOSED(type, member, r, c, pattern)                                                             \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c),    \
+        .transposed = true                                                                                             \
     }
 #define ATT_LINEAR_PART(type, member, r, c, pattern, first, count, total)                                              \
     {                                                                                                                  \
@@ -61,6 +78,11 @@ struct att_slot {
 #define ATT_NORM(type, member, r, pattern)                                                                             \
     {                                                                                                                  \
         .kind = ATT_SLOT_NORM, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r)                    \
+    }
+#define ATT_NORM_BIASED(type, member, r, has_bias, pattern)                                                            \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_NORM, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r),                   \
+        .bias = (has_bias)                                                                                             \
     }
 #define ATT_TABLE(type, member, r, c, pattern)                                                                         \
     {                                                                                                                  \

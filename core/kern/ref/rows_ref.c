@@ -63,6 +63,12 @@ static void add_row(size_t n, const float *x, float *y)
         y[i] += x[i];
 }
 
+static void multiply_row(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] *= x[i];
+}
+
 static void scale_row(size_t n, const float *x, float scale, float *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -98,6 +104,7 @@ const struct att_rows att_rows_ref = {
     .softmax = softmax,
     .activate = activate,
     .add = add_row,
+    .multiply = multiply_row,
     .scale = scale_row,
     .dot = dot,
     .l2_normalize = l2_normalize,

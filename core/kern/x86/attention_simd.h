@@ -103,31 +103,46 @@ static void pack_values(const struct att_attention_call *call, float *values)
 /* The keys that query i sees: [*ret_begin, *ret_end). */
 static void visible(const struct att_attention_call *call, size_t i, size_t *ret_begin, size_t *ret_end)
 {
+    const size_t at = call->first + i;
     size_t begin = 0, end = call->n_key;
-    if (call->causal && i + call->n_key - call->n_query + 1 < end)
-        end = i + call->n_key - call->n_query + 1;
-    if (call->window > 0) {
-        if (i > call->window)
-            begin = i - call->window;
-        if (call->window < end && i < end - call->window)
-            end = i + call->window + 1 < end ? i + call->window + 1 : end;
+    if (call->causal && at + 1 < end)
+        end = at + 1;
+    if (call->local) {
+        if (at > call->window)
+            begin = at - call->window;
+        if (call->window < end && at < end - call->window)
+            end = at + call->window + 1 < end ? at + call->window + 1 : end;
     }
     *ret_begin = begin < end ? begin : end;
     *ret_end = end;
+}
+
+/* x = x * scale + bias */
+static void scale_and_add(size_t n, float *x, float scale, const float *bias)
+{
+    const vec factor = vec_set(scale);
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vec_store(x + i, vec_fma(vec_load(x + i), factor, vec_load(bias + i)));
+    if (i < n)
+        vec_store_tail(x + i, vec_fma(vec_load_tail(x + i, n - i), factor, vec_load_tail(bias + i, n - i)), n - i);
 }
 
 static void softmax_block(const struct att_attention_call *call, size_t first, size_t rows, float *scores, size_t ld)
 {
     for (size_t r = 0; r < rows; r++) {
         float *row = scores + r * ld;
+        const float *bias = call->bias ? call->bias + (ptrdiff_t)(first + r) * call->bias_ld : NULL;
         size_t begin, end;
         visible(call, first + r, &begin, &end);
         for (size_t j = 0; j < begin; j++)
             row[j] = 0;
         for (size_t j = end; j < call->n_key; j++)
             row[j] = 0;
+        if (end > begin && bias)
+            scale_and_add(end - begin, row + begin, call->scale, bias + begin);
         if (end > begin)
-            softmax(end - begin, row + begin, call->scale);
+            softmax(end - begin, row + begin, bias ? 1.0f : call->scale);
         if (call->probs)
             memcpy(call->probs + (first + r) * call->n_key, row, call->n_key * sizeof *row);
     }
@@ -136,7 +151,7 @@ static void softmax_block(const struct att_attention_call *call, size_t first, s
 static void run(const struct att_attention_call *call)
 {
     const size_t n_key = call->n_key, d = call->head_dim, ld = padded(n_key), value_ld = padded(d);
-    assert(call->n_query > 0 && n_key > 0 && d > 0 && (!call->causal || n_key >= call->n_query));
+    assert(call->n_query > 0 && n_key > 0 && d > 0);
     float *keys = call->scratch, *values = keys + ld * d, *scores = values + n_key * value_ld;
     pack_keys(call, keys);
     pack_values(call, values);

@@ -9,6 +9,7 @@ const struct att_rows att_rows_avx512 = {
     .softmax = softmax,
     .activate = activate,
     .add = add_row,
+    .multiply = multiply_row,
     .scale = scale_row,
     .dot = dot,
     .l2_normalize = l2_normalize,

@@ -98,6 +98,15 @@ static void add_row(size_t n, const float *x, float *y)
         vec_store_tail(y + i, vec_add(vec_load_tail(y + i, n - i), vec_load_tail(x + i, n - i)), n - i);
 }
 
+static void multiply_row(size_t n, const float *x, float *y)
+{
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vec_store(y + i, vec_mul(vec_load(y + i), vec_load(x + i)));
+    if (i < n)
+        vec_store_tail(y + i, vec_mul(vec_load_tail(y + i, n - i), vec_load_tail(x + i, n - i)), n - i);
+}
+
 static void l2_normalize(size_t n, float *x)
 {
     const float length = sqrtf(dot(n, x, x));

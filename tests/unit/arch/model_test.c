@@ -161,12 +161,13 @@ static bool wants(void *context, size_t seq)
     return ((const struct seen *)context)->wanted == seq;
 }
 
-static void take_attention(void *context, size_t layer, size_t seq, size_t head, const float *probs, size_t n_query,
-                           size_t n_key)
+static void take_attention(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                           size_t n_query, size_t n_key)
 {
     struct seen *seen = context;
     (void)layer;
     (void)head;
+    (void)first;
     assert_int_equal(seq, seen->wanted);
     for (size_t i = 0; i < n_query; i++) {
         double sum = 0;

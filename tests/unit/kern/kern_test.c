@@ -349,9 +349,15 @@ static void activations_hold_their_bound(void **state)
     }
 }
 
+/* bias_kind: 0 none, 1 a matrix, 2 by distance. */
 static void attention_check(const struct att_attention *attention, size_t n_query, size_t n_key, size_t d, bool causal,
-                            size_t window)
+                            size_t window, int bias_kind)
 {
+    size_t past = n_key > n_query ? n_key - n_query : 0;
+    size_t bias_count = bias_kind == 1 ? n_query * n_key : n_query + n_key + past;
+    float *bias = fresh(bias_count);
+    ptrdiff_t bias_ld = bias_kind == 1 ? (ptrdiff_t)n_key : -1;
+    const float *bias_first = bias_kind == 0 ? NULL : bias_kind == 1 ? bias : bias + n_query - 1;
     size_t ld = d + n_key % 4;
     float *q = fresh((n_query - 1) * ld + d), *k = fresh((n_key - 1) * ld + d), *v = fresh((n_key - 1) * ld + d);
     float *out = fresh((n_query - 1) * ld + d), *plain = fresh((n_query - 1) * ld + d);
@@ -370,8 +376,12 @@ static void attention_check(const struct att_attention *attention, size_t n_quer
                                       .n_key = n_key,
                                       .head_dim = d,
                                       .scale = 0.7f,
+                                      .first = past,
                                       .causal = causal,
+                                      .local = window > 0,
                                       .window = window,
+                                      .bias = bias_first,
+                                      .bias_ld = bias_ld,
                                       .probs = probs,
                                       .scratch = scratch};
     attention->run(&call);
@@ -383,11 +393,13 @@ static void attention_check(const struct att_attention *attention, size_t n_quer
         assert_memory_equal(out + i * ld, plain + i * ld, d * sizeof(float));
         double sum = 0;
         for (size_t j = 0; j < n_key; j++) {
-            bool hidden = (causal && j > i + n_key - n_query) || (window && (i > j ? i - j : j - i) > window);
+            size_t at = past + i;
+            bool hidden = (causal && j > at) || (window && (at > j ? at - j : j - at) > window);
             double s = 0;
             for (size_t c = 0; c < d; c++)
                 s += (double)q[i * ld + c] * (double)k[j * ld + c];
-            p[j] = hidden ? 0 : exp(0.7 * s);
+            s = 0.7 * s + (bias_first ? (double)bias_first[(ptrdiff_t)i * bias_ld + (ptrdiff_t)j] : 0);
+            p[j] = hidden ? 0 : exp(s);
             sum += p[j];
         }
         for (size_t j = 0; j < n_key; j++)
@@ -400,6 +412,7 @@ static void attention_check(const struct att_attention *attention, size_t n_quer
         }
     }
     free(p);
+    free(bias);
     free(q);
     free(k);
     free(v);
@@ -420,10 +433,13 @@ static void attention_attends(void **state)
             continue;
         for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
             for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0);
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], true, 0);
-                attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 0);
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 3);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 0);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 1);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 2);
+                attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 2, 1);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], true, 0, 0);
+                attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 0, 0);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 3, 0);
             }
     }
 }

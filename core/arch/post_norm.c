@@ -1,0 +1,218 @@
+/* The forward pass of BERT-shaped encoders; see post_norm.h. */
+#include "core/arch/post_norm.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/arch/config.h"
+#include "core/ops/embedding.h"
+#include "core/ops/norm.h"
+#include "core/ops/relative.h"
+
+enum { LAYERS_MAX = 256, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 15, BUCKETS_MAX = 1024 };
+
+static enum att_status configure_sizes(const struct att_post_norm_family *family, const struct att_json *config,
+                                       struct att_arch_info *info, size_t *ret_embedding, size_t *ret_groups,
+                                       struct att_err *err)
+{
+    size_t positions = 0;
+    const struct att_config_field fields[] = {
+        {family->hidden_size, 1, HIDDEN_MAX, SIZE_MAX, &info->hidden_size},
+        {family->n_layers, 1, LAYERS_MAX, SIZE_MAX, &info->n_layers},
+        {family->n_heads, 1, HIDDEN_MAX, SIZE_MAX, &info->n_heads},
+        {family->intermediate_size, 1, 4 * HIDDEN_MAX, SIZE_MAX, &info->intermediate_size},
+        {"vocab_size", 1, VOCAB_MAX, SIZE_MAX, &info->vocab_size},
+        {"max_position_embeddings", 1, TOKENS_MAX, SIZE_MAX, &positions},
+        {family->type_vocab_size, 1, 1024, 2, &info->type_vocab_size},
+    };
+    enum att_status status = att_config_sizes(config, fields, sizeof fields / sizeof *fields, err);
+    *ret_embedding = info->hidden_size;
+    *ret_groups = info->n_layers;
+    const struct att_config_field rest[] = {
+        {family->embedding_size, 1, HIDDEN_MAX, info->hidden_size, ret_embedding},
+        {family->groups, 1, info->n_layers, 1, ret_groups},
+    };
+    if (status == ATT_OK)
+        status = att_config_sizes(config, rest, sizeof rest / sizeof *rest, err);
+    if (status == ATT_OK)
+        status = att_config_heads(family->n_heads, info->hidden_size, info->n_heads, err);
+    info->max_tokens = positions;
+    return status;
+}
+
+static enum att_status configure_rest(const struct att_post_norm_family *family, const struct att_json *config,
+                                      struct att_post_norm *state, struct att_arch_info *info, struct att_err *err)
+{
+    size_t pad_id = 0;
+    state->eps = (float)family->default_eps;
+    state->positions = family->positions;
+    enum att_status status = att_config_act(config, family->act, family->default_act, &state->act, err);
+    if (status == ATT_OK && family->eps)
+        status = att_config_float(config, family->eps, 0, 1, family->default_eps, &state->eps, err);
+    if (status == ATT_OK)
+        status = att_config_must_be(config, "position_embedding_type", "absolute", err);
+    if (status == ATT_OK)
+        status = att_config_must_be_bool(config, "is_decoder", false, err);
+    if (status != ATT_OK || state->positions == ATT_POSITIONS_ABSOLUTE)
+        return status;
+    status = att_config_size(config, "pad_token_id", 0, info->max_tokens, 1, &pad_id, err);
+    if (status == ATT_OK && info->max_tokens < pad_id + 2)
+        return att_err_set(err, ATT_EFORMAT, "max_position_embeddings: is %zu, expected more than pad_token_id + 1",
+                           info->max_tokens);
+    state->pad_id = (int32_t)pad_id;
+    info->max_tokens -= pad_id + 1;
+    return status;
+}
+
+static void configure_slots(const struct att_post_norm_family *family, size_t embedding, struct att_arch_info *info)
+{
+    info->sets[0].slots = family->slots;
+    info->sets[0].n_slots = family->n_slots;
+    if (family->projection_slot && embedding != info->hidden_size) {
+        info->sets[1].slots = family->projection_slot;
+        info->sets[1].n_slots = 1;
+    } else if (family->relative_slot) {
+        info->sets[1].slots = family->relative_slot;
+        info->sets[1].n_slots = 1;
+    }
+}
+
+enum att_status att_post_norm_configure(const struct att_post_norm_family *family, const struct att_json *config,
+                                        struct att_post_norm *state, struct att_arch_info *info, struct att_err *err)
+{
+    size_t embedding = 0, groups = 0, n_labels = 0, buckets = ATT_RELATIVE_BUCKETS;
+    enum att_status status = configure_sizes(family, config, info, &embedding, &groups, err);
+    size_t positions = info->max_tokens;
+    if (status == ATT_OK)
+        status = configure_rest(family, config, state, info, err);
+    if (status == ATT_OK)
+        status = att_config_labels(config, &n_labels, err);
+    if (status == ATT_OK && family->relative_slot)
+        status = att_config_size(config, "relative_attention_num_buckets", ATT_RELATIVE_BUCKETS, BUCKETS_MAX, buckets,
+                                 &buckets, err);
+    if (status == ATT_OK)
+        status = att_head_configure(family->class_name, family->classes, family->n_classes, state->act, n_labels, 2,
+                                    &state->head, info, err);
+    if (status != ATT_OK)
+        return status;
+    if (info->n_layers % groups != 0)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: is %zu, expected a divisor of %zu layers", family->groups,
+                           groups, info->n_layers);
+    state->layers_per_stored = info->n_layers / groups;
+    info->n_stored_layers = groups;
+    state->head.eps = state->eps;
+    if (state->head.kind == ATT_HEAD_MASKED_LM && family->embedding_size)
+        state->head.width = embedding;
+    state->mha = (struct att_mha){
+        .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = info->hidden_size / info->n_heads};
+    state->mha.scale = 1.0f / sqrtf((float)state->mha.head_dim);
+    const size_t dims[] = {
+        [ATT_POST_NORM_HIDDEN] = info->hidden_size,
+        [ATT_POST_NORM_INTERMEDIATE] = info->intermediate_size,
+        [ATT_POST_NORM_VOCAB] = info->vocab_size,
+        [ATT_POST_NORM_POSITIONS] = positions,
+        [ATT_POST_NORM_SEGMENTS] = info->type_vocab_size,
+        [ATT_POST_NORM_LABELS] = n_labels,
+        [ATT_POST_NORM_EMBEDDING] = embedding,
+        [ATT_POST_NORM_HEADS] = info->n_heads,
+        [ATT_POST_NORM_BUCKETS] = buckets,
+        [ATT_POST_NORM_SPAN] = 2,
+    };
+    memcpy(info->dims, dims, sizeof dims);
+    configure_slots(family, embedding, info);
+    return ATT_OK;
+}
+
+void att_post_norm_plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
+                        struct att_scratch *scratch, void *buffers)
+{
+    const struct att_post_norm *model = state;
+    struct att_post_norm_buffers *b = buffers;
+    size_t hidden = info->hidden_size, tokens = limits->max_tokens;
+    size_t wide = 3 * hidden > info->intermediate_size ? 3 * hidden : info->intermediate_size;
+    size_t longest = tokens < info->max_tokens ? tokens : info->max_tokens;
+    b->x = att_scratch_take(scratch, tokens * hidden, sizeof(float));
+    b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
+    b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
+    b->wide = att_scratch_take(scratch, tokens * wide, sizeof(float));
+    b->bias = model->relative ? att_scratch_take(scratch, info->n_heads * 2 * longest, sizeof(float)) : NULL;
+    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha, longest, longest), 1);
+    att_head_plan(&model->head, info, limits, scratch, &b->head);
+}
+
+static void embed(const struct att_post_norm *model, const struct att_arch_info *info,
+                  const struct att_arch_batch *batch, const struct att_post_norm_buffers *b)
+{
+    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, 0, NULL};
+    size_t width = model->word->cols;
+    float *x = model->projection.packed ? b->a : b->x;
+    att_embedding_set(model->word, batch->n_tokens, batch->ids, 1.0f, x);
+    if (model->segment)
+        att_embedding_add(model->segment, batch->n_tokens, batch->type_ids, x);
+    if (model->positions == ATT_POSITIONS_COUNTED)
+        att_embedding_add_counted_positions(model->position, batch->cu_seqlens, batch->n_seqs, batch->ids,
+                                            model->pad_id, x);
+    else
+        att_embedding_add_positions(model->position, &positions, x);
+    att_norm_run(&model->embedding_norm, batch->n_tokens, width, model->eps, x, x);
+    if (model->projection.packed)
+        att_linear_run(&model->projection, batch->n_tokens, x, width, b->x, info->hidden_size, ATT_ACT_NONE, NULL, 0);
+}
+
+/* One encoder layer: x in, x out. */
+static void encode(const struct att_post_norm *model, const struct att_post_norm_layer *layer,
+                   const struct att_arch_info *info, const struct att_arch_batch *batch,
+                   const struct att_mha_bias *bias, const struct att_arch_tap *tap, size_t index,
+                   const struct att_post_norm_buffers *b)
+{
+    size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size;
+    att_linear_run(&layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    const struct att_mha_call call = {
+        .cu_query = batch->cu_seqlens,
+        .n_seqs = batch->n_seqs,
+        .query = b->wide,
+        .query_ld = 3 * hidden,
+        .key = b->wide + hidden,
+        .value = b->wide + 2 * hidden,
+        .kv_ld = 3 * hidden,
+        .bias = bias,
+        .out = b->context,
+        .out_ld = hidden,
+        .sink = tap ? &tap->attention : NULL,
+        .layer = index,
+        .longest_query = batch->longest,
+        .longest_key = batch->longest,
+        .scratch = b->attention,
+    };
+    att_mha_run(&model->mha, &call);
+    att_linear_run(&layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
+    att_linear_run(&layer->intermediate, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
+    att_linear_run(&layer->output, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->a, hidden);
+    att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
+}
+
+void att_post_norm_forward(const void *state, const void *layers, const struct att_arch_info *info,
+                           const struct att_arch_batch *batch, const struct att_arch_tap *tap, void *buffers,
+                           struct att_arch_output *output)
+{
+    const struct att_post_norm *model = state;
+    const struct att_post_norm_layer *layer = layers;
+    const struct att_post_norm_buffers *b = buffers;
+    struct att_mha_bias bias = {.by_distance = NULL};
+    assert(batch->n_tokens > 0);
+    if (model->relative)
+        att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
+                          &bias);
+    embed(model, info, batch, b);
+    if (tap && tap->hidden)
+        tap->hidden(tap->context, 0, b->x, batch->n_tokens, info->hidden_size);
+    for (size_t i = 0; i < info->n_layers; i++) {
+        encode(model, &layer[i / model->layers_per_stored], info, batch, &bias, tap, i, b);
+        if (tap && tap->hidden)
+            tap->hidden(tap->context, i + 1, b->x, batch->n_tokens, info->hidden_size);
+    }
+    output->hidden = b->x;
+    att_head_run(&model->head, info, batch, b->x, &b->head, output);
+}
