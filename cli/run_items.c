@@ -82,7 +82,7 @@ enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *on
         return status;
     att_score_items(runner->model, out.pooled, scores);
     scores[0] = 0; /* as reference lines write the padding */
-    status = cli_case_put(one, "hidden", info->hidden_size, out.pooled, err);
+    status = cli_case_put(one, "hidden", info->hidden_size, out.hidden + (cu[1] - 1) * info->hidden_size, err);
     if (status == ATT_OK)
         status = cli_case_put(one, "scores", info->vocab_size, scores, err);
     scores[0] = -INFINITY;

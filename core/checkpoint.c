@@ -71,36 +71,42 @@ static bool source_has(void *context, const char *name)
     return find(context, name) != NULL;
 }
 
-/* [rows][cols], or [rows] when cols is 0; trailing ones (a convolution of width 1) do not count. */
-static bool shape_is(const struct att_tensor *tensor, size_t rows, size_t cols)
+/* Trailing ones (a convolution of width 1, a bias kept as [1, n]) do not count. */
+static bool shape_is(const struct att_tensor *tensor, size_t rank, const size_t *shape)
 {
-    size_t rank = tensor->rank, expected = cols ? 2 : 1;
-    while (rank > expected && tensor->shape[rank - 1] == 1)
-        rank--;
-    return rank == expected && tensor->shape[0] == rows && (cols == 0 || tensor->shape[1] == cols);
+    size_t have = tensor->rank, skip = 0;
+    while (have > rank && tensor->shape[have - 1] == 1)
+        have--;
+    while (have - skip > rank && tensor->shape[skip] == 1)
+        skip++;
+    if (have - skip != rank)
+        return false;
+    for (size_t i = 0; i < rank; i++)
+        if (tensor->shape[skip + i] != shape[i])
+            return false;
+    return true;
 }
 
-static enum att_status source_read(void *context, const char *name, size_t rows, size_t cols, float *out,
+static enum att_status source_read(void *context, const char *name, size_t rank, const size_t *shape, float *out,
                                    struct att_err *err)
 {
     struct att_checkpoint *checkpoint = context;
     struct att_tensor *tensor = find(checkpoint, name);
     const char *prefix = checkpoint->prefixed ? checkpoint->arch->prefix : "";
-    const size_t want[2] = {rows, cols};
     char expected[64], got[96];
-    att_shape_text(cols ? 2 : 1, want, expected, sizeof expected);
+    att_shape_text(rank, shape, expected, sizeof expected);
     if (!tensor)
         return att_err_set(err, ATT_EFORMAT, "model.safetensors: tensor '%s%s' is missing, expected shape %s", prefix,
                            name, expected);
-    if (!shape_is(tensor, rows, cols)) {
+    if (!shape_is(tensor, rank, shape)) {
         att_shape_text(tensor->rank, tensor->shape, got, sizeof got);
         return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has shape %s, expected %s by the sizes of config.json%s",
                            att_weights_file(&checkpoint->weights, tensor), tensor->name, got, expected,
                            strstr(name, "word_embeddings") ? " (vocab_size)" : "");
     }
     enum att_status status = att_weights_read(&checkpoint->weights, tensor, out, err);
-    if (status == ATT_OK && checkpoint->adapter && cols)
-        status = att_adapter_merge(checkpoint->adapter, checkpoint->arch, name, rows, cols, out, err);
+    if (status == ATT_OK && checkpoint->adapter && rank == 2)
+        status = att_adapter_merge(checkpoint->adapter, checkpoint->arch, name, shape[0], shape[1], out, err);
     return status;
 }
 
@@ -126,11 +132,12 @@ static enum att_status source_table(void *context, const char *name, size_t rows
         return ATT_OK;
     }
     /* The shape is checked against the file before memory is taken for it. */
+    const size_t shape[2] = {rows, cols};
     struct att_tensor *tensor = find(checkpoint, name);
-    struct att_table *table = tensor && shape_is(tensor, rows, cols) ? att_table_create(rows, cols) : NULL;
-    if (tensor && shape_is(tensor, rows, cols) && !table)
+    struct att_table *table = tensor && shape_is(tensor, 2, shape) ? att_table_create(rows, cols) : NULL;
+    if (tensor && shape_is(tensor, 2, shape) && !table)
         return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
-    enum att_status status = source_read(context, name, rows, cols, table ? table->data : NULL, err);
+    enum att_status status = source_read(context, name, 2, shape, table ? table->data : NULL, err);
     if (status != ATT_OK)
         att_table_unref(table);
     else

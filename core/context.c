@@ -168,8 +168,11 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
                          context->buffers, &out);
     assert(out.hidden);
     size_t hidden = model->info.hidden_size;
-    att_pool_run(pool_kind(model->info.pooling), model->info.normalize, checked.cu_seqlens, checked.n_seqs, hidden,
-                 out.hidden, context->pooled);
+    if (out.pooled)
+        memcpy(context->pooled, out.pooled, checked.n_seqs * hidden * sizeof *out.pooled);
+    else
+        att_pool_run(pool_kind(model->info.pooling), model->info.normalize, checked.cu_seqlens, checked.n_seqs, hidden,
+                     out.hidden, context->pooled);
     if (model->heads.packed) {
         att_linear_run(&model->heads, checked.n_seqs, context->pooled, hidden, context->logits, model->info.n_logits,
                        ATT_ACT_NONE, NULL, 0);
@@ -185,8 +188,9 @@ void att_score_items(const struct att_model *model, const float *pooled, float *
     const float *bias = NULL;
     assert(model->arch->items);
     const struct att_table *items = model->arch->items(model->state, &bias);
-    att_dot_table(1, items->rows, items->cols, items->data, items->cols, pooled, scores);
-    for (size_t i = 1; bias && i < items->rows; i++)
+    size_t n_items = model->arch_info.vocab_size;
+    att_dot_table(1, n_items, items->cols, items->data, items->cols, pooled, scores);
+    for (size_t i = 1; bias && i < n_items; i++)
         scores[i] += bias[i];
     scores[0] = -INFINITY;
 }
@@ -195,7 +199,7 @@ const float *att_item_embedding(const struct att_model *model, size_t item)
 {
     const float *bias;
     const struct att_table *items = model->arch->items ? model->arch->items(model->state, &bias) : NULL;
-    return items && item < items->rows ? items->data + item * items->cols : NULL;
+    return items && item < model->arch_info.vocab_size ? items->data + item * items->cols : NULL;
 }
 
 void att_dot_table(size_t begin, size_t end, size_t n, const float *table, size_t ld, const float *x, float *scores)

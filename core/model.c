@@ -154,7 +154,7 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
         if (status != ATT_OK)
             return status;
     }
-    return ATT_OK;
+    return model->arch->prepare ? model->arch->prepare(model->state, model->layers[0], info, err) : ATT_OK;
 }
 
 /* Buffers that old files carry and no model reads. */

@@ -66,6 +66,7 @@ struct att_arch_tap {
 
 struct att_arch_output {
     const float *hidden, *pooler, *logits;
+    const float *pooled; /* [n_seqs][hidden_size]: instead of pooling; NULL: pool */
 };
 
 /* How large a pass may be. */
@@ -89,6 +90,8 @@ struct att_arch {
     /* Checks every field it reads; messages start with the field's name. state is zero-filled. */
     enum att_status (*configure)(const struct att_json *config, void *state, struct att_arch_info *info,
                                  struct att_err *err);
+    /* After the weights are read: makes what is derived from them (slots marked so). May be NULL. */
+    enum att_status (*prepare)(void *state, void *layers, const struct att_arch_info *info, struct att_err *err);
     /* Takes the buffers of a pass; buffers is this family's struct of buffers_bytes. */
     size_t buffers_bytes;
     void (*plan)(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -106,7 +109,7 @@ struct att_arch {
     /* Decoders: logits [n][vocabulary] of n states. */
     void (*lm_logits)(const void *state, const struct att_arch_info *info, size_t n, const float *hidden,
                       float *logits);
-    /* Recommenders: the item table and the item biases ([rows], or NULL); NULL for other families. */
+    /* Recommenders: the item table, vocab_size rows or more, and the item biases (or NULL); NULL for other families. */
     const struct att_table *(*items)(const void *state, const float **ret_bias);
 };
 

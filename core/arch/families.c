@@ -4,7 +4,12 @@
 
 #include "core/arch/arch.h"
 
-#define FAMILIES(X) X(albert) X(bert) X(camembert) X(distilbert) X(electra) X(mpnet) X(roberta) X(sasrec) X(xlm_roberta)
+#define FAMILIES(X)                                                                                                    \
+    X(albert)                                                                                                          \
+    X(bert)                                                                                                            \
+    X(bert4rec)                                                                                                        \
+    X(camembert) X(deberta_v2) X(distilbert) X(electra) X(modernbert) X(mpnet) X(nomic_bert) X(roberta) X(sasrec)      \
+        X(xlm_roberta)
 
 #define DECLARE(name) extern const struct att_arch att_arch_##name;
 FAMILIES(DECLARE)

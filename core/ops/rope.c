@@ -98,6 +98,15 @@ void att_rope_angles(const struct att_rope *rope, size_t first, size_t n, float 
         }
 }
 
+void att_rope_angles_packed(const struct att_rope *rope, const uint32_t *cu_seqlens, const uint32_t *offsets,
+                            size_t n_seqs, float *cosines, float *sines)
+{
+    for (size_t s = 0; s < n_seqs; s++) {
+        size_t at = cu_seqlens[s] * (rope->dim / 2);
+        att_rope_angles(rope, offsets ? offsets[s] : 0, cu_seqlens[s + 1] - cu_seqlens[s], cosines + at, sines + at);
+    }
+}
+
 void att_rope_apply(const struct att_rope *rope, size_t n, size_t n_heads, size_t head_dim, const float *cosines,
                     const float *sines, float *x, size_t ld)
 {

@@ -34,6 +34,9 @@ struct att_rope {
 void att_rope_init(struct att_rope *rope);
 /* Cosines and sines [n][dim / 2] of the positions first .. first + n of one sequence of first + n tokens. */
 void att_rope_angles(const struct att_rope *rope, size_t first, size_t n, float *cosines, float *sines);
+/* The same for packed sequences; sequence s begins at position offsets[s] (NULL: 0). */
+void att_rope_angles_packed(const struct att_rope *rope, const uint32_t *cu_seqlens, const uint32_t *offsets,
+                            size_t n_seqs, float *cosines, float *sines);
 /* Rotates x [n][n_heads * head_dim], row stride ld, in place. */
 void att_rope_apply(const struct att_rope *rope, size_t n, size_t n_heads, size_t head_dim, const float *cosines,
                     const float *sines, float *x, size_t ld);

@@ -45,7 +45,7 @@ static enum att_status read_vector(const struct att_source *source, const char *
     float *vector = att_mem_aligned(rows, sizeof *vector);
     if (!vector)
         return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
-    enum att_status status = source->read(source->context, name, rows, 0, vector, err);
+    enum att_status status = source->read(source->context, name, 1, &rows, vector, err);
     if (status != ATT_OK)
         att_mem_free(vector);
     else
@@ -83,16 +83,15 @@ static enum att_status read_stack(const struct att_slot *slot, const struct stac
         expand(slot->patterns[i], layer, "weight", name);
         if (slot->transposed && !work)
             return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
-        if (slot->transposed)
-            status = source->read(source->context, name, stack->cols, stack->rows, work, err);
-        else
-            status = source->read(source->context, name, stack->rows, stack->cols, weight, err);
+        const size_t shape[2] = {slot->transposed ? stack->cols : stack->rows,
+                                 slot->transposed ? stack->rows : stack->cols};
+        status = source->read(source->context, name, 2, shape, work ? work : weight, err);
         if (slot->transposed && status == ATT_OK)
             transpose(stack->rows, stack->cols, work, weight);
         att_mem_free(work);
         expand(slot->patterns[i], layer, "bias", name);
         if (status == ATT_OK && stack->bias)
-            status = source->read(source->context, name, stack->rows, 0, stack->bias + i * stack->rows, err);
+            status = source->read(source->context, name, 1, &stack->rows, stack->bias + i * stack->rows, err);
     }
     return status;
 }
@@ -122,6 +121,39 @@ static enum att_status load_linear(const struct att_slot *slot, struct att_linea
     return status;
 }
 
+static enum att_status load_convolution(const struct att_slot *slot, struct att_linear *linear, size_t layer,
+                                        const size_t *dims, const struct att_source *source, struct att_err *err)
+{
+    const size_t shape[3] = {dims[slot->rows], dims[slot->cols], dims[slot->kernel]};
+    size_t rows = shape[0], cols = shape[1], kernel = shape[2], count = 0, width = 0;
+    char name[NAME_MAX_BYTES];
+    expand(slot->patterns[0], layer, "weight", name);
+    bool fits = att_size_mul(cols, kernel, &width) && att_size_mul(rows, width, &count);
+    float *weight = fits ? att_mem_aligned(count, sizeof *weight) : NULL, *turned = NULL, *bias = NULL;
+    enum att_status status = ATT_OK;
+    if (weight) {
+        turned = att_mem_aligned(count, sizeof *turned);
+        bias = att_mem_aligned(rows, sizeof *bias);
+    }
+    if (!weight || !turned || !bias)
+        status = att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
+    if (status == ATT_OK)
+        status = source->read(source->context, name, 3, shape, weight, err);
+    expand(slot->patterns[0], layer, "bias", name);
+    if (status == ATT_OK)
+        status = source->read(source->context, name, 1, &rows, bias, err);
+    for (size_t i = 0; status == ATT_OK && i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            for (size_t k = 0; k < kernel; k++)
+                turned[i * width + k * cols + j] = weight[i * width + j * kernel + k];
+    if (status == ATT_OK)
+        status = att_linear_init(linear, rows, width, turned, bias, err);
+    att_mem_free(weight);
+    att_mem_free(turned);
+    att_mem_free(bias);
+    return status;
+}
+
 static enum att_status load_norm(const struct att_slot *slot, struct att_norm *norm, size_t layer, const size_t *dims,
                                  const struct att_source *source, struct att_err *err)
 {
@@ -147,15 +179,20 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
     assert((slots || n_slots == 0) && target && source);
     for (size_t i = 0; i < n_slots; i++) {
         const struct att_slot *slot = &slots[i];
-        char name[NAME_MAX_BYTES];
-        expand(slot->patterns[0], layer, "weight", name);
-        if (slot->optional && !source->has(source->context, name))
+        char name[NAME_MAX_BYTES] = "";
+        if (!slot->derived)
+            expand(slot->patterns[0], layer, "weight", name);
+        if (slot->derived || (slot->from_second && layer == 0) || (slot->when && dims[slot->when - 1] == 0) ||
+            (slot->optional && !source->has(source->context, name)))
             continue;
         enum att_status status = ATT_OK;
         void *at = member(target, slot->offset);
         switch (slot->kind) {
         case ATT_SLOT_LINEAR:
             status = load_linear(slot, at, layer, dims, source, err);
+            break;
+        case ATT_SLOT_CONVOLUTION:
+            status = load_convolution(slot, at, layer, dims, source, err);
             break;
         case ATT_SLOT_NORM:
             status = load_norm(slot, at, layer, dims, source, err);
@@ -179,6 +216,7 @@ void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target
         void *at = member(target, slots[i].offset);
         switch (slots[i].kind) {
         case ATT_SLOT_LINEAR:
+        case ATT_SLOT_CONVOLUTION:
             att_linear_finish(at);
             break;
         case ATT_SLOT_NORM:
@@ -200,7 +238,7 @@ size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void 
     size_t bytes = 0;
     for (size_t i = 0; i < n_slots; i++) {
         const char *at = (const char *)target + slots[i].offset;
-        if (slots[i].kind == ATT_SLOT_LINEAR)
+        if (slots[i].kind == ATT_SLOT_LINEAR || slots[i].kind == ATT_SLOT_CONVOLUTION)
             bytes += ((const struct att_linear *)(const void *)at)->bytes;
         else if (slots[i].kind == ATT_SLOT_NORM)
             bytes += 2 * dims[slots[i].rows] * sizeof(float);

@@ -20,9 +20,10 @@
 struct att_source {
     void *context;
     bool (*has)(void *context, const char *name);
-    /* Tensor `name` as f32 [rows][cols] (cols 0: a vector [rows]; trailing dimensions of 1 are ignored).
-     * ATT_EFORMAT names a missing or misshapen one. */
-    enum att_status (*read)(void *context, const char *name, size_t rows, size_t cols, float *out, struct att_err *err);
+    /* Tensor `name` of that shape as f32, row-major; trailing dimensions of 1 are ignored. ATT_EFORMAT names a missing
+     * or misshapen one. */
+    enum att_status (*read)(void *context, const char *name, size_t rank, const size_t *shape, float *out,
+                            struct att_err *err);
     /* A new reference to a table, shared where the source shares it. */
     enum att_status (*table)(void *context, const char *name, size_t rows, size_t cols, struct att_table **ret_table,
                              struct att_err *err);
@@ -33,10 +34,12 @@ struct att_norm {
 };
 
 enum att_slot_kind {
-    ATT_SLOT_LINEAR, /* struct att_linear: weight [rows][cols] and bias [rows] */
-    ATT_SLOT_NORM,   /* struct att_norm: weight and bias [rows] */
-    ATT_SLOT_TABLE,  /* struct att_table *: [rows][cols]; the pattern has no '*' */
-    ATT_SLOT_VECTOR, /* float *: [rows]; the pattern has no '*' */
+    ATT_SLOT_LINEAR,      /* struct att_linear: weight [rows][cols] and bias [rows] */
+    ATT_SLOT_NORM,        /* struct att_norm: weight and bias [rows] */
+    ATT_SLOT_TABLE,       /* struct att_table *: [rows][cols]; the pattern has no '*' */
+    ATT_SLOT_VECTOR,      /* float *: [rows]; the pattern has no '*' */
+    ATT_SLOT_CONVOLUTION, /* struct att_linear [rows][kernel * cols] of a weight [rows][cols][kernel], and bias [rows]
+                           */
 };
 
 /* Of a linear or norm slot's bias. */
@@ -44,12 +47,18 @@ enum att_slot_bias { ATT_BIAS, ATT_NO_BIAS, ATT_BIAS_IF_DIM };
 /* There when dims[d] is not 0. */
 #define ATT_BIAS_IF(d) (ATT_BIAS_IF_DIM + (d))
 
+#define ATT_WHEN(d) (1 + (d))
+
 struct att_slot {
     enum att_slot_kind kind;
     size_t offset;              /* of the member in the struct */
     const char *patterns[3];    /* stacked in order; NULL behind the last */
     unsigned rows, cols;        /* indexes into dims: of one tensor, for a part: of the part */
+    unsigned kernel;            /* of a convolution: index into dims */
+    unsigned when;              /* ATT_WHEN(d): the slot is there when dims[d] is not 0; else the member stays zero */
     bool optional;              /* absent: the member stays zero */
+    bool from_second;           /* layer 0 has no such tensor: the member stays zero */
+    bool derived;               /* not in the file: the architecture's prepare makes it */
     bool transposed;            /* a linear slot's tensor is [cols][rows] */
     unsigned bias;              /* enum att_slot_bias; a norm without one gets zeros */
     unsigned part, span, parts; /* rows part..part+span of a tensor with `parts` times `rows` rows; parts 0: all */
