@@ -81,7 +81,7 @@ enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *on
     if (status != ATT_OK)
         return status;
     att_score_items(runner->model, out.pooled, scores);
-    scores[0] = 0; /* as reference lines write the padding */
+    scores[0] = att_score_item(runner->model, out.pooled, 0); /* reference lines hold the padding's too */
     status = cli_case_put(one, "hidden", info->hidden_size, out.hidden + (cu[1] - 1) * info->hidden_size, err);
     if (status == ATT_OK)
         status = cli_case_put(one, "scores", info->vocab_size, scores, err);

@@ -142,6 +142,8 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
 /* Recommenders: scores[i] = pooled · item_embedding[i] (+ item bias) for all items 0..vocab_size-1; scores[0]
  * (padding) is -INFINITY. */
 void att_score_items(const struct att_model *model, const float *pooled, float *scores);
+/* One item's score, the padding's too. */
+float att_score_item(const struct att_model *model, const float *pooled, size_t item);
 /* The recommender's own vector of an item, [hidden_size]; NULL when the model is no recommender or has no such item. */
 const float *att_item_embedding(const struct att_model *model, size_t item);
 

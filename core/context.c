@@ -195,6 +195,16 @@ void att_score_items(const struct att_model *model, const float *pooled, float *
     scores[0] = -INFINITY;
 }
 
+float att_score_item(const struct att_model *model, const float *pooled, size_t item)
+{
+    const float *bias = NULL;
+    const struct att_table *items = model->arch->items(model->state, &bias);
+    assert(item < model->arch_info.vocab_size);
+    float score;
+    att_dot_table(0, 1, items->cols, items->data + item * items->cols, items->cols, pooled, &score);
+    return bias ? score + bias[item] : score;
+}
+
 const float *att_item_embedding(const struct att_model *model, size_t item)
 {
     const float *bias;
