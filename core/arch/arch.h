@@ -25,10 +25,11 @@ struct att_arch_info {
     const char *class_name; /* of the document that configure was given */
     size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size, max_tokens;
     size_t n_kv_heads, head_dim; /* decoders: of their caches */
-    size_t n_decoder_layers;     /* encoder-decoders; 0: there is one stack */
-    size_t target_vocab_size;    /* encoder-decoders: of the decoder's ids and logits */
-    size_t n_stored_layers;      /* layers in the file when they are shared; 0: n_layers */
-    size_t n_logits;             /* of the checkpoint's own head; 0: none */
+    size_t n_decoder_heads;
+    size_t n_decoder_layers;  /* encoder-decoders; 0: there is one stack */
+    size_t target_vocab_size; /* encoder-decoders: of the decoder's ids and logits */
+    size_t n_stored_layers;   /* layers in the file when they are shared; 0: n_layers */
+    size_t n_logits;          /* of the checkpoint's own head; 0: none */
     bool per_token, has_pooler, scores_items;
     bool generates;             /* a decoder: lm_logits is there */
     size_t dims[ATT_ARCH_DIMS]; /* what the slots' rows and cols index */
@@ -42,10 +43,10 @@ struct att_arch_info {
 struct att_arch_past {
     struct att_kv_cache *cache; /* sequence s is its row s; the pass appends, the caller advances. NULL: none */
     /* encoder-decoders: the encoder's states, packed */
-    const float *memory; /* [cu_memory[n_memory]][hidden_size] */
+    const float *memory; /* [memory_tokens][hidden_size] */
     const uint32_t *cu_memory;
     const uint32_t *memory_seq; /* [n_seqs] which of them a sequence reads; NULL: the same number */
-    size_t longest_memory;
+    size_t memory_tokens, longest_memory;
     const float *cross;  /* [n_decoder_layers][memory tokens][key|value] as `cross` made them; NULL: not kept */
     size_t cross_stride; /* floats from layer to layer */
 };
