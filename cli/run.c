@@ -15,10 +15,8 @@ static const struct call {
     const char *name;
     enum att_status (*run)(struct cli_runner *runner, struct cli_case *one, struct att_err *err);
 } calls[] = {
-    {"forward", cli_run_forward},
-    {"embed", cli_run_embed},
-    {"classify", cli_run_classify},
-    {"recommend", cli_run_recommend},
+    {"forward", cli_run_forward},   {"forward_sampled", cli_run_seq2seq}, {"embed", cli_run_embed},
+    {"classify", cli_run_classify}, {"recommend", cli_run_recommend},
 };
 enum { N_CALLS = sizeof calls / sizeof *calls };
 

@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 
-enum { CLI_RANK_MAX = 4, CLI_TENSORS_MAX = 512, CLI_TENSOR_NAME_BYTES = 32 };
+enum { CLI_RANK_MAX = 4, CLI_TENSORS_MAX = 512, CLI_TENSOR_NAME_BYTES = 48 };
 
 /* One thread's. */
 struct cli_runner {
@@ -61,6 +61,8 @@ void *cli_case_alloc(struct cli_case *one, size_t count, size_t size, struct att
 
 /* The calls. Each reads one->inputs and adds tensors and lists. */
 enum att_status cli_run_forward(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+/* forward of encoder-decoders, and the sampled form of large ones. */
+enum att_status cli_run_seq2seq(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_embed(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_classify(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;

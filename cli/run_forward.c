@@ -17,6 +17,8 @@ struct forward {
     size_t n_seqs, n_slots;                       /* B, T */
     int32_t *ids, *type_ids;                      /* packed; type_ids NULL: not given */
     uint32_t *cu;                                 /* [B + 1] */
+    size_t n_logits;                              /* of a row of logits */
+    bool per_token;                               /* a row for every token */
     size_t first;                                 /* sequence at which the present batch begins */
     size_t positions[POSITIONS_MAX], n_positions; /* of logits_at_positions */
     /* Where outputs go; NULL: not wanted. */
@@ -140,10 +142,10 @@ static enum att_status add(struct forward *f, const char *name, size_t rank, con
 
 static enum att_status add_logits(struct forward *f, struct att_err *err)
 {
-    size_t n = f->info->n_logits, slots = f->n_slots;
+    size_t n = f->n_logits, slots = f->n_slots;
     if (n == 0)
         return ATT_OK;
-    if (!f->info->per_token)
+    if (!f->per_token)
         return add(f, "logits", 2, (size_t[]){f->n_seqs, n}, &f->logits, err);
     bool few = f->one->wanted ? !cli_case_wants(f->one, "logits") : slots > 6 && n > 100;
     if (!few)
@@ -257,24 +259,24 @@ static void pool(const struct forward *f, size_t seq, const float *rows, size_t 
     }
 }
 
-static void keep(const struct forward *f, size_t count, const struct att_output *out)
+static void keep(const struct forward *f, size_t count, const struct att_output *out, const float *logits)
 {
-    size_t hidden = f->info->hidden_size, n = f->info->n_logits;
+    size_t hidden = f->info->hidden_size, n = f->n_logits;
     const uint32_t *cu = f->cu + f->first;
     if (f->last)
         spread(f, count, out->hidden, hidden, f->last);
     if (f->pooler)
         memcpy(f->pooler + f->first * hidden, out->pooler, count * hidden * sizeof(float));
-    if (f->logits && f->info->per_token)
-        spread(f, count, out->logits, n, f->logits);
+    if (f->logits && f->per_token)
+        spread(f, count, logits, n, f->logits);
     else if (f->logits)
-        memcpy(f->logits + f->first * n, out->logits, count * n * sizeof(float));
+        memcpy(f->logits + f->first * n, logits, count * n * sizeof(float));
     for (size_t s = 0; s < count; s++) {
         size_t len = cu[s + 1] - cu[s];
         for (size_t i = 0; f->logits_at && i < f->n_positions; i++)
             if (f->positions[i] < len)
                 memcpy(f->logits_at + ((f->first + s) * f->n_positions + i) * n,
-                       out->logits + (cu[s] - cu[0] + f->positions[i]) * n, n * sizeof(float));
+                       logits + (cu[s] - cu[0] + f->positions[i]) * n, n * sizeof(float));
         pool(f, f->first + s, out->hidden + (cu[s] - cu[0]) * hidden, len);
     }
 }
@@ -288,15 +290,25 @@ static enum att_status run_batch(struct cli_runner *runner, struct forward *f, s
     enum att_status status = cli_runner_context(runner, cu[count], count, err);
     if (status != ATT_OK)
         return status;
-    const struct att_batch batch = {f->ids + begin, f->type_ids ? f->type_ids + begin : NULL, cu, count};
+    const struct att_batch batch = {
+        .ids = f->ids + begin, .type_ids = f->type_ids ? f->type_ids + begin : NULL, .cu_seqlens = cu, .n_seqs = count};
     const struct att_tap tap = {.context = f,
                                 .hidden = f->taps_hidden ? take_hidden : NULL,
                                 .attention = f->taps_attention ? take_attention : NULL};
     struct att_output out;
     status = att_forward(runner->context, &batch, f->taps_hidden || f->taps_attention ? &tap : NULL, &out, err);
-    if (status == ATT_OK)
-        keep(f, count, &out);
-    return status;
+    if (status != ATT_OK)
+        return status;
+    const float *logits = out.logits;
+    if (f->info->generates && (f->logits || f->logits_at)) {
+        float *lm_logits = cli_case_alloc(f->one, cu[count] * f->n_logits, sizeof *lm_logits, err);
+        if (!lm_logits)
+            return ATT_ENOMEM;
+        att_lm_logits(runner->model, cu[count], out.hidden, lm_logits);
+        logits = lm_logits;
+    }
+    keep(f, count, &out, logits);
+    return ATT_OK;
 }
 
 enum att_status cli_run_forward(struct cli_runner *runner, struct cli_case *one, struct att_err *err)
@@ -306,6 +318,10 @@ enum att_status cli_run_forward(struct cli_runner *runner, struct cli_case *one,
         return ATT_ENOMEM;
     f->one = one;
     f->info = att_model_info(runner->model);
+    f->n_logits = f->info->generates ? f->info->logits_size : f->info->n_logits;
+    f->per_token = f->info->generates || f->info->per_token;
+    if (f->info->n_decoder_layers > 0)
+        return cli_run_seq2seq(runner, one, err);
     enum att_status status = read_inputs(f, err);
     if (status == ATT_OK)
         status = add_logits(f, err);

@@ -76,7 +76,7 @@ enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *on
         return status == ATT_OK ? ATT_ENOMEM : status;
     size_t skip = len > info->max_tokens ? len - info->max_tokens : 0;
     const uint32_t cu[2] = {0, (uint32_t)(len - skip)};
-    const struct att_batch batch = {ids + skip, NULL, cu, 1};
+    const struct att_batch batch = {.ids = ids + skip, .type_ids = NULL, .cu_seqlens = cu, .n_seqs = 1};
     status = att_forward(runner->context, &batch, NULL, &out, err);
     if (status != ATT_OK)
         return status;

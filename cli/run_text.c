@@ -77,7 +77,8 @@ static enum att_status run(struct text_case *text, bool takes_pair, struct att_e
         return status;
     const struct att_sequence *sequence = &text->sequence;
     const uint32_t cu[2] = {0, (uint32_t)sequence->len};
-    const struct att_batch batch = {sequence->ids, sequence->type_ids, cu, 1};
+    const struct att_batch batch = {
+        .ids = sequence->ids, .type_ids = sequence->type_ids, .cu_seqlens = cu, .n_seqs = 1};
     struct cli_case *one = text->one;
     one->lists[one->n_lists++] = (struct cli_list){"ids", sequence->ids, sequence->len};
     if (takes_pair)

@@ -58,10 +58,13 @@ struct att_model_info {
     size_t max_tokens; /* longest sequence, special tokens included */
     enum att_dtype dtype;
     enum att_pooling pooling;
-    bool normalize;  /* the pooled vector is L2-normalised */
-    bool per_token;  /* logits are [tokens][n_logits] (token classification, masked LM) */
-    bool has_pooler; /* pooler_output exists */
-    bool strip_urls; /* task texts: http(s) links become blanks before tokenising */
+    bool normalize;                           /* the pooled vector is L2-normalised */
+    bool per_token;                           /* logits are [tokens][n_logits] (token classification, masked LM) */
+    bool has_pooler;                          /* pooler_output exists */
+    bool generates;                           /* a decoder: att_lm_logits, att_decoder */
+    size_t n_decoder_layers, n_decoder_heads; /* encoder-decoders; else 0 */
+    size_t logits_size;                       /* decoders: the vocabulary that is written in */
+    bool strip_urls;                          /* task texts: http(s) links become blanks before tokenising */
     size_t n_logits, n_head_infos;
     const struct att_head_info *heads;
     const char *licence;   /* from attend.json, or "" */
@@ -101,6 +104,7 @@ struct att_batch {
     const int32_t *type_ids;    /* [n_tokens] or NULL for zeros */
     const uint32_t *cu_seqlens; /* [n_seqs + 1], from 0, each sequence 1..max_tokens long */
     size_t n_seqs;
+    const struct att_batch *target; /* encoder-decoders: the decoder's tokens for each sequence; NULL: encode alone */
 };
 
 /* Looks into a forward pass. Functions may be NULL. Data is valid during the call alone. */
@@ -114,11 +118,18 @@ struct att_tap {
      * takes several calls. */
     void (*attention)(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
                       size_t n_query, size_t n_key);
+    /* The same of the decoder of an encoder-decoder, and what it sees of the encoder's states. */
+    void (*decoder_hidden)(void *context, size_t i, const float *x, size_t n_tokens, size_t hidden_size);
+    void (*decoder_attention)(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                              size_t n_query, size_t n_key);
+    void (*cross_attention)(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                            size_t n_query, size_t n_key);
 };
 
 /* Points into the context until its next forward pass; NULL where the model has no such output. */
 struct att_output {
-    const float *hidden; /* [n_tokens][hidden_size], last hidden state */
+    const float *hidden; /* [n_tokens][hidden_size], last hidden state; with a target: the decoder's, of its tokens */
+    const float *memory; /* with a target: the encoder's last hidden state */
     const float *pooler; /* [n_seqs][hidden_size], BERT's pooler_output */
     const float *pooled; /* [n_seqs][hidden_size], by info.pooling and info.normalize */
     const float *logits; /* [n_seqs][n_logits], or [n_tokens][n_logits] when per_token */
@@ -138,6 +149,9 @@ void att_context_staging(struct att_context *context, int32_t **ret_ids, int32_t
 /* ATT_EINVAL or ATT_ELIMIT when the batch breaks the bounds above. tap may be NULL. */
 enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
                             struct att_output *ret_output, struct att_err *err) ATT_MUST_USE;
+
+/* Decoders: logits [n][info.logits_size] of n last hidden states. */
+void att_lm_logits(const struct att_model *model, size_t n, const float *hidden, float *logits);
 
 /* Recommenders: scores[i] = pooled · item_embedding[i] (+ item bias) for all items 0..vocab_size-1; scores[0]
  * (padding) is -INFINITY. */

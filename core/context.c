@@ -99,39 +99,38 @@ void att_context_staging(struct att_context *context, int32_t **ret_ids, int32_t
     *ret_cu_seqlens = context->cu_seqlens;
 }
 
-/* Checks the batch against the context's bounds and the tables. */
-static enum att_status check(const struct att_context *context, const struct att_batch *batch,
-                             struct att_arch_batch *checked, struct att_err *err)
+/* Checks a batch against bounds and tables. */
+enum att_status att_batch_check(const struct att_model *model, const struct att_batch *batch, size_t max_tokens,
+                                size_t max_seqs, size_t vocab_size, struct att_arch_batch *checked, struct att_err *err)
 {
-    const struct att_model *model = context->model;
-    if (batch->n_seqs == 0 || batch->n_seqs > context->max_seqs)
-        return att_err_limit(err, NULL, context->max_seqs, batch->n_seqs, "batch of %zu sequences, expected 1 to %zu",
-                             batch->n_seqs, context->max_seqs);
+    size_t types = model->arch_info.type_vocab_size, longest = model->arch_info.max_tokens;
+    if (batch->n_seqs == 0 || batch->n_seqs > max_seqs)
+        return att_err_limit(err, NULL, max_seqs, batch->n_seqs, "batch of %zu sequences, expected 1 to %zu",
+                             batch->n_seqs, max_seqs);
     *checked = (struct att_arch_batch){
         .ids = batch->ids, .type_ids = batch->type_ids, .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs};
     if (batch->cu_seqlens[0] != 0)
         return att_err_set(err, ATT_EINVAL, "cu_seqlens begins with %u, expected 0", batch->cu_seqlens[0]);
     for (size_t s = 0; s < batch->n_seqs; s++) {
         uint32_t begin = batch->cu_seqlens[s], end = batch->cu_seqlens[s + 1];
-        if (end <= begin || end - begin > model->arch_info.max_tokens)
-            return att_err_limit(err, NULL, model->arch_info.max_tokens, end > begin ? end - begin : 0,
+        if (end <= begin || end - begin > longest)
+            return att_err_limit(err, NULL, longest, end > begin ? end - begin : 0,
                                  "sequence %zu has %u tokens, expected 1 to %zu", s, end > begin ? end - begin : 0,
-                                 model->arch_info.max_tokens);
+                                 longest);
         if (end - begin > checked->longest)
             checked->longest = end - begin;
     }
     checked->n_tokens = batch->cu_seqlens[batch->n_seqs];
-    if (checked->n_tokens > context->max_tokens)
-        return att_err_limit(err, NULL, context->max_tokens, checked->n_tokens,
-                             "batch of %zu tokens, expected at most %zu", checked->n_tokens, context->max_tokens);
+    if (checked->n_tokens > max_tokens)
+        return att_err_limit(err, NULL, max_tokens, checked->n_tokens, "batch of %zu tokens, expected at most %zu",
+                             checked->n_tokens, max_tokens);
     for (size_t t = 0; t < checked->n_tokens; t++) {
-        if (batch->ids[t] < 0 || (size_t)batch->ids[t] >= model->arch_info.vocab_size)
+        if (batch->ids[t] < 0 || (size_t)batch->ids[t] >= vocab_size)
             return att_err_set(err, ATT_EINVAL, "id %d at token %zu, expected 0 to %zu", batch->ids[t], t,
-                               model->arch_info.vocab_size - 1);
-        if (batch->type_ids && model->arch_info.type_vocab_size > 0 &&
-            (batch->type_ids[t] < 0 || (size_t)batch->type_ids[t] >= model->arch_info.type_vocab_size))
+                               vocab_size - 1);
+        if (batch->type_ids && types > 0 && (batch->type_ids[t] < 0 || (size_t)batch->type_ids[t] >= types))
             return att_err_set(err, ATT_EINVAL, "segment id %d at token %zu, expected 0 to %zu", batch->type_ids[t], t,
-                               model->arch_info.type_vocab_size - 1);
+                               types - 1);
     }
     return ATT_OK;
 }
@@ -148,13 +147,46 @@ static enum att_pool_kind pool_kind(enum att_pooling pooling)
     }
 }
 
+/* The decoder over what the encoder answered. */
+static enum att_status decode(struct att_context *context, const struct att_batch *batch,
+                              const struct att_arch_batch *source, const struct att_tap *tap,
+                              struct att_arch_output *out, struct att_err *err)
+{
+    const struct att_model *model = context->model;
+    struct att_arch_batch target;
+    if (!model->arch->decode || model->arch_info.n_decoder_layers == 0)
+        return att_err_set(err, ATT_EUNSUPPORTED, "the model has no decoder for a target");
+    enum att_status status = att_batch_check(model, batch->target, context->max_tokens, context->max_seqs,
+                                             model->arch_info.target_vocab_size, &target, err);
+    if (status != ATT_OK)
+        return status;
+    if (target.n_seqs != source->n_seqs)
+        return att_err_set(err, ATT_EINVAL, "target of %zu sequences, expected %zu as the source", target.n_seqs,
+                           source->n_seqs);
+    struct att_arch_tap arch_tap = {.context = NULL};
+    if (tap)
+        arch_tap = (struct att_arch_tap){
+            .context = tap->context,
+            .hidden = tap->decoder_hidden,
+            .attention = {.context = tap->context, .wants = tap->wants_attention, .take = tap->decoder_attention},
+            .cross = {.context = tap->context, .wants = tap->wants_attention, .take = tap->cross_attention}};
+    target.past = (struct att_arch_past){.memory = out->hidden,
+                                         .cu_memory = source->cu_seqlens,
+                                         .memory_tokens = source->n_tokens,
+                                         .longest_memory = source->longest};
+    model->arch->decode(model->state, model->layers[1], &model->arch_info, &target, tap ? &arch_tap : NULL,
+                        context->buffers, out);
+    return ATT_OK;
+}
+
 enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
                             struct att_output *ret_output, struct att_err *err)
 {
     assert(context && batch && ret_output);
     const struct att_model *model = context->model;
     struct att_arch_batch checked;
-    enum att_status status = check(context, batch, &checked, err);
+    enum att_status status = att_batch_check(model, batch, context->max_tokens, context->max_seqs,
+                                             model->arch_info.vocab_size, &checked, err);
     if (status != ATT_OK)
         return status;
     struct att_arch_tap arch_tap = {.context = NULL};
@@ -178,9 +210,18 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
                        ATT_ACT_NONE, NULL, 0);
         out.logits = context->logits;
     }
+    const float *memory = batch->target ? out.hidden : NULL;
+    if (batch->target && (status = decode(context, batch, &checked, tap, &out, err)) != ATT_OK)
+        return status;
     *ret_output = (struct att_output){
-        .hidden = out.hidden, .pooler = out.pooler, .pooled = context->pooled, .logits = out.logits};
+        .hidden = out.hidden, .memory = memory, .pooler = out.pooler, .pooled = context->pooled, .logits = out.logits};
     return ATT_OK;
+}
+
+void att_lm_logits(const struct att_model *model, size_t n, const float *hidden, float *logits)
+{
+    assert(model->info.generates);
+    model->arch->lm_logits(model->state, &model->arch_info, n, hidden, logits);
 }
 
 void att_score_items(const struct att_model *model, const float *pooled, float *scores)

@@ -160,8 +160,14 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
 /* Buffers that old files carry and no model reads. */
 static bool known_buffer(const char *name)
 {
+    static const char *const endings[] = {"position_ids", ".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq"};
     size_t len = strlen(name);
-    return len >= 12 && strcmp(name + len - 12, "position_ids") == 0;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t ending = strlen(endings[i]);
+        if (len >= ending && strcmp(name + len - ending, endings[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum att_status report_unused(struct att_model *model, const struct att_weights *weights, struct att_err *err)
@@ -196,6 +202,8 @@ static const char *implied_task(const struct att_model *model)
 {
     if (model->arch_info.scores_items)
         return "recommend";
+    if (model->arch_info.generates)
+        return "generate";
     if (model->arch_info.per_token)
         return "tokens";
     return model->info.n_logits > 0 ? "classify" : "embed";
@@ -231,6 +239,10 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     info->dtype = ATT_F32;
     info->per_token = arch->per_token;
     info->has_pooler = arch->has_pooler;
+    info->generates = arch->generates;
+    info->n_decoder_layers = arch->n_decoder_layers;
+    info->n_decoder_heads = arch->n_decoder_layers ? arch->n_decoder_heads : 0;
+    info->logits_size = !arch->generates ? 0 : arch->target_vocab_size ? arch->target_vocab_size : arch->vocab_size;
     info->task = task ? task : implied_task(model);
     info->licence = licence ? licence : "";
     info->languages = joined(&model->arena, att_json_get(model->attend_json, "languages"));

@@ -41,6 +41,11 @@ struct att_checkpoint {
     const struct att_model *base; /* with an adapter: whose tables are shared */
 };
 
+/* core/context.c: fills *checked when every sequence, id and segment is within the bounds. */
+enum att_status att_batch_check(const struct att_model *model, const struct att_batch *batch, size_t max_tokens,
+                                size_t max_seqs, size_t vocab_size, struct att_arch_batch *checked,
+                                struct att_err *err) ATT_MUST_USE;
+
 /* core/checkpoint.c */
 enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
                                     struct att_checkpoint *ret_checkpoint, struct att_err *err) ATT_MUST_USE;

@@ -76,8 +76,8 @@ void task_jobs_run(struct att_context *context, struct task_job *const *jobs, si
         cu[i + 1] = cu[i] + (uint32_t)job->len;
     }
     struct attention_tap tapped = {jobs, info};
-    const struct att_tap tap = {&tapped, NULL, wants_attention, take_attention};
-    const struct att_batch batch = {ids, type_ids, cu, n_jobs};
+    const struct att_tap tap = {.context = &tapped, .wants_attention = wants_attention, .attention = take_attention};
+    const struct att_batch batch = {.ids = ids, .type_ids = type_ids, .cu_seqlens = cu, .n_seqs = n_jobs};
     struct att_output out;
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
     for (size_t i = 0; i < n_jobs; i++) {

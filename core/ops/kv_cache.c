@@ -23,7 +23,7 @@ enum att_status att_kv_cache_init(struct att_kv_cache *cache, size_t n_layers, s
     }
     cache->slot = att_mem_calloc(n_rows, sizeof *cache->slot);
     cache->len = att_mem_calloc(n_rows, sizeof *cache->len);
-    cache->work = att_mem_calloc(n_rows, 3 * sizeof *cache->work);
+    cache->work = att_mem_calloc(n_rows, 4 * sizeof *cache->work);
     if (!cache->key || !cache->value || !cache->slot || !cache->len || !cache->work) {
         att_kv_cache_finish(cache);
         return att_err_set(err, ATT_ENOMEM, "out of memory for the keys and values of %zu rows of %zu tokens", n_rows,

@@ -16,7 +16,7 @@ struct att_kv_cache {
     float *key, *value;                      /* [n_layers][n_rows][max_len][width], row r at slot[r] */
     uint32_t *slot;                          /* [n_rows] */
     uint32_t *len;                           /* [n_rows] tokens held */
-    uint32_t *work;                          /* [3 * n_rows], of reorder */
+    uint32_t *work;                          /* [4 * n_rows]: 3 of reorder, the last for the caller's order */
 };
 
 /* ATT_ENOMEM, also where the size overflows. */

@@ -121,11 +121,17 @@ static void equal_inputs_give_equal_bits(void **state)
             struct batch batch;
             struct att_output all, one;
             random_batch(info, &seed, &batch);
-            const struct att_batch whole = {batch.ids, types ? batch.types : NULL, batch.cu, batch.n_seqs};
+            const struct att_batch whole = {.ids = batch.ids,
+                                            .type_ids = types ? batch.types : NULL,
+                                            .cu_seqlens = batch.cu,
+                                            .n_seqs = batch.n_seqs};
             assert_int_equal(att_forward(many, &whole, NULL, &all, NULL), ATT_OK);
             for (size_t s = 0; s < batch.n_seqs; s++) {
                 const uint32_t begin = batch.cu[s], cu[2] = {0, batch.cu[s + 1] - begin};
-                const struct att_batch part = {batch.ids + begin, types ? batch.types + begin : NULL, cu, 1};
+                const struct att_batch part = {.ids = batch.ids + begin,
+                                               .type_ids = types ? batch.types + begin : NULL,
+                                               .cu_seqlens = cu,
+                                               .n_seqs = 1};
                 size_t h = info->hidden_size;
                 assert_int_equal(att_forward(single, &part, NULL, &one, NULL), ATT_OK);
                 assert_memory_equal(one.hidden, all.hidden + begin * h, cu[1] * h * sizeof(float));
@@ -187,13 +193,14 @@ static void taps_see_every_layer_and_change_nothing(void **state)
     assert_int_equal(att_context_create(model, 64, 2, &context, NULL), ATT_OK);
     const int32_t ids[] = {2, 793, 865, 3, 2, 10, 3};
     const uint32_t cu[] = {0, 4, 7};
-    const struct att_batch batch = {ids, NULL, cu, 2};
+    const struct att_batch batch = {.ids = ids, .type_ids = NULL, .cu_seqlens = cu, .n_seqs = 2};
     struct att_output out;
     float plain[6];
     assert_int_equal(att_forward(context, &batch, NULL, &out, NULL), ATT_OK);
     memcpy(plain, out.logits, sizeof plain);
     struct seen seen = {.wanted = 1};
-    const struct att_tap tap = {&seen, take_hidden, wants, take_attention};
+    const struct att_tap tap = {
+        .context = &seen, .hidden = take_hidden, .wants_attention = wants, .attention = take_attention};
     assert_int_equal(att_forward(context, &batch, &tap, &out, NULL), ATT_OK);
     assert_memory_equal(plain, out.logits, sizeof plain);
     assert_int_equal(seen.hidden, info->n_layers + 1);
@@ -215,7 +222,8 @@ static void forward_allocates_nothing(void **state)
         uint32_t seed = 3;
         assert_int_equal(att_context_create(model, BATCH_TOKENS, BATCH_SEQS, &context, NULL), ATT_OK);
         random_batch(att_model_info(model), &seed, &batch);
-        const struct att_batch whole = {batch.ids, NULL, batch.cu, batch.n_seqs};
+        const struct att_batch whole = {
+            .ids = batch.ids, .type_ids = NULL, .cu_seqlens = batch.cu, .n_seqs = batch.n_seqs};
         uint64_t before = att_mem_count();
         assert_int_equal(att_forward(context, &whole, NULL, &out, NULL), ATT_OK);
         assert_int_equal(att_mem_count(), before);
@@ -246,7 +254,7 @@ static void refuses_batches_out_of_bounds(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ids[2] = bad[i].id;
         types[2] = bad[i].type;
-        const struct att_batch batch = {ids, types, bad[i].cu, bad[i].n};
+        const struct att_batch batch = {.ids = ids, .type_ids = types, .cu_seqlens = bad[i].cu, .n_seqs = bad[i].n};
         if (att_forward(context, &batch, NULL, &out, &err) == ATT_OK)
             fail_msg("case %zu was taken", i);
     }
