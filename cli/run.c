@@ -15,8 +15,11 @@ static const struct call {
     const char *name;
     enum att_status (*run)(struct cli_runner *runner, struct cli_case *one, struct att_err *err);
 } calls[] = {
-    {"forward", cli_run_forward},   {"forward_sampled", cli_run_seq2seq}, {"embed", cli_run_embed},
-    {"classify", cli_run_classify}, {"recommend", cli_run_recommend},
+    {"forward", cli_run_forward},   {"forward_sampled", cli_run_seq2seq},
+    {"embed", cli_run_embed},       {"classify", cli_run_classify},
+    {"rerank", cli_run_classify},   {"recommend", cli_run_recommend},
+    {"generate", cli_run_generate}, {"generate_text", cli_run_generate_text},
+    {"warp", cli_run_warp}, /* needs no model */
 };
 enum { N_CALLS = sizeof calls / sizeof *calls };
 
@@ -131,19 +134,29 @@ static enum att_status check_complete(const struct cli_case *one, struct att_err
     return ATT_OK;
 }
 
+static enum att_status unknown_call(const char *name, struct att_err *err)
+{
+    char known[256] = "";
+    for (size_t i = 0, at = 0; i < N_CALLS && at < sizeof known; i++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", calls[i].name);
+    return att_err_set(err, ATT_EUNSUPPORTED, "call: '%.40s' is not one of %s", name, known);
+}
+
 static enum att_status run_case(struct cli_runner *runner, const struct att_json *root, struct cli_case *one,
                                 struct att_err *err)
 {
     const char *name = att_json_string(att_json_get(root, "call"), NULL);
     const struct call *call = calls;
     const struct att_json *wanted = att_json_get(root, "outputs");
+    one->root = root;
     one->inputs = att_json_get(root, "inputs");
     one->wanted = att_json_is_object(wanted) || att_json_is_array(wanted) ? wanted : NULL;
     while (name && call < calls + N_CALLS && strcmp(call->name, name) != 0)
         call++;
     if (!name || call == calls + N_CALLS)
-        return att_err_set(err, ATT_EUNSUPPORTED, "call: '%.40s' is not one of forward, embed, classify, recommend",
-                           name ? name : att_json_type_name(att_json_get(root, "call")));
+        return unknown_call(name ? name : att_json_type_name(att_json_get(root, "call")), err);
+    if (!runner->model && call->run != cli_run_warp)
+        return att_err_set(err, ATT_EINVAL, "call: '%s' needs --model", name);
     if (!att_json_is_object(one->inputs))
         return att_err_set(err, ATT_EINVAL, "inputs: is %s, expected an object", att_json_type_name(one->inputs));
     enum att_status status = call->run(runner, one, err);
@@ -167,11 +180,26 @@ static void put_tensor(struct att_jsonw *answer, const struct cli_tensor *tensor
     att_jsonw_object_end(answer);
 }
 
+static void put_values(struct att_jsonw *answer, const struct cli_list *list, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++) {
+        if (list->booleans)
+            att_jsonw_bool(answer, list->values[i] != 0);
+        else
+            att_jsonw_int(answer, list->values[i]);
+    }
+}
+
 static void put_numbers(struct att_jsonw *answer, const struct cli_list *list)
 {
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < list->count; i++)
-        att_jsonw_int(answer, list->values[i]);
+    for (size_t r = 0; list->cu && r < list->n_rows; r++) {
+        att_jsonw_array_begin(answer);
+        put_values(answer, list, list->cu[r], list->cu[r + 1]);
+        att_jsonw_array_end(answer);
+    }
+    if (!list->cu)
+        put_values(answer, list, 0, list->count);
     att_jsonw_array_end(answer);
 }
 
@@ -181,6 +209,10 @@ static void put_answer(struct att_jsonw *answer, const struct cli_case *one)
     for (size_t i = 0; i < one->n_lists; i++) {
         att_jsonw_key(answer, one->lists[i].name);
         put_numbers(answer, &one->lists[i]);
+    }
+    for (size_t i = 0; i < one->n_strings; i++) {
+        att_jsonw_key(answer, one->strings[i].name);
+        att_jsonw_string(answer, one->strings[i].text, one->strings[i].len);
     }
     if (one->label) {
         att_jsonw_key(answer, "label");
@@ -302,8 +334,10 @@ static enum att_status text_length(const struct cli_options *options, size_t lon
 static const char about[] =
     "usage: attend run --model DIR < cases.jsonl > out.jsonl\n\n"
     "Reference cases through a model, one line each, in order. Calls: forward (input_ids, attention_mask,\n"
-    "token_type_ids), embed (text), classify (text, pair), recommend (history, k, exclude_seen). \"outputs\" of a\n"
-    "case names the tensors that are wanted. A case that cannot be done answers {\"case\",\"error\"}.\n";
+    "token_type_ids, decoder_input_ids), embed (text), classify and rerank (text, pair), recommend (history, k,\n"
+    "exclude_seen), generate (input_ids), generate_text (text), warp (logits; needs no model). \"params\" are those\n"
+    "of transformers' generate(). \"outputs\" of a case names the tensors that are wanted. A case that cannot be\n"
+    "done answers {\"case\",\"error\"}.\n";
 
 int cli_run(int argc, char **argv)
 {
@@ -313,10 +347,10 @@ int cli_run(int argc, char **argv)
     int usage = cli_options_parse(argc, argv, "model base dtype threads batch-tokens max-length", about, &options);
     if (usage >= 0)
         return usage;
-    if (!options.model)
-        return cli_missing(argv[0], "model");
-    enum att_status status = cli_model_load(options.model, &options, &shared.model, &err);
-    if (status == ATT_OK)
+    enum att_status status = ATT_OK;
+    if (options.model)
+        status = cli_model_load(options.model, &options, &shared.model, &err);
+    if (status == ATT_OK && options.model)
         status = text_length(&options, att_model_info(shared.model)->max_tokens, &shared.text_tokens_max, &err);
     int result = CLI_FAILED;
     if (status == ATT_OK) {

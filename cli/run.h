@@ -27,20 +27,30 @@ struct cli_tensor {
     float *data;
 };
 
-/* Whole numbers beside the tensors: "ids", "topk_ids". */
+/* Whole numbers beside the tensors: "ids", "topk_ids"; with cu a list of n_rows lists, as booleans where asked. */
 struct cli_list {
     const char *name;
     const int32_t *values;
     size_t count;
+    const uint32_t *cu; /* [n_rows + 1] into values; NULL: one list */
+    size_t n_rows;
+    bool booleans;
+};
+
+struct cli_string {
+    const char *name, *text;
+    size_t len;
 };
 
 struct cli_case {
-    const struct att_json *inputs, *wanted; /* wanted: an object or array of names; NULL: all */
+    const struct att_json *root, *inputs, *wanted; /* wanted: an object or array of names; NULL: all */
     struct att_arena arena;
     struct cli_tensor tensors[CLI_TENSORS_MAX];
     size_t n_tensors;
     struct cli_list lists[4];
     size_t n_lists;
+    struct cli_string strings[4];
+    size_t n_strings;
     const char *label;
 };
 
@@ -59,12 +69,25 @@ enum att_status cli_case_put(struct cli_case *one, const char *name, size_t coun
 /* Memory of the case. */
 void *cli_case_alloc(struct cli_case *one, size_t count, size_t size, struct att_err *err) ATT_MUST_USE;
 
+/* Encodes inputs[name], cut to the runner's length with the template around it, into case memory. */
+enum att_status cli_case_encode(struct cli_runner *runner, struct cli_case *one, const char *name, const char *pair,
+                                struct att_sequence *ret_sequence, struct att_err *err) ATT_MUST_USE;
+
+/* Writes on from ids, and answers "sequence" and "text". */
+enum att_status cli_case_write(struct cli_runner *runner, struct cli_case *one, const int32_t *ids, size_t len,
+                               struct att_err *err) ATT_MUST_USE;
+
 /* The calls. Each reads one->inputs and adds tensors and lists. */
 enum att_status cli_run_forward(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 /* forward of encoder-decoders, and the sampled form of large ones. */
 enum att_status cli_run_seq2seq(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_embed(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_classify(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+enum att_status cli_run_generate(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
+enum att_status cli_run_generate_text(struct cli_runner *runner, struct cli_case *one,
+                                      struct att_err *err) ATT_MUST_USE;
+/* Needs no model. */
+enum att_status cli_run_warp(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 
 #endif

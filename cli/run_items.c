@@ -47,7 +47,7 @@ static enum att_status put_best(struct cli_case *one, float *scores, size_t n_it
         best_scores[count] = scores[best];
         scores[best] = -INFINITY;
     }
-    one->lists[one->n_lists++] = (struct cli_list){"topk_ids", ids, count};
+    one->lists[one->n_lists++] = (struct cli_list){.name = "topk_ids", .values = ids, .count = count};
     return cli_case_put(one, "topk_scores", count, best_scores, err);
 }
 

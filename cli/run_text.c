@@ -27,13 +27,14 @@ static enum att_status encode(struct cli_runner *runner, const struct att_json *
 }
 
 /* Both texts, cut and put into the template. */
-static enum att_status assemble(struct text_case *text, bool pair, struct att_err *err)
+static enum att_status assemble(struct cli_runner *runner, struct cli_case *one, bool pair,
+                                struct att_sequence *sequence, struct att_err *err)
 {
-    const struct att_tokenizer *tokenizer = att_model_tokenizer(text->runner->model);
-    const struct att_tokens *a = &text->runner->tokens[0], *b = &text->runner->tokens[1];
+    const struct att_tokenizer *tokenizer = att_model_tokenizer(runner->model);
+    const struct att_tokens *a = &runner->tokens[0], *b = &runner->tokens[1];
     size_t special = att_tokenizer_special_count(tokenizer, pair), a_end, b_end = 0, begin;
     const struct att_truncation truncation = {.strategy = ATT_TRUNCATE_LONGEST_FIRST,
-                                              .max_len = text->runner->text_tokens_max};
+                                              .max_len = runner->text_tokens_max};
     struct att_cut a_cut, b_cut;
     enum att_status status =
         att_truncate(&truncation, special, a->count, pair, pair ? b->count : 0, &a_cut, &b_cut, err);
@@ -42,35 +43,36 @@ static enum att_status assemble(struct text_case *text, bool pair, struct att_er
     att_cut_range(&a_cut, 0, &begin, &a_end);
     if (pair)
         att_cut_range(&b_cut, 0, &begin, &b_end);
-    struct att_sequence *sequence = &text->sequence;
-    sequence->capacity = a_end + b_end + special;
-    sequence->ids = cli_case_alloc(text->one, sequence->capacity, sizeof *sequence->ids, err);
-    sequence->type_ids = cli_case_alloc(text->one, sequence->capacity, sizeof *sequence->type_ids, err);
+    *sequence = (struct att_sequence){.capacity = a_end + b_end + special};
+    sequence->ids = cli_case_alloc(one, sequence->capacity, sizeof *sequence->ids, err);
+    sequence->type_ids = cli_case_alloc(one, sequence->capacity, sizeof *sequence->type_ids, err);
     if (!sequence->ids || !sequence->type_ids)
         return ATT_ENOMEM;
     static const struct att_token none = {0};
-    return att_tokenizer_assemble(tokenizer, a->items, a_end,
-                                  !pair      ? NULL
-                                  : b->count ? b->items
-                                             : &none,
-                                  b_end, sequence, err);
+    const struct att_token *second = b->count ? b->items : &none;
+    return att_tokenizer_assemble(tokenizer, a->items, a_end, pair ? second : NULL, b_end, sequence, err);
+}
+
+enum att_status cli_case_encode(struct cli_runner *runner, struct cli_case *one, const char *name, const char *pair,
+                                struct att_sequence *ret_sequence, struct att_err *err)
+{
+    bool paired = pair && att_json_type(att_json_get(one->inputs, pair)) != ATT_JSON_NULL;
+    if (!att_model_tokenizer(runner->model))
+        return att_err_set(err, ATT_EUNSUPPORTED, "inputs.%s: the model has no tokenizer", name);
+    enum att_status status = encode(runner, one->inputs, name, &runner->tokens[0], err);
+    if (status == ATT_OK && paired)
+        status = encode(runner, one->inputs, pair, &runner->tokens[1], err);
+    return status == ATT_OK ? assemble(runner, one, paired, ret_sequence, err) : status;
 }
 
 static enum att_status run(struct text_case *text, bool takes_pair, struct att_err *err)
 {
     static const char *const alone[] = {"text", NULL}, *const paired[] = {"text", "pair", NULL};
     struct cli_runner *runner = text->runner;
-    const struct att_json *inputs = text->one->inputs;
-    bool pair = takes_pair && att_json_type(att_json_get(inputs, "pair")) != ATT_JSON_NULL;
-    if (!att_model_tokenizer(runner->model))
-        return att_err_set(err, ATT_EUNSUPPORTED, "inputs.text: the model has no tokenizer");
-    enum att_status status = task_fields_known(inputs, "inputs", takes_pair ? paired : alone, err);
+    struct cli_case *one = text->one;
+    enum att_status status = task_fields_known(one->inputs, "inputs", takes_pair ? paired : alone, err);
     if (status == ATT_OK)
-        status = encode(runner, inputs, "text", &runner->tokens[0], err);
-    if (status == ATT_OK && pair)
-        status = encode(runner, inputs, "pair", &runner->tokens[1], err);
-    if (status == ATT_OK)
-        status = assemble(text, pair, err);
+        status = cli_case_encode(runner, one, "text", takes_pair ? "pair" : NULL, &text->sequence, err);
     if (status == ATT_OK)
         status = cli_runner_context(runner, text->sequence.len, 1, err);
     if (status != ATT_OK)
@@ -79,10 +81,10 @@ static enum att_status run(struct text_case *text, bool takes_pair, struct att_e
     const uint32_t cu[2] = {0, (uint32_t)sequence->len};
     const struct att_batch batch = {
         .ids = sequence->ids, .type_ids = sequence->type_ids, .cu_seqlens = cu, .n_seqs = 1};
-    struct cli_case *one = text->one;
-    one->lists[one->n_lists++] = (struct cli_list){"ids", sequence->ids, sequence->len};
+    one->lists[one->n_lists++] = (struct cli_list){.name = "ids", .values = sequence->ids, .count = sequence->len};
     if (takes_pair)
-        one->lists[one->n_lists++] = (struct cli_list){"type_ids", sequence->type_ids, sequence->len};
+        one->lists[one->n_lists++] =
+            (struct cli_list){.name = "type_ids", .values = sequence->type_ids, .count = sequence->len};
     return att_forward(runner->context, &batch, NULL, &text->out, err);
 }
 
