@@ -115,6 +115,7 @@ enum att_status cli_case_write(struct cli_runner *runner, struct cli_case *one, 
     struct att_generation *generation = cli_case_alloc(one, 1, sizeof *generation, err);
     struct att_generated result;
     char *text = NULL;
+    size_t text_len = 0;
     enum att_status status = generation ? options(runner, one, generation, err) : ATT_ENOMEM;
     if (status == ATT_OK) {
         generation->num_return_sequences = 1;
@@ -122,14 +123,15 @@ enum att_status cli_case_write(struct cli_runner *runner, struct cli_case *one, 
     }
     if (status != ATT_OK)
         return status;
-    status = att_tokenizer_decode(att_model_tokenizer(runner->model), result.ids, result.len, true, &text, err);
+    status = att_tokenizer_decode(att_model_tokenizer(runner->model), result.ids, result.len, true, &text, &text_len,
+                                  err);
     int32_t *sequence = cli_case_alloc(one, result.len, sizeof *sequence, err);
-    char *copy = status == ATT_OK && sequence ? cli_case_alloc(one, strlen(text) + 1, 1, err) : NULL;
+    char *copy = status == ATT_OK && sequence ? cli_case_alloc(one, text_len + 1, 1, err) : NULL;
     if (copy) {
         memcpy(sequence, result.ids, result.len * sizeof *sequence);
-        memcpy(copy, text, strlen(text));
+        memcpy(copy, text, text_len);
         one->lists[one->n_lists++] = (struct cli_list){.name = "sequence", .values = sequence, .count = result.len};
-        one->strings[one->n_strings++] = (struct cli_string){"text", copy, strlen(copy)};
+        one->strings[one->n_strings++] = (struct cli_string){"text", copy, text_len};
     } else if (status == ATT_OK) {
         status = ATT_ENOMEM;
     }

@@ -141,11 +141,12 @@ static enum att_status write_decoded(struct job *job, const int32_t *ids, size_t
     static const char *const keys[] = {"decode_keep", "decode_skip"};
     for (int skip = 0; skip < 2; skip++) {
         char *text = NULL;
-        enum att_status status = att_tokenizer_decode(job->tokenizer, ids, count, skip, &text, job->err);
+        size_t len = 0;
+        enum att_status status = att_tokenizer_decode(job->tokenizer, ids, count, skip, &text, &len, job->err);
         if (status != ATT_OK)
             return status;
         att_jsonw_key(&job->out, keys[skip]);
-        att_jsonw_cstring(&job->out, text);
+        att_jsonw_string(&job->out, text, len);
         att_mem_free(text);
     }
     return ATT_OK;

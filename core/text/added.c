@@ -39,7 +39,7 @@ enum att_status att_added_push(struct att_added_set *set, const char *pattern, s
         set->tokens = tokens;
         set->capacity = capacity;
     }
-    char *copy = att_mem_calloc(len, 1);
+    char *copy = att_mem_calloc(len + 1, 1);
     if (!copy)
         return att_err_set(err, ATT_ENOMEM, "out of memory for added tokens");
     memcpy(copy, pattern, len);

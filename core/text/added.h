@@ -15,7 +15,7 @@
 #include "core/base/status.h"
 
 struct att_added_token {
-    char *pattern; /* what is searched for: the content, or its normalized form */
+    char *pattern; /* what is searched for: the content, or its normalized form; NUL-terminated */
     size_t len;
     int32_t id;
     int32_t shorter; /* index of the longest other token that this one begins with, or -1 */

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/text/cleanup.h"
+#include "core/text/general.h"
 #include "core/text/pipeline.h"
 
 struct text {
@@ -30,34 +32,6 @@ static bool reserve(struct text *text, size_t more)
     return true;
 }
 
-/* Replaces in bytes[begin..len) from left to right; `to` is not longer than `from`. */
-static void replace(struct text *text, size_t begin, const char *from, const char *to)
-{
-    size_t from_len = strlen(from), to_len = strlen(to), write = begin;
-    for (size_t read = begin; read < text->len;) {
-        if (text->len - read >= from_len && memcmp(text->bytes + read, from, from_len) == 0) {
-            memcpy(text->bytes + write, to, to_len);
-            write += to_len;
-            read += from_len;
-        } else {
-            text->bytes[write++] = text->bytes[read++];
-        }
-    }
-    text->len = write;
-}
-
-static void clean_up(struct text *text, size_t begin)
-{
-    static const struct {
-        const char *from, *to;
-    } rules[] = {
-        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
-        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        replace(text, begin, rules[i].from, rules[i].to);
-}
-
 /* The text that an id decodes to; NULL for ids that are left out. */
 static const char *token_text(const struct att_tokenizer *tokenizer, int32_t id, bool skip_special, size_t *ret_len)
 {
@@ -74,9 +48,29 @@ static const char *token_text(const struct att_tokenizer *tokenizer, int32_t id,
     return text;
 }
 
-enum att_status att_tokenizer_decode(const struct att_tokenizer *tokenizer, const int32_t *ids, size_t count,
-                                     bool skip_special, char **ret_text, struct att_err *err)
+/* Through the list of decoders; without one tokens are joined by spaces. */
+static enum att_status decode_general(const struct att_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                                      bool skip_special, char **ret_text, size_t *ret_len, struct att_err *err)
 {
+    const char **texts = att_mem_calloc(count + 1, sizeof *texts);
+    size_t n = 0, len;
+    if (!texts)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for a text");
+    for (size_t i = 0; i < count; i++)
+        if ((texts[n] = token_text(tokenizer, ids[i], skip_special, &len)) != NULL)
+            n++;
+    enum att_status status = att_decode_steps(&tokenizer->general->decoders, texts, n, ret_text, &len, err);
+    att_mem_free(texts);
+    if (status == ATT_OK && ret_len)
+        *ret_len = len;
+    return status;
+}
+
+enum att_status att_tokenizer_decode(const struct att_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                                     bool skip_special, char **ret_text, size_t *ret_len, struct att_err *err)
+{
+    if (tokenizer->general)
+        return decode_general(tokenizer, ids, count, skip_special, ret_text, ret_len, err);
     struct text text = {0};
     const char *prefix = tokenizer->decoder_prefix;
     size_t prefix_len = tokenizer->decoder ? strlen(prefix) : 0;
@@ -98,13 +92,15 @@ enum att_status att_tokenizer_decode(const struct att_tokenizer *tokenizer, cons
         memcpy(text.bytes + text.len, token, len);
         text.len += len;
         if (tokenizer->decoder && tokenizer->decoder_cleanup)
-            clean_up(&text, begin);
+            text.len = begin + att_cleanup(text.bytes + begin, text.len - begin);
         first = false;
     }
     if (!reserve(&text, 0))
         goto fail;
     text.bytes[text.len] = '\0';
     *ret_text = text.bytes;
+    if (ret_len)
+        *ret_len = text.len;
     return ATT_OK;
 fail:
     att_mem_free(text.bytes);

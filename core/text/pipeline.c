@@ -24,6 +24,41 @@ static enum att_status set_id(struct att_tokenizer *tokenizer, const struct att_
     return att_vocab_add(&tokenizer->added, added->content, added->len, (int32_t)added->id, err);
 }
 
+static enum att_status removed(const struct att_added_content *added, const char *field, struct att_err *err)
+{
+    return att_err_set(err, ATT_EFORMAT, "%s.content: is '%.60s', which the normalizer removes", field, added->content);
+}
+
+static enum att_status add_normalized(struct att_tokenizer *tokenizer, const struct att_added_content *added,
+                                      const struct att_added_token *options, const char *field, struct att_err *err)
+{
+    struct att_normal normal;
+    att_normal_init(&normal);
+    enum att_status status = att_normalizer_run(&tokenizer->normalizer, added->content, 0, added->len, &normal, err);
+    if (status == ATT_OK && normal.len == 0)
+        status = removed(added, field, err);
+    if (status == ATT_OK)
+        status = att_added_push(&tokenizer->added_normalized, normal.bytes, normal.len, options, err);
+    att_normal_finish(&normal);
+    return status;
+}
+
+static enum att_status add_normalized_generally(struct att_tokenizer *tokenizer, const struct att_added_content *added,
+                                                const struct att_added_token *options, const char *field,
+                                                struct att_err *err)
+{
+    struct att_step_work work = {.match = NULL};
+    const struct att_aligned *normal = NULL;
+    enum att_status status =
+        att_normalize(&tokenizer->general->normalizers, added->content, 0, added->len, &work, &normal, err);
+    if (status == ATT_OK && normal->len == 0)
+        status = removed(added, field, err);
+    if (status == ATT_OK)
+        status = att_added_push(&tokenizer->added_normalized, normal->bytes, normal->len, options, err);
+    att_step_work_finish(&work);
+    return status;
+}
+
 enum att_status att_tokenizer_add(struct att_tokenizer *tokenizer, const struct att_added_content *added,
                                   const char *field, struct att_err *err)
 {
@@ -44,16 +79,8 @@ enum att_status att_tokenizer_add(struct att_tokenizer *tokenizer, const struct 
     };
     if (!added->normalized)
         return att_added_push(&tokenizer->added_original, added->content, added->len, &options, err);
-    struct att_normal normal;
-    att_normal_init(&normal);
-    status = att_normalizer_run(&tokenizer->normalizer, added->content, 0, added->len, &normal, err);
-    if (status == ATT_OK && normal.len == 0)
-        status = att_err_set(err, ATT_EFORMAT, "%s.content: is '%.60s', which the normalizer removes", field,
-                             added->content);
-    if (status == ATT_OK)
-        status = att_added_push(&tokenizer->added_normalized, normal.bytes, normal.len, &options, err);
-    att_normal_finish(&normal);
-    return status;
+    return tokenizer->general ? add_normalized_generally(tokenizer, added, &options, field, err)
+                              : add_normalized(tokenizer, added, &options, field, err);
 }
 
 static enum att_status finish_set(struct att_tokenizer *tokenizer, struct att_added_set *set, unsigned flags,

@@ -3,6 +3,7 @@
 #define ATT_TEXT_PIPELINE_H
 
 #include "core/text/added.h"
+#include "core/text/general.h"
 #include "core/text/normalizer.h"
 #include "core/text/template.h"
 #include "core/text/tokenizer.h"
@@ -19,8 +20,9 @@ struct att_tokenizer {
     struct att_wordpiece wordpiece;
     struct att_vocab added; /* added tokens that the model does not have: no pieces of words */
     struct att_template single, pair;
-    uint8_t *id_flags; /* of every id in either vocabulary */
-    bool decoder;      /* WordPiece; else tokens are joined by spaces */
+    struct att_general *general; /* every model but WordPiece, whose vocabulary it shares; NULL: WordPiece */
+    uint8_t *id_flags;           /* of every id in either vocabulary */
+    bool decoder;                /* WordPiece; else tokens are joined by spaces */
     bool decoder_cleanup;
     char decoder_prefix[ATT_PREFIX_BYTES_MAX + 1];
 };
@@ -33,6 +35,10 @@ struct att_tokenizer_bounds {
 /* Fill an empty tokenizer from a file of the directory. */
 enum att_status att_tokenizer_read_json(const struct att_dir *dir, const struct att_tokenizer_bounds *bounds,
                                         struct att_tokenizer *tokenizer, struct att_err *err) ATT_MUST_USE;
+enum att_status att_tokenizer_parse_json(const char *json, size_t len, const struct att_tokenizer_bounds *bounds,
+                                         struct att_tokenizer *tokenizer, struct att_err *err) ATT_MUST_USE;
+enum att_status att_tokenizer_read_merges(const struct att_dir *dir, const struct att_tokenizer_bounds *bounds,
+                                          struct att_tokenizer *tokenizer, struct att_err *err) ATT_MUST_USE;
 enum att_status att_tokenizer_read_vocab(const struct att_dir *dir, const struct att_tokenizer_bounds *bounds,
                                          struct att_tokenizer *tokenizer, struct att_err *err) ATT_MUST_USE;
 

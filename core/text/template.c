@@ -23,6 +23,14 @@ void att_template_set_bert(struct att_template *single, struct att_template *pai
     *pair = (struct att_template){.pieces = {cls, first, sep, second, second_sep}, .count = 5, .special_count = 3};
 }
 
+void att_template_set_roberta(struct att_template *single, struct att_template *pair, int32_t cls_id, int32_t sep_id)
+{
+    const struct att_piece cls = {ATT_PIECE_SPECIAL, cls_id, 0}, sep = {ATT_PIECE_SPECIAL, sep_id, 0};
+    const struct att_piece first = {ATT_PIECE_FIRST, 0, 0}, second = {ATT_PIECE_SECOND, 0, 0};
+    *single = (struct att_template){.pieces = {cls, first, sep}, .count = 3, .special_count = 2};
+    *pair = (struct att_template){.pieces = {cls, first, sep, sep, second, sep}, .count = 6, .special_count = 4};
+}
+
 void att_template_set_plain(struct att_template *single, struct att_template *pair)
 {
     const struct att_piece first = {ATT_PIECE_FIRST, 0, 0}, second = {ATT_PIECE_SECOND, 0, 1};

@@ -30,6 +30,8 @@ struct att_template {
 bool att_template_push(struct att_template *template, struct att_piece piece) ATT_MUST_USE;
 /* [CLS] A [SEP] and [CLS] A [SEP] B [SEP], segments 0 and 1. */
 void att_template_set_bert(struct att_template *single, struct att_template *pair, int32_t cls_id, int32_t sep_id);
+/* <s> A </s> and <s> A </s> </s> B </s>, segment 0. */
+void att_template_set_roberta(struct att_template *single, struct att_template *pair, int32_t cls_id, int32_t sep_id);
 /* A and A B without special tokens, segments 0 and 1. */
 void att_template_set_plain(struct att_template *single, struct att_template *pair);
 /* The highest segment id. */

@@ -15,30 +15,86 @@
 #include "core/base/utf8.h"
 #include "core/text/pipeline.h"
 
-enum att_status att_tokenizer_load(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
-                                   struct att_tokenizer **ret_tokenizer, struct att_err *err)
+static struct att_tokenizer *create(void)
 {
-    assert(dir && ret_tokenizer);
     struct att_tokenizer *tokenizer = att_mem_calloc(1, sizeof *tokenizer);
     if (!tokenizer)
-        return att_err_set(err, ATT_ENOMEM, "out of memory for the tokenizer");
+        return NULL;
     att_vocab_init(&tokenizer->wordpiece.vocab);
     att_vocab_init(&tokenizer->added);
     att_added_init(&tokenizer->added_original);
     att_added_init(&tokenizer->added_normalized);
-    struct att_tokenizer_bounds bounds = {
+    return tokenizer;
+}
+
+static struct att_tokenizer_bounds bounds_of(size_t vocab_rows, size_t type_rows)
+{
+    return (struct att_tokenizer_bounds){
         .ids = vocab_rows == 0 || vocab_rows > ATT_VOCAB_IDS_MAX ? ATT_VOCAB_IDS_MAX : vocab_rows,
         .types = type_rows == 0 || type_rows > INT32_MAX ? INT32_MAX : type_rows,
     };
-    bool json = att_dir_has(dir, "tokenizer.json") || !att_dir_has(dir, "vocab.txt");
-    enum att_status status = json ? att_tokenizer_read_json(dir, &bounds, tokenizer, err)
-                                  : att_tokenizer_read_vocab(dir, &bounds, tokenizer, err);
+}
+
+enum att_status att_tokenizer_load_text(const char *json, size_t len, size_t vocab_rows, size_t type_rows,
+                                        struct att_tokenizer **ret_tokenizer, struct att_err *err)
+{
+    struct att_tokenizer *tokenizer = create();
+    const struct att_tokenizer_bounds bounds = bounds_of(vocab_rows, type_rows);
+    if (!tokenizer)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for the tokenizer");
+    enum att_status status = att_tokenizer_parse_json(json, len, &bounds, tokenizer, err);
+    if (status != ATT_OK)
+        att_tokenizer_destroy(tokenizer);
+    else
+        *ret_tokenizer = tokenizer;
+    return status;
+}
+
+/* SentencePiece's own files hold what tokenizer.json says, in a form that this program does not read. */
+static enum att_status refuse_sentencepiece(const struct att_dir *dir, struct att_err *err)
+{
+    static const char *const names[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (att_dir_has(dir, names[i]))
+            return att_err_set(err, ATT_EUNSUPPORTED,
+                               "%s: is not read without tokenizer.json: make one by "
+                               "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) in Python's transformers",
+                               names[i]);
+    return ATT_OK;
+}
+
+enum att_status att_tokenizer_load(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
+                                   struct att_tokenizer **ret_tokenizer, struct att_err *err)
+{
+    assert(dir && ret_tokenizer);
+    struct att_tokenizer *tokenizer = create();
+    if (!tokenizer)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for the tokenizer");
+    const struct att_tokenizer_bounds bounds = bounds_of(vocab_rows, type_rows);
+    bool json = att_dir_has(dir, "tokenizer.json");
+    enum att_status status = json ? ATT_OK : refuse_sentencepiece(dir, err);
+    if (status == ATT_OK && !json && att_dir_has(dir, "vocab.json") && att_dir_has(dir, "merges.txt"))
+        status = att_tokenizer_read_merges(dir, &bounds, tokenizer, err);
+    else if (status == ATT_OK && !json && att_dir_has(dir, "vocab.txt"))
+        status = att_tokenizer_read_vocab(dir, &bounds, tokenizer, err);
+    else if (status == ATT_OK)
+        status = att_tokenizer_read_json(dir, &bounds, tokenizer, err);
     if (status != ATT_OK) {
         att_tokenizer_destroy(tokenizer);
         return status;
     }
     *ret_tokenizer = tokenizer;
     return ATT_OK;
+}
+
+bool att_tokenizer_in(const struct att_dir *dir)
+{
+    static const char *const names[] = {"tokenizer.json", "vocab.txt",  "tokenizer.model",
+                                        "spiece.model",   "merges.txt", "sentencepiece.bpe.model"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (att_dir_has(dir, names[i]))
+            return true;
+    return false;
 }
 
 void att_tokenizer_destroy(struct att_tokenizer *tokenizer)
@@ -49,6 +105,7 @@ void att_tokenizer_destroy(struct att_tokenizer *tokenizer)
     att_vocab_finish(&tokenizer->added);
     att_added_finish(&tokenizer->added_original);
     att_added_finish(&tokenizer->added_normalized);
+    att_general_destroy(tokenizer->general);
     att_mem_free(tokenizer->id_flags);
     att_mem_free(tokenizer);
 }
@@ -62,6 +119,7 @@ void att_tokens_finish(struct att_tokens *tokens)
 {
     if (tokens->work)
         att_normal_finish(tokens->work);
+    att_general_work_destroy(tokens->general);
     att_mem_free(tokens->work);
     att_mem_free(tokens->items);
     att_tokens_init(tokens);
@@ -120,11 +178,84 @@ static size_t chunk_end(const char *text, size_t begin, size_t end)
     return at;
 }
 
+/* Spaces at a token's ends are not its own: ByteLevel's and RoBERTa's trim_offsets. `text` is what the token covers. */
+static void trim(const struct att_general *general, const char *text, size_t len, bool first, struct att_token *token)
+{
+    size_t leading = 0, trailing = 0;
+    for (size_t at = 0; at < len && att_is_token_space(att_utf8_next(text, len, &at)); leading++)
+        ;
+    for (size_t at = 0; at < len;)
+        trailing = att_is_token_space(att_utf8_next(text, len, &at)) ? trailing + 1 : 0;
+    if (leading > 0 && (first || token->start == 0) && general->trims_added_space)
+        leading--;
+    token->start = token->start + leading < token->end ? token->start + (uint32_t)leading : token->end;
+    if (trailing > 0 && token->end >= trailing)
+        token->end = token->end - trailing > token->start ? token->end - (uint32_t)trailing : token->start;
+}
+
+/* An added token that covers text[begin..end). */
+static enum att_status push_added(const struct encoding *encoding, struct att_token token, const char *text,
+                                  size_t begin, size_t end, struct att_err *err)
+{
+    const struct att_general *general = encoding->tokenizer->general;
+    if (general && general->trims)
+        trim(general, text + begin, end - begin, encoding->tokens->count == 0, &token);
+    return att_tokens_push(encoding->tokens, token, err);
+}
+
+/* A slice of normalized text through the model. */
+static enum att_status encode_slice(const struct encoding *encoding, const struct att_aligned *normal, size_t begin,
+                                    size_t end, uint32_t origin, struct att_err *err)
+{
+    const struct att_tokenizer *tokenizer = encoding->tokenizer;
+    struct att_tokens *tokens = encoding->tokens;
+    size_t first = tokens->count;
+    enum att_status status = att_general_encode(tokenizer->general, &tokenizer->wordpiece.vocab, normal, begin, end,
+                                                begin > 0 ? normal->starts[begin] : origin, encoding->tokens_max,
+                                                tokens->general, tokens, err);
+    for (size_t i = first; status == ATT_OK && tokenizer->general->trims && i < tokens->count; i++) {
+        const char *text = att_vocab_text(&tokenizer->wordpiece.vocab, tokens->items[i].id);
+        trim(tokenizer->general, text, strlen(text), i == 0, &tokens->items[i]);
+    }
+    return status;
+}
+
+/* Text between added tokens, for models other than WordPiece. */
+static enum att_status encode_generally(const struct encoding *encoding, size_t begin, size_t end, struct att_err *err)
+{
+    const struct att_tokenizer *tokenizer = encoding->tokenizer;
+    const struct att_aligned *normal = NULL;
+    uint32_t origin = (uint32_t)begin;
+    enum att_status status = att_normalize(&tokenizer->general->normalizers, encoding->text, begin, end,
+                                           &encoding->tokens->general->steps, &normal, err);
+    if (status != ATT_OK || normal->len == 0)
+        return status;
+    struct att_added_search search = {.set = &tokenizer->added_normalized,
+                                      .text = normal->bytes,
+                                      .len = normal->len,
+                                      .special_as_text = encoding->special_as_text};
+    struct att_added_match match;
+    size_t covered = 0;
+    while (status == ATT_OK && att_added_next(&search, &match)) {
+        if (covered < match.begin)
+            status = encode_slice(encoding, normal, covered, match.begin, origin, err);
+        const struct att_token token = {match.id, normal->starts[match.begin], normal->ends[match.end - 1]};
+        if (status == ATT_OK)
+            status = push_added(encoding, token, normal->bytes, match.begin, match.end, err);
+        covered = match.end;
+    }
+    if (status == ATT_OK && covered < normal->len)
+        status = encode_slice(encoding, normal, covered, normal->len, origin, err);
+    return status;
+}
+
 /* Text between added tokens. */
 static enum att_status encode_plain(const struct encoding *encoding, size_t begin, size_t end, struct att_err *err)
 {
     const struct att_tokenizer *tokenizer = encoding->tokenizer;
     bool whole = tokenizer->added_normalized.count > 0; /* such a token may hold white space */
+    if (tokenizer->general)
+        return encode_generally(encoding, begin, end, err);
     enum att_status status = ATT_OK;
     while (status == ATT_OK && begin < end) {
         size_t chunk = whole ? end : chunk_end(encoding->text, begin, end);
@@ -151,8 +282,8 @@ static enum att_status encode_text(const struct encoding *encoding, size_t len, 
         if (covered < match.begin)
             status = encode_plain(encoding, covered, match.begin, err);
         if (status == ATT_OK)
-            status = att_tokens_push(encoding->tokens,
-                                     (struct att_token){match.id, (uint32_t)match.begin, (uint32_t)match.end}, err);
+            status = push_added(encoding, (struct att_token){match.id, (uint32_t)match.begin, (uint32_t)match.end},
+                                encoding->text, match.begin, match.end, err);
         if (status == ATT_OK)
             status = att_tokens_check(encoding->tokens, encoding->tokens_max, err);
         covered = match.end;
@@ -185,6 +316,8 @@ enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, cons
     if (!att_utf8_valid(text, len))
         return att_err_set(err, ATT_EINVAL, "the text is not valid UTF-8");
     if (!prepare(tokens))
+        return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
+    if (tokenizer->general && !tokens->general && !(tokens->general = att_mem_calloc(1, sizeof *tokens->general)))
         return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
     struct encoding encoding = {tokenizer, text, flags & ATT_ENCODE_SPECIAL_AS_TEXT, tokens_max, tokens};
     return encode_text(&encoding, len, err);
@@ -222,6 +355,6 @@ size_t att_tokenizer_vocab_size(const struct att_tokenizer *tokenizer)
 
 const char *att_tokenizer_model_name(const struct att_tokenizer *tokenizer)
 {
-    assert(tokenizer);
-    return "WordPiece";
+    static const char *const names[] = {"BPE", "Unigram", "WordLevel"};
+    return tokenizer->general ? names[tokenizer->general->model] : "WordPiece";
 }

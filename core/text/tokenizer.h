@@ -1,9 +1,9 @@
 /*
  * Tokenizer: text in, ids out, exactly as Hugging Face's `tokenizers` runs the
  * same tokenizer.json (normaliser, pre-tokeniser, model, post-processor,
- * decoder). This build knows WordPiece with BertNormalizer, BertPreTokenizer
- * and TemplateProcessing or BertProcessing, and vocab.txt alone; anything else
- * is refused by name. Immutable after load; used by any number of threads.
+ * decoder): WordPiece, BPE, Unigram and WordLevel, and vocab.txt alone. What is
+ * not known is refused by name. Immutable after load; used by any number of
+ * threads.
  *
  * A text is encoded once without special tokens (att_tokens), then windows of
  * it are assembled with the post-processor's template. Offsets are half-open
@@ -28,6 +28,11 @@ struct att_tokenizer;
  * ATT_EFORMAT and ATT_EUNSUPPORTED name "FILE: FIELD: what, expected what". */
 enum att_status att_tokenizer_load(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
                                    struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
+/* Whether the directory holds a tokenizer's files. */
+bool att_tokenizer_in(const struct att_dir *dir);
+/* The same from the text of a tokenizer.json. */
+enum att_status att_tokenizer_load_text(const char *json, size_t len, size_t vocab_rows, size_t type_rows,
+                                        struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
 void att_tokenizer_destroy(struct att_tokenizer *tokenizer);
 
 struct att_token {
@@ -39,7 +44,8 @@ struct att_token {
 struct att_tokens {
     struct att_token *items;
     size_t count, capacity;
-    struct att_normal *work; /* the encoder's own buffers */
+    struct att_normal *work;          /* the encoder's own buffers */
+    struct att_general_work *general; /* those of models other than WordPiece */
 };
 void att_tokens_init(struct att_tokens *tokens);
 void att_tokens_finish(struct att_tokens *tokens);
@@ -80,9 +86,11 @@ void att_window_range(size_t count, size_t room, size_t stride, size_t index, si
 const char *att_tokenizer_token(const struct att_tokenizer *tokenizer, int32_t id);
 /* The id of a token's exact text, or -1. */
 int32_t att_tokenizer_id(const struct att_tokenizer *tokenizer, const char *token);
-/* Text of ids as the decoder writes it. Free with att_mem_free. */
+/* Text of ids as the decoder writes it, NUL-terminated; byte-level models may write U+0000 within. ret_len may be NULL.
+ * Free with att_mem_free. */
 enum att_status att_tokenizer_decode(const struct att_tokenizer *tokenizer, const int32_t *ids, size_t count,
-                                     bool skip_special, char **ret_text, struct att_err *err) ATT_MUST_USE;
+                                     bool skip_special, char **ret_text, size_t *ret_len,
+                                     struct att_err *err) ATT_MUST_USE;
 size_t att_tokenizer_vocab_size(const struct att_tokenizer *tokenizer);
 /* "WordPiece", for inspection. */
 const char *att_tokenizer_model_name(const struct att_tokenizer *tokenizer);

@@ -10,6 +10,7 @@
 
 #include "core/base/json.h"
 #include "core/base/mem.h"
+#include "core/text/general_json.h"
 #include "core/text/pipeline.h"
 
 enum { FILE_BYTES_MAX = 64 << 20, DEPTH_MAX = 32 };
@@ -300,32 +301,76 @@ static enum att_status read_named_id(struct reader *reader, const struct att_jso
     return status;
 }
 
-static enum att_status read_post_processor(struct reader *reader, const struct att_json *processor)
+/* trim_offsets and add_prefix_space, of ByteLevel and RobertaProcessing. */
+static enum att_status read_trimming(struct reader *reader, const struct att_json *processor)
+{
+    struct att_general *general = reader->tokenizer->general;
+    const struct att_json *trim = att_json_get(processor, "trim_offsets");
+    const struct att_json *space = att_json_get(processor, "add_prefix_space");
+    if (!general)
+        return att_err_set(reader->err, ATT_EUNSUPPORTED, "tokenizer.json: post_processor: is for byte-level models");
+    if ((trim && !att_json_is_bool(trim)) || (space && !att_json_is_bool(space)))
+        return refuse_type(reader, "post_processor.trim_offsets", trim, "true or false");
+    general->trims = att_json_bool(trim, true);
+    general->trims_added_space = att_json_bool(space, true);
+    return ATT_OK;
+}
+
+/* BertProcessing, or RoBERTa's: <s> A </s> </s> B </s>, one segment. */
+static enum att_status read_cls_sep(struct reader *reader, const struct att_json *processor, bool roberta)
+{
+    struct att_tokenizer *tokenizer = reader->tokenizer;
+    int32_t cls_id = 0, sep_id = 0;
+    enum att_status status = roberta ? read_trimming(reader, processor) : ATT_OK;
+    if (status == ATT_OK)
+        status = read_named_id(reader, processor, "cls", &cls_id);
+    if (status == ATT_OK)
+        status = read_named_id(reader, processor, "sep", &sep_id);
+    if (roberta)
+        att_template_set_roberta(&tokenizer->single, &tokenizer->pair, cls_id, sep_id);
+    else
+        att_template_set_bert(&tokenizer->single, &tokenizer->pair, cls_id, sep_id);
+    return status;
+}
+
+static enum att_status read_processor(struct reader *reader, const struct att_json *processor, int depth)
 {
     struct att_tokenizer *tokenizer = reader->tokenizer;
     const char *type = att_json_string(att_json_get(processor, "type"), NULL);
+    const struct att_json *inner = att_json_get(processor, "processors");
     enum att_status status = ATT_OK;
-    if (is_null(processor)) {
-        att_template_set_plain(&tokenizer->single, &tokenizer->pair);
-    } else if (type && strcmp(type, "BertProcessing") == 0) {
-        int32_t cls_id = 0, sep_id = 0;
-        status = read_named_id(reader, processor, "cls", &cls_id);
-        if (status == ATT_OK)
-            status = read_named_id(reader, processor, "sep", &sep_id);
-        att_template_set_bert(&tokenizer->single, &tokenizer->pair, cls_id, sep_id);
-    } else {
-        status = check_section(reader, processor, "post_processor", "TemplateProcessing");
-        if (status == ATT_EUNSUPPORTED)
-            return att_err_set(reader->err, ATT_EUNSUPPORTED,
-                               "tokenizer.json: post_processor.type: is '%.60s', expected TemplateProcessing or "
-                               "BertProcessing",
-                               shown(att_json_get(processor, "type")));
-        if (status == ATT_OK)
-            status = read_template(reader, processor, "single", &tokenizer->single);
-        if (status == ATT_OK)
-            status = read_template(reader, processor, "pair", &tokenizer->pair);
+    if (type && (strcmp(type, "BertProcessing") == 0 || strcmp(type, "RobertaProcessing") == 0))
+        return read_cls_sep(reader, processor, type[0] == 'R');
+    if (type && strcmp(type, "ByteLevel") == 0)
+        return read_trimming(reader, processor);
+    if (type && strcmp(type, "Sequence") == 0 && depth == 0 && att_json_is_array(inner)) {
+        for (size_t i = 0; status == ATT_OK && i < att_json_count(inner); i++)
+            status = read_processor(reader, att_json_at(inner, i), depth + 1);
         return status;
     }
+    status = check_section(reader, processor, "post_processor", "TemplateProcessing");
+    if (status == ATT_EUNSUPPORTED)
+        return att_err_set(reader->err, ATT_EUNSUPPORTED,
+                           "tokenizer.json: post_processor.type: is '%.60s', expected TemplateProcessing, "
+                           "BertProcessing, RobertaProcessing, ByteLevel or Sequence",
+                           shown(att_json_get(processor, "type")));
+    tokenizer->single.count = tokenizer->pair.count = 0;
+    if (status == ATT_OK)
+        status = read_template(reader, processor, "single", &tokenizer->single);
+    if (status == ATT_OK)
+        status = read_template(reader, processor, "pair", &tokenizer->pair);
+    return status;
+}
+
+static enum att_status read_post_processor(struct reader *reader, const struct att_json *processor)
+{
+    struct att_tokenizer *tokenizer = reader->tokenizer;
+    att_template_set_plain(&tokenizer->single, &tokenizer->pair);
+    enum att_status status = is_null(processor) ? ATT_OK : read_processor(reader, processor, 0);
+    const char *type = att_json_string(att_json_get(processor, "type"), NULL);
+    bool plain = is_null(processor) || (type && strcmp(type, "ByteLevel") == 0);
+    if (status == ATT_OK && plain && reader->bounds->types == 1)
+        tokenizer->pair.pieces[1].type_id = 0; /* the model knows one segment */
     if (status == ATT_OK && (size_t)att_template_type_max(&tokenizer->pair) >= reader->bounds->types)
         return att_err_set(reader->err, ATT_EFORMAT,
                            "tokenizer.json: post_processor: segment id is %d, expected below %zu",
@@ -362,10 +407,12 @@ static enum att_status read_root(struct reader *reader, const struct att_json *r
     if (version && strcmp(shown(version), "1.0") != 0)
         return att_err_set(reader->err, ATT_EUNSUPPORTED, "tokenizer.json: version: is '%.20s', expected 1.0",
                            shown(version));
-    enum att_status status = read_model(reader, att_json_get(root, "model"));
-    if (status == ATT_OK)
+    bool general = att_general_wanted(root);
+    enum att_status status = general ? att_general_read(root, reader->bounds, reader->tokenizer, reader->err)
+                                     : read_model(reader, att_json_get(root, "model"));
+    if (status == ATT_OK && !general)
         status = read_normalizer(reader, att_json_get(root, "normalizer"));
-    if (status == ATT_OK)
+    if (status == ATT_OK && !general)
         status = check_section(reader, att_json_get(root, "pre_tokenizer"), "pre_tokenizer", "BertPreTokenizer");
     if (status == ATT_OK)
         status = read_added(reader, att_json_get(root, "added_tokens"));
@@ -373,22 +420,16 @@ static enum att_status read_root(struct reader *reader, const struct att_json *r
         status = att_tokenizer_finish_added(reader->tokenizer, "tokenizer.json: added_tokens", reader->err);
     if (status == ATT_OK)
         status = read_post_processor(reader, att_json_get(root, "post_processor"));
-    if (status == ATT_OK)
+    if (status == ATT_OK && !general)
         status = read_decoder(reader, att_json_get(root, "decoder"));
     return status;
 }
 
-enum att_status att_tokenizer_read_json(const struct att_dir *dir, const struct att_tokenizer_bounds *bounds,
-                                        struct att_tokenizer *tokenizer, struct att_err *err)
+enum att_status att_tokenizer_parse_json(const char *json, size_t len, const struct att_tokenizer_bounds *bounds,
+                                         struct att_tokenizer *tokenizer, struct att_err *err)
 {
-    char *bytes = NULL;
-    size_t len;
     struct att_json *root = NULL;
-    enum att_status status = att_dir_read(dir, "tokenizer.json", FILE_BYTES_MAX, &bytes, &len, err);
-    if (status != ATT_OK)
-        return status;
-    status = att_json_parse(bytes, len, 0, DEPTH_MAX, &root, err);
-    att_mem_free(bytes);
+    enum att_status status = att_json_parse(json, len, 0, DEPTH_MAX, &root, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "tokenizer.json");
         if (status == ATT_ESYNTAX)
@@ -400,5 +441,17 @@ enum att_status att_tokenizer_read_json(const struct att_dir *dir, const struct 
     struct reader reader = {bounds, tokenizer, err};
     status = read_root(&reader, root);
     att_json_destroy(root);
+    return status;
+}
+
+enum att_status att_tokenizer_read_json(const struct att_dir *dir, const struct att_tokenizer_bounds *bounds,
+                                        struct att_tokenizer *tokenizer, struct att_err *err)
+{
+    char *bytes = NULL;
+    size_t len;
+    enum att_status status = att_dir_read(dir, "tokenizer.json", FILE_BYTES_MAX, &bytes, &len, err);
+    if (status == ATT_OK)
+        status = att_tokenizer_parse_json(bytes, len, bounds, tokenizer, err);
+    att_mem_free(bytes);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <utf8proc.h>
 
+#include "core/base/utf8.h"
 #include "core/text/unicode_tables.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -60,6 +61,60 @@ unsigned att_char_decompose(uint32_t c, uint32_t out[ATT_DECOMPOSED_MAX])
     for (utf8proc_ssize_t i = 0; i < count; i++)
         out[i] = (uint32_t)parts[i];
     return (unsigned)count;
+}
+
+unsigned att_char_decompose_compatible(uint32_t c, uint32_t out[ATT_COMPATIBLE_MAX])
+{
+    utf8proc_int32_t parts[ATT_COMPATIBLE_MAX];
+    utf8proc_ssize_t count = 1;
+    parts[0] = (utf8proc_int32_t)c;
+    if (!in_ranges(undecomposed, COUNT(undecomposed), c))
+        count =
+            utf8proc_decompose_char((utf8proc_int32_t)c, parts, ATT_COMPATIBLE_MAX,
+                                    (utf8proc_option_t)(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE), NULL);
+    assert(count >= 1 && count <= ATT_COMPATIBLE_MAX);
+    for (utf8proc_ssize_t i = 0; i < count; i++)
+        out[i] = (uint32_t)parts[i];
+    return (unsigned)count;
+}
+
+uint32_t att_char_compose(uint32_t first, uint32_t second)
+{
+    enum { FIRST_COMPOSING = 0x300, JAMO_FIRST = 0x1161, JAMO_LAST = 0x11c2 };
+    if (second < FIRST_COMPOSING)
+        return 0;
+    bool jamo = second >= JAMO_FIRST && second <= JAMO_LAST;
+    if (!jamo && utf8proc_get_property((utf8proc_int32_t)second)->comb_index == UINT16_MAX)
+        return 0;
+    utf8proc_int32_t pair[2] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
+    utf8proc_ssize_t count = utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    return count == 1 ? (uint32_t)pair[0] : 0;
+}
+
+bool att_char_is_mark(uint32_t c)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
+}
+
+bool att_char_is_number(uint32_t c)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_NO;
+}
+
+size_t att_grapheme_end(const char *text, size_t len, size_t at)
+{
+    utf8proc_int32_t state = 0, before = (utf8proc_int32_t)att_utf8_next(text, len, &at);
+    while (at < len) {
+        size_t next = at;
+        utf8proc_int32_t c = (utf8proc_int32_t)att_utf8_next(text, len, &next);
+        if (utf8proc_grapheme_break_stateful(before, c, &state))
+            break;
+        before = c;
+        at = next;
+    }
+    return at;
 }
 
 unsigned att_char_combining(uint32_t c)

@@ -10,6 +10,7 @@
 #define ATT_TEXT_UNICODE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -22,7 +23,7 @@ enum {
     ATT_CHAR_UPPER = 64,      /* lower case differs */
 };
 
-enum { ATT_CHAR_TABLE_LEN = 0x10000, ATT_LOWER_MAX = 2, ATT_DECOMPOSED_MAX = 4 };
+enum { ATT_CHAR_TABLE_LEN = 0x10000, ATT_LOWER_MAX = 2, ATT_DECOMPOSED_MAX = 4, ATT_COMPATIBLE_MAX = 32 };
 
 /* Fills the classes of U+0000..U+FFFF. */
 void att_char_table_fill(uint8_t table[ATT_CHAR_TABLE_LEN]);
@@ -32,8 +33,18 @@ unsigned att_char_classify(uint32_t code_point);
 unsigned att_char_lower(uint32_t code_point, uint32_t out[ATT_LOWER_MAX]);
 /* Code points of the full canonical decomposition (1..4), Hangul included. */
 unsigned att_char_decompose(uint32_t code_point, uint32_t out[ATT_DECOMPOSED_MAX]);
+/* Code points of the full compatibility decomposition (1..ATT_COMPATIBLE_MAX). */
+unsigned att_char_decompose_compatible(uint32_t code_point, uint32_t out[ATT_COMPATIBLE_MAX]);
+/* The canonical composition of two code points, or 0. */
+uint32_t att_char_compose(uint32_t first, uint32_t second);
 /* Canonical combining class: 0 for a starter. */
 unsigned att_char_combining(uint32_t code_point);
+/* Mn, Mc or Me. */
+bool att_char_is_mark(uint32_t code_point);
+/* Nd, Nl or No. */
+bool att_char_is_number(uint32_t code_point);
+/* The end of the extended grapheme cluster that begins at text[at], at < len. */
+size_t att_grapheme_end(const char *text, size_t len, size_t at);
 /* \w of Rust's regex crate (Unicode 16). */
 bool att_char_is_word(uint32_t code_point);
 

@@ -13,7 +13,7 @@ static void expect(const struct att_tokenizer *tokenizer, const int32_t *ids, si
                    const char *expected)
 {
     char *text = NULL;
-    assert_int_equal(att_tokenizer_decode(tokenizer, ids, count, skip, &text, NULL), ATT_OK);
+    assert_int_equal(att_tokenizer_decode(tokenizer, ids, count, skip, &text, NULL, NULL), ATT_OK);
     assert_string_equal(text, expected);
     att_mem_free(text);
 }
@@ -74,7 +74,7 @@ static void no_memory(void **state)
     for (uint64_t k = 1; !succeeded && k < 20; k++) {
         char *text = NULL;
         att_mem_fail_at(k, false);
-        enum att_status status = att_tokenizer_decode(tokenizer, ids, 200, true, &text, NULL);
+        enum att_status status = att_tokenizer_decode(tokenizer, ids, 200, true, &text, NULL, NULL);
         att_mem_fail_at(0, false);
         succeeded = status == ATT_OK;
         assert_int_equal(succeeded ? ATT_ENOMEM : status, ATT_ENOMEM);

@@ -1,0 +1,150 @@
+/* Patterns are rewritten before PCRE2 sees them: \s and \S gain U+0085, which PCRE2's leave out. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "core/text/regex.h"
+
+#include <pcre2.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+
+enum { PATTERN_MAX = 4096, MATCH_LIMIT = 100000000, HEAP_LIMIT_KIB = 1 << 16 };
+
+struct att_regex {
+    pcre2_code *code;
+};
+
+struct att_regex_match {
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+};
+
+static enum att_status refuse(const char *field, const char *what, const char *pattern, struct att_err *err)
+{
+    return att_err_set(err, ATT_EUNSUPPORTED, "%s: '%.80s': %s is not known", field, pattern, what);
+}
+
+/* Writes the rewritten pattern to `to`, which has room for eight times its length. */
+static enum att_status rewrite(const char *pattern, const char *field, char *to, struct att_err *err)
+{
+    bool in_class = false;
+    size_t at = 0;
+    for (const char *p = pattern; *p; p++) {
+        const char *put = NULL;
+        if (*p == '\\' && p[1]) {
+            char c = *++p;
+            if (strchr("wWbBhHvVRXGKkg", c))
+                return refuse(field, "an escape of words, lines or references", pattern, err);
+            if (c == 's')
+                put = in_class ? "\\s\\x{85}" : "[\\s\\x{85}]";
+            else if (c == 'S' && in_class)
+                return refuse(field, "\\S in a class", pattern, err);
+            else if (c == 'S')
+                put = "[^\\s\\x{85}]";
+            if (!put) {
+                to[at++] = '\\';
+                to[at++] = c;
+                continue;
+            }
+        } else if (*p == '[' && p[1] != ':') {
+            if (in_class)
+                return refuse(field, "a class in a class", pattern, err);
+            in_class = true;
+            to[at++] = *p;
+            if (p[1] == '^')
+                to[at++] = *++p;
+            if (p[1] == ']')
+                to[at++] = *++p;
+            continue;
+        } else if (*p == '[') {
+            return refuse(field, "[:class:]", pattern, err);
+        } else if (*p == ']') {
+            in_class = false;
+        } else if (in_class && *p == '&' && p[1] == '&') {
+            return refuse(field, "&& in a class", pattern, err);
+        }
+        if (put) {
+            memcpy(to + at, put, strlen(put));
+            at += strlen(put);
+        } else {
+            to[at++] = *p;
+        }
+    }
+    to[at] = '\0';
+    return ATT_OK;
+}
+
+enum att_status att_regex_compile(const char *pattern, const char *field, struct att_regex **ret_regex,
+                                  struct att_err *err)
+{
+    int code = 0;
+    PCRE2_SIZE where = 0;
+    size_t len = strlen(pattern);
+    if (len > PATTERN_MAX)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: has %zu bytes, expected at most %d", field, len, PATTERN_MAX);
+    struct att_regex *regex = att_mem_calloc(1, sizeof *regex);
+    char *rewritten = att_mem_calloc(len + 1, 12);
+    enum att_status status = regex && rewritten ? rewrite(pattern, field, rewritten, err)
+                                                : att_err_set(err, ATT_ENOMEM, "out of memory for a pattern");
+    if (status == ATT_OK) {
+        regex->code = pcre2_compile((PCRE2_SPTR)rewritten, PCRE2_ZERO_TERMINATED,
+                                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &where, NULL);
+        if (!regex->code)
+            status = att_err_set(err, ATT_EUNSUPPORTED, "%s: '%.80s' is not a pattern that is known (error %d)", field,
+                                 pattern, code);
+    }
+    att_mem_free(rewritten);
+    if (status != ATT_OK)
+        att_regex_destroy(regex);
+    else
+        *ret_regex = regex;
+    return status;
+}
+
+void att_regex_destroy(struct att_regex *regex)
+{
+    if (!regex)
+        return;
+    pcre2_code_free(regex->code);
+    att_mem_free(regex);
+}
+
+struct att_regex_match *att_regex_match_create(void)
+{
+    struct att_regex_match *match = att_mem_calloc(1, sizeof *match);
+    if (!match)
+        return NULL;
+    match->data = pcre2_match_data_create(1, NULL);
+    match->context = pcre2_match_context_create(NULL);
+    if (!match->data || !match->context) {
+        att_regex_match_destroy(match);
+        return NULL;
+    }
+    pcre2_set_match_limit(match->context, MATCH_LIMIT);
+    pcre2_set_heap_limit(match->context, HEAP_LIMIT_KIB);
+    return match;
+}
+
+void att_regex_match_destroy(struct att_regex_match *match)
+{
+    if (!match)
+        return;
+    pcre2_match_data_free(match->data);
+    pcre2_match_context_free(match->context);
+    att_mem_free(match);
+}
+
+int att_regex_find(const struct att_regex *regex, struct att_regex_match *match, const char *text, size_t len,
+                   size_t from, size_t *ret_begin, size_t *ret_end)
+{
+    int rc = pcre2_match(regex->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_UTF_CHECK, match->data, match->context);
+    if (rc == PCRE2_ERROR_NOMATCH)
+        return 0;
+    if (rc < 0)
+        return -1;
+    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match->data);
+    *ret_begin = found[0];
+    *ret_end = found[1];
+    return 1;
+}
