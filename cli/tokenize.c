@@ -22,6 +22,7 @@ struct job {
     struct att_tokens tokens[2];
     uint32_t *code_points[2]; /* number of the code point at a byte of a text */
     struct att_sequence sequence;
+    int8_t *text_numbers; /* what windows say instead of sequence.text_index; NULL: the same */
     struct att_jsonw out;
     struct att_err *err;
 };
@@ -132,7 +133,7 @@ static void write_sequence(struct job *job, bool pair)
     att_jsonw_key(out, "sequence_ids");
     att_jsonw_array_begin(out);
     for (size_t i = 0; i < sequence->len; i++)
-        att_jsonw_int(out, sequence->text_index[i]);
+        att_jsonw_int(out, job->text_numbers ? job->text_numbers[i] : sequence->text_index[i]);
     att_jsonw_array_end(out);
 }
 
@@ -209,6 +210,26 @@ static enum att_status read_truncation(struct job *job, struct att_truncation *r
     return ATT_OK;
 }
 
+/* Overflowing parts of a pair keep what they had before post-processing (see tokenizer.h). */
+static enum att_status as_overflow(struct job *job, bool a_overflows, bool b_overflows)
+{
+    const struct att_sequence *sequence = &job->sequence;
+    enum att_post_processor processor = att_tokenizer_post_processor(job->tokenizer);
+    job->text_numbers = att_arena_alloc(&job->arena, sequence->len + 1, 1);
+    if (!job->text_numbers)
+        return out_of_memory(job);
+    for (size_t i = 0; i < sequence->len; i++) {
+        int index = sequence->text_index[i];
+        job->text_numbers[i] = sequence->text_index[i];
+        bool overflows = index == 0 ? a_overflows : b_overflows;
+        if (index >= 0 && overflows && processor == ATT_PROCESSOR_TEMPLATE)
+            sequence->type_ids[i] = index;
+        if (index == 1 && processor == ATT_PROCESSOR_NONE)
+            job->text_numbers[i] = a_overflows ? 0 : b_overflows ? -1 : 1;
+    }
+    return ATT_OK;
+}
+
 static enum att_status write_window(struct job *job, const struct att_cut *a, const struct att_cut *b, size_t window)
 {
     size_t a_part, b_part, begins[2] = {0}, ends[2] = {0};
@@ -220,6 +241,8 @@ static enum att_status write_window(struct job *job, const struct att_cut *a, co
                                                     ends[0] - begins[0], b ? job->tokens[1].items + begins[1] : NULL,
                                                     ends[1] - begins[1], &job->sequence, job->err);
     if (status != ATT_OK)
+        return status;
+    if (b && (status = as_overflow(job, a_part > 0, b_part > 0)) != ATT_OK)
         return status;
     att_jsonw_object_begin(&job->out);
     write_sequence(job, b);

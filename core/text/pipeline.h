@@ -20,6 +20,7 @@ struct att_tokenizer {
     struct att_wordpiece wordpiece;
     struct att_vocab added; /* added tokens that the model does not have: no pieces of words */
     struct att_template single, pair;
+    enum att_post_processor post_processor;
     struct att_general *general; /* every model but WordPiece, whose vocabulary it shares; NULL: WordPiece */
     uint8_t *id_flags;           /* of every id in either vocabulary */
     bool decoder;                /* WordPiece; else tokens are joined by spaces */

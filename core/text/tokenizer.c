@@ -323,6 +323,11 @@ enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, cons
     return encode_text(&encoding, len, err);
 }
 
+enum att_post_processor att_tokenizer_post_processor(const struct att_tokenizer *tokenizer)
+{
+    return tokenizer->post_processor;
+}
+
 size_t att_tokenizer_special_count(const struct att_tokenizer *tokenizer, bool pair)
 {
     return pair ? tokenizer->pair.special_count : tokenizer->single.special_count;

@@ -77,6 +77,11 @@ enum att_status att_tokenizer_assemble(const struct att_tokenizer *tokenizer, co
                                        const struct att_token *b, size_t b_count, struct att_sequence *sequence,
                                        struct att_err *err) ATT_MUST_USE;
 
+/* What puts the special tokens. It matters where a pair is cut into windows: the reference gives segments and text
+ * numbers to the parts that it keeps, and leaves overflowing parts as they were, unless the processor is FIXED. */
+enum att_post_processor { ATT_PROCESSOR_FIXED, ATT_PROCESSOR_NONE, ATT_PROCESSOR_TEMPLATE };
+enum att_post_processor att_tokenizer_post_processor(const struct att_tokenizer *tokenizer);
+
 /* How many windows of at most max_len tokens (template included) cover `count` tokens when neighbours overlap by
  * `stride` tokens; 1 for an empty text. stride < room. Window i is [*ret_begin, *ret_end). */
 size_t att_window_count(size_t count, size_t room, size_t stride);

@@ -354,6 +354,7 @@ static enum att_status read_processor(struct reader *reader, const struct att_js
                            "tokenizer.json: post_processor.type: is '%.60s', expected TemplateProcessing, "
                            "BertProcessing, RobertaProcessing, ByteLevel or Sequence",
                            shown(att_json_get(processor, "type")));
+    tokenizer->post_processor = ATT_PROCESSOR_TEMPLATE;
     tokenizer->single.count = tokenizer->pair.count = 0;
     if (status == ATT_OK)
         status = read_template(reader, processor, "single", &tokenizer->single);
@@ -368,6 +369,8 @@ static enum att_status read_post_processor(struct reader *reader, const struct a
     att_template_set_plain(&tokenizer->single, &tokenizer->pair);
     enum att_status status = is_null(processor) ? ATT_OK : read_processor(reader, processor, 0);
     const char *type = att_json_string(att_json_get(processor, "type"), NULL);
+    if (is_null(processor))
+        tokenizer->post_processor = ATT_PROCESSOR_NONE;
     bool plain = is_null(processor) || (type && strcmp(type, "ByteLevel") == 0);
     if (status == ATT_OK && plain && reader->bounds->types == 1)
         tokenizer->pair.pieces[1].type_id = 0; /* the model knows one segment */
