@@ -14,7 +14,6 @@
 
 #include "core/arch/arch.h"
 #include "core/arch/config.h"
-#include "core/kern/gemm.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gate.h"
 #include "core/ops/norm.h"

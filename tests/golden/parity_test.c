@@ -335,7 +335,7 @@ static void what_cannot_be_done_is_told(void **state)
     static const struct {
         const char *line, *words;
     } bad[] = {
-        {"{\"case\":\"a\",\"call\":\"generate\",\"inputs\":{}}", "call: 'generate'"},
+        {"{\"case\":\"a\",\"call\":\"translate\",\"inputs\":{}}", "call: 'translate'"},
         {"{\"case\":\"b\",\"call\":\"forward\",\"inputs\":{\"input_ids\":[[1,2],[3]]}}", "inputs.input_ids[1]"},
         {"{\"case\":\"c\",\"call\":\"forward\",\"inputs\":{\"input_ids\":[[99999]]}}", "99999"},
         {"{\"case\":\"d\",\"call\":\"forward\",\"inputs\":{\"input_ids\":[[1,2]],\"attention_mask\":[[0,1]]}}",

@@ -67,12 +67,15 @@ def is_excused(lines, number):
 LAYERS = {  # who sees what; a layer always sees itself
     "base": (), "kern": ("base",), "io": ("base",), "text": ("base", "io"), "ops": ("base", "kern"),
     "arch": ("base", "ops"), "facade": ("base", "kern", "io", "text", "ops", "arch"),
-    "store": ("base", "attend.h"), "tasks": ("base", "attend.h", "store"),
-    "server": ("base", "attend.h", "store", "task.h"), "cli": ("base", "attend.h", "store", "tasks"),
+    "generate": ("base", "io", "arch", "facade"), "chat": ("base",),
+    "store": ("base", "attend.h"), "tasks": ("base", "attend.h", "generate", "chat", "store"),
+    "server": ("base", "attend.h", "store", "task.h"),
+    "cli": ("base", "attend.h", "generate", "chat", "store", "tasks"),
 }
 LIBRARIES = (  # header, where alone it may be included
     (r"jansson\.h", r"core/base/jsonw?\.c"),
     (r"utf8proc\.h", r"core/text/unicode\.c"),
+    (r"pcre2\.h", r"core/text/regex\.c"),
     (r"microhttpd\.h", r"server/http\w*\.[ch]"),
     (r"sqlite3\.h", r"store/\w+\.[ch]"),
     (r"systemd/.*", r"server/daemon\.c"),
