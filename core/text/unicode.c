@@ -49,6 +49,16 @@ unsigned att_char_lower(uint32_t c, uint32_t out[ATT_LOWER_MAX])
     return 1;
 }
 
+unsigned att_char_upper(uint32_t code_point, uint32_t out[ATT_UPPER_MAX])
+{
+    if (code_point == 0xdf) {
+        out[0] = out[1] = 'S';
+        return 2;
+    }
+    out[0] = (uint32_t)utf8proc_toupper((utf8proc_int32_t)code_point);
+    return 1;
+}
+
 unsigned att_char_decompose(uint32_t c, uint32_t out[ATT_DECOMPOSED_MAX])
 {
     utf8proc_int32_t parts[ATT_DECOMPOSED_MAX];

@@ -23,7 +23,7 @@ enum {
     ATT_CHAR_UPPER = 64,      /* lower case differs */
 };
 
-enum { ATT_CHAR_TABLE_LEN = 0x10000, ATT_LOWER_MAX = 2, ATT_DECOMPOSED_MAX = 4, ATT_COMPATIBLE_MAX = 32 };
+enum { ATT_CHAR_TABLE_LEN = 0x10000, ATT_LOWER_MAX = 2, ATT_UPPER_MAX = 2, ATT_DECOMPOSED_MAX = 4, ATT_COMPATIBLE_MAX = 32 };
 
 /* Fills the classes of U+0000..U+FFFF. */
 void att_char_table_fill(uint8_t table[ATT_CHAR_TABLE_LEN]);
@@ -31,6 +31,8 @@ void att_char_table_fill(uint8_t table[ATT_CHAR_TABLE_LEN]);
 unsigned att_char_classify(uint32_t code_point);
 /* Code points of the lower case (1 or 2), independent of context. */
 unsigned att_char_lower(uint32_t code_point, uint32_t out[ATT_LOWER_MAX]);
+/* Code points of the upper case: the simple mapping, and two letters for U+00DF. */
+unsigned att_char_upper(uint32_t code_point, uint32_t out[ATT_UPPER_MAX]);
 /* Code points of the full canonical decomposition (1..4), Hangul included. */
 unsigned att_char_decompose(uint32_t code_point, uint32_t out[ATT_DECOMPOSED_MAX]);
 /* Code points of the full compatibility decomposition (1..ATT_COMPATIBLE_MAX). */
