@@ -31,6 +31,8 @@ static const struct row {
      offsetof(struct cli_options, n_maps), CLI_MAPS_MAX},
     {"input", "FILE", "texts, one JSON object {\"text\":…} a line", TEXT, offsetof(struct cli_options, input), 0, 0},
     {"dtype", "f32", "arithmetic; this version computes in f32", TEXT, SIZE_MAX, 0, 0},
+    {"templates", "DIR", "chat templates, DIR/NAME.jinja, that cases name", TEXT,
+     offsetof(struct cli_options, templates), 0, 0},
     {"threads", "N", "worker threads, 1 to 256 (default: all; run, bench: 1)", SIZE,
      offsetof(struct cli_options, threads), 0, CLI_THREADS_MAX},
     {"batch-tokens", "N", "tokens of one packed batch", SIZE, offsetof(struct cli_options, batch_tokens), 0, 1 << 20},

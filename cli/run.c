@@ -19,7 +19,7 @@ static const struct call {
     {"embed", cli_run_embed},       {"classify", cli_run_classify},
     {"rerank", cli_run_classify},   {"recommend", cli_run_recommend},
     {"generate", cli_run_generate}, {"generate_text", cli_run_generate_text},
-    {"warp", cli_run_warp}, /* needs no model */
+    {"chat", cli_run_chat},         {"warp", cli_run_warp}, /* needs no model */
 };
 enum { N_CALLS = sizeof calls / sizeof *calls };
 
@@ -151,6 +151,8 @@ static enum att_status run_case(struct cli_runner *runner, const struct att_json
     one->root = root;
     one->inputs = att_json_get(root, "inputs");
     one->wanted = att_json_is_object(wanted) || att_json_is_array(wanted) ? wanted : NULL;
+    if (cli_chat_is_case(root)) /* a template alone needs no model either */
+        return cli_run_chat(runner, one, err);
     while (name && call < calls + N_CALLS && strcmp(call->name, name) != 0)
         call++;
     if (!name || call == calls + N_CALLS)
@@ -257,11 +259,11 @@ static bool answer_line(void *context, void *worker, const char *text, size_t le
         att_jsonw_value(answer, att_json_get(root, "case"));
     else
         att_jsonw_null(answer);
-    if (status == ATT_OK) {
+    if (status == ATT_OK && one->refused.status == ATT_OK) {
         put_answer(answer, one);
     } else {
         att_jsonw_key(answer, "error");
-        att_jsonw_cstring(answer, err.message);
+        att_jsonw_cstring(answer, status == ATT_OK ? one->refused.message : err.message);
     }
     att_jsonw_object_end(answer);
     if (one)
@@ -275,6 +277,7 @@ static bool answer_line(void *context, void *worker, const char *text, size_t le
 
 struct shared {
     struct att_model *model;
+    struct cli_chat *chat;
     const struct cli_options *options;
     size_t text_tokens_max;
 };
@@ -295,6 +298,7 @@ static enum att_status runner_create(void *context, void **ret_worker, struct at
     if (!runner)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
     runner->model = shared->model;
+    runner->chat = shared->chat;
     runner->options = shared->options;
     runner->text_tokens_max = shared->text_tokens_max;
     att_tokens_init(&runner->tokens[0]);
@@ -335,7 +339,8 @@ static const char about[] =
     "usage: attend run --model DIR < cases.jsonl > out.jsonl\n\n"
     "Reference cases through a model, one line each, in order. Calls: forward (input_ids, attention_mask,\n"
     "token_type_ids, decoder_input_ids), embed (text), classify and rerank (text, pair), recommend (history, k,\n"
-    "exclude_seen), generate (input_ids), generate_text (text), warp (logits; needs no model). \"params\" are those\n"
+    "exclude_seen), generate (input_ids), generate_text (text), chat (messages), warp (logits; needs no model). "
+    "\"params\" are those\n"
     "of transformers' generate(). \"outputs\" of a case names the tensors that are wanted. A case that cannot be\n"
     "done answers {\"case\",\"error\"}.\n";
 
@@ -344,14 +349,18 @@ int cli_run(int argc, char **argv)
     struct cli_options options;
     struct att_err err;
     struct shared shared = {.options = &options};
-    int usage = cli_options_parse(argc, argv, "model base dtype threads batch-tokens max-length", about, &options);
+    int usage =
+        cli_options_parse(argc, argv, "model base dtype threads batch-tokens max-length templates", about, &options);
     if (usage >= 0)
         return usage;
-    enum att_status status = ATT_OK;
-    if (options.model)
-        status = cli_model_load(options.model, &options, &shared.model, &err);
+    enum att_status status = cli_chat_open(options.model, options.templates, &shared.chat, &err);
     if (status == ATT_OK && options.model)
-        status = text_length(&options, att_model_info(shared.model)->max_tokens, &shared.text_tokens_max, &err);
+        status = cli_model_load(options.model, &options, &shared.model, &err);
+    if (status == ATT_OK && options.model) {
+        const struct att_model_info *info = att_model_info(shared.model);
+        status = text_length(&options, info->generates ? info->limit_tokens : info->max_tokens,
+                             &shared.text_tokens_max, &err);
+    }
     int result = CLI_FAILED;
     if (status == ATT_OK) {
         const struct cli_map map = {&shared, runner_create, runner_destroy, answer_line};
@@ -360,5 +369,6 @@ int cli_run(int argc, char **argv)
         cli_fail(argv[0], &err);
     }
     att_model_unref(shared.model);
+    cli_chat_close(shared.chat);
     return result;
 }

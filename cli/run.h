@@ -7,6 +7,7 @@
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
+#include "cli/chat.h"
 #include "cli/cli.h"
 
 enum { CLI_RANK_MAX = 4, CLI_TENSORS_MAX = 512, CLI_TENSOR_NAME_BYTES = 48 };
@@ -14,6 +15,7 @@ enum { CLI_RANK_MAX = 4, CLI_TENSORS_MAX = 512, CLI_TENSOR_NAME_BYTES = 48 };
 /* One thread's. */
 struct cli_runner {
     struct att_model *model;
+    const struct cli_chat *chat;
     const struct cli_options *options;
     size_t text_tokens_max; /* texts are cut to this, special tokens included */
     struct att_context *context;
@@ -52,6 +54,7 @@ struct cli_case {
     struct cli_string strings[4];
     size_t n_strings;
     const char *label;
+    struct att_err refused; /* its message is the answer where the status is one */
 };
 
 /* A context for n_tokens in n_seqs sequences, the one before where it is large enough. */
@@ -86,6 +89,8 @@ enum att_status cli_run_classify(struct cli_runner *runner, struct cli_case *one
 enum att_status cli_run_generate(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_generate_text(struct cli_runner *runner, struct cli_case *one,
                                       struct att_err *err) ATT_MUST_USE;
+/* Messages in, the prompt and its ids out; with a model, what it writes on, too. */
+enum att_status cli_run_chat(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 /* Needs no model. */
 enum att_status cli_run_warp(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;
 enum att_status cli_run_recommend(struct cli_runner *runner, struct cli_case *one, struct att_err *err) ATT_MUST_USE;

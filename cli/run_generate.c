@@ -123,8 +123,8 @@ enum att_status cli_case_write(struct cli_runner *runner, struct cli_case *one, 
     }
     if (status != ATT_OK)
         return status;
-    status = att_tokenizer_decode(att_model_tokenizer(runner->model), result.ids, result.len, true, &text, &text_len,
-                                  err);
+    status =
+        att_tokenizer_decode(att_model_tokenizer(runner->model), result.ids, result.len, true, &text, &text_len, err);
     int32_t *sequence = cli_case_alloc(one, result.len, sizeof *sequence, err);
     char *copy = status == ATT_OK && sequence ? cli_case_alloc(one, text_len + 1, 1, err) : NULL;
     if (copy) {

@@ -17,6 +17,7 @@ enum { WINDOWS_SHOWN = 8, DEPTH_MAX = 16 };
 /* One case: everything it needs lies in the arena or in tokens, and goes with it. */
 struct job {
     const struct att_tokenizer *tokenizer;
+    const struct cli_chat *chat; /* NULL: none */
     const struct att_json *root;
     struct att_arena arena;
     struct att_tokens tokens[2];
@@ -378,6 +379,35 @@ static enum att_status run_batch(struct job *job)
     return ATT_OK;
 }
 
+/* Messages to the prompt and its ids, without special tokens around it. */
+static enum att_status run_chat(struct job *job)
+{
+    char *text = NULL;
+    size_t len = 0;
+    bool refused = false;
+    if (!job->chat)
+        return refuse(job, "op", "encode, encode_pair, truncate, decode or batch");
+    enum att_status status = cli_chat_prompt(job->chat, job->root, &text, &len, &refused, job->err);
+    if (refused) { /* an answer too */
+        att_jsonw_key(&job->out, "error");
+        att_jsonw_cstring(&job->out, job->err->message);
+        return ATT_OK;
+    }
+    if (status == ATT_OK)
+        status = att_tokenizer_encode(job->tokenizer, text, len, 0, 0, &job->tokens[0], job->err);
+    if (status == ATT_OK) {
+        att_jsonw_key(&job->out, "expected");
+        att_jsonw_string(&job->out, text, len);
+        att_jsonw_key(&job->out, "ids");
+        att_jsonw_array_begin(&job->out);
+        for (size_t i = 0; i < job->tokens[0].count; i++)
+            att_jsonw_int(&job->out, job->tokens[0].items[i].id);
+        att_jsonw_array_end(&job->out);
+    }
+    att_mem_free(text);
+    return status;
+}
+
 static enum att_status run_op(struct job *job)
 {
     static const struct {
@@ -385,13 +415,15 @@ static enum att_status run_op(struct job *job)
         enum att_status (*run)(struct job *job);
     } ops[] = {
         {"encode", run_encode}, {"encode_pair", run_encode}, {"truncate", run_truncate},
-        {"decode", run_decode}, {"batch", run_batch},
+        {"decode", run_decode}, {"batch", run_batch},        {"chat", run_chat},
     };
     const char *name = att_json_string(att_json_get(job->root, "op"), NULL);
+    if (cli_chat_is_case(job->root))
+        return run_chat(job);
     for (size_t i = 0; name && i < sizeof ops / sizeof *ops; i++)
         if (strcmp(ops[i].name, name) == 0)
             return ops[i].run(job);
-    return refuse(job, "op", "encode, encode_pair, truncate, decode or batch");
+    return refuse(job, "op", "encode, encode_pair, truncate, decode, batch or chat");
 }
 
 static void write_name(struct job *job, size_t number)
@@ -404,12 +436,12 @@ static void write_name(struct job *job, size_t number)
         att_jsonw_int(&job->out, (int64_t)number);
 }
 
-bool cli_tokenize_case(const struct att_tokenizer *tokenizer, const char *line, size_t len, size_t number,
-                       char **ret_answer)
+bool cli_tokenize_case(const struct att_tokenizer *tokenizer, const struct cli_chat *chat, const char *line, size_t len,
+                       size_t number, char **ret_answer)
 {
     struct att_json *root = NULL;
     struct att_err err;
-    struct job job = {.tokenizer = tokenizer, .err = &err};
+    struct job job = {.tokenizer = tokenizer, .chat = chat, .err = &err};
     att_arena_init(&job.arena, SIZE_MAX);
     att_tokens_init(&job.tokens[0]);
     att_tokens_init(&job.tokens[1]);
@@ -447,7 +479,8 @@ bool cli_tokenize_case(const struct att_tokenizer *tokenizer, const char *line, 
 }
 
 /* Answers every line of standard input. */
-static enum att_status run_lines(const struct att_tokenizer *tokenizer, bool *ret_good, struct att_err *err)
+static enum att_status run_lines(const struct att_tokenizer *tokenizer, const struct cli_chat *chat, bool *ret_good,
+                                 struct att_err *err)
 {
     struct cli_lines lines;
     char *line, *answer;
@@ -456,7 +489,7 @@ static enum att_status run_lines(const struct att_tokenizer *tokenizer, bool *re
     cli_lines_init(&lines, stdin);
     enum att_status status;
     while ((status = cli_lines_next(&lines, &line, &len, err)) == ATT_OK && line) {
-        good &= cli_tokenize_case(tokenizer, line, len, lines.number - 1, &answer);
+        good &= cli_tokenize_case(tokenizer, chat, line, len, lines.number - 1, &answer);
         if (!answer) {
             status = att_err_set(err, ATT_ENOMEM, "line %zu: out of memory", lines.number);
             break;
@@ -475,9 +508,10 @@ int cli_tokenize(int argc, char **argv)
 {
     static const char about[] = "usage: attend tokenize --model DIR < cases.jsonl > out.jsonl\n\n"
                                 "Answers tokenizer cases, a JSON line each: encode, encode_pair, truncate, decode, "
-                                "batch.\n";
+                                "batch, chat.\n";
     struct cli_options options;
-    int exit_status = cli_options_parse(argc + 1, argv - 1, "model", about, &options); /* it skips the command's name */
+    int exit_status =
+        cli_options_parse(argc + 1, argv - 1, "model templates", about, &options); /* it skips the command's name */
     if (exit_status >= 0)
         return exit_status;
     if (!options.model)
@@ -485,6 +519,7 @@ int cli_tokenize(int argc, char **argv)
     struct att_err err;
     struct att_dir dir;
     struct att_tokenizer *tokenizer = NULL;
+    struct cli_chat *chat = NULL;
     bool good = true;
     enum att_status status = att_dir_open(options.model, &dir, &err);
     if (status == ATT_OK) {
@@ -492,7 +527,10 @@ int cli_tokenize(int argc, char **argv)
         att_dir_close(&dir);
     }
     if (status == ATT_OK)
-        status = run_lines(tokenizer, &good, &err);
+        status = cli_chat_open(options.model, options.templates, &chat, &err);
+    if (status == ATT_OK)
+        status = run_lines(tokenizer, chat, &good, &err);
+    cli_chat_close(chat);
     att_tokenizer_destroy(tokenizer);
     if (status != ATT_OK)
         return cli_fail("tokenize", &err);

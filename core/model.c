@@ -289,7 +289,9 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
     bool adapted = model->base != NULL;
     struct att_weights *own = adapted ? &loading->adapter.weights : &loading->checkpoint.weights;
     model->info.hidden_size = model->arch_info.hidden_size;
-    model->info.max_tokens = model->arch_info.max_tokens;
+    model->info.limit_tokens = model->arch_info.max_tokens;
+    model->info.max_tokens =
+        model->arch_info.trained_tokens ? model->arch_info.trained_tokens : model->arch_info.max_tokens;
     status = weights_load(model, loading, err);
     if (status == ATT_OK)
         status = tokenizer_load(model, &loading->dir, err);

@@ -23,7 +23,9 @@ enum { ATT_ARCH_DIMS = 20, ATT_ARCH_SETS = 3, ATT_ARCH_STACKS = 2 };
 /* Filled by configure from config.json. */
 struct att_arch_info {
     const char *class_name; /* of the document that configure was given */
-    size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size, max_tokens;
+    size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size;
+    size_t max_tokens;           /* longest sequence that can be computed */
+    size_t trained_tokens;       /* longest it was made for, where that is less; 0: max_tokens */
     size_t n_kv_heads, head_dim; /* decoders: of their caches */
     size_t n_decoder_heads;
     size_t n_decoder_layers;  /* encoder-decoders; 0: there is one stack */

@@ -191,6 +191,8 @@ static enum att_status configure(const struct att_json *config, void *state, str
                                     &model->head, info, err);
     if (status != ATT_OK)
         return status;
+    info->trained_tokens = info->max_tokens;
+    info->max_tokens = TOKENS_MAX;
     model->head.act = head_act;
     model->head.eps = model->eps;
     model->head.mean = model->head.mean && model->head.kind == ATT_HEAD_SEQUENCE;

@@ -175,7 +175,8 @@ static enum att_status configure(const struct att_json *config, void *state, str
     if (status != ATT_OK)
         return status;
     rope.head_dim = info->hidden_size / info->n_heads;
-    rope.max_position = info->max_tokens;
+    rope.max_position = info->trained_tokens = info->max_tokens;
+    info->max_tokens = TOKENS_MAX;
     status = att_rope_configure(config, &rope, &model->rope, err);
     if (status == ATT_OK)
         status = att_config_labels(config, &n_labels, err);

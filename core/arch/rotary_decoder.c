@@ -168,7 +168,8 @@ enum att_status att_rotary_configure(const struct att_rotary_family *family, con
     status = att_rope_configure(config, &rope, &model->rope, err);
     if (status != ATT_OK)
         return status;
-    info->max_tokens = att_rope_reach(&model->rope, info->max_tokens);
+    info->trained_tokens = att_rope_reach(&model->rope, info->max_tokens);
+    info->max_tokens = TOKENS_MAX;
     model->mha[0] = (struct att_mha){.n_heads = info->n_heads,
                                      .n_kv_heads = info->n_kv_heads,
                                      .head_dim = info->head_dim,

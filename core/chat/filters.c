@@ -118,7 +118,7 @@ static bool lower(struct att_run *run, struct att_value of, const struct att_arg
 static bool title(struct att_run *run, struct att_value of, const struct att_arguments *arguments,
                   struct att_value *ret)
 {
-    return recase(run, of, arguments, ATT_CASE_TITLE, ret);
+    return recase(run, of, arguments, ATT_CASE_WORDS, ret);
 }
 
 static bool capitalize(struct att_run *run, struct att_value of, const struct att_arguments *arguments,
@@ -210,6 +210,9 @@ static bool integer(struct att_run *run, struct att_value of, const struct att_a
     struct att_value value, number;
     if (!att_run_bind(run, "int", arguments, names, 1, 0, &value))
         return false;
+    if (of.kind == ATT_VALUE_UNDEFINED)
+        return att_run_fail(run, ATT_EINVAL, "int: '%.*s' is undefined", of.text.len > 60 ? 60 : (int)of.text.len,
+                            of.text.bytes);
     *ret = att_value_absent(value) ? att_value_integer(0) : value;
     if (!number_of(of, &number))
         return true;
@@ -227,6 +230,9 @@ static bool floating(struct att_run *run, struct att_value of, const struct att_
     struct att_value value, number;
     if (!att_run_bind(run, "float", arguments, names, 1, 0, &value))
         return false;
+    if (of.kind == ATT_VALUE_UNDEFINED)
+        return att_run_fail(run, ATT_EINVAL, "float: '%.*s' is undefined", of.text.len > 60 ? 60 : (int)of.text.len,
+                            of.text.bytes);
     *ret = att_value_absent(value) ? (struct att_value){.kind = ATT_VALUE_FLOAT} : value;
     if (number_of(of, &number))
         *ret = (struct att_value){.kind = ATT_VALUE_FLOAT, .number = att_value_number(number)};
@@ -242,7 +248,7 @@ static bool absolute(struct att_run *run, struct att_value of, const struct att_
         return att_run_fail(run, ATT_EINVAL, "abs: is %s, expected a number", att_value_kind_name(of));
     if (att_value_number(of) < 0)
         return att_run_binary(run, ATT_OP_SUBTRACT, att_value_integer(0), of, ret);
-    *ret = of;
+    *ret = of.kind == ATT_VALUE_BOOL ? att_value_integer(of.boolean) : of;
     return true;
 }
 

@@ -7,6 +7,13 @@
 #include "core/chat/filters.h"
 #include "core/chat/strings.h"
 
+/* What Jinja makes as it goes. */
+static struct att_value lazy(struct att_list *list)
+{
+    list->lazy = true;
+    return att_value_list(list);
+}
+
 /* A list of the run, or false with the error set. */
 static bool new_list(struct att_run *run, struct att_list **ret)
 {
@@ -215,7 +222,7 @@ ATT_LIST_FILTER(reverse)
         list->items[i] = list->items[list->count - 1 - i];
         list->items[list->count - 1 - i] = swapped;
     }
-    *ret = att_value_list(list);
+    *ret = lazy(list);
     if (of.kind != ATT_VALUE_TEXT)
         return true;
     for (size_t i = 0; i < list->count; i++)
@@ -295,7 +302,7 @@ ATT_LIST_FILTER(unique)
         if (!att_run_step(run))
             return false;
     }
-    *ret = att_value_list(list);
+    *ret = lazy(list);
     return true;
 }
 
@@ -336,7 +343,7 @@ ATT_LIST_FILTER(map)
         if (!push(run, list, value))
             return false;
     }
-    *ret = att_value_list(list);
+    *ret = lazy(list);
     return true;
 }
 
@@ -370,7 +377,7 @@ static bool pick(struct att_run *run, struct att_value of, const struct att_argu
         if (truth == wanted && !push(run, list, items->items[i]))
             return false;
     }
-    *ret = att_value_list(list);
+    *ret = lazy(list);
     return true;
 }
 
@@ -414,6 +421,6 @@ ATT_LIST_FILTER(batch)
     while (line && !att_value_absent(values[1]) && values[1].kind != ATT_VALUE_NONE && line->count < (size_t)size)
         if (!push(run, line, values[1]))
             return false;
-    *ret = att_value_list(list);
+    *ret = lazy(list);
     return true;
 }

@@ -246,9 +246,8 @@ bool att_run_slice(struct att_run *run, struct att_value of, const struct att_va
                                 att_value_kind_name(parts[i]));
     if (of.kind == ATT_VALUE_UNDEFINED)
         return refuse(run, "[:]", of, of);
-    *ret = att_value_undefined((struct att_text){"slice", 5});
     if (of.kind != ATT_VALUE_LIST && of.kind != ATT_VALUE_TEXT)
-        return true;
+        return att_run_fail(run, ATT_EINVAL, "%s has no slices", att_value_kind_name(of));
     int64_t step = parts[2].kind == ATT_VALUE_NONE ? 1 : parts[2].integer;
     if (step == 0)
         return att_run_fail(run, ATT_EINVAL, "a slice's step is 0");

@@ -85,7 +85,9 @@ bool att_run_recase(struct att_run *run, struct att_text text, enum att_text_cas
             char bytes[4];
             att_buffer_put(&buffer, bytes, att_utf8_put(out[i], bytes));
         }
-        inside = to == ATT_CASE_TITLE ? cased : true;
+        inside = to == ATT_CASE_TITLE   ? cased
+                 : to == ATT_CASE_WORDS ? !att_char_is_blank(c) && (c >= 128 || !strchr("-({[<", (int)c))
+                                        : true;
     }
     *ret = att_value_text(buffer.bytes, buffer.len);
     return att_run_written(run, &buffer);

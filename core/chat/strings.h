@@ -13,7 +13,8 @@ struct att_text att_text_strip(struct att_text text, const struct att_text *char
 size_t att_text_find(struct att_text text, struct att_text what, size_t from);
 bool att_char_is_blank(uint32_t code_point);
 
-enum att_text_case { ATT_CASE_UPPER, ATT_CASE_LOWER, ATT_CASE_TITLE, ATT_CASE_CAPITALIZED };
+/* TITLE is str.title(), WORDS the filter: the one begins a word behind any sign, the other behind blanks and -({[<. */
+enum att_text_case { ATT_CASE_UPPER, ATT_CASE_LOWER, ATT_CASE_TITLE, ATT_CASE_WORDS, ATT_CASE_CAPITALIZED };
 bool att_run_recase(struct att_run *run, struct att_text text, enum att_text_case to, struct att_value *ret);
 bool att_run_replace(struct att_run *run, struct att_text text, struct att_text from, struct att_text to, int64_t max,
                      struct att_value *ret);

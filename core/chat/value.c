@@ -172,7 +172,7 @@ bool att_value_true(struct att_value value)
     case ATT_VALUE_TEXT:
         return value.text.len > 0;
     case ATT_VALUE_LIST:
-        return value.list->count > 0;
+        return value.list->lazy || value.list->count > 0;
     case ATT_VALUE_DICT:
         return value.dict->count > 0;
     default:

@@ -35,6 +35,7 @@ struct att_list {
     struct att_value *items;
     size_t count, capacity;
     bool tuple;
+    bool lazy; /* a generator in Jinja: true even when it is empty */
 };
 
 struct att_dict {

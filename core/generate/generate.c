@@ -74,7 +74,7 @@ static enum att_status start(struct run *run, struct att_err *err)
         longest = len > longest ? len : longest;
     }
     size_t len = (run->seq2seq ? 1 : longest) + run->generation->max_new_tokens;
-    size_t most = info->max_tokens;
+    size_t most = info->limit_tokens;
     if (longest > most || (len > most && longest + 1 > most))
         return att_err_limit(err, NULL, most, longest, "a prompt of %zu tokens, expected fewer than %zu", longest,
                              most);
@@ -196,7 +196,7 @@ static enum att_status run_rows(struct run *run, struct att_generated *results, 
         size_t longest = rows[0].len;
         for (size_t r = 1; r < run->n_rows; r++)
             longest = rows[r].len > longest ? rows[r].len : longest;
-        if (longest >= att_model_info(run->model)->max_tokens)
+        if (longest >= att_model_info(run->model)->limit_tokens)
             break;
         status = att_decoder_step(run->decoder, run->next, &run->logits, err);
     }
@@ -240,7 +240,7 @@ static enum att_status run_beams(struct run *run, struct att_generated *results,
     enum att_status status = ATT_OK;
     memcpy(run->scores, run->logits, run->n_rows * run->vocab * sizeof *run->scores);
     while (status == ATT_OK && att_beams_step(beams, run->scores, run->next, from)) {
-        if (++len >= att_model_info(run->model)->max_tokens)
+        if (++len >= att_model_info(run->model)->limit_tokens)
             break;
         att_decoder_reorder(run->decoder, from);
         status = att_decoder_step(run->decoder, run->next, &run->logits, err);

@@ -81,7 +81,7 @@ static void check_case(const struct att_tokenizer *tokenizer, const char *set, c
     struct att_err err = {.message = ""};
     if (att_json_parse(line, len, ATT_JSON_ALLOW_NUL, 16, &root, &err) != ATT_OK)
         fail_msg("%s: case %zu: %s", set, number, err.message);
-    bool done = cli_tokenize_case(tokenizer, line, len, number, &text);
+    bool done = cli_tokenize_case(tokenizer, NULL, line, len, number, &text);
     if (!done || att_json_parse(text, strlen(text), ATT_JSON_ALLOW_NUL, 16, &answer, &err) != ATT_OK)
         fail_msg("%s: case %zu: %s", set, number, text ? text : "no answer");
     const struct att_json *outputs = att_json_get(answer, "outputs"), *value;
@@ -190,7 +190,7 @@ static void refused_cases(void **state)
     att_dir_close(&dir);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = NULL;
-        assert_false(cli_tokenize_case(tokenizer, cases[i].line, strlen(cases[i].line), 7, &text));
+        assert_false(cli_tokenize_case(tokenizer, NULL, cases[i].line, strlen(cases[i].line), 7, &text));
         if (!text || strncmp(text, "{\"case\":7,\"error\":\"", 19) != 0 || !strstr(text, cases[i].says))
             fail_msg("case %zu: %s", i, text ? text : "no answer");
         att_mem_free(text);
