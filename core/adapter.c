@@ -46,7 +46,7 @@ enum att_status att_adapter_open(const struct att_dir *dir, const struct att_jso
     enum att_status status = config_check(config, &adapter, err);
     if (status != ATT_OK)
         return att_err_file(err, status, "adapter_config.json");
-    status = att_weights_open(dir, "adapter_model.safetensors", &adapter.weights, err);
+    status = att_safetensors_open(dir, "adapter_model.safetensors", &adapter.weights, err);
     if (status != ATT_OK)
         return status;
     char prefix[NAME_BYTES];

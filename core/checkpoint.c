@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/io/seeded.h"
 #include "core/model.h"
 
 enum { NAME_BYTES = 256 };
@@ -16,7 +17,10 @@ enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_
                                     struct att_checkpoint *ret_checkpoint, struct att_err *err)
 {
     struct att_checkpoint checkpoint = {.arch = arch};
-    enum att_status status = att_weights_open(dir, "model.safetensors", &checkpoint.weights, err);
+    bool seeded = !att_dir_has(dir, "model.safetensors") && !att_dir_has(dir, "model.safetensors.index.json") &&
+                  att_dir_has(dir, "weights_spec.json");
+    enum att_status status = seeded ? att_seeded_open(dir, "weights_spec.json", &checkpoint.weights, err)
+                                    : att_safetensors_open(dir, "model.safetensors", &checkpoint.weights, err);
     if (status != ATT_OK)
         return status;
     size_t prefix_len = strlen(arch->prefix);

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct att_dir dir = fuzz_directory("model.safetensors", bytes, size);
     struct att_weights weights;
     struct att_err err;
-    if (att_weights_open(&dir, "model.safetensors", &weights, &err) == ATT_OK) {
+    if (att_safetensors_open(&dir, "model.safetensors", &weights, &err) == ATT_OK) {
         for (size_t i = 0; i < weights.n_tensors; i++) {
             float *out = malloc((weights.tensors[i].count + 1) * sizeof *out);
             /* What was opened lies within the file, so a read fails for its dtype or its values alone. */

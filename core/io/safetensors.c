@@ -10,37 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/digest.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
 
-enum { HEADER_BYTES_MAX = 100 << 20, TENSORS_MAX = 1 << 20, READ_CHUNK = 1 << 20 };
+enum { HEADER_BYTES_MAX = 100 << 20 };
 
+/* Beside those of blocks.h, which the engine reads: they may lie in a file and not be asked for. */
 static const struct {
     const char *name;
-    enum att_tensor_dtype dtype;
     size_t bytes;
-} dtypes[] = {
-    {"F32", ATT_TENSOR_F32, 4},    {"F16", ATT_TENSOR_F16, 2},   {"BF16", ATT_TENSOR_BF16, 2},
-    {"F64", ATT_TENSOR_OTHER, 8},  {"I64", ATT_TENSOR_OTHER, 8}, {"I32", ATT_TENSOR_OTHER, 4},
-    {"I16", ATT_TENSOR_OTHER, 2},  {"I8", ATT_TENSOR_OTHER, 1},  {"U64", ATT_TENSOR_OTHER, 8},
-    {"U32", ATT_TENSOR_OTHER, 4},  {"U16", ATT_TENSOR_OTHER, 2}, {"U8", ATT_TENSOR_OTHER, 1},
-    {"BOOL", ATT_TENSOR_OTHER, 1},
+} others[] = {
+    {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},
+    {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},  {"BOOL", 1},
 };
-
-void att_shape_text(size_t rank, const size_t *shape, char *text, size_t text_size)
-{
-    size_t at = 0;
-    int n = snprintf(text, text_size, "[");
-    for (size_t i = 0; i < rank && n >= 0 && at + (size_t)n < text_size; i++) {
-        at += (size_t)n;
-        n = snprintf(text + at, text_size - at, i ? ",%zu" : "%zu", shape[i]);
-    }
-    if (n >= 0 && at + (size_t)n < text_size) {
-        at += (size_t)n;
-        snprintf(text + at, text_size - at, "]");
-    }
-}
 
 /* dtype, shape and element count of one header entry. */
 static enum att_status tensor_kind(const char *file, const struct att_json *entry, struct att_tensor *tensor,
@@ -48,11 +30,16 @@ static enum att_status tensor_kind(const char *file, const struct att_json *entr
 {
     const char *dtype = att_json_string(att_json_get(entry, "dtype"), NULL);
     size_t width = 0;
-    for (size_t i = 0; dtype && i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(dtype, dtypes[i].name) == 0) {
-            tensor->dtype = dtypes[i].dtype;
-            tensor->dtype_name = dtypes[i].name;
-            width = dtypes[i].bytes;
+    const struct att_block_type *type = dtype ? att_block_type_find(dtype) : NULL;
+    if (type && type->values == 1) {
+        tensor->blocks = type;
+        tensor->dtype_name = type->name;
+        width = type->bytes;
+    }
+    for (size_t i = 0; dtype && i < sizeof others / sizeof *others; i++)
+        if (strcmp(dtype, others[i].name) == 0) {
+            tensor->dtype_name = others[i].name;
+            width = others[i].bytes;
         }
     if (width == 0)
         return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has dtype '%s', expected one of the format's", file,
@@ -118,12 +105,6 @@ static int by_offset(const void *a, const void *b)
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
     return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct att_tensor *x = a, *y = b;
-    return strcmp(x->name, y->name);
 }
 
 /* The shard's tensors must tile its data: no hole, no overlap, nothing behind. */
@@ -196,13 +177,9 @@ static enum att_status shard_add(struct att_weights *weights, size_t shard, stru
     if (status != ATT_OK)
         return status;
     size_t first = weights->n_tensors, n = att_json_count(header);
-    struct att_tensor *grown =
-        n <= TENSORS_MAX ? att_mem_realloc(weights->tensors, first + n + 1, sizeof *grown) : NULL;
-    if (!grown) {
-        status = att_err_set(err, ATT_ENOMEM, "%s: out of memory for %zu tensors", file->name, n);
+    status = att_weights_reserve(weights, n, err);
+    if (status != ATT_OK)
         goto done;
-    }
-    weights->tensors = grown;
     struct att_json_iter iter;
     const char *key;
     const struct att_json *entry;
@@ -236,18 +213,8 @@ static bool shard_name_ok(const char *name)
 static enum att_status shard_open(struct att_weights *weights, const struct att_dir *dir, const char *name,
                                   struct att_err *err)
 {
-    size_t i = weights->n_shards;
-    weights->shard_names[i] = att_mem_strdup(name);
-    if (!weights->shard_names[i])
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
-    enum att_status status = att_file_open(dir, weights->shard_names[i], &weights->shards[i], err);
-    if (status != ATT_OK) {
-        att_mem_free(weights->shard_names[i]);
-        weights->shard_names[i] = NULL;
-        return status;
-    }
-    weights->n_shards++;
-    return shard_add(weights, i, err);
+    enum att_status status = att_weights_add_file(weights, dir, name, err);
+    return status == ATT_OK ? shard_add(weights, weights->n_shards - 1, err) : status;
 }
 
 static enum att_status shards_open(struct att_weights *weights, const struct att_dir *dir, const char *index_name,
@@ -291,8 +258,8 @@ static enum att_status shards_open(struct att_weights *weights, const struct att
     return status;
 }
 
-enum att_status att_weights_open(const struct att_dir *dir, const char *single, struct att_weights *ret_weights,
-                                 struct att_err *err)
+enum att_status att_safetensors_open(const struct att_dir *dir, const char *single, struct att_weights *ret_weights,
+                                     struct att_err *err)
 {
     assert(dir && single);
     struct att_weights weights = {.n_shards = 0};
@@ -301,139 +268,11 @@ enum att_status att_weights_open(const struct att_dir *dir, const char *single, 
     enum att_status status = !att_dir_has(dir, single) && att_dir_has(dir, index_name)
                                  ? shards_open(&weights, dir, index_name, err)
                                  : shard_open(&weights, dir, single, err);
-    if (status != ATT_OK)
-        goto fail;
-    qsort(weights.tensors, weights.n_tensors, sizeof *weights.tensors, by_name);
-    for (size_t i = 1; i < weights.n_tensors; i++)
-        if (strcmp(weights.tensors[i - 1].name, weights.tensors[i].name) == 0) {
-            status = att_err_set(err, ATT_EFORMAT, "%s: duplicate tensor '%s'", single, weights.tensors[i].name);
-            goto fail;
-        }
-    *ret_weights = weights;
-    return ATT_OK;
-fail:
-    att_weights_close(&weights);
-    return status;
-}
-
-void att_weights_close(struct att_weights *weights)
-{
-    for (size_t i = 0; i < weights->n_tensors; i++)
-        att_mem_free(weights->tensors[i].name);
-    att_mem_free(weights->tensors);
-    for (size_t i = 0; i < weights->n_shards; i++) {
-        att_file_close(&weights->shards[i]);
-        att_mem_free(weights->shard_names[i]);
-    }
-    *weights = (struct att_weights){.n_shards = 0};
-}
-
-struct att_tensor *att_weights_find(struct att_weights *weights, const char *name)
-{
-    size_t low = 0, high = weights->n_tensors;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(weights->tensors[middle].name, name);
-        if (order == 0) {
-            weights->tensors[middle].used = true;
-            return &weights->tensors[middle];
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-const char *att_weights_file(const struct att_weights *weights, const struct att_tensor *tensor)
-{
-    return weights->shard_names[tensor->shard];
-}
-
-static float widen_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static float from_bf16(uint16_t half)
-{
-    return widen_bits((uint32_t)half << 16);
-}
-
-/* IEEE 754 binary16; subnormals are scaled by 2^-24, which is exact. */
-static float from_f16(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
-    if (exponent == 31)
-        return widen_bits(sign | 0x7f800000 | fraction << 13);
-    if (exponent != 0)
-        return widen_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    float value = (float)fraction * 0x1p-24f;
-    return sign ? -value : value;
-}
-
-static bool all_finite(const float *x, size_t count)
-{
-    uint32_t bad = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        bad |= (uint32_t)((bits & 0x7f800000) == 0x7f800000);
-    }
-    return bad == 0;
-}
-
-enum att_status att_weights_read(const struct att_weights *weights, const struct att_tensor *tensor, float *out,
-                                 struct att_err *err)
-{
-    const struct att_file *file = &weights->shards[tensor->shard];
-    if (tensor->dtype == ATT_TENSOR_OTHER)
-        return att_err_set(err, ATT_EUNSUPPORTED, "%s: tensor '%s' has dtype %s, expected F32, F16 or BF16", file->name,
-                           tensor->name, tensor->dtype_name);
-    enum att_status status = ATT_OK;
-    if (tensor->dtype == ATT_TENSOR_F32) {
-        status = att_file_read(file, tensor->offset, out, tensor->count * sizeof(float), err);
-    } else {
-        uint16_t *chunk = att_mem_aligned(READ_CHUNK, sizeof *chunk);
-        if (!chunk)
-            return att_err_set(err, ATT_ENOMEM, "out of memory");
-        for (size_t at = 0; status == ATT_OK && at < tensor->count;) {
-            size_t n = tensor->count - at < READ_CHUNK ? tensor->count - at : READ_CHUNK;
-            status = att_file_read(file, tensor->offset + at * sizeof *chunk, chunk, n * sizeof *chunk, err);
-            if (status == ATT_OK)
-                for (size_t i = 0; i < n; i++)
-                    out[at + i] = tensor->dtype == ATT_TENSOR_F16 ? from_f16(chunk[i]) : from_bf16(chunk[i]);
-            at += n;
-        }
-        att_mem_free(chunk);
-    }
-    if (status == ATT_OK && !all_finite(out, tensor->count))
-        status = att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' holds NaN or infinity, expected finite weights",
-                             file->name, tensor->name);
-    return status;
-}
-
-enum att_status att_weights_digest(const struct att_weights *weights, char ret_hex[65], struct att_err *err)
-{
-    struct att_digest_state *state = NULL;
-    char *chunk = att_mem_calloc(READ_CHUNK, 1);
-    enum att_status status = chunk ? att_digest_begin(&state, err) : att_err_set(err, ATT_ENOMEM, "out of memory");
-    for (size_t i = 0; status == ATT_OK && i < weights->n_shards; i++)
-        for (uint64_t at = 0; status == ATT_OK && at < weights->shards[i].size;) {
-            uint64_t left = weights->shards[i].size - at;
-            size_t n = left < READ_CHUNK ? (size_t)left : READ_CHUNK;
-            status = att_file_read(&weights->shards[i], at, chunk, n, err);
-            if (status == ATT_OK)
-                status = att_digest_update(state, chunk, n, err);
-            at += n;
-        }
-    att_mem_free(chunk);
     if (status == ATT_OK)
-        att_digest_end(state, ret_hex);
+        status = att_weights_sort(&weights, single, err);
+    if (status == ATT_OK)
+        *ret_weights = weights;
     else
-        att_digest_end(state, NULL);
+        att_weights_close(&weights);
     return status;
 }

@@ -61,7 +61,7 @@ static enum att_status open_model(struct att_weights *weights, struct att_err *e
 {
     struct att_dir dir;
     assert_int_equal(att_dir_open(folder, &dir, err), ATT_OK);
-    enum att_status status = att_weights_open(&dir, "model.safetensors", weights, err);
+    enum att_status status = att_safetensors_open(&dir, "model.safetensors", weights, err);
     att_dir_close(&dir);
     return status;
 }
@@ -246,7 +246,7 @@ static void survives_every_failed_allocation(void **state)
         struct att_weights weights;
         struct att_err err = {.status = ATT_OK};
         att_mem_fail_at(k, k % 2);
-        enum att_status status = att_weights_open(&dir, "model.safetensors", &weights, &err);
+        enum att_status status = att_safetensors_open(&dir, "model.safetensors", &weights, &err);
         att_mem_fail_at(0, false);
         if (status == ATT_OK) {
             att_weights_close(&weights);
