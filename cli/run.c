@@ -182,6 +182,31 @@ static void put_tensor(struct att_jsonw *answer, const struct cli_tensor *tensor
     att_jsonw_object_end(answer);
 }
 
+static void put_stats(struct att_jsonw *answer, const struct cli_case *one)
+{
+    att_jsonw_key(answer, "stats");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < one->n_stats; i++) {
+        const struct cli_stat *stat = &one->stats[i];
+        att_jsonw_object_begin(answer);
+        att_jsonw_key(answer, "output");
+        att_jsonw_cstring(answer, stat->name);
+        att_jsonw_key(answer, "shape");
+        att_jsonw_array_begin(answer);
+        for (size_t k = 0; k < stat->rank; k++)
+            att_jsonw_int(answer, (int64_t)stat->dims[k]);
+        att_jsonw_array_end(answer);
+        att_jsonw_key(answer, "sum");
+        att_jsonw_double(answer, stat->sum, DIGITS);
+        att_jsonw_key(answer, "l2");
+        att_jsonw_double(answer, stat->l2, DIGITS);
+        att_jsonw_key(answer, "max_abs");
+        att_jsonw_double(answer, stat->max_abs, DIGITS);
+        att_jsonw_object_end(answer);
+    }
+    att_jsonw_array_end(answer);
+}
+
 static void put_values(struct att_jsonw *answer, const struct cli_list *list, size_t begin, size_t end)
 {
     for (size_t i = begin; i < end; i++) {
@@ -220,6 +245,8 @@ static void put_answer(struct att_jsonw *answer, const struct cli_case *one)
         att_jsonw_key(answer, "label");
         att_jsonw_cstring(answer, one->label);
     }
+    if (one->n_stats > 0)
+        put_stats(answer, one);
     att_jsonw_key(answer, "outputs");
     att_jsonw_object_begin(answer);
     for (size_t i = 0; i < one->n_tensors; i++)

@@ -29,6 +29,13 @@ struct cli_tensor {
     float *data;
 };
 
+/* What a large tensor comes to, for cases that ask for "stats". */
+struct cli_stat {
+    char name[CLI_TENSOR_NAME_BYTES];
+    size_t dims[CLI_RANK_MAX], rank;
+    double sum, l2, max_abs;
+};
+
 /* Whole numbers beside the tensors: "ids", "topk_ids"; with cu a list of n_rows lists, as booleans where asked. */
 struct cli_list {
     const char *name;
@@ -49,6 +56,8 @@ struct cli_case {
     struct att_arena arena;
     struct cli_tensor tensors[CLI_TENSORS_MAX];
     size_t n_tensors;
+    struct cli_stat *stats; /* [n_stats], of case memory */
+    size_t n_stats;
     struct cli_list lists[4];
     size_t n_lists;
     struct cli_string strings[4];

@@ -263,6 +263,34 @@ static enum att_status put_logits(struct pass *pass, const struct att_model *mod
     return put_best(pass, logits, err);
 }
 
+/* Sum, length and largest of each tensor, where the case has "stats". */
+static enum att_status measure(struct cli_case *one, struct att_err *err)
+{
+    if (!att_json_is_array(att_json_get(one->root, "stats")))
+        return ATT_OK;
+    one->stats = cli_case_alloc(one, one->n_tensors, sizeof *one->stats, err);
+    if (!one->stats)
+        return ATT_ENOMEM;
+    for (size_t t = 0; t < one->n_tensors; t++) {
+        const struct cli_tensor *tensor = &one->tensors[t];
+        struct cli_stat *stat = &one->stats[one->n_stats++];
+        size_t count = 1;
+        memcpy(stat->name, tensor->name, sizeof stat->name);
+        memcpy(stat->dims, tensor->dims, sizeof stat->dims);
+        stat->rank = tensor->rank;
+        for (size_t i = 0; i < tensor->rank; i++)
+            count *= tensor->dims[i];
+        for (size_t i = 0; i < count; i++) {
+            double x = (double)tensor->data[i];
+            stat->sum += x;
+            stat->l2 += x * x;
+            stat->max_abs = fmax(stat->max_abs, fabs(x));
+        }
+        stat->l2 = sqrt(stat->l2);
+    }
+    return ATT_OK;
+}
+
 /* NAME@value from the places of NAME@index; NAME itself leaves the answer when the case does not name it. */
 static enum att_status sample(struct pass *pass, struct att_err *err)
 {
@@ -271,8 +299,9 @@ static enum att_status sample(struct pass *pass, struct att_err *err)
     const char *name;
     const struct att_json *value;
     size_t n_full = one->n_tensors;
-    if (!att_json_is_object(one->wanted))
-        return ATT_OK;
+    enum att_status status = measure(one, err);
+    if (status != ATT_OK || !att_json_is_object(one->wanted))
+        return status;
     att_json_iter_init(&iter, one->wanted);
     while (att_json_iter_next(&iter, &name, &value)) {
         const char *at = strchr(name, '@');
@@ -290,7 +319,7 @@ static enum att_status sample(struct pass *pass, struct att_err *err)
             continue;
         for (size_t i = 0; i < one->tensors[t].rank; i++)
             size *= one->tensors[t].dims[i];
-        enum att_status status = cli_case_tensor(one, name, 1, &count, &index, err);
+        status = cli_case_tensor(one, name, 1, &count, &index, err);
         if (status == ATT_OK)
             status = cli_case_tensor(one, value_name, 1, &count, &values, err);
         for (size_t i = 0; status == ATT_OK && i < count; i++) {
