@@ -10,7 +10,7 @@ RUN scripts/quickstart --prepare && strip build/attentd build/attend
 
 FROM debian:12-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libmicrohttpd12 libjansson4 libopenblas0-pthread libutf8proc2 \
+ && apt-get install -y --no-install-recommends libmicrohttpd12 libjansson4 libopenblas0-pthread libutf8proc2 libpcre2-8-0 \
     libsqlite3-0 libinih1 libsystemd0 libgnutls30 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --no-create-home --shell /usr/sbin/nologin attentd

@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "core/chat/chat.h"
-#include "core/io/json_file.h"
 
 enum { PROMPT_BYTES_MAX = 16 << 20 };
 
@@ -18,14 +17,10 @@ struct cli_chat {
 static enum att_status open_model(const char *model, struct att_chat **ret_chat, struct att_err *err)
 {
     struct att_dir dir;
-    struct att_json *config = NULL;
     enum att_status status = att_dir_open(model, &dir, err);
     if (status != ATT_OK)
         return status;
-    status = att_json_file(&dir, "tokenizer_config.json", true, &config, err);
-    if (status == ATT_OK)
-        status = att_chat_open(&dir, config, ret_chat, err);
-    att_json_destroy(config);
+    status = att_chat_open(&dir, ret_chat, err);
     att_dir_close(&dir);
     return status;
 }

@@ -385,8 +385,8 @@ int cli_run(int argc, char **argv)
         status = cli_model_load(options.model, &options, &shared.model, &err);
     if (status == ATT_OK && options.model) {
         const struct att_model_info *info = att_model_info(shared.model);
-        status = text_length(&options, info->generates ? info->limit_tokens : info->max_tokens,
-                             &shared.text_tokens_max, &err);
+        status = text_length(&options, info->generates ? info->limit_tokens : info->max_tokens, &shared.text_tokens_max,
+                             &err);
     }
     int result = CLI_FAILED;
     if (status == ATT_OK) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/io/json_file.h"
 
 struct named {
     char *name;
@@ -122,14 +123,11 @@ static enum att_status add_more(struct att_chat *chat, const struct att_dir *dir
     return ATT_OK;
 }
 
-enum att_status att_chat_open(const struct att_dir *dir, const struct att_json *config, struct att_chat **ret_chat,
-                              struct att_err *err)
+static enum att_status fill(struct att_chat *chat, const struct att_dir *dir, const struct att_json *config,
+                            struct att_err *err)
 {
-    struct att_chat *chat = att_mem_calloc(1, sizeof *chat);
     struct att_chat_template *template = NULL;
-    enum att_status status = chat ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory for the chat templates");
-    if (status == ATT_OK)
-        status = read_tokens(chat, config, err);
+    enum att_status status = read_tokens(chat, config, err);
     if (status == ATT_OK && att_dir_has(dir, "chat_template.jinja")) {
         status = att_chat_template_read(dir, "chat_template.jinja", &template, err);
         if (status == ATT_OK)
@@ -137,14 +135,24 @@ enum att_status att_chat_open(const struct att_dir *dir, const struct att_json *
     } else if (status == ATT_OK) {
         status = add_config(chat, att_json_get(config, "chat_template"), err);
     }
+    return status == ATT_OK ? add_more(chat, dir, err) : status;
+}
+
+enum att_status att_chat_open(const struct att_dir *dir, struct att_chat **ret_chat, struct att_err *err)
+{
+    struct att_chat *chat = att_mem_calloc(1, sizeof *chat);
+    struct att_json *config = NULL;
+    enum att_status status = chat ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory for the chat templates");
     if (status == ATT_OK)
-        status = add_more(chat, dir, err);
-    if (status != ATT_OK) {
+        status = att_json_file(dir, "tokenizer_config.json", true, &config, err);
+    if (status == ATT_OK)
+        status = fill(chat, dir, config, err);
+    att_json_destroy(config);
+    if (status == ATT_OK)
+        *ret_chat = chat;
+    else
         att_chat_destroy(chat);
-        return status;
-    }
-    *ret_chat = chat;
-    return ATT_OK;
+    return status;
 }
 
 const struct att_chat_template *att_chat_template(const struct att_chat *chat, const char *name, bool with_tools)

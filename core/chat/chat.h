@@ -10,10 +10,9 @@ enum { ATT_CHAT_TEMPLATES_MAX = 16 };
 
 struct att_chat;
 
-/* config: tokenizer_config.json, or NULL; not kept. A model without a template is no error. Immutable, shared by
+/* A model without a template is no error. Immutable, shared by
  * threads. ATT_EFORMAT and ATT_EUNSUPPORTED name the file and the line of the template. */
-enum att_status att_chat_open(const struct att_dir *dir, const struct att_json *config, struct att_chat **ret_chat,
-                              struct att_err *err) ATT_MUST_USE;
+enum att_status att_chat_open(const struct att_dir *dir, struct att_chat **ret_chat, struct att_err *err) ATT_MUST_USE;
 void att_chat_destroy(struct att_chat *chat);
 
 /* name NULL: "default", or "tool_use" where there are tools and such a template. NULL: there is none. */

@@ -23,7 +23,8 @@ enum {
     ATT_CHAR_UPPER = 64,      /* lower case differs */
 };
 
-enum { ATT_CHAR_TABLE_LEN = 0x10000, ATT_LOWER_MAX = 2, ATT_UPPER_MAX = 2, ATT_DECOMPOSED_MAX = 4, ATT_COMPATIBLE_MAX = 32 };
+enum { ATT_CHAR_TABLE_LEN = 0x10000 };
+enum { ATT_LOWER_MAX = 2, ATT_UPPER_MAX = 2, ATT_DECOMPOSED_MAX = 4, ATT_COMPATIBLE_MAX = 32 };
 
 /* Fills the classes of U+0000..U+FFFF. */
 void att_char_table_fill(uint8_t table[ATT_CHAR_TABLE_LEN]);

@@ -1,7 +1,7 @@
 /*
  * Parity with Hugging Face's `tokenizers`: every case of tests/golden/tokenizers
- * (and, where ATT_SHARED names the folder of the full golden data, of its
- * wordpiece sets) through what `attend tokenize` runs; all outputs must be equal.
+ * (and, where ATT_SHARED names the folder of the full golden data, of all its
+ * sets) through what `attend tokenize` runs; all outputs must be equal.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,13 +141,18 @@ static void chosen_cases(void **state)
     assert_true(check_set(folder, "wordpiece-small", 100));
     assert_true(check_set(folder, "wordpiece-cased", 60));
     assert_true(check_set(folder, "wordpiece-keepaccents", 40));
+    assert_true(check_set(folder, "bpe-gpt2", 60));
+    assert_true(check_set(folder, "bpe-llama2", 60));
 }
 
 static void all_cases(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"wordpiece-minilm", "wordpiece-small", "wordpiece-cased",
-                                       "wordpiece-keepaccents"};
+    /* The two others are packed there (tokenizer.json.gz). */
+    static const char *const sets[] = {
+        "wordpiece-minilm", "wordpiece-small", "wordpiece-cased",   "wordpiece-keepaccents", "bpe-gpt2",
+        "bpe-roberta",      "bpe-llama2",      "bpe-llama3",        "bpe-mistral",           "bpe-qwen2",
+        "unigram-albert",   "unigram-t5",      "unigram-xlmr-small"};
     const char *shared = getenv("ATT_SHARED");
     if (!shared)
         return; /* cmocka's skip() reads as a failure in TAP */
