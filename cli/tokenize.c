@@ -523,7 +523,7 @@ int cli_tokenize(int argc, char **argv)
     bool good = true;
     enum att_status status = att_dir_open(options.model, &dir, &err);
     if (status == ATT_OK) {
-        status = att_tokenizer_load(&dir, 0, 0, &tokenizer, &err);
+        status = att_tokenizer_open(&dir, 0, 0, &tokenizer, &err);
         att_dir_close(&dir);
     }
     if (status == ATT_OK)

@@ -94,6 +94,9 @@ enum att_status att_model_load(const char *dir, const struct att_model_options *
 struct att_model *att_model_ref(struct att_model *model);
 void att_model_unref(struct att_model *model); /* NULL is allowed; frees with the last reference */
 const struct att_model_info *att_model_info(const struct att_model *model);
+/* The tokenizer of a directory, without its model: see att_tokenizer_load; or that of its one .gguf file. */
+enum att_status att_tokenizer_open(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
+                                   struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
 const struct att_tokenizer *
 att_model_tokenizer(const struct att_model *model); /* NULL: no tokenizer in the directory */
 /* Runs golden.jsonl of the directory, when there is one. ATT_EFORMAT names the line that differs. */

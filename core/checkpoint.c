@@ -16,19 +16,26 @@ enum { NAME_BYTES = 256 };
 enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
                                     struct att_checkpoint *ret_checkpoint, struct att_err *err)
 {
-    struct att_checkpoint checkpoint = {.arch = arch};
+    struct att_weights weights;
     bool seeded = !att_dir_has(dir, "model.safetensors") && !att_dir_has(dir, "model.safetensors.index.json") &&
                   att_dir_has(dir, "weights_spec.json");
-    enum att_status status = seeded ? att_seeded_open(dir, "weights_spec.json", &checkpoint.weights, err)
-                                    : att_safetensors_open(dir, "model.safetensors", &checkpoint.weights, err);
-    if (status != ATT_OK)
-        return status;
+    enum att_status status = seeded ? att_seeded_open(dir, "weights_spec.json", &weights, err)
+                                    : att_safetensors_open(dir, "model.safetensors", &weights, err);
+    if (status == ATT_OK)
+        att_checkpoint_take(&weights, arch, ret_checkpoint);
+    return status;
+}
+
+void att_checkpoint_take(struct att_weights *weights, const struct att_arch *arch,
+                         struct att_checkpoint *ret_checkpoint)
+{
+    struct att_checkpoint checkpoint = {.arch = arch, .weights = *weights};
+    *weights = (struct att_weights){.n_shards = 0};
     size_t prefix_len = strlen(arch->prefix);
     for (size_t i = 0; prefix_len > 0 && i < checkpoint.weights.n_tensors; i++)
         if (strncmp(checkpoint.weights.tensors[i].name, arch->prefix, prefix_len) == 0)
             checkpoint.prefixed = true;
     *ret_checkpoint = checkpoint;
-    return ATT_OK;
 }
 
 void att_checkpoint_close(struct att_checkpoint *checkpoint)

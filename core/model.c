@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/gguf/gguf.h"
 #include "core/kern/kern.h"
 
 enum { ARENA_MAX = 64 << 20, NAME_MAX_LEN = 128 };
@@ -39,11 +40,15 @@ struct loading {
     struct att_checkpoint checkpoint;
     struct att_adapter adapter;
     struct att_json *adapter_config;
+    const char *config_file; /* what messages about the configuration name */
+    char gguf_name[ATT_FILE_NAME_MAX];
+    struct att_weights gguf_weights; /* until the checkpoint takes them */
 };
 
 static void loading_finish(struct loading *loading)
 {
     att_checkpoint_close(&loading->checkpoint);
+    att_weights_close(&loading->gguf_weights);
     att_adapter_close(&loading->adapter);
     att_json_destroy(loading->adapter_config);
     att_dir_close(&loading->dir);
@@ -192,10 +197,12 @@ static enum att_status tokenizer_load(struct att_model *model, const struct att_
         model->tokenizer_borrowed = true;
         return ATT_OK;
     }
-    if (model->arch_info.scores_items || (!att_dir_has(dir, "tokenizer.json") && !att_dir_has(dir, "vocab.txt")))
+    char name[ATT_FILE_NAME_MAX];
+    if (model->arch_info.scores_items || (!att_tokenizer_in(dir) && !att_dir_find(dir, ".gguf", name)))
         return ATT_OK;
-    return att_tokenizer_load(dir, model->arch_info.vocab_size, model->arch_info.type_vocab_size, &model->tokenizer,
-                              err);
+    enum att_status status =
+        att_tokenizer_open(dir, model->arch_info.vocab_size, model->arch_info.type_vocab_size, &model->tokenizer, err);
+    return status == ATT_ENOTFOUND && !att_tokenizer_in(dir) ? ATT_OK : status; /* a GGUF file without one */
 }
 
 static const char *implied_task(const struct att_model *model)
@@ -253,6 +260,47 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     return ATT_OK;
 }
 
+/* A directory without config.json and with one .gguf file: configuration and weights are in there. */
+static enum att_status open_gguf(struct att_model *model, struct loading *loading, struct att_err *err)
+{
+    struct att_gguf *gguf = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    enum att_status status = att_gguf_open(&loading->dir, loading->gguf_name, &gguf, err);
+    if (status == ATT_OK)
+        status = att_gguf_weights(gguf, &loading->dir, &loading->gguf_weights, err);
+    if (status == ATT_OK)
+        status = att_gguf_config(gguf, &loading->gguf_weights, &text, &len, err);
+    if (status == ATT_OK)
+        status = att_json_parse(text, len, 0, 8, &model->config, err);
+    att_mem_free(text);
+    att_gguf_close(gguf);
+    loading->config_file = loading->gguf_name;
+    return status;
+}
+
+static enum att_status open_config(struct att_model *model, struct loading *loading, const struct att_dir *dir,
+                                   struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+    loading->config_file = "config.json";
+    bool gguf =
+        dir == &loading->dir && !att_dir_has(dir, "config.json") && att_dir_find(dir, ".gguf", loading->gguf_name);
+    if (gguf)
+        status = open_gguf(model, loading, err);
+    else
+        status = att_json_file(dir, "config.json", false, &model->config, err);
+    if (status == ATT_OK && !att_json_is_object(model->config))
+        status = att_err_set(err, ATT_EFORMAT, "%s: expected a JSON object", loading->config_file);
+    if (status == ATT_OK && (status = configure(model, err)) != ATT_OK)
+        return att_err_file(err, status, loading->config_file);
+    if (status == ATT_OK && gguf)
+        att_checkpoint_take(&loading->gguf_weights, model->arch, &loading->checkpoint);
+    else if (status == ATT_OK)
+        status = att_checkpoint_open(dir, model->arch, &loading->checkpoint, err);
+    return status;
+}
+
 /* Opens what the directory is made of: config, checkpoint, and the adapter's base where there is one. */
 static enum att_status open_parts(struct att_model *model, struct loading *loading,
                                   const struct att_model_options *options, struct att_err *err)
@@ -265,13 +313,7 @@ static enum att_status open_parts(struct att_model *model, struct loading *loadi
         status = find_base(model, loading, options, err);
     const struct att_dir *weights_dir = adapted ? &loading->base_dir : &loading->dir;
     if (status == ATT_OK)
-        status = att_json_file(weights_dir, "config.json", false, &model->config, err);
-    if (status == ATT_OK && !att_json_is_object(model->config))
-        status = att_err_set(err, ATT_EFORMAT, "config.json: expected a JSON object");
-    if (status == ATT_OK && (status = configure(model, err)) != ATT_OK)
-        status = att_err_file(err, status, "config.json");
-    if (status == ATT_OK)
-        status = att_checkpoint_open(weights_dir, model->arch, &loading->checkpoint, err);
+        status = open_config(model, loading, weights_dir, err);
     if (status == ATT_OK && adapted) {
         status = att_adapter_open(&loading->dir, loading->adapter_config, model->arch, &loading->adapter, err);
         loading->checkpoint.adapter = &loading->adapter;

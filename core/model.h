@@ -50,6 +50,9 @@ enum att_status att_batch_check(const struct att_model *model, const struct att_
 enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
                                     struct att_checkpoint *ret_checkpoint, struct att_err *err) ATT_MUST_USE;
 void att_checkpoint_close(struct att_checkpoint *checkpoint);
+/* From weights that are open; they become the checkpoint's. */
+void att_checkpoint_take(struct att_weights *weights, const struct att_arch *arch,
+                         struct att_checkpoint *ret_checkpoint);
 struct att_source att_checkpoint_source(struct att_checkpoint *checkpoint);
 
 /* core/adapter.c: a PEFT LoRA directory (Hu et al. 2021), W + scale · B·A. */

@@ -104,6 +104,11 @@ enum att_status att_pooling_load(struct att_model *model, const struct att_dir *
     bool recommends = model->arch_info.scores_items;
     model->info.pooling = recommends ? ATT_POOL_LAST : model->arch_info.n_logits > 0 ? ATT_POOL_CLS : ATT_POOL_MEAN;
     model->info.normalize = !recommends && model->arch_info.n_logits == 0;
+    const char *stored = att_json_string(att_json_get(model->config, "pooling_type"), NULL); /* of a GGUF file */
+    if (stored && model->arch_info.n_logits == 0 && !recommends && strcmp(stored, "cls") == 0)
+        model->info.pooling = ATT_POOL_CLS;
+    else if (stored && model->arch_info.n_logits == 0 && !recommends && strcmp(stored, "last") == 0)
+        model->info.pooling = ATT_POOL_LAST;
     enum att_status status = att_json_file(dir, "modules.json", true, &modules, err);
     if (status == ATT_OK && modules)
         status = modules_read(model, dir, modules, err);

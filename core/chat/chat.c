@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/gguf/gguf.h"
 #include "core/io/json_file.h"
 
 struct named {
@@ -138,13 +139,32 @@ static enum att_status fill(struct att_chat *chat, const struct att_dir *dir, co
     return status == ATT_OK ? add_more(chat, dir, err) : status;
 }
 
+/* tokenizer_config.json, or what a GGUF file says in its place. */
+static enum att_status read_config(const struct att_dir *dir, struct att_json **ret_config, struct att_err *err)
+{
+    char name[ATT_FILE_NAME_MAX], *text = NULL;
+    struct att_gguf *gguf = NULL;
+    size_t len = 0;
+    if (att_dir_has(dir, "tokenizer_config.json") || att_dir_has(dir, "config.json") ||
+        !att_dir_find(dir, ".gguf", name))
+        return att_json_file(dir, "tokenizer_config.json", true, ret_config, err);
+    enum att_status status = att_gguf_open(dir, name, &gguf, err);
+    if (status == ATT_OK)
+        status = att_gguf_tokenizer_config(gguf, &text, &len, err);
+    if (status == ATT_OK)
+        status = att_json_parse(text, len, 0, 8, ret_config, err);
+    att_mem_free(text);
+    att_gguf_close(gguf);
+    return status;
+}
+
 enum att_status att_chat_open(const struct att_dir *dir, struct att_chat **ret_chat, struct att_err *err)
 {
     struct att_chat *chat = att_mem_calloc(1, sizeof *chat);
     struct att_json *config = NULL;
     enum att_status status = chat ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory for the chat templates");
     if (status == ATT_OK)
-        status = att_json_file(dir, "tokenizer_config.json", true, &config, err);
+        status = read_config(dir, &config, err);
     if (status == ATT_OK)
         status = fill(chat, dir, config, err);
     att_json_destroy(config);

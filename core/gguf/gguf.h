@@ -27,7 +27,8 @@ void att_gguf_close(struct att_gguf *gguf);
 enum att_status att_gguf_weights(const struct att_gguf *gguf, const struct att_dir *dir,
                                  struct att_weights *ret_weights, struct att_err *err) ATT_MUST_USE;
 
-/* Texts, NUL-terminated (att_mem_free). Llama 3's frequencies, a tensor in GGUF, become "rope_freq_factors". */
+/* Texts, NUL-terminated (att_mem_free); ATT_ENOTFOUND: the file has no tokenizer. Llama 3's frequencies, a tensor in
+ * GGUF, become "rope_freq_factors". */
 enum att_status att_gguf_config(const struct att_gguf *gguf, const struct att_weights *weights, char **ret_text,
                                 size_t *ret_len, struct att_err *err) ATT_MUST_USE;
 enum att_status att_gguf_tokenizer(const struct att_gguf *gguf, char **ret_text, size_t *ret_len,

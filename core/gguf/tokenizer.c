@@ -24,9 +24,17 @@ static enum kind kind_of(const struct vocab *vocab, size_t id)
     return vocab->types ? (enum kind)att_gguf_number(vocab->types, id) : NORMAL;
 }
 
-static void put_raw(struct att_jsonw *out, const char *json)
+/* A member whose value is JSON already. */
+static void put_member(struct att_jsonw *out, const char *key, const char *json)
 {
+    att_jsonw_key(out, key);
     att_jsonw_raw(out, json, strlen(json));
+}
+
+static void begin_member(struct att_jsonw *out, const char *key)
+{
+    att_jsonw_key(out, key);
+    att_jsonw_object_begin(out);
 }
 
 static void put_text(struct att_jsonw *out, struct att_gguf_text text)
@@ -72,7 +80,10 @@ static void put_added(const struct vocab *vocab)
         att_jsonw_int(out, (int64_t)id);
         att_jsonw_key(out, "content");
         put_text(out, vocab->tokens[id]);
-        put_raw(out, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false");
+        put_member(out, "single_word", "false");
+        put_member(out, "lstrip", "false");
+        put_member(out, "rstrip", "false");
+        put_member(out, "normalized", "false");
         att_jsonw_key(out, "special");
         att_jsonw_bool(out, kind != USER_DEFINED);
         att_jsonw_object_end(out);
@@ -98,7 +109,8 @@ static void put_template(const struct vocab *vocab, size_t first, size_t last, b
 {
     struct att_jsonw *out = vocab->out;
     const size_t ids[2] = {first, last};
-    put_raw(out, ",\"post_processor\":{\"type\":\"TemplateProcessing\"");
+    begin_member(out, "post_processor");
+    put_member(out, "type", "\"TemplateProcessing\"");
     for (int pair = 0; pair < 2; pair++) {
         att_jsonw_key(out, pair ? "pair" : "single");
         att_jsonw_array_begin(out);
@@ -151,7 +163,7 @@ static enum att_status put_ends(const struct vocab *vocab, bool bos_by_default)
     if (with_bos || with_eos)
         put_template(vocab, with_bos ? bos : SIZE_MAX, with_eos ? eos : SIZE_MAX, true);
     else
-        put_raw(vocab->out, ",\"post_processor\":null");
+        put_member(vocab->out, "post_processor", "null");
     return ATT_OK;
 }
 
@@ -207,12 +219,15 @@ static enum att_status put_byte_level(const struct vocab *vocab)
                            vocab->gguf->file, name ? name : "(none)");
     if (!merges || !merges->texts)
         return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.merges: is missing", vocab->gguf->file);
-    put_raw(vocab->out, pre->nfc ? ",\"normalizer\":{\"type\":\"NFC\"}" : ",\"normalizer\":null");
-    put_raw(vocab->out, ",\"pre_tokenizer\":");
-    put_raw(vocab->out, pre->pre_tokenizer);
+    put_member(vocab->out, "normalizer", pre->nfc ? "{\"type\":\"NFC\"}" : "null");
+    put_member(vocab->out, "pre_tokenizer", pre->pre_tokenizer);
     enum att_status status = put_ends(vocab, pre->bos);
-    put_raw(vocab->out, ",\"decoder\":" BYTE_LEVEL);
-    put_raw(vocab->out, ",\"model\":{\"type\":\"BPE\",\"unk_token\":null,\"fuse_unk\":false,\"byte_fallback\":false");
+    put_member(vocab->out, "decoder", BYTE_LEVEL);
+    begin_member(vocab->out, "model");
+    put_member(vocab->out, "type", "\"BPE\"");
+    put_member(vocab->out, "unk_token", "null");
+    put_member(vocab->out, "fuse_unk", "false");
+    put_member(vocab->out, "byte_fallback", "false");
     att_jsonw_key(vocab->out, "ignore_merges");
     att_jsonw_bool(vocab->out, pre->ignore_merges);
     put_vocab(vocab, false);
@@ -221,9 +236,18 @@ static enum att_status put_byte_level(const struct vocab *vocab)
     for (size_t i = 0; i < merges->count; i++)
         put_text(vocab->out, merges->texts[i]);
     att_jsonw_array_end(vocab->out);
-    put_raw(vocab->out, "}");
+    att_jsonw_object_end(vocab->out);
     return status;
 }
+
+#define PREPEND "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},"
+#define STRIP ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"
+#define PIECES_NORMALIZER(prepend)                                                                                     \
+    "{\"type\":\"Sequence\",\"normalizers\":[" prepend                                                                 \
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]}"
+#define PIECES_DECODER(strip)                                                                                          \
+    "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"            \
+    "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}" strip "]}"
 
 /* SentencePiece's BPE: merges follow from the scores. */
 static enum att_status put_pieces(const struct vocab *vocab)
@@ -237,17 +261,15 @@ static enum att_status put_pieces(const struct vocab *vocab)
     if (!scores || !scores->numbers || scores->count != vocab->count)
         return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.scores: expected %zu numbers",
                            vocab->gguf->file, vocab->count);
-    put_raw(vocab->out, ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
-    put_raw(vocab->out, prefix ? "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"}," : "");
-    put_raw(vocab->out, "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]}");
-    put_raw(vocab->out, ",\"pre_tokenizer\":null");
+    put_member(vocab->out, "normalizer", prefix ? PIECES_NORMALIZER(PREPEND) : PIECES_NORMALIZER(""));
+    put_member(vocab->out, "pre_tokenizer", "null");
     status = put_ends(vocab, true);
-    put_raw(vocab->out,
-            ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
-            "\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}");
-    put_raw(vocab->out, prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]}" : "]}");
-    put_raw(vocab->out,
-            ",\"model\":{\"type\":\"BPE\",\"fuse_unk\":true,\"byte_fallback\":true,\"ignore_merges\":false");
+    put_member(vocab->out, "decoder", prefix ? PIECES_DECODER(STRIP) : PIECES_DECODER(""));
+    begin_member(vocab->out, "model");
+    put_member(vocab->out, "type", "\"BPE\"");
+    put_member(vocab->out, "fuse_unk", "true");
+    put_member(vocab->out, "byte_fallback", "true");
+    put_member(vocab->out, "ignore_merges", "false");
     att_jsonw_key(vocab->out, "unk_token");
     if (unknown == SIZE_MAX)
         att_jsonw_null(vocab->out);
@@ -256,7 +278,7 @@ static enum att_status put_pieces(const struct vocab *vocab)
     put_vocab(vocab, true);
     if (status == ATT_OK)
         status = att_gguf_put_merges(vocab->tokens, scores, vocab->out, vocab->err);
-    put_raw(vocab->out, "}");
+    att_jsonw_object_end(vocab->out);
     return status;
 }
 
@@ -278,6 +300,10 @@ static void put_word_piece(struct att_jsonw *out, struct att_gguf_text token, si
     att_mem_free(key);
 }
 
+#define BERT_NORMALIZER(lower)                                                                                         \
+    "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,\"strip_accents\":null,"           \
+    "\"lowercase\":" lower "}"
+
 static enum att_status put_word_pieces(const struct vocab *vocab)
 {
     size_t cls, sep, begin, unknown;
@@ -296,16 +322,14 @@ static enum att_status put_word_pieces(const struct vocab *vocab)
         return att_err_set(vocab->err, ATT_EFORMAT,
                            "%s: tokenizer.ggml.cls_token_id, seperator_token_id or unknown_token_id: is missing",
                            vocab->gguf->file);
-    put_raw(vocab->out,
-            ",\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
-            "\"strip_accents\":null");
-    att_jsonw_key(vocab->out, "lowercase");
-    att_jsonw_bool(vocab->out, lower);
-    put_raw(vocab->out, "},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}");
+    put_member(vocab->out, "normalizer", lower ? BERT_NORMALIZER("true") : BERT_NORMALIZER("false"));
+    put_member(vocab->out, "pre_tokenizer", "{\"type\":\"BertPreTokenizer\"}");
     put_template(vocab, cls, sep, false);
-    put_raw(vocab->out, ",\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}");
-    put_raw(vocab->out, ",\"model\":{\"type\":\"WordPiece\",\"continuing_subword_prefix\":\"##\","
-                        "\"max_input_chars_per_word\":100");
+    put_member(vocab->out, "decoder", "{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}");
+    begin_member(vocab->out, "model");
+    put_member(vocab->out, "type", "\"WordPiece\"");
+    put_member(vocab->out, "continuing_subword_prefix", "\"##\"");
+    put_member(vocab->out, "max_input_chars_per_word", "100");
     att_jsonw_key(vocab->out, "unk_token");
     put_text(vocab->out, vocab->tokens[unknown]);
     att_jsonw_key(vocab->out, "vocab");
@@ -313,7 +337,7 @@ static enum att_status put_word_pieces(const struct vocab *vocab)
     for (size_t id = 0; id < vocab->count; id++)
         put_word_piece(vocab->out, vocab->tokens[id], id);
     att_jsonw_object_end(vocab->out);
-    put_raw(vocab->out, "}");
+    att_jsonw_object_end(vocab->out);
     return ATT_OK;
 }
 
@@ -330,18 +354,23 @@ enum att_status att_gguf_tokenizer(const struct att_gguf *gguf, char **ret_text,
     size_t i = 0;
     while (i < N_MODELS && (!name || strcmp(models[i].name, name) != 0))
         i++;
+    if (!name)
+        return att_err_set(err, ATT_ENOTFOUND, "%s: has no tokenizer", gguf->file);
     if (i == N_MODELS)
         return att_err_set(err, ATT_EUNSUPPORTED,
                            "%s: tokenizer.ggml.model: '%.40s' is not known, expected gpt2, llama or bert", gguf->file,
-                           name ? name : "(none)");
+                           name);
     enum att_status status = open_vocab(&vocab);
     if (status != ATT_OK)
         return status;
     att_jsonw_init(&out, TEXT_MAX);
-    put_raw(&out, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,");
+    att_jsonw_object_begin(&out);
+    put_member(&out, "version", "\"1.0\"");
+    put_member(&out, "truncation", "null");
+    put_member(&out, "padding", "null");
     put_added(&vocab);
     status = models[i].put(&vocab);
-    put_raw(&out, "}");
+    att_jsonw_object_end(&out);
     if (status == ATT_OK)
         status = att_jsonw_take(&out, ret_text, ret_len, err);
     att_jsonw_finish(&out);
@@ -360,12 +389,13 @@ enum att_status att_gguf_tokenizer_config(const struct att_gguf *gguf, char **re
     const struct att_gguf_value *template = att_gguf_find(gguf, "tokenizer.chat_template");
     struct att_jsonw out;
     struct vocab vocab = {.gguf = gguf, .out = &out, .err = err};
-    enum att_status status = open_vocab(&vocab);
+    bool has_tokens = att_gguf_find(gguf, "tokenizer.ggml.tokens") != NULL;
+    enum att_status status = has_tokens ? open_vocab(&vocab) : ATT_OK;
     if (status != ATT_OK)
         return status;
     att_jsonw_init(&out, 1 << 24);
     att_jsonw_object_begin(&out);
-    for (size_t i = 0; status == ATT_OK && i < sizeof tokens / sizeof *tokens; i++) {
+    for (size_t i = 0; status == ATT_OK && has_tokens && i < sizeof tokens / sizeof *tokens; i++) {
         size_t id;
         status = special_id(&vocab, tokens[i].key, &id);
         if (status != ATT_OK || id == SIZE_MAX)

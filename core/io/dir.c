@@ -6,6 +6,7 @@
 #include "core/io/dir.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -61,6 +62,28 @@ bool att_dir_has(const struct att_dir *dir, const char *name)
 {
     struct stat st;
     return fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool att_dir_find(const struct att_dir *dir, const char *ending, char name[ATT_FILE_NAME_MAX])
+{
+    int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    size_t found = 0, end = strlen(ending);
+    if (!entries) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        size_t len = strlen(entry->d_name);
+        if (entry->d_name[0] == '.' || len < end || len >= ATT_FILE_NAME_MAX ||
+            strcmp(entry->d_name + len - end, ending) != 0)
+            continue;
+        memcpy(name, entry->d_name, len + 1);
+        found++;
+    }
+    closedir(entries);
+    return found == 1;
 }
 
 static const char *kind_of(mode_t mode)

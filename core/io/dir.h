@@ -21,6 +21,10 @@ enum att_status att_dir_open(const char *path, struct att_dir *ret_dir, struct a
 void att_dir_close(struct att_dir *dir);
 bool att_dir_has(const struct att_dir *dir, const char *name); /* something of that name is there */
 
+enum { ATT_FILE_NAME_MAX = 256 };
+/* The one file whose name ends so, to `name`; false when there is none, or more than one. */
+bool att_dir_find(const struct att_dir *dir, const char *ending, char name[ATT_FILE_NAME_MAX]);
+
 struct att_file {
     int fd;
     uint64_t size;

@@ -67,7 +67,7 @@ def is_excused(lines, number):
 LAYERS = {  # who sees what; a layer always sees itself
     "base": (), "kern": ("base",), "io": ("base",), "text": ("base", "io"), "ops": ("base", "kern"),
     "arch": ("base", "ops"), "gguf": ("base", "io"), "facade": ("base", "kern", "io", "gguf", "text", "ops", "arch"),
-    "generate": ("base", "io", "arch", "facade"), "chat": ("base", "io", "text"),
+    "generate": ("base", "io", "arch", "facade"), "chat": ("base", "io", "gguf", "text"),
     "store": ("base", "attend.h"), "tasks": ("base", "attend.h", "generate", "chat", "store"),
     "server": ("base", "attend.h", "store", "task.h"),
     "cli": ("base", "attend.h", "generate", "chat", "store", "tasks"),
