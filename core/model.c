@@ -230,6 +230,20 @@ static const char *joined(struct att_arena *arena, const struct att_json *string
     return att_arena_copy(arena, text, strlen(text));
 }
 
+/* Files for sentence embeddings often leave the pooler out: it is the one optional linear layer of its set. */
+static bool pooler_loaded(const struct att_model *model)
+{
+    bool loaded = model->arch_info.has_pooler;
+    for (size_t set = 0; set < ATT_ARCH_SETS; set++) {
+        for (size_t i = 0; i < model->arch_info.sets[set].n_slots; i++) {
+            const struct att_slot *slot = &model->arch_info.sets[set].slots[i];
+            if (slot->optional && slot->kind == ATT_SLOT_LINEAR)
+                loaded = loaded && ((const struct att_linear *)((const char *)model->state + slot->offset))->packed;
+        }
+    }
+    return loaded;
+}
+
 static enum att_status info_fill(struct att_model *model, const char *dir, struct att_err *err)
 {
     struct att_model_info *info = &model->info;
@@ -245,7 +259,7 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     info->vocab_size = arch->vocab_size;
     info->dtype = ATT_F32;
     info->per_token = arch->per_token;
-    info->has_pooler = arch->has_pooler;
+    info->has_pooler = pooler_loaded(model);
     info->generates = arch->generates;
     info->n_decoder_layers = arch->n_decoder_layers;
     info->n_decoder_heads = arch->n_decoder_layers ? arch->n_decoder_heads : 0;
