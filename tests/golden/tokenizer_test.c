@@ -104,21 +104,20 @@ static void check_case(const struct att_tokenizer *tokenizer, const char *set, c
     att_mem_free(text);
 }
 
-/* Runs one set; false when it is not there. */
-static bool check_set(const char *folder, const char *set, size_t cases_min)
+/* Runs the cases of a set through the tokenizer of a directory; false when the set is not there. */
+static bool check_tokenizer(const char *model, const char *set, size_t cases_min)
 {
-    char path[512];
-    struct att_dir dir;
+    struct att_dir model_dir, dir;
     struct att_err err;
     struct att_tokenizer *tokenizer = NULL;
     char *cases = NULL;
     size_t len = 0, count = 0;
-    snprintf(path, sizeof path, "%s/tokenizers/%s", folder, set);
-    if (att_dir_open(path, &dir, &err) != ATT_OK)
+    if (att_dir_open(set, &dir, &err) != ATT_OK)
         return false;
-    if (att_tokenizer_load(&dir, 0, 0, &tokenizer, &err) != ATT_OK ||
+    if (att_dir_open(model, &model_dir, &err) != ATT_OK ||
+        att_tokenizer_open(&model_dir, 0, 0, &tokenizer, &err) != ATT_OK ||
         att_dir_read(&dir, "cases.jsonl", 64 << 20, &cases, &len, &err) != ATT_OK)
-        fail_msg("%s: %s", set, err.message);
+        fail_msg("%s: %s", model, err.message);
     for (size_t at = 0; at < len; count++) {
         const char *end = memchr(cases + at, '\n', len - at);
         size_t line_len = end ? (size_t)(end - cases) - at : len - at;
@@ -128,8 +127,16 @@ static bool check_set(const char *folder, const char *set, size_t cases_min)
     assert_true(count >= cases_min);
     att_mem_free(cases);
     att_tokenizer_destroy(tokenizer);
+    att_dir_close(&model_dir);
     att_dir_close(&dir);
     return true;
+}
+
+static bool check_set(const char *folder, const char *set, size_t cases_min)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/tokenizers/%s", folder, set);
+    return check_tokenizer(path, path, cases_min);
 }
 
 static void chosen_cases(void **state)
@@ -143,6 +150,17 @@ static void chosen_cases(void **state)
     assert_true(check_set(folder, "wordpiece-keepaccents", 40));
     assert_true(check_set(folder, "bpe-gpt2", 60));
     assert_true(check_set(folder, "bpe-llama2", 60));
+}
+
+/* The same pieces and scores in a GGUF file give the same ids. */
+static void cases_through_gguf(void **state)
+{
+    (void)state;
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char model[400], set[400];
+    snprintf(model, sizeof model, "%s/tests/data/gguf/pieces", root ? root : ".");
+    snprintf(set, sizeof set, "%s/tests/golden/tokenizers/bpe-llama2", root ? root : ".");
+    assert_true(check_tokenizer(model, set, 60));
 }
 
 static void all_cases(void **state)
@@ -207,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chosen_cases),
+        cmocka_unit_test(cases_through_gguf),
         cmocka_unit_test(all_cases),
         cmocka_unit_test(refused_cases),
     };
