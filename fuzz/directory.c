@@ -30,3 +30,8 @@ struct att_dir fuzz_directory(const char *name, const uint8_t *bytes, size_t siz
         exit(1);
     return dir;
 }
+
+const char *fuzz_directory_path(void)
+{
+    return folder;
+}
