@@ -15,11 +15,12 @@ enum { TOKENS_MAX = 1 << 20, LAYERS_MAX = 128, BEST = 8 };
 /* The names of inputs and outputs in a spelling. */
 static const struct names {
     const char *source, *source_mask, *target, *target_mask;
-    const char *memory, *hidden; /* last states; hidden NULL: not named */
+    const char *memory, *hidden; /* last states */
     const char *source_hidden, *target_hidden, *source_attention, *target_attention, *cross;
 } spellings[] = {
-    {"input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "encoder_last_hidden_state", NULL,
-     "encoder_hidden_states", "decoder_hidden_states", "encoder_attentions", "decoder_attentions", "cross_attentions"},
+    {"input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "encoder_last_hidden_state",
+     "last_hidden_state", "encoder_hidden_states", "decoder_hidden_states", "encoder_attentions", "decoder_attentions",
+     "cross_attentions"},
     {"src", "src_mask", "tgt", "tgt_mask", "memory", "decoder_hidden", "encoder_hidden_states", "decoder_hidden_states",
      "encoder_attentions", "decoder_self_attentions", "decoder_cross_attentions"},
 };
@@ -252,7 +253,7 @@ static enum att_status put_logits(struct pass *pass, const struct att_model *mod
     enum att_status status = few ? put_positions(pass, logits, err) : ATT_OK;
     if (status == ATT_OK)
         status = add(pass, "logits", 3, dims, &all, err);
-    if (status == ATT_OK && pass->names->hidden)
+    if (status == ATT_OK)
         status = add(pass, "probabilities", 3, dims, &likely, err);
     if (status != ATT_OK)
         return status;
@@ -347,7 +348,7 @@ static enum att_status run(struct cli_runner *runner, struct pass *pass, struct 
     float *memory = NULL, *last = NULL;
     enum att_status status =
         add(pass, pass->names->memory, 3, (size_t[]){pass->n_seqs, pass->source.n_slots, hidden}, &memory, err);
-    if (status == ATT_OK && pass->names->hidden)
+    if (status == ATT_OK)
         status = add(pass, pass->names->hidden, 3, (size_t[]){pass->n_seqs, pass->target.n_slots, hidden}, &last, err);
     if (status == ATT_OK)
         status = add_layers(pass, err);

@@ -30,6 +30,7 @@ struct gpt2 {
     struct att_norm final_norm;
     struct att_linear lm_head;
     struct att_mha mha;
+    bool scales, scales_by_layer; /* 1 / sqrt(head_dim); and by 1 / (layer + 1) */
     enum att_act act;
     float eps;
 };
@@ -61,9 +62,9 @@ static enum att_status configure_flags(const struct att_json *config, struct gpt
     if (status == ATT_OK)
         status = att_config_float(config, "layer_norm_epsilon", 0, 1, 1e-5, &model->eps, err);
     if (status == ATT_OK)
-        status = att_config_must_be_bool(config, "scale_attn_by_inverse_layer_idx", false, err);
+        status = att_config_bool(config, "scale_attn_by_inverse_layer_idx", false, &model->scales_by_layer, err);
     if (status == ATT_OK)
-        status = att_config_must_be_bool(config, "scale_attn_weights", true, err);
+        status = att_config_bool(config, "scale_attn_weights", true, &model->scales, err);
     if (status == ATT_OK)
         status = att_config_must_be_bool(config, "add_cross_attention", false, err);
     return status;
@@ -99,7 +100,7 @@ static enum att_status configure(const struct att_json *config, void *state, str
     info->head_dim = info->hidden_size / info->n_heads;
     model->mha = (struct att_mha){
         .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = info->head_dim, .causal = true};
-    model->mha.scale = 1.0f / sqrtf((float)info->head_dim);
+    model->mha.scale = model->scales ? 1.0f / sqrtf((float)info->head_dim) : 1.0f;
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[QKV] = 3 * info->hidden_size;
     info->dims[INTERMEDIATE] = info->intermediate_size;
@@ -165,7 +166,10 @@ static void run_layer(const struct gpt2 *model, const struct gpt2_layer *layer, 
         .longest_key = cache ? cache->max_len : batch->longest,
         .scratch = b->attention,
     };
-    att_mha_run(&model->mha, &call);
+    struct att_mha mha = model->mha;
+    if (model->scales_by_layer)
+        mha.scale /= (float)(index + 1);
+    att_mha_run(&mha, &call);
     att_linear_run(&layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
     att_norm_run(&layer->mlp_norm, n, hidden, model->eps, b->x, b->a);
     att_linear_run(&layer->intermediate, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);

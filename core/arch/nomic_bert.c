@@ -74,13 +74,15 @@ static const struct att_slot token_slots[] = {
 
 static const struct att_slot masked_lm_slots[] = {
     ATT_LINEAR(struct nomic, head.dense, HIDDEN, HIDDEN, "cls.predictions.transform.dense.*"),
-    ATT_NORM(struct nomic, head.norm, HIDDEN, "cls.predictions.transform.LayerNorm.*"),
+    ATT_NORM(struct nomic, head.norm, HIDDEN, "cls.predictions.transform.layer_norm.*"),
     ATT_LINEAR(struct nomic, head.out, VOCAB, HIDDEN, "cls.predictions.decoder.*"),
 };
 
 static const char *const aliases[][2] = {
     {"cls.predictions.decoder.weight", "embeddings.word_embeddings.weight"},
     {"cls.predictions.decoder.bias", "cls.predictions.bias"},
+    {"cls.predictions.transform.layer_norm.weight", "cls.predictions.transform.LayerNorm.weight"},
+    {"cls.predictions.transform.layer_norm.bias", "cls.predictions.transform.LayerNorm.bias"},
     {NULL, NULL},
 };
 
