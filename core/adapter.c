@@ -21,10 +21,20 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
     const char *type = att_json_string(att_json_get(config, "peft_type"), NULL);
     if (!type || strcmp(type, "LORA") != 0)
         return att_err_set(err, ATT_EUNSUPPORTED, "peft_type: is '%s', expected 'LORA'", type ? type : "(none)");
-    static const char *const off[] = {"fan_in_fan_out", "use_dora", "lora_bias"};
+    static const char *const off[] = {"use_dora", "use_qalora", "lora_bias"}, *const empty[] = {"rank_pattern",
+                                                                                                "alpha_pattern"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
         if (att_json_bool(att_json_get(config, off[i]), false))
             return att_err_set(err, ATT_EUNSUPPORTED, "%s: is true, expected false", off[i]);
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
+        if (att_json_count(att_json_get(config, empty[i])) > 0)
+            return att_err_set(err, ATT_EUNSUPPORTED, "%s: has patterns, expected none", empty[i]);
+    const char *init = att_json_string(att_json_get(config, "init_lora_weights"), NULL);
+    if (init && strcmp(init, "gaussian") != 0 && strcmp(init, "eva") != 0 && strcmp(init, "orthogonal") != 0)
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "init_lora_weights: is '%.40s', which changes the base; expected an adapter saved for the "
+                           "unchanged one",
+                           init);
     const char *bias = att_json_string(att_json_get(config, "bias"), NULL);
     if (bias && strcmp(bias, "none") != 0)
         return att_err_set(err, ATT_EUNSUPPORTED, "bias: is '%s', expected 'none'", bias);
@@ -34,6 +44,7 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
         status = att_config_float(config, "lora_alpha", 0, 65536, 8, &alpha, err);
     if (status != ATT_OK)
         return status;
+    adapter->transposed = att_json_bool(att_json_get(config, "fan_in_fan_out"), false);
     bool stabilised = att_json_bool(att_json_get(config, "use_rslora"), false);
     adapter->scale = alpha / (stabilised ? sqrtf((float)adapter->rank) : (float)adapter->rank);
     return ATT_OK;
@@ -61,6 +72,17 @@ enum att_status att_adapter_open(const struct att_dir *dir, const struct att_jso
 void att_adapter_close(struct att_adapter *adapter)
 {
     att_weights_close(&adapter->weights);
+}
+
+struct att_tensor *att_adapter_own(struct att_adapter *adapter, const struct att_arch *arch, const char *name)
+{
+    char full[NAME_BYTES];
+    snprintf(full, sizeof full, "%s%s%s", root, adapter->prefixed ? arch->prefix : "", name);
+    struct att_tensor *tensor = att_weights_find(&adapter->weights, full);
+    if (tensor)
+        return tensor;
+    snprintf(full, sizeof full, "%s%s", root, name);
+    return att_weights_find(&adapter->weights, full);
 }
 
 /* lora_A or lora_B of a module, checked against [rows][cols], as f32; *ret stays NULL when there is none. */
@@ -91,26 +113,38 @@ static enum att_status factor_read(struct att_adapter *adapter, const struct att
     return status;
 }
 
+/* weight[i][c] += scale * (B A)[i][c], or of its transpose. */
+static void add_product(const struct att_adapter *adapter, size_t rows, size_t cols, const float *a, const float *b,
+                        float *weight)
+{
+    size_t r = adapter->rank;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < r; j++) {
+            float factor = adapter->scale * (adapter->transposed ? a[j * rows + i] : b[i * r + j]);
+            const float *other = adapter->transposed ? b + j : a + j * cols;
+            size_t step = adapter->transposed ? r : 1;
+            for (size_t c = 0; c < cols; c++)
+                weight[i * cols + c] += factor * other[c * step];
+        }
+    }
+}
+
 enum att_status att_adapter_merge(struct att_adapter *adapter, const struct att_arch *arch, const char *name,
                                   size_t rows, size_t cols, float *weight, struct att_err *err)
 {
     size_t len = strlen(name), r = adapter->rank;
+    size_t in = adapter->transposed ? rows : cols, out = adapter->transposed ? cols : rows;
     if (len < 8 || strcmp(name + len - 7, ".weight") != 0)
         return ATT_OK;
     float *a = NULL, *b = NULL;
-    enum att_status status = factor_read(adapter, arch, name, "lora_A", r, cols, &a, err);
+    enum att_status status = factor_read(adapter, arch, name, "lora_A", r, in, &a, err);
     if (status == ATT_OK)
-        status = factor_read(adapter, arch, name, "lora_B", rows, r, &b, err);
+        status = factor_read(adapter, arch, name, "lora_B", out, r, &b, err);
     if (status == ATT_OK && (!a) != (!b))
         status = att_err_set(err, ATT_EFORMAT, "adapter_model.safetensors: '%s' has lora_%s without lora_%s", name,
                              a ? "A" : "B", a ? "B" : "A");
     if (status == ATT_OK && a)
-        for (size_t i = 0; i < rows; i++)
-            for (size_t j = 0; j < r; j++) {
-                float factor = adapter->scale * b[i * r + j];
-                for (size_t c = 0; c < cols; c++)
-                    weight[i * cols + c] += factor * a[j * cols + c];
-            }
+        add_product(adapter, rows, cols, a, b, weight);
     att_mem_free(a);
     att_mem_free(b);
     return status;

@@ -77,9 +77,19 @@ static struct att_tensor *find(struct att_checkpoint *checkpoint, const char *na
     return tensor;
 }
 
+/* The adapter's own tensor, else the checkpoint's. */
+static struct att_tensor *find_newest(struct att_checkpoint *checkpoint, const char *name,
+                                      const struct att_weights **ret_weights)
+{
+    struct att_tensor *own = checkpoint->adapter ? att_adapter_own(checkpoint->adapter, checkpoint->arch, name) : NULL;
+    *ret_weights = own ? &checkpoint->adapter->weights : &checkpoint->weights;
+    return own ? own : find(checkpoint, name);
+}
+
 static bool source_has(void *context, const char *name)
 {
-    return find(context, name) != NULL;
+    const struct att_weights *weights;
+    return find_newest(context, name, &weights) != NULL;
 }
 
 /* Trailing ones (a convolution of width 1, a bias kept as [1, n]) do not count. */
@@ -102,7 +112,8 @@ static enum att_status source_read(void *context, const char *name, size_t rank,
                                    struct att_err *err)
 {
     struct att_checkpoint *checkpoint = context;
-    struct att_tensor *tensor = find(checkpoint, name);
+    const struct att_weights *weights;
+    struct att_tensor *tensor = find_newest(checkpoint, name, &weights);
     const char *prefix = checkpoint->prefixed ? checkpoint->arch->prefix : "";
     char expected[64], got[96];
     att_shape_text(rank, shape, expected, sizeof expected);
@@ -112,10 +123,10 @@ static enum att_status source_read(void *context, const char *name, size_t rank,
     if (!shape_is(tensor, rank, shape)) {
         att_shape_text(tensor->rank, tensor->shape, got, sizeof got);
         return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has shape %s, expected %s by the sizes of config.json%s",
-                           att_weights_file(&checkpoint->weights, tensor), tensor->name, got, expected,
+                           att_weights_file(weights, tensor), tensor->name, got, expected,
                            strstr(name, "word_embeddings") ? " (vocab_size)" : "");
     }
-    enum att_status status = att_weights_read(&checkpoint->weights, tensor, out, err);
+    enum att_status status = att_weights_read(weights, tensor, out, err);
     if (status == ATT_OK && checkpoint->adapter && rank == 2)
         status = att_adapter_merge(checkpoint->adapter, checkpoint->arch, name, shape[0], shape[1], out, err);
     return status;
@@ -137,14 +148,15 @@ static enum att_status source_table(void *context, const char *name, size_t rows
                                     struct att_table **ret_table, struct att_err *err)
 {
     struct att_checkpoint *checkpoint = context;
-    struct att_table *shared = base_table(checkpoint->base, name);
+    const struct att_weights *weights;
+    struct att_tensor *tensor = find_newest(checkpoint, name, &weights);
+    struct att_table *shared = weights == &checkpoint->weights ? base_table(checkpoint->base, name) : NULL;
     if (shared) {
         *ret_table = att_table_ref(shared);
         return ATT_OK;
     }
     /* The shape is checked against the file before memory is taken for it. */
     const size_t shape[2] = {rows, cols};
-    struct att_tensor *tensor = find(checkpoint, name);
     struct att_table *table = tensor && shape_is(tensor, 2, shape) ? att_table_create(rows, cols) : NULL;
     if (tensor && shape_is(tensor, 2, shape) && !table)
         return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);

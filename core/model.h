@@ -28,7 +28,8 @@ struct att_model {
 /* A checkpoint being read: names resolved, an adapter merged where there is one. */
 struct att_adapter {
     struct att_weights weights;
-    bool prefixed; /* its tensor names carry the architecture's prefix */
+    bool prefixed;   /* its tensor names carry the architecture's prefix */
+    bool transposed; /* weights of the base are [in][out], GPT-2's Conv1D */
     float scale;
     size_t rank;
 };
@@ -59,6 +60,8 @@ struct att_source att_checkpoint_source(struct att_checkpoint *checkpoint);
 enum att_status att_adapter_open(const struct att_dir *dir, const struct att_json *config, const struct att_arch *arch,
                                  struct att_adapter *ret_adapter, struct att_err *err) ATT_MUST_USE;
 void att_adapter_close(struct att_adapter *adapter);
+/* The adapter's own version of a tensor (modules_to_save), which stands for the base's; or NULL. */
+struct att_tensor *att_adapter_own(struct att_adapter *adapter, const struct att_arch *arch, const char *name);
 /* Adds the adapter's change of tensor `name` ("….weight" without the architecture's prefix), if it has one. */
 enum att_status att_adapter_merge(struct att_adapter *adapter, const struct att_arch *arch, const char *name,
                                   size_t rows, size_t cols, float *weight, struct att_err *err) ATT_MUST_USE;

@@ -243,6 +243,7 @@ static void the_part_kept_here_is_equal(void **state)
         {"qwen3", "golden/data/qwen3", "golden/data/qwen3/cases.jsonl"},
         {"t5-v1_1", "golden/data/t5-v1_1", "golden/data/t5-v1_1/cases.jsonl"},
         {"transformer-seeded", "golden/data/transformer-seeded", "golden/data/transformer-seeded/cases.jsonl"},
+        {"adapter", "golden/data/adapter", "golden/data/adapter/cases.jsonl"},
         {"st-bert-mean.gguf", "data/gguf/st-bert-mean", "golden/data/st-bert-mean/cases.jsonl"},
         {"llama-f16.gguf", "data/gguf/llama-f16", "golden/data/llama-f16/cases.jsonl"},
         {"sampling", NULL, "golden/data/sampling/cases.jsonl"},
