@@ -1,14 +1,13 @@
 /*
  * attend inspect DIR: what is in a model directory, as a table or as one JSON
  * object: architecture, sizes, tokenizer, heads, limits, memory, and the tensors
- * of its safetensors files.
+ * of its weight files.
  */
-#include <dirent.h>
 #include <string.h>
 
 #include "cli/cli.h"
 
-enum { HEADER_BYTES_MAX = 64 << 20, DEPTH_MAX = 8, LABELS_SHOWN = 6 };
+enum { JSON_BYTES_MAX = 64 << 20, LABELS_SHOWN = 6 };
 
 struct sink {
     bool json;
@@ -55,9 +54,19 @@ static void put_model(struct sink *sink, const struct att_model_info *info, cons
     put_size(sink, "layers", info->n_layers);
     put_size(sink, "hidden_size", info->hidden_size);
     put_size(sink, "attention_heads", info->n_heads);
+    if (info->n_kv_heads)
+        put_size(sink, "key_value_heads", info->n_kv_heads);
+    if (info->n_decoder_layers) {
+        put_size(sink, "decoder_layers", info->n_decoder_layers);
+        put_size(sink, "decoder_heads", info->n_decoder_heads);
+    }
     put_size(sink, "intermediate", info->intermediate_size);
     put_size(sink, "vocab_size", info->vocab_size);
+    if (info->logits_size && info->logits_size != info->vocab_size)
+        put_size(sink, "target_vocab", info->logits_size);
     put_size(sink, "max_tokens", info->max_tokens);
+    if (info->limit_tokens != info->max_tokens)
+        put_size(sink, "limit_tokens", info->limit_tokens);
     put_text(sink, "tokenizer", tokenizer ? att_tokenizer_model_name(tokenizer) : NULL);
     put_text(sink, "pooling", poolings[info->pooling]);
     put_bool(sink, "normalize", info->normalize);
@@ -118,96 +127,40 @@ static void put_heads(struct sink *sink, const struct att_model_info *info)
 
 /* ---- tensors ---- */
 
-/* A safetensors file begins with the length of its header, 8 bytes little endian, and the header in JSON. */
-static enum att_status read_header(const struct att_dir *dir, const char *name, struct att_json **ret_header,
-                                   struct att_err *err)
+static void put_tensor(void *context, const struct att_tensor_info *tensor)
 {
-    struct att_file file;
-    unsigned char prefix[8];
-    uint64_t len = 0;
-    char *text = NULL;
-    enum att_status status = att_file_open(dir, name, &file, err);
-    if (status != ATT_OK)
-        return status;
-    status = att_file_read(&file, 0, prefix, sizeof prefix, err);
-    for (size_t i = sizeof prefix; i-- > 0;)
-        len = len << 8 | prefix[i];
-    if (status == ATT_OK && (len > HEADER_BYTES_MAX || len + 8 > file.size))
-        status = att_err_set(err, ATT_EFORMAT, "%s: header length: is %llu, expected less than the file", name,
-                             (unsigned long long)len);
-    if (status == ATT_OK && !(text = att_mem_calloc((size_t)len + 1, 1)))
-        status = att_err_set(err, ATT_ENOMEM, "out of memory");
-    if (status == ATT_OK)
-        status = att_file_read(&file, 8, text, (size_t)len, err);
-    if (status == ATT_OK)
-        status = att_json_parse(text, (size_t)len, 0, DEPTH_MAX, ret_header, err);
-    att_mem_free(text);
-    att_file_close(&file);
-    return status;
-}
-
-static void put_tensor(struct sink *sink, const char *file, const char *name, const struct att_json *entry)
-{
-    const struct att_json *shape = att_json_get(entry, "shape");
-    const char *dtype = att_json_string(att_json_get(entry, "dtype"), NULL);
+    struct sink *sink = context;
     if (sink->json) {
         att_jsonw_object_begin(&sink->w);
         att_jsonw_key(&sink->w, "name");
-        att_jsonw_cstring(&sink->w, name);
+        att_jsonw_cstring(&sink->w, tensor->name);
         att_jsonw_key(&sink->w, "file");
-        att_jsonw_cstring(&sink->w, file);
+        att_jsonw_cstring(&sink->w, tensor->file);
         att_jsonw_key(&sink->w, "dtype");
-        att_jsonw_cstring(&sink->w, dtype);
+        att_jsonw_cstring(&sink->w, tensor->dtype);
         att_jsonw_key(&sink->w, "shape");
-        att_jsonw_value(&sink->w, shape);
+        att_jsonw_array_begin(&sink->w);
+        for (size_t i = 0; i < tensor->rank; i++)
+            att_jsonw_int(&sink->w, (int64_t)tensor->shape[i]);
+        att_jsonw_array_end(&sink->w);
         att_jsonw_object_end(&sink->w);
         return;
     }
-    printf("%-16s %-5s %s [", "tensor", dtype ? dtype : "?", name);
-    for (size_t i = 0; i < att_json_count(shape); i++)
-        printf("%s%.0f", i ? "," : "", att_json_number(att_json_at(shape, i), 0));
+    printf("%-16s %-5s %s [", "tensor", tensor->dtype, tensor->name);
+    for (size_t i = 0; i < tensor->rank; i++)
+        printf("%s%zu", i ? "," : "", tensor->shape[i]);
     puts("]");
-}
-
-static enum att_status put_file(struct sink *sink, const struct att_dir *dir, const char *file, struct att_err *err)
-{
-    struct att_json *header = NULL;
-    struct att_json_iter iter;
-    const char *name;
-    const struct att_json *entry;
-    enum att_status status = read_header(dir, file, &header, err);
-    if (status != ATT_OK)
-        return status;
-    att_json_iter_init(&iter, header);
-    while (att_json_iter_next(&iter, &name, &entry))
-        if (strcmp(name, "__metadata__") != 0)
-            put_tensor(sink, file, name, entry);
-    att_json_destroy(header);
-    return ATT_OK;
 }
 
 static enum att_status put_tensors(struct sink *sink, const char *path, struct att_err *err)
 {
-    struct att_dir dir;
-    enum att_status status = att_dir_open(path, &dir, err);
-    if (status != ATT_OK)
-        return status;
-    DIR *folder = opendir(path);
-    const struct dirent *entry;
     if (sink->json) {
         att_jsonw_key(&sink->w, "tensors");
         att_jsonw_array_begin(&sink->w);
     }
-    while (folder && status == ATT_OK && (entry = readdir(folder)) != NULL) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (dot && strcmp(dot, ".safetensors") == 0)
-            status = put_file(sink, &dir, entry->d_name, err);
-    }
+    enum att_status status = att_model_tensors(path, put_tensor, sink, err);
     if (sink->json)
         att_jsonw_array_end(&sink->w);
-    if (folder)
-        closedir(folder);
-    att_dir_close(&dir);
     return status;
 }
 
@@ -242,7 +195,7 @@ int cli_inspect(int argc, char **argv)
     if (status != ATT_OK)
         return cli_fail(argv[0], &err);
     struct sink sink = {.json = options.json};
-    att_jsonw_init(&sink.w, HEADER_BYTES_MAX);
+    att_jsonw_init(&sink.w, JSON_BYTES_MAX);
     if (sink.json)
         att_jsonw_object_begin(&sink.w);
     put_model(&sink, att_model_info(model), att_model_tokenizer(model));

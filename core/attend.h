@@ -63,6 +63,7 @@ struct att_model_info {
     bool per_token;                           /* logits are [tokens][n_logits] (token classification, masked LM) */
     bool has_pooler;                          /* pooler_output exists */
     bool generates;                           /* a decoder: att_lm_logits, att_decoder */
+    size_t n_kv_heads;                        /* decoders: heads of keys and values, each for a group of queries */
     size_t n_decoder_layers, n_decoder_heads; /* encoder-decoders; else 0 */
     size_t logits_size;                       /* decoders: the vocabulary that is written in */
     bool strip_urls;                          /* task texts: http(s) links become blanks before tokenising */
@@ -99,6 +100,15 @@ enum att_status att_tokenizer_open(const struct att_dir *dir, size_t vocab_rows,
                                    struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
 const struct att_tokenizer *
 att_model_tokenizer(const struct att_model *model); /* NULL: no tokenizer in the directory */
+/* A tensor as a weight file holds it; GGUF's under the names of the checkpoint. Valid during the visit alone. */
+struct att_tensor_info {
+    const char *file, *name, *dtype;
+    size_t rank;
+    const size_t *shape;
+};
+/* Every tensor of a directory, by name. */
+enum att_status att_model_tensors(const char *dir, void (*visit)(void *context, const struct att_tensor_info *tensor),
+                                  void *context, struct att_err *err) ATT_MUST_USE;
 /* Runs golden.jsonl of the directory, when there is one. ATT_EFORMAT names the line that differs. */
 enum att_status att_model_self_test(struct att_model *model, size_t *ret_cases, struct att_err *err) ATT_MUST_USE;
 

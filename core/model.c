@@ -261,6 +261,7 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     info->per_token = arch->per_token;
     info->has_pooler = pooler_loaded(model);
     info->generates = arch->generates;
+    info->n_kv_heads = arch->n_kv_heads;
     info->n_decoder_layers = arch->n_decoder_layers;
     info->n_decoder_heads = arch->n_decoder_layers ? arch->n_decoder_heads : 0;
     info->logits_size = !arch->generates ? 0 : arch->target_vocab_size ? arch->target_vocab_size : arch->vocab_size;
