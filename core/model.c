@@ -303,6 +303,8 @@ static enum att_status open_config(struct att_model *model, struct loading *load
         dir == &loading->dir && !att_dir_has(dir, "config.json") && att_dir_find(dir, ".gguf", loading->gguf_name);
     if (gguf)
         status = open_gguf(model, loading, err);
+    else if (!att_dir_has(dir, "config.json"))
+        status = att_err_set(err, ATT_EFORMAT, "config.json: is missing, and so is a single .gguf file in its place");
     else
         status = att_json_file(dir, "config.json", false, &model->config, err);
     if (status == ATT_OK && !att_json_is_object(model->config))

@@ -4,13 +4,31 @@
 
 #include "core/arch/arch.h"
 
-#define FAMILIES(X)                                                                                                    \
-    X(albert)                                                                                                          \
-    X(bart)                                                                                                            \
-    X(bert)                                                                                                            \
-    X(bert4rec) X(camembert) X(deberta_v2) X(distilbert) X(electra) X(gpt2) X(llama) X(marian) X(mistral)              \
-        X(modernbert) X(mpnet) X(nomic_bert) X(qwen2) X(qwen3) X(roberta) X(sasrec) X(t5) X(transformer)               \
-            X(xlm_roberta)
+/* clang-format off */
+#define FAMILIES(X) \
+    X(albert) \
+    X(bart) \
+    X(bert) \
+    X(bert4rec) \
+    X(camembert) \
+    X(deberta_v2) \
+    X(distilbert) \
+    X(electra) \
+    X(gpt2) \
+    X(llama) \
+    X(marian) \
+    X(mistral) \
+    X(modernbert) \
+    X(mpnet) \
+    X(nomic_bert) \
+    X(qwen2) \
+    X(qwen3) \
+    X(roberta) \
+    X(sasrec) \
+    X(t5) \
+    X(transformer) \
+    X(xlm_roberta)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct att_arch att_arch_##name;
 FAMILIES(DECLARE)

@@ -59,6 +59,10 @@ static enum att_status refuse(const struct att_gguf *gguf, struct att_err *err)
             return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s: is %.9g; this is not supported", gguf->file, value->key,
                                value->number);
     }
+    const struct att_gguf_value *parts = att_gguf_find(gguf, "split.count");
+    if (parts && parts->number > 1)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: split.count: is %.9g, expected a whole file: join its parts",
+                           gguf->file, parts->number);
     for (size_t i = 0; i < gguf->n_tensors; i++)
         if (strncmp(gguf->tensors[i].name, "cls.", 4) == 0)
             return att_err_set(err, ATT_EUNSUPPORTED, "%s: tensor '%s': heads that rank are not read from GGUF files",

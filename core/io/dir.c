@@ -25,7 +25,7 @@ enum att_status att_dir_open(const char *path, struct att_dir *ret_dir, struct a
         if (errno == ENOENT)
             return att_err_set(err, ATT_ENOTFOUND, "%s: no such directory", path);
         if (errno == ENOTDIR)
-            return att_err_set(err, ATT_EFORMAT, "%s: is a file, expected a model directory", path);
+            return att_err_set(err, ATT_EFORMAT, "%s: is a file, expected the directory that holds it", path);
         return att_err_set(err, ATT_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     }
     char *copy = att_mem_strdup(path);
