@@ -69,9 +69,9 @@ static void test_failed_starts(void **state)
     said("a.conf:2: unknown key 'lissten'");
     assert_int_equal(RUN("--listen", "127.0.0.1:0", "--model", "m=/nowhere/model"), 1);
     said("model 'm'");
-    assert_int_equal(RUN("--listen", "127.0.0.1:0", "--model", "m=/tmp"), 1);
+    assert_int_equal(RUN("--listen", "127.0.0.1:0", "--model", "m=/usr"), 1);
     said("config.json");
-    assert_int_equal(RUN("--listen", "somewhere", "--model", "m=/tmp"), 1);
+    assert_int_equal(RUN("--listen", "somewhere", "--model", "m=/usr"), 1);
     said("listen = somewhere");
     assert_int_equal(RUN("--listen", "127.0.0.1:0"), 1);
     said("no model");
@@ -92,7 +92,7 @@ static void test_port_in_use(void **state)
     (void)state;
     live_start(&live, "");
     snprintf(address, sizeof(address), "127.0.0.1:%d", live.port);
-    assert_int_equal(RUN("--listen", address, "--model", "m=/tmp"), 1);
+    assert_int_equal(RUN("--listen", address, "--model", "m=/usr"), 1);
     said(address);
     said("Address already in use");
     live_stop(&live);
