@@ -110,7 +110,7 @@ static bool call_dict(struct att_run *run, enum att_value_kind kind, const struc
                                 att_value_kind_name(value));
         else
             for (size_t k = 0; k < value.dict->count && set; k++)
-                set = att_run_step(run) && att_dict_set(&run->arena, dict, value.dict->keys[k], value.dict->values[k]);
+                set = att_run_step(run) && att_dict_put(&run->arena, dict, value.dict->keys[k], value.dict->values[k]);
         if (!set)
             return att_run_no_memory(run);
     }

@@ -108,7 +108,7 @@ bool att_run_items(struct att_run *run, struct att_value of, struct att_list **r
         return false;
     if (of.kind == ATT_VALUE_DICT)
         for (size_t i = 0; i < of.dict->count; i++)
-            if (!att_list_push(&run->arena, list, att_value_text(of.dict->keys[i].bytes, of.dict->keys[i].len)))
+            if (!att_list_push(&run->arena, list, of.dict->keys[i]))
                 return att_run_no_memory(run);
     if (of.kind != ATT_VALUE_LIST && of.kind != ATT_VALUE_TEXT && of.kind != ATT_VALUE_DICT &&
         of.kind != ATT_VALUE_UNDEFINED)
@@ -189,6 +189,8 @@ bool att_run_item(struct att_run *run, struct att_value of, struct att_value key
     }
     if (key.kind != ATT_VALUE_INT && key.kind != ATT_VALUE_BOOL)
         return true;
+    if (of.kind == ATT_VALUE_DICT && (found = att_dict_find(of.dict, key)) != NULL)
+        *ret = *found;
     int64_t number = key.kind == ATT_VALUE_INT ? key.integer : key.boolean;
     if (of.kind == ATT_VALUE_LIST) {
         size_t index = python_index(number, of.list->count);
@@ -244,10 +246,10 @@ static bool evaluate_dict(struct att_run *run, const struct att_node *node, stru
         struct att_value key, value;
         if (!att_run_evaluate(run, node->items[i], &key) || !att_run_evaluate(run, node->items[i + 1], &value))
             return false;
-        if (key.kind != ATT_VALUE_TEXT)
-            return att_run_fail(run, ATT_EUNSUPPORTED, "a dictionary's key is %s, expected a string",
+        if (key.kind != ATT_VALUE_TEXT && key.kind != ATT_VALUE_INT)
+            return att_run_fail(run, ATT_EUNSUPPORTED, "a dictionary's key is %s, expected a string or an integer",
                                 att_value_kind_name(key));
-        if (!att_dict_set(&run->arena, dict, key.text, value))
+        if (!att_dict_put(&run->arena, dict, key, value))
             return att_run_no_memory(run);
     }
     *ret = (struct att_value){.kind = ATT_VALUE_DICT, .dict = dict};

@@ -232,7 +232,7 @@ static struct att_node *parse_filter(struct att_parser *parser, struct att_node 
         return NULL;
     if (parser->at->kind != ATT_TOKEN_NAME)
         return att_parser_fail(parser, ATT_EFORMAT, "a filter's name is expected behind '|'");
-    if (!att_chat_filter_known(name))
+    if (parser->conditions == 0 && !att_chat_filter_known(name))
         return att_parser_fail(parser, ATT_EUNSUPPORTED, "no filter of this name is known here");
     parser->at++;
     node->a = of;
@@ -266,7 +266,7 @@ static struct att_node *parse_test(struct att_parser *parser, struct att_node *o
         return NULL;
     if (parser->at->kind != ATT_TOKEN_NAME)
         return att_parser_fail(parser, ATT_EFORMAT, "a test's name is expected behind 'is'");
-    if (!att_chat_test_known(name))
+    if (parser->conditions == 0 && !att_chat_test_known(name))
         return att_parser_fail(parser, ATT_EUNSUPPORTED, "no test of this name is known here");
     parser->at++;
     node->a = of;

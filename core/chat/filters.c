@@ -137,6 +137,14 @@ static bool string(struct att_run *run, struct att_value of, const struct att_ar
     return true;
 }
 
+static bool safe(struct att_run *run, struct att_value of, const struct att_arguments *arguments, struct att_value *ret)
+{
+    if (!string(run, of, arguments, ret))
+        return false;
+    ret->markup = true;
+    return true;
+}
+
 static bool replace(struct att_run *run, struct att_value of, const struct att_arguments *arguments,
                     struct att_value *ret)
 {
@@ -298,7 +306,7 @@ static const struct {
     {"title", title},
     {"capitalize", capitalize},
     {"string", string},
-    {"safe", string},
+    {"safe", safe},
     {"replace", replace},
     {"indent", indent},
     {"int", integer},

@@ -165,7 +165,11 @@ bool att_run_test(struct att_run *run, struct att_text name, struct att_value of
                   bool *ret)
 {
     static const char *const names[] = {"other"};
-    size_t at = find_test(name), n = tests[at].has_argument;
+    size_t at = find_test(name);
+    if (at == sizeof tests / sizeof *tests)
+        return att_run_fail(run, ATT_EUNSUPPORTED, "no test '%.*s' is known here", name.len > 60 ? 60 : (int)name.len,
+                            name.bytes);
+    size_t n = tests[at].has_argument;
     struct att_value argument = {.kind = ATT_VALUE_UNDEFINED};
     return att_run_bind(run, tests[at].name, arguments, names, n, n, &argument) &&
            tests[at].run(run, of, &argument, ret);

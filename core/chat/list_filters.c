@@ -320,6 +320,12 @@ static bool first_text(struct att_run *run, const char *who, const struct att_ar
     return att_run_text(run, who, arguments->values[k], ret);
 }
 
+/* What is false has no items for map, select and reject, whatever it is. */
+static bool items_or_none(struct att_run *run, struct att_value of, struct att_list **ret)
+{
+    return att_value_true(of) ? att_run_items(run, of, ret) : new_list(run, ret);
+}
+
 /* x|map(attribute="a", default=…) or x|map("filter", …) */
 ATT_LIST_FILTER(map)
 {
@@ -328,7 +334,7 @@ ATT_LIST_FILTER(map)
     struct att_list *items, *list;
     struct att_text name = {0};
     bool by_name = arguments->n > 0 && !arguments->names[0].bytes;
-    if (!att_run_items(run, of, &items) || !new_list(run, &list))
+    if (!items_or_none(run, of, &items) || !new_list(run, &list))
         return false;
     if (by_name ? !first_text(run, "map", arguments, 0, &name)
                 : !att_run_bind(run, "map", arguments, names, 2, 1, values))
@@ -355,7 +361,7 @@ static bool pick(struct att_run *run, struct att_value of, const struct att_argu
     struct att_text name = {0};
     struct att_list *items, *list;
     size_t k = by_attribute;
-    if (!att_run_items(run, of, &items) || !new_list(run, &list))
+    if (!items_or_none(run, of, &items) || !new_list(run, &list))
         return false;
     if (by_attribute && arguments->n == 0)
         return att_run_fail(run, ATT_EINVAL, "selectattr: the attribute is missing");

@@ -185,6 +185,54 @@ static bool replace(struct att_run *run, struct att_value of, const struct att_a
            att_run_integer(run, "replace", values[2], &max) && att_run_replace(run, of.text, from, to, max, ret);
 }
 
+/* What a field of str.format names: the next argument, one by its number, or one by its name; NULL: none. */
+static const struct att_value *format_argument(const struct att_arguments *arguments, struct att_text field,
+                                               size_t *next)
+{
+    size_t index = 0;
+    if (field.len == 0)
+        index = (*next)++;
+    for (size_t i = 0; i < field.len; i++) {
+        if (field.bytes[i] < '0' || field.bytes[i] > '9' || index > arguments->n) {
+            for (size_t k = 0; k < arguments->n; k++)
+                if (arguments->names[k].bytes && att_text_same(arguments->names[k], field))
+                    return &arguments->values[k];
+            return NULL;
+        }
+        index = 10 * index + (size_t)(field.bytes[i] - '0');
+    }
+    return index < arguments->n && !arguments->names[index].bytes ? &arguments->values[index] : NULL;
+}
+
+/* str.format without conversions, attributes and widths: "{}", "{0}", "{name}", "{{". */
+static bool format(struct att_run *run, struct att_value of, const struct att_arguments *arguments,
+                   struct att_value *ret)
+{
+    struct att_chat_buffer buffer = att_run_buffer(run);
+    struct att_text text = of.text;
+    for (size_t i = 0, next = 0; i < text.len; i++) {
+        char c = text.bytes[i];
+        if ((c == '{' || c == '}') && i + 1 < text.len && text.bytes[i + 1] == c) {
+            i++;
+        } else if (c == '{') {
+            const char *end = memchr(text.bytes + i, '}', text.len - i);
+            struct att_text field = {text.bytes + i + 1, end ? (size_t)(end - text.bytes) - i - 1 : 0};
+            const struct att_value *value = end ? format_argument(arguments, field, &next) : NULL;
+            if (!value)
+                return att_run_fail(run, ATT_EUNSUPPORTED, "format: '{%.*s' stands for no argument",
+                                    field.len > 60 ? 60 : (int)field.len, field.bytes);
+            att_value_print(&buffer, *value);
+            i += field.len + 1;
+            continue;
+        } else if (c == '}') {
+            return att_run_fail(run, ATT_EINVAL, "format: a '}' stands alone");
+        }
+        att_buffer_put(&buffer, &c, 1);
+    }
+    *ret = att_value_text(buffer.bytes, buffer.len);
+    return att_run_written(run, &buffer);
+}
+
 static bool upper(struct att_run *run, struct att_value of, const struct att_arguments *arguments,
                   struct att_value *ret)
 {
@@ -326,7 +374,7 @@ static bool get(struct att_run *run, struct att_value of, const struct att_argum
     struct att_value values[2];
     if (!att_run_bind(run, "get", arguments, names, 2, 1, values))
         return false;
-    const struct att_value *found = values[0].kind == ATT_VALUE_TEXT ? att_dict_get(of.dict, values[0].text) : NULL;
+    const struct att_value *found = att_dict_find(of.dict, values[0]);
     *ret = found ? *found : values[1];
     if (!found && att_value_absent(values[1]))
         *ret = (struct att_value){.kind = ATT_VALUE_NONE};
@@ -341,7 +389,7 @@ static bool members(struct att_run *run, struct att_value of, const struct att_a
     if (!att_run_bind(run, "items", arguments, NULL, 0, 0, NULL))
         return false;
     for (size_t i = 0; done && i < of.dict->count; i++) {
-        struct att_value key = att_value_text(of.dict->keys[i].bytes, of.dict->keys[i].len);
+        struct att_value key = of.dict->keys[i];
         struct att_list *pair = keys && values ? att_list_create(&run->arena) : NULL;
         if (keys && values) {
             done = pair && att_list_push(&run->arena, pair, key) &&
@@ -403,6 +451,7 @@ static const struct {
     {ATT_VALUE_TEXT, "removeprefix", remove_prefix},
     {ATT_VALUE_TEXT, "removesuffix", remove_suffix},
     {ATT_VALUE_TEXT, "replace", replace},
+    {ATT_VALUE_TEXT, "format", format},
     {ATT_VALUE_TEXT, "upper", upper},
     {ATT_VALUE_TEXT, "lower", lower},
     {ATT_VALUE_TEXT, "title", title},

@@ -16,12 +16,36 @@ static bool refuse(struct att_run *run, const char *sign, struct att_value a, st
                         att_value_kind_name(b));
 }
 
-static bool join(struct att_run *run, struct att_text a, struct att_text b, struct att_value *ret)
+static void put_escaped(struct att_chat_buffer *buffer, struct att_text text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.bytes[i];
+        const char *escaped = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&#34;" : NULL;
+        if (escaped || c == '\'')
+            att_buffer_puts(buffer, escaped ? escaped : "&#39;");
+        else
+            att_buffer_put(buffer, &c, 1);
+    }
+}
+
+/* As texts. With +, a text beside markup is escaped; ~ looks at the texts alone. */
+static bool join(struct att_run *run, enum att_operator op, struct att_value a, struct att_value b,
+                 struct att_value *ret)
 {
     struct att_chat_buffer buffer = att_run_buffer(run);
-    att_buffer_put(&buffer, a.bytes, a.len);
-    att_buffer_put(&buffer, b.bytes, b.len);
+    const struct att_value halves[2] = {a, b};
+    bool markup = op == ATT_OP_ADD && (a.markup || b.markup);
+    for (size_t i = 0; i < 2; i++) {
+        struct att_text text;
+        if (!att_run_string(run, halves[i], &text))
+            return false;
+        if (markup && !halves[i].markup)
+            put_escaped(&buffer, text);
+        else
+            att_buffer_put(&buffer, text.bytes, text.len);
+    }
     *ret = att_value_text(buffer.bytes, buffer.len);
+    ret->markup = markup;
     return att_run_written(run, &buffer);
 }
 
@@ -126,7 +150,7 @@ static bool contains(struct att_run *run, struct att_value what, struct att_valu
             return refuse(run, "in", what, in);
         *ret = what.text.len == 0 || att_text_find(in.text, what.text, 0) < in.text.len;
     } else if (in.kind == ATT_VALUE_DICT) {
-        *ret = what.kind == ATT_VALUE_TEXT && att_dict_get(in.dict, what.text);
+        *ret = att_dict_find(in.dict, what) != NULL;
     } else if (in.kind == ATT_VALUE_LIST) {
         for (size_t i = 0; i < in.list->count && !*ret; i++) {
             *ret = att_value_equal(what, in.list->items[i], &run->steps);
@@ -176,10 +200,9 @@ bool att_run_binary(struct att_run *run, enum att_operator op, struct att_value 
                     struct att_value *ret)
 {
     static const char *const signs[] = {"+", "-", "*", "/", "//", "%", "**"};
-    struct att_text x, y;
     bool truth = false;
     if (op == ATT_OP_CONCATENATE)
-        return att_run_string(run, a, &x) && att_run_string(run, b, &y) && join(run, x, y, ret);
+        return join(run, op, a, b, ret);
     if (op >= ATT_OP_EQUAL) {
         if (!compare(run, op, a, b, &truth))
             return false;
@@ -189,7 +212,7 @@ bool att_run_binary(struct att_run *run, enum att_operator op, struct att_value 
     if (att_value_is_number(a) && att_value_is_number(b))
         return numbers(run, op, a, b, ret);
     if (op == ATT_OP_ADD && a.kind == ATT_VALUE_TEXT && b.kind == ATT_VALUE_TEXT)
-        return join(run, a.text, b.text, ret);
+        return join(run, op, a, b, ret);
     if (op == ATT_OP_ADD && a.kind == ATT_VALUE_LIST && b.kind == ATT_VALUE_LIST && a.list->tuple == b.list->tuple)
         return add_lists(run, a.list, b.list, ret);
     if (op == ATT_OP_MULTIPLY && (b.kind == ATT_VALUE_TEXT || b.kind == ATT_VALUE_LIST) && a.kind == ATT_VALUE_INT)
@@ -246,8 +269,10 @@ bool att_run_slice(struct att_run *run, struct att_value of, const struct att_va
                                 att_value_kind_name(parts[i]));
     if (of.kind == ATT_VALUE_UNDEFINED)
         return refuse(run, "[:]", of, of);
-    if (of.kind != ATT_VALUE_LIST && of.kind != ATT_VALUE_TEXT)
-        return att_run_fail(run, ATT_EINVAL, "%s has no slices", att_value_kind_name(of));
+    if (of.kind != ATT_VALUE_LIST && of.kind != ATT_VALUE_TEXT) {
+        *ret = (struct att_value){.kind = ATT_VALUE_UNDEFINED};
+        return true;
+    }
     int64_t step = parts[2].kind == ATT_VALUE_NONE ? 1 : parts[2].integer;
     if (step == 0)
         return att_run_fail(run, ATT_EINVAL, "a slice's step is 0");

@@ -118,7 +118,7 @@ static bool parse_names(struct att_parser *parser, struct att_node *node)
     return !bracket || att_parser_expect(parser, ATT_TOKEN_SIGN, ")");
 }
 
-static struct att_node *parse_if(struct att_parser *parser)
+static struct att_node *parse_branches(struct att_parser *parser)
 {
     static const char *const ends[] = {"elif", "else", "endif", NULL};
     static const char *const last[] = {"endif", NULL};
@@ -128,13 +128,21 @@ static struct att_node *parse_if(struct att_parser *parser)
     if (att_parser_skip(parser, ATT_TOKEN_NAME, "elif")) {
         if (!att_parser_enter(parser))
             return NULL;
-        node->c = parse_if(parser);
+        node->c = parse_branches(parser);
         parser->depth--;
         return node->c ? node : NULL;
     }
     if (att_parser_skip(parser, ATT_TOKEN_NAME, "else") && !(node->c = parse_body(parser, last)))
         return NULL;
     return att_parser_expect(parser, ATT_TOKEN_NAME, "endif") && end_tag(parser) ? node : NULL;
+}
+
+static struct att_node *parse_if(struct att_parser *parser)
+{
+    parser->conditions++;
+    struct att_node *node = parse_branches(parser);
+    parser->conditions--;
+    return node;
 }
 
 static struct att_node *parse_for(struct att_parser *parser)

@@ -10,6 +10,7 @@ struct att_parser {
     const struct att_lexeme *at; /* the next; the last one is ATT_TOKEN_END and stays */
     int depth;                   /* of what is open now, bounded by ATT_CHAT_DEPTH_MAX */
     int loops;                   /* around this place, for break and continue */
+    int conditions;              /* around this place: what may never run may use names that are not known */
     struct att_err *err;
 };
 

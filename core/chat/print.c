@@ -102,7 +102,7 @@ void att_value_repr(struct att_chat_buffer *buffer, struct att_value value, int 
         att_buffer_puts(buffer, "{");
         for (size_t i = 0; i < value.dict->count && !buffer->failed; i++) {
             att_buffer_puts(buffer, i ? ", " : "");
-            put_quoted(buffer, value.dict->keys[i]);
+            att_value_repr(buffer, value.dict->keys[i], depth + 1);
             att_buffer_puts(buffer, ": ");
             att_value_repr(buffer, value.dict->values[i], depth + 1);
         }
@@ -154,6 +154,18 @@ static void json_text(struct att_chat_buffer *buffer, struct att_text text, bool
     att_buffer_put(buffer, "\"", 1);
 }
 
+/* A number stands as a text, as in Python. */
+static void json_key(struct att_chat_buffer *buffer, struct att_value key, bool ascii)
+{
+    if (key.kind == ATT_VALUE_TEXT) {
+        json_text(buffer, key.text, ascii);
+        return;
+    }
+    att_buffer_put(buffer, "\"", 1);
+    att_value_repr(buffer, key, 0);
+    att_buffer_put(buffer, "\"", 1);
+}
+
 static void new_line(struct att_chat_buffer *buffer, int indent, int depth)
 {
     if (indent < 0)
@@ -165,15 +177,16 @@ static void new_line(struct att_chat_buffer *buffer, int indent, int depth)
 
 static int by_key(const void *a, const void *b)
 {
-    struct att_value x = {.kind = ATT_VALUE_TEXT, .text = **(const struct att_text *const *)a};
-    struct att_value y = {.kind = ATT_VALUE_TEXT, .text = **(const struct att_text *const *)b};
-    return att_value_compare(x, y, &(size_t){1});
+    const struct att_value *const *x = a, *const *y = b;
+    if ((*x)->kind != (*y)->kind)
+        return (*x)->kind < (*y)->kind ? -1 : 1;
+    return att_value_compare(**x, **y, &(size_t){1});
 }
 
 /* The dictionary's keys in the order of writing; NULL when memory is out. */
-static const struct att_text **keys_in_order(struct att_chat_buffer *buffer, const struct att_dict *dict, bool sorted)
+static const struct att_value **keys_in_order(struct att_chat_buffer *buffer, const struct att_dict *dict, bool sorted)
 {
-    const struct att_text **keys = att_arena_alloc(buffer->arena, dict->count + 1, sizeof(void *));
+    const struct att_value **keys = att_arena_alloc(buffer->arena, dict->count + 1, sizeof(void *));
     for (size_t i = 0; keys && i < dict->count; i++)
         keys[i] = &dict->keys[i];
     if (keys && sorted)
@@ -186,7 +199,7 @@ static void json_items(struct att_chat_buffer *buffer, struct att_value value, c
 {
     bool dict = value.kind == ATT_VALUE_DICT;
     size_t count = dict ? value.dict->count : value.list->count;
-    const struct att_text **keys = dict ? keys_in_order(buffer, value.dict, style->sort_keys) : NULL;
+    const struct att_value **keys = dict ? keys_in_order(buffer, value.dict, style->sort_keys) : NULL;
     if (dict && !keys) {
         buffer->failed = true;
         return;
@@ -197,7 +210,7 @@ static void json_items(struct att_chat_buffer *buffer, struct att_value value, c
             att_buffer_put(buffer, style->item_separator.bytes, style->item_separator.len);
         new_line(buffer, style->indent, depth + 1);
         if (dict) {
-            json_text(buffer, *keys[i], style->ascii);
+            json_key(buffer, *keys[i], style->ascii);
             att_buffer_put(buffer, style->key_separator.bytes, style->key_separator.len);
         }
         att_value_json(buffer, dict ? value.dict->values[keys[i] - value.dict->keys] : value.list->items[i], style,

@@ -77,11 +77,11 @@ bool att_list_push(struct att_arena *arena, struct att_list *list, struct att_va
     return true;
 }
 
-bool att_dict_append(struct att_arena *arena, struct att_dict *dict, struct att_text key, struct att_value value)
+bool att_dict_append(struct att_arena *arena, struct att_dict *dict, struct att_value key, struct att_value value)
 {
     if (dict->count == dict->capacity) {
         size_t capacity = dict->capacity ? 2 * dict->capacity : 8;
-        struct att_text *keys = att_arena_alloc(arena, capacity, sizeof *keys);
+        struct att_value *keys = att_arena_alloc(arena, capacity, sizeof *keys);
         struct att_value *values = keys ? att_arena_alloc(arena, capacity, sizeof *values) : NULL;
         if (!values)
             return false;
@@ -98,22 +98,41 @@ bool att_dict_append(struct att_arena *arena, struct att_dict *dict, struct att_
     return true;
 }
 
-bool att_dict_set(struct att_arena *arena, struct att_dict *dict, struct att_text key, struct att_value value)
+/* True and False are the keys 1 and 0, as in Python. */
+static bool same_keys(struct att_value a, struct att_value b)
+{
+    if (a.kind == ATT_VALUE_TEXT)
+        return b.kind == ATT_VALUE_TEXT && att_text_same(a.text, b.text);
+    if (b.kind == ATT_VALUE_BOOL)
+        return a.integer == b.boolean;
+    return b.kind == ATT_VALUE_INT && a.integer == b.integer;
+}
+
+const struct att_value *att_dict_find(const struct att_dict *dict, struct att_value key)
 {
     for (size_t i = 0; i < dict->count; i++)
-        if (att_text_same(dict->keys[i], key)) {
-            dict->values[i] = value;
-            return true;
-        }
-    return att_dict_append(arena, dict, key, value);
+        if (same_keys(dict->keys[i], key))
+            return &dict->values[i];
+    return NULL;
 }
 
 const struct att_value *att_dict_get(const struct att_dict *dict, struct att_text key)
 {
-    for (size_t i = 0; i < dict->count; i++)
-        if (att_text_same(dict->keys[i], key))
-            return &dict->values[i];
-    return NULL;
+    return att_dict_find(dict, (struct att_value){.kind = ATT_VALUE_TEXT, .text = key});
+}
+
+bool att_dict_put(struct att_arena *arena, struct att_dict *dict, struct att_value key, struct att_value value)
+{
+    const struct att_value *found = att_dict_find(dict, key);
+    if (!found)
+        return att_dict_append(arena, dict, key, value);
+    dict->values[found - dict->values] = value;
+    return true;
+}
+
+bool att_dict_set(struct att_arena *arena, struct att_dict *dict, struct att_text key, struct att_value value)
+{
+    return att_dict_put(arena, dict, (struct att_value){.kind = ATT_VALUE_TEXT, .text = key}, value);
 }
 
 bool att_value_of_json(struct att_arena *arena, const struct att_json *json, int depth, struct att_value *ret)
@@ -149,7 +168,7 @@ bool att_value_of_json(struct att_arena *arena, const struct att_json *json, int
         while (ret->dict && att_json_iter_next(&iter, &key, &member)) {
             struct att_value item;
             if (!att_value_of_json(arena, member, depth + 1, &item) ||
-                !att_dict_append(arena, ret->dict, (struct att_text){key, strlen(key)}, item))
+                !att_dict_append(arena, ret->dict, att_value_text(key, strlen(key)), item))
                 return false;
         }
         return ret->dict != NULL;
@@ -197,7 +216,7 @@ static bool same_dicts(const struct att_dict *a, const struct att_dict *b, size_
     if (a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++) {
-        const struct att_value *other = att_dict_get(b, a->keys[i]);
+        const struct att_value *other = att_dict_find(b, a->keys[i]);
         if (!other || !att_value_equal(a->values[i], *other, steps))
             return false;
     }

@@ -39,8 +39,7 @@ struct att_list {
 };
 
 struct att_dict {
-    struct att_text *keys;
-    struct att_value *values;
+    struct att_value *keys, *values; /* keys: texts and integers */
     size_t count, capacity;
 };
 
@@ -51,6 +50,7 @@ struct att_loop {
 
 struct att_value {
     enum att_value_kind kind;
+    bool markup; /* a text that `safe` made: one that is added to it is escaped (MarkupSafe) */
     union {
         bool boolean;
         int64_t integer;
@@ -81,9 +81,12 @@ bool att_text_same(struct att_text a, struct att_text b);
 /* False when memory is out. */
 bool att_list_push(struct att_arena *arena, struct att_list *list, struct att_value value);
 bool att_dict_set(struct att_arena *arena, struct att_dict *dict, struct att_text key, struct att_value value);
+bool att_dict_put(struct att_arena *arena, struct att_dict *dict, struct att_value key, struct att_value value);
 /* Without looking whether the key is there. */
-bool att_dict_append(struct att_arena *arena, struct att_dict *dict, struct att_text key, struct att_value value);
+bool att_dict_append(struct att_arena *arena, struct att_dict *dict, struct att_value key, struct att_value value);
 const struct att_value *att_dict_get(const struct att_dict *dict, struct att_text key);
+/* By a key of any kind; NULL too for a kind that no key has. */
+const struct att_value *att_dict_find(const struct att_dict *dict, struct att_value key);
 struct att_list *att_list_create(struct att_arena *arena);
 struct att_dict *att_dict_create(struct att_arena *arena);
 /* JSON as values; false when memory is out. Strings are not copied. */
