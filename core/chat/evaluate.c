@@ -83,7 +83,7 @@ bool att_run_string(struct att_run *run, struct att_value value, struct att_text
         return true;
     }
     att_value_print(&buffer, value);
-    *ret = (struct att_text){buffer.bytes, buffer.len};
+    *ret = (struct att_text){buffer.bytes ? buffer.bytes : "", buffer.len};
     return att_run_written(run, &buffer);
 }
 

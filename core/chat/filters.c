@@ -198,7 +198,8 @@ static bool number_of(struct att_value of, struct att_value *ret)
         *ret = of.kind == ATT_VALUE_BOOL ? att_value_integer(of.boolean) : of;
         return true;
     }
-    struct att_text text = of.kind == ATT_VALUE_TEXT ? att_text_strip(of.text, NULL, true, true) : (struct att_text){0};
+    struct att_text text =
+        of.kind == ATT_VALUE_TEXT ? att_text_strip(of.text, NULL, true, true) : (struct att_text){"", 0};
     if (text.len == 0 || text.len >= sizeof digits || memchr(text.bytes, 'x', text.len) ||
         memchr(text.bytes, 'X', text.len))
         return false;

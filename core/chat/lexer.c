@@ -149,7 +149,7 @@ static enum att_status lex_number(struct lexer *lexer)
     char digits[64];
     size_t at = lexer->at, n = 0;
     bool real = false;
-    for (; at < lexer->len && n < sizeof digits - 1; at++) {
+    for (; at < lexer->len && n < sizeof digits - 2; at++) { /* an exponent takes two */
         char c = lexer->source[at];
         if (c == '_')
             continue;

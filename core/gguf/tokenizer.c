@@ -51,6 +51,13 @@ static enum att_status open_vocab(struct vocab *vocab)
     if (types && (!types->numbers || types->count != tokens->count))
         return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.token_type: expected %zu numbers",
                            vocab->gguf->file, tokens->count);
+    for (size_t id = 0; types && id < types->count; id++) {
+        double kind = att_gguf_number(types, id);
+        if (!(kind >= 0 && kind <= BYTE))
+            return att_err_set(vocab->err, ATT_EUNSUPPORTED,
+                               "%s: tokenizer.ggml.token_type[%zu]: is %.9g, expected 0 to %d", vocab->gguf->file, id,
+                               kind, BYTE);
+    }
     vocab->tokens = tokens->texts;
     vocab->count = tokens->count;
     vocab->types = types;
