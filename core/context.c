@@ -54,7 +54,7 @@ enum att_status att_context_create(struct att_model *model, size_t max_tokens, s
     struct att_scratch scratch = {.base = NULL};
     plan(context, &scratch);
     context->bytes = scratch.used;
-    context->memory = scratch.overflow ? NULL : att_mem_aligned(scratch.used, 1);
+    context->memory = scratch.overflow ? NULL : att_mem_map(scratch.used);
     if (!context->memory)
         goto fail;
     scratch = (struct att_scratch){.base = context->memory};
@@ -70,7 +70,7 @@ void att_context_destroy(struct att_context *context)
 {
     if (!context)
         return;
-    att_mem_free(context->memory);
+    att_mem_unmap(context->memory, context->bytes);
     att_mem_free(context->buffers);
     att_model_unref(context->model);
     att_mem_free(context);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Atomic uint64_t allocations;
 static _Atomic uint64_t fail_at; /* value of `allocations` that fails; 0 = none */
@@ -90,6 +91,20 @@ void *att_mem_aligned(size_t count, size_t size)
     if (block)
         memset(block, 0, bytes);
     return block;
+}
+
+void *att_mem_map(size_t bytes)
+{
+    if (bytes == 0 || !allowed())
+        return NULL;
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+}
+
+void att_mem_unmap(void *block, size_t bytes)
+{
+    if (block)
+        (void)munmap(block, bytes);
 }
 
 void att_mem_free(void *block)

@@ -23,6 +23,10 @@ void *att_mem_realloc(void *block, size_t count, size_t size) ATT_MUST_USE;
 char *att_mem_strdup(const char *text) ATT_MUST_USE;
 /* Aligned to ATT_MEM_ALIGN, zero-filled. Free with att_mem_free. */
 void *att_mem_aligned(size_t count, size_t size) ATT_MUST_USE;
+/* Whole pages, zero-filled, of which only those that are touched take memory: for what is planned for the longest
+ * sequence and mostly used for short ones. Give back with att_mem_unmap and the same size. */
+void *att_mem_map(size_t bytes) ATT_MUST_USE;
+void att_mem_unmap(void *block, size_t bytes); /* NULL is allowed */
 void att_mem_free(void *block);
 
 /* a * b and a + b; false when the result does not fit. *ret is written only on success. */
