@@ -302,6 +302,9 @@ static void put_word_piece(struct att_jsonw *out, struct att_gguf_text token, si
         memcpy(key, "##", 2);
         memcpy(key + 2, token.bytes, token.len);
         att_jsonw_key(out, key);
+    } else {
+        out->failed = true; /* what follows would stand without its key */
+        return;
     }
     att_jsonw_int(out, (int64_t)id);
     att_mem_free(key);
