@@ -13,14 +13,19 @@
 
 enum { NAME_BYTES = 256 };
 
+enum att_status att_checkpoint_weights(const struct att_dir *dir, struct att_weights *ret_weights, struct att_err *err)
+{
+    bool seeded = !att_dir_has(dir, "model.safetensors") && !att_dir_has(dir, "model.safetensors.index.json") &&
+                  att_dir_has(dir, "weights_spec.json");
+    return seeded ? att_seeded_open(dir, "weights_spec.json", ret_weights, err)
+                  : att_safetensors_open(dir, "model.safetensors", ret_weights, err);
+}
+
 enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
                                     struct att_checkpoint *ret_checkpoint, struct att_err *err)
 {
     struct att_weights weights;
-    bool seeded = !att_dir_has(dir, "model.safetensors") && !att_dir_has(dir, "model.safetensors.index.json") &&
-                  att_dir_has(dir, "weights_spec.json");
-    enum att_status status = seeded ? att_seeded_open(dir, "weights_spec.json", &weights, err)
-                                    : att_safetensors_open(dir, "model.safetensors", &weights, err);
+    enum att_status status = att_checkpoint_weights(dir, &weights, err);
     if (status == ATT_OK)
         att_checkpoint_take(&weights, arch, ret_checkpoint);
     return status;

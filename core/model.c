@@ -299,8 +299,7 @@ static enum att_status open_config(struct att_model *model, struct loading *load
 {
     enum att_status status = ATT_OK;
     loading->config_file = "config.json";
-    bool gguf =
-        dir == &loading->dir && !att_dir_has(dir, "config.json") && att_dir_find(dir, ".gguf", loading->gguf_name);
+    bool gguf = dir == &loading->dir && att_gguf_in(dir, loading->gguf_name);
     if (gguf)
         status = open_gguf(model, loading, err);
     else if (!att_dir_has(dir, "config.json"))

@@ -48,6 +48,9 @@ enum att_status att_batch_check(const struct att_model *model, const struct att_
                                 struct att_err *err) ATT_MUST_USE;
 
 /* core/checkpoint.c */
+/* The weights beside a config.json: safetensors, one file or shards, or those that a generator gives. */
+enum att_status att_checkpoint_weights(const struct att_dir *dir, struct att_weights *ret_weights,
+                                       struct att_err *err) ATT_MUST_USE;
 enum att_status att_checkpoint_open(const struct att_dir *dir, const struct att_arch *arch,
                                     struct att_checkpoint *ret_checkpoint, struct att_err *err) ATT_MUST_USE;
 void att_checkpoint_close(struct att_checkpoint *checkpoint);

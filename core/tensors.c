@@ -2,7 +2,7 @@
 #include "core/attend.h"
 #include "core/gguf/gguf.h"
 #include "core/io/safetensors.h"
-#include "core/io/seeded.h"
+#include "core/model.h"
 
 static enum att_status open_gguf(const struct att_dir *dir, const char *name, struct att_weights *ret_weights,
                                  struct att_err *err)
@@ -20,11 +20,9 @@ static enum att_status open_any(const struct att_dir *dir, struct att_weights *r
     char gguf[ATT_FILE_NAME_MAX];
     if (att_dir_has(dir, "adapter_config.json"))
         return att_safetensors_open(dir, "adapter_model.safetensors", ret_weights, err);
-    if (!att_dir_has(dir, "config.json") && att_dir_find(dir, ".gguf", gguf))
+    if (att_gguf_in(dir, gguf))
         return open_gguf(dir, gguf, ret_weights, err);
-    if (!att_dir_has(dir, "model.safetensors") && att_dir_has(dir, "weights_spec.json"))
-        return att_seeded_open(dir, "weights_spec.json", ret_weights, err);
-    return att_safetensors_open(dir, "model.safetensors", ret_weights, err);
+    return att_checkpoint_weights(dir, ret_weights, err);
 }
 
 enum att_status att_model_tensors(const char *path, void (*visit)(void *context, const struct att_tensor_info *tensor),

@@ -145,8 +145,7 @@ static enum att_status read_config(const struct att_dir *dir, struct att_json **
     char name[ATT_FILE_NAME_MAX], *text = NULL;
     struct att_gguf *gguf = NULL;
     size_t len = 0;
-    if (att_dir_has(dir, "tokenizer_config.json") || att_dir_has(dir, "config.json") ||
-        !att_dir_find(dir, ".gguf", name))
+    if (att_dir_has(dir, "tokenizer_config.json") || !att_gguf_in(dir, name))
         return att_json_file(dir, "tokenizer_config.json", true, ret_config, err);
     enum att_status status = att_gguf_open(dir, name, &gguf, err);
     if (status == ATT_OK)

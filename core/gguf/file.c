@@ -346,6 +346,11 @@ static enum att_status parse(struct reader *reader)
     return ATT_OK;
 }
 
+bool att_gguf_in(const struct att_dir *dir, char name[ATT_FILE_NAME_MAX])
+{
+    return !att_dir_has(dir, "config.json") && att_dir_find(dir, ".gguf", name);
+}
+
 enum att_status att_gguf_open(const struct att_dir *dir, const char *file, struct att_gguf **ret_gguf,
                               struct att_err *err)
 {

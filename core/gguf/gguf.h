@@ -18,6 +18,9 @@
 
 struct att_gguf;
 
+/* Whether a directory is served from its one GGUF file, in place of a config.json; its name. */
+bool att_gguf_in(const struct att_dir *dir, char name[ATT_FILE_NAME_MAX]);
+
 /* ATT_EFORMAT and ATT_EUNSUPPORTED: "FILE: KEY or tensor: what, expected what". Keeps nothing of dir. */
 enum att_status att_gguf_open(const struct att_dir *dir, const char *file, struct att_gguf **ret_gguf,
                               struct att_err *err) ATT_MUST_USE;
