@@ -164,6 +164,12 @@ void att_context_staging(struct att_context *context, int32_t **ret_ids, int32_t
 enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
                             struct att_output *ret_output, struct att_err *err) ATT_MUST_USE;
 
+/* Helps the thread that runs att_forward on `leader`: computes parts of its pass in the workspace of `helper`, a
+ * context of the same model and limits that nobody else uses meanwhile. Returns when the pass ends, when leave says so
+ * (asked between parts; NULL: never) or when nothing was to do for some microseconds: parts computed. Changes no bit. */
+size_t att_context_help(struct att_context *helper, struct att_context *leader, bool (*leave)(void *context),
+                        void *leave_context);
+
 /* Decoders: logits [n][info.logits_size] of n last hidden states. */
 void att_lm_logits(const struct att_model *model, size_t n, const float *hidden, float *logits);
 

@@ -15,8 +15,10 @@
 struct att_context {
     struct att_model *model;
     size_t max_tokens, max_seqs, bytes;
-    void *memory;  /* the scratch */
-    void *buffers; /* the architecture's struct of pointers into it */
+    struct att_team team; /* this thread, and those that help it */
+    size_t space_bytes;   /* of the team's workspace, which lies behind the scratch */
+    void *memory;         /* the scratch */
+    void *buffers;        /* the architecture's struct of pointers into it */
     float *pooled, *logits;
     int32_t *ids, *type_ids; /* staging of the caller */
     uint32_t *cu_seqlens;
@@ -33,6 +35,8 @@ static void plan(struct att_context *context, struct att_scratch *scratch)
     context->cu_seqlens = att_scratch_take(scratch, context->max_seqs + 1, sizeof *context->cu_seqlens);
     if (model->heads.packed)
         context->logits = att_scratch_take(scratch, context->max_seqs * model->info.n_logits, sizeof(float));
+    context->space_bytes = scratch->space > model->linear_space ? scratch->space : model->linear_space;
+    context->team.space = att_scratch_take(scratch, context->space_bytes, 1);
 }
 
 enum att_status att_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
@@ -48,6 +52,7 @@ enum att_status att_context_create(struct att_model *model, size_t max_tokens, s
     context->model = att_model_ref(model);
     context->max_tokens = max_tokens;
     context->max_seqs = max_seqs;
+    att_team_init(&context->team, NULL);
     context->buffers = att_mem_calloc(1, model->arch->buffers_bytes);
     if (!context->buffers)
         goto fail;
@@ -70,6 +75,7 @@ void att_context_destroy(struct att_context *context)
 {
     if (!context)
         return;
+    att_team_finish(&context->team);
     att_mem_unmap(context->memory, context->bytes);
     att_mem_free(context->buffers);
     att_model_unref(context->model);
@@ -163,6 +169,7 @@ static enum att_status decode(struct att_context *context, const struct att_batc
     if (target.n_seqs != source->n_seqs)
         return att_err_set(err, ATT_EINVAL, "target of %zu sequences, expected %zu as the source", target.n_seqs,
                            source->n_seqs);
+    target.team = &context->team;
     struct att_arch_tap arch_tap = {.context = NULL};
     if (tap)
         arch_tap = (struct att_arch_tap){
@@ -179,8 +186,8 @@ static enum att_status decode(struct att_context *context, const struct att_batc
     return ATT_OK;
 }
 
-enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
-                            struct att_output *ret_output, struct att_err *err)
+static enum att_status forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
+                               struct att_output *ret_output, struct att_err *err)
 {
     assert(context && batch && ret_output);
     const struct att_model *model = context->model;
@@ -189,6 +196,7 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
                                              model->arch_info.vocab_size, &checked, err);
     if (status != ATT_OK)
         return status;
+    checked.team = &context->team;
     struct att_arch_tap arch_tap = {.context = NULL};
     if (tap)
         arch_tap = (struct att_arch_tap){
@@ -206,8 +214,8 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
         att_pool_run(pool_kind(model->info.pooling), model->info.normalize, checked.cu_seqlens, checked.n_seqs, hidden,
                      out.hidden, context->pooled);
     if (model->heads.packed) {
-        att_linear_run(&model->heads, checked.n_seqs, context->pooled, hidden, context->logits, model->info.n_logits,
-                       ATT_ACT_NONE, NULL, 0);
+        att_linear_run(&context->team, &model->heads, checked.n_seqs, context->pooled, hidden, context->logits,
+                       model->info.n_logits, ATT_ACT_NONE, NULL, 0);
         out.logits = context->logits;
     }
     const float *memory = batch->target ? out.hidden : NULL;
@@ -216,6 +224,22 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
     *ret_output = (struct att_output){
         .hidden = out.hidden, .memory = memory, .pooler = out.pooler, .pooled = context->pooled, .logits = out.logits};
     return ATT_OK;
+}
+
+enum att_status att_forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
+                            struct att_output *ret_output, struct att_err *err)
+{
+    att_team_begin(&context->team);
+    enum att_status status = forward(context, batch, tap, ret_output, err);
+    att_team_end(&context->team);
+    return status;
+}
+
+size_t att_context_help(struct att_context *helper, struct att_context *leader, bool (*leave)(void *context),
+                        void *leave_context)
+{
+    assert(helper != leader && helper->model == leader->model && helper->space_bytes >= leader->space_bytes);
+    return att_team_help(&leader->team, helper->team.space, leave, leave_context);
 }
 
 void att_lm_logits(const struct att_model *model, size_t n, const float *hidden, float *logits)

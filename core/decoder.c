@@ -12,6 +12,7 @@ struct att_decoder {
     size_t max_rows, max_prompt, bytes;
     size_t n_rows; /* of the present prompts */
     struct att_kv_cache cache;
+    struct att_team team;
     void *memory, *buffers; /* scratch, and the architecture's struct of pointers into it */
     float *last;            /* [max_rows][hidden]: states whose logits are asked for */
     float *logits;          /* [max_rows][logits_size] */
@@ -40,6 +41,7 @@ static void plan(struct att_decoder *decoder, struct att_scratch *scratch)
         decoder->cu_source = att_scratch_take(scratch, rows + 1, sizeof(uint32_t));
         decoder->source_of = att_scratch_take(scratch, rows, sizeof(uint32_t));
     }
+    decoder->team.space = att_scratch_take(scratch, scratch->space, 1);
 }
 
 static enum att_status allocate(struct att_decoder *decoder, struct att_err *err)
@@ -74,6 +76,7 @@ enum att_status att_decoder_create(struct att_model *model, size_t n_rows, size_
     decoder->model = att_model_ref(model);
     decoder->max_rows = n_rows;
     decoder->max_prompt = max_prompt;
+    att_team_init(&decoder->team, NULL);
     decoder->buffers = att_mem_calloc(1, model->arch->buffers_bytes);
     size_t layers = info->n_decoder_layers ? info->n_decoder_layers : info->n_layers;
     enum att_status status = decoder->buffers ? att_kv_cache_init(&decoder->cache, layers, n_rows, max_len,
@@ -93,6 +96,7 @@ void att_decoder_destroy(struct att_decoder *decoder)
     if (!decoder)
         return;
     att_kv_cache_finish(&decoder->cache);
+    att_team_finish(&decoder->team);
     att_mem_free(decoder->memory);
     att_mem_free(decoder->buffers);
     att_model_unref(decoder->model);
@@ -153,6 +157,7 @@ enum att_status att_decoder_start(struct att_decoder *decoder, const struct att_
     if (!model->arch->decode && checked.longest > decoder->cache.max_len)
         return att_err_limit(err, NULL, decoder->cache.max_len, checked.longest,
                              "a prompt has %zu tokens, expected at most %zu", checked.longest, decoder->cache.max_len);
+    checked.team = &decoder->team;
     att_kv_cache_clear(&decoder->cache);
     decoder->n_rows = checked.n_seqs * copies;
     *ret_logits = NULL;
@@ -175,7 +180,8 @@ enum att_status att_decoder_step(struct att_decoder *decoder, const int32_t *ids
                                    .cu_seqlens = decoder->cu_step,
                                    .n_seqs = decoder->n_rows,
                                    .n_tokens = decoder->n_rows,
-                                   .longest = 1};
+                                   .longest = 1,
+                                   .team = &decoder->team};
     batch.past.cache = &decoder->cache;
     for (size_t r = 0; r < decoder->n_rows; r++) {
         if (ids[r] < 0 || (size_t)ids[r] >= model->info.logits_size)

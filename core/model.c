@@ -24,8 +24,8 @@ enum att_status att_init(const char *cpu_mask, struct att_err *err)
     const char *mask = cpu_mask ? cpu_mask : getenv("ATTEND_CPU_MASK");
     enum att_status status = att_kern_init(mask, err);
     if (status == ATT_OK)
-        snprintf(kernel_names, sizeof kernel_names, "gemm %s, attention %s, rows %s", att_kern()->gemm_f32->name,
-                 att_kern()->attention_f32->name, att_kern()->rows->name);
+        snprintf(kernel_names, sizeof kernel_names, "gemm %s, attention %s, rows %s", att_kern()->gemm[ATT_F32]->name,
+                 att_kern()->attention[ATT_F32]->name, att_kern()->rows->name);
     return status;
 }
 
@@ -130,10 +130,13 @@ static enum att_status stack_load(struct att_model *model, size_t k, const struc
     const size_t *dims = model->arch_info.dims;
     for (size_t i = 0; i < stored_layers(model, k); i++) {
         void *layer = layer_at(model, k, i);
-        enum att_status status = att_slots_load(stack->slots, stack->n_slots, layer, i, dims, source, err);
+        enum att_status status =
+            att_slots_load(stack->slots, stack->n_slots, layer, i, dims, model->arch_info.dtype, source, err);
         if (status != ATT_OK)
             return status;
         model->info.weight_bytes += att_slots_bytes(stack->slots, stack->n_slots, layer, dims);
+        size_t space = att_slots_space(stack->slots, stack->n_slots, layer);
+        model->linear_space = space > model->linear_space ? space : model->linear_space;
     }
     return ATT_OK;
 }
@@ -143,8 +146,8 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
     const struct att_arch_info *info = &model->arch_info;
     struct att_source source = att_checkpoint_source(&loading->checkpoint);
     for (size_t i = 0; i < ATT_ARCH_SETS; i++) {
-        enum att_status status =
-            att_slots_load(info->sets[i].slots, info->sets[i].n_slots, model->state, 0, info->dims, &source, err);
+        enum att_status status = att_slots_load(info->sets[i].slots, info->sets[i].n_slots, model->state, 0, info->dims,
+                                                ATT_F32, &source, err);
         if (status != ATT_OK)
             return status;
         model->info.weight_bytes +=
@@ -257,7 +260,7 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     info->n_heads = arch->n_heads;
     info->intermediate_size = arch->intermediate_size;
     info->vocab_size = arch->vocab_size;
-    info->dtype = ATT_F32;
+    info->dtype = arch->dtype;
     info->per_token = arch->per_token;
     info->has_pooler = pooler_loaded(model);
     info->generates = arch->generates;
@@ -344,6 +347,9 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
     enum att_status status = open_parts(model, loading, options, err);
     if (status != ATT_OK)
         return status;
+    if (options->dtype != ATT_F32 && (model->arch_info.generates || model->arch_info.scores_items))
+        return att_err_set(err, ATT_EUNSUPPORTED, "dtype: is %s, expected f32: %s is no encoder of text",
+                           att_dtype_name(options->dtype), model->arch->model_type);
     bool adapted = model->base != NULL;
     struct att_weights *own = adapted ? &loading->adapter.weights : &loading->checkpoint.weights;
     model->info.hidden_size = model->arch_info.hidden_size;
@@ -372,13 +378,12 @@ enum att_status att_model_load(const char *dir, const struct att_model_options *
                                struct att_err *err)
 {
     assert(dir && options && ret_model);
-    if (options->dtype != ATT_F32)
-        return att_err_set(err, ATT_EUNSUPPORTED, "dtype: this version computes in f32, expected dtype f32");
     struct loading loading = {.dir = {.fd = -1}, .base_dir = {.fd = -1}};
     struct att_model *model = att_mem_calloc(1, sizeof *model);
     if (!model)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
     atomic_init(&model->refs, 1);
+    model->arch_info.dtype = options->dtype;
     att_arena_init(&model->arena, ARENA_MAX);
     enum att_status status = att_dir_open(dir, &loading.dir, err);
     if (status == ATT_OK)

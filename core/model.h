@@ -18,6 +18,7 @@ struct att_model {
     struct att_arch_info arch_info;
     void *state; /* of the architecture */
     void *layers[ATT_ARCH_STACKS];
+    size_t linear_space; /* workspace that the largest linear layer needs */
     struct att_linear heads; /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */

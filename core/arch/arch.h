@@ -23,6 +23,7 @@ enum { ATT_ARCH_DIMS = 20, ATT_ARCH_SETS = 3, ATT_ARCH_STACKS = 2 };
 /* Filled by configure from config.json. */
 struct att_arch_info {
     const char *class_name; /* of the document that configure was given */
+    enum att_dtype dtype;   /* of the layers; set before configure */
     size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size;
     size_t max_tokens;           /* longest sequence that can be computed */
     size_t trained_tokens;       /* longest it was made for, where that is less; 0: max_tokens */
@@ -57,6 +58,7 @@ struct att_arch_batch {
     const int32_t *ids, *type_ids; /* type_ids may be NULL */
     const uint32_t *cu_seqlens;
     size_t n_seqs, n_tokens, longest; /* longest: tokens of the longest sequence */
+    struct att_team *team;            /* who computes; never NULL */
     struct att_arch_past past;        /* of decoders; else zeros */
 };
 

@@ -101,7 +101,6 @@ struct buffers {
     float *pooled;  /* [seqs][hidden] */
     int32_t *ids;   /* [slots] */
     uint32_t *cu;   /* [seqs + 1] of the slots */
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -120,8 +119,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->pooled = att_scratch_take(scratch, limits->max_seqs * hidden, sizeof(float));
     b->ids = att_scratch_take(scratch, slots, sizeof(int32_t));
     b->cu = att_scratch_take(scratch, limits->max_seqs + 1, sizeof(uint32_t));
-    b->attention =
-        att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha, info->max_tokens + 1, info->max_tokens + 1), 1);
+    att_scratch_need(scratch, att_mha_space(&model->mha, info->max_tokens + 1, info->max_tokens + 1));
 }
 
 static void embed(const struct bert4rec *model, const struct att_arch_batch *batch, const struct buffers *b)
@@ -159,7 +157,7 @@ static void run_layer(const struct bert4rec *model, const struct bert4rec_layer 
                       const struct att_attention_sink *sink, size_t index, const struct buffers *b)
 {
     size_t n = b->cu[batch->n_seqs], hidden = info->hidden_size, inner = info->intermediate_size;
-    att_linear_run(&layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     const struct att_mha_call call = {
         .cu_query = b->cu,
         .n_seqs = batch->n_seqs,
@@ -174,13 +172,13 @@ static void run_layer(const struct bert4rec *model, const struct bert4rec_layer 
         .layer = index,
         .longest_query = batch->longest + 1,
         .longest_key = batch->longest + 1,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->mha, &call);
-    att_linear_run(&layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &model->mha, &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_norm_run(&layer->norm1, n, hidden, model->eps, b->a, b->a);
-    att_linear_run(&layer->linear1, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
-    att_linear_run(&layer->linear2, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->a, hidden);
+    att_linear_run(batch->team, &layer->linear1, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
+    att_linear_run(batch->team, &layer->linear2, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->a, hidden);
     att_norm_run(&layer->norm2, n, hidden, model->eps, b->x, b->x);
 }
 
@@ -204,7 +202,8 @@ static void forward(const void *state, const void *layers, const struct att_arch
         memcpy(b->hidden + batch->cu_seqlens[s] * hidden, b->x + (b->cu[s] + 1) * hidden, len * hidden * sizeof(float));
         memcpy(b->masks + s * hidden, b->x + (b->cu[s] + len) * hidden, hidden * sizeof(float));
     }
-    att_linear_run(&model->output, batch->n_seqs, b->masks, hidden, b->pooled, hidden, model->act, NULL, 0);
+    att_linear_run(batch->team, &model->output, batch->n_seqs, b->masks, hidden, b->pooled, hidden, model->act, NULL,
+                   0);
     output->hidden = b->hidden;
     output->pooled = b->pooled;
 }

@@ -14,8 +14,10 @@
 
 #include "core/arch/config.h"
 #include "core/arch/head.h"
+#include "core/base/mem.h"
 #include "core/ops/disentangled.h"
 #include "core/ops/embedding.h"
+#include "core/ops/feed_forward.h"
 #include "core/ops/norm.h"
 
 enum { LAYERS_MAX = 128, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 15, KERNEL_MAX = 15 };
@@ -303,7 +305,8 @@ static enum att_status configure(const struct att_json *config, void *state, str
     model->head.eps = model->eps;
     size_t head_dim = info->hidden_size / info->n_heads;
     size_t terms = 1 + (size_t)model->content_to_position + (size_t)model->position_to_content;
-    model->mha = (struct att_mha){.n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = head_dim};
+    model->mha = (struct att_mha){
+        .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = head_dim, .dtype = info->dtype};
     model->mha.scale = 1.0f / sqrtf((float)(head_dim * terms));
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[INTERMEDIATE] = info->intermediate_size;
@@ -322,9 +325,11 @@ static enum att_status project(const struct deberta *model, const struct att_lin
 {
     size_t rows = 2 * model->distances.span, hidden = model->relative->cols;
     struct att_table *wide = att_table_create(rows, linear->n), *table = att_table_create(rows, hidden);
+    size_t space_bytes = att_linear_space(linear);
+    void *space = space_bytes ? att_mem_aligned(space_bytes, 1) : NULL;
     enum att_status status = ATT_OK;
-    if (wide && table) {
-        att_linear_run(linear, rows, relative, hidden, wide->data, linear->n, ATT_ACT_NONE, NULL, 0);
+    if (wide && table && (space || !space_bytes)) {
+        att_linear_run_alone(linear, rows, relative, hidden, wide->data, linear->n, ATT_ACT_NONE, NULL, 0, space);
         for (size_t i = 0; i < rows; i++)
             memcpy(table->data + i * hidden, wide->data + i * linear->n + first, hidden * sizeof(float));
         *ret_table = table;
@@ -332,6 +337,7 @@ static enum att_status project(const struct deberta *model, const struct att_lin
         att_table_unref(table);
         status = att_err_set(err, ATT_ENOMEM, "out of memory for relative positions");
     }
+    att_mem_free(space);
     att_table_unref(wide);
     return status;
 }
@@ -369,7 +375,6 @@ struct buffers {
     float *context;  /* [tokens][hidden] */
     float *embedded; /* [tokens][hidden], where there is a convolution */
     struct att_head_buffers head;
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -380,13 +385,13 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     size_t hidden = info->hidden_size, tokens = limits->max_tokens;
     size_t columns = model->kernel > 3 ? model->kernel * hidden : 3 * hidden;
     size_t longest = tokens < info->max_tokens ? tokens : info->max_tokens;
-    columns = columns > info->intermediate_size ? columns : info->intermediate_size;
     b->x = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->wide = att_scratch_take(scratch, tokens * columns, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->embedded = model->kernel ? att_scratch_take(scratch, tokens * hidden, sizeof(float)) : NULL;
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha, longest, longest), 1);
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, false, hidden));
+    att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
 
@@ -394,8 +399,8 @@ static void encode(const struct deberta *model, const struct deberta_layer *laye
                    const struct att_arch_batch *batch, const struct att_arch_tap *tap, size_t index,
                    const struct buffers *b)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size;
-    att_linear_run(&layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    size_t n = batch->n_tokens, hidden = info->hidden_size;
+    att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     struct att_disentangled terms = {
         .relative = &model->distances,
         .position_key = layer->position_key,
@@ -423,13 +428,13 @@ static void encode(const struct deberta *model, const struct deberta_layer *laye
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = batch->longest,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->mha, &call);
-    att_linear_run(&layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &model->mha, &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    att_linear_run(&layer->intermediate, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
-    att_linear_run(&layer->output, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->a, hidden);
+    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, model->act};
+    att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
 }
 
@@ -449,8 +454,8 @@ static void convolve(const struct deberta *model, const struct att_arch_info *in
                     memcpy(to, b->embedded + (t + k - half) * hidden, hidden * sizeof *to);
             }
     }
-    att_linear_run(&model->convolution, n, b->wide, kernel * hidden, b->x, hidden, model->convolution_act, b->x,
-                   hidden);
+    att_linear_run(batch->team, &model->convolution, n, b->wide, kernel * hidden, b->x, hidden, model->convolution_act,
+                   b->x, hidden);
     att_norm_run(&model->convolution_norm, n, hidden, model->eps, b->x, b->x);
 }
 

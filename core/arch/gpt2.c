@@ -117,7 +117,6 @@ struct buffers {
     float *x, *a;   /* [tokens][hidden] */
     float *wide;    /* [tokens][max(3 * hidden, intermediate)] */
     float *context; /* [tokens][hidden] */
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -133,7 +132,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->wide = att_scratch_take(scratch, tokens * wide, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha, longest, longest_key), 1);
+    att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest_key));
 }
 
 static void run_layer(const struct gpt2 *model, const struct gpt2_layer *layer, const struct att_arch_info *info,
@@ -143,7 +142,7 @@ static void run_layer(const struct gpt2 *model, const struct gpt2_layer *layer, 
     size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size;
     struct att_kv_cache *cache = batch->past.cache;
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->x, b->a);
-    att_linear_run(&layer->query_key_value, n, b->a, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->query_key_value, n, b->a, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     for (size_t s = 0; cache && s < batch->n_seqs; s++) {
         const float *key = b->wide + batch->cu_seqlens[s] * 3 * hidden + hidden;
         att_kv_cache_append(cache, index, s, batch->cu_seqlens[s + 1] - batch->cu_seqlens[s], key, key + hidden,
@@ -164,16 +163,16 @@ static void run_layer(const struct gpt2 *model, const struct gpt2_layer *layer, 
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = cache ? cache->max_len : batch->longest,
-        .scratch = b->attention,
     };
     struct att_mha mha = model->mha;
     if (model->scales_by_layer)
         mha.scale /= (float)(index + 1);
-    att_mha_run(&mha, &call);
-    att_linear_run(&layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &mha, &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_norm_run(&layer->mlp_norm, n, hidden, model->eps, b->x, b->a);
-    att_linear_run(&layer->intermediate, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
-    att_linear_run(&layer->output, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_linear_run(batch->team, &layer->intermediate, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
+    att_linear_run(batch->team, &layer->output, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
 }
 
 static void forward(const void *state, const void *layers, const struct att_arch_info *info,
@@ -203,7 +202,8 @@ static void forward(const void *state, const void *layers, const struct att_arch
 static void lm_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits)
 {
     const struct gpt2 *model = state;
-    att_linear_run(&model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
+                   0);
 }
 
 const struct att_arch att_arch_gpt2 = {

@@ -66,7 +66,7 @@ void att_head_run(const struct att_head *head, const struct att_arch_info *info,
         x = buffers->in;
     }
     if (head->dense.packed) {
-        att_linear_run(&head->dense, rows, x, width, buffers->dense, head->width, head->act, NULL, 0);
+        att_linear_run(batch->team, &head->dense, rows, x, width, buffers->dense, head->width, head->act, NULL, 0);
         if (head->norm.weight)
             att_norm_run(&head->norm, rows, head->width, head->eps, buffers->dense, buffers->dense);
         x = buffers->dense;
@@ -76,6 +76,6 @@ void att_head_run(const struct att_head *head, const struct att_arch_info *info,
     }
     if (head->kind == ATT_HEAD_NONE)
         return;
-    att_linear_run(&head->out, rows, x, width, buffers->logits, info->n_logits, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &head->out, rows, x, width, buffers->logits, info->n_logits, ATT_ACT_NONE, NULL, 0);
     output->logits = buffers->logits;
 }

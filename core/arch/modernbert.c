@@ -16,7 +16,7 @@
 #include "core/arch/head.h"
 #include "core/arch/rope_config.h"
 #include "core/ops/embedding.h"
-#include "core/ops/gate.h"
+#include "core/ops/feed_forward.h"
 #include "core/ops/norm.h"
 
 enum { LAYERS_MAX = 128, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 17 };
@@ -120,7 +120,8 @@ static enum att_status configure_attention(const struct att_json *config, struct
         [LOCAL] = {"sliding_attention", "local_rope_theta", 10000, head_dim, info->max_tokens},
     };
     for (size_t k = 0; status == ATT_OK && k < KINDS; k++) {
-        model->mha[k] = (struct att_mha){.n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = head_dim};
+        model->mha[k] = (struct att_mha){
+            .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = head_dim, .dtype = info->dtype};
         model->mha[k].scale = 1.0f / sqrtf((float)head_dim);
         status = att_rope_configure(config, &fields[k], &model->rope[k], err);
     }
@@ -209,11 +210,10 @@ static enum att_status configure(const struct att_json *config, void *state, str
 
 struct buffers {
     float *x, *a;                         /* [tokens][hidden] */
-    float *wide;                          /* [tokens][max(3 * hidden, 2 * intermediate)] */
-    float *inner;                         /* [tokens][max(hidden, intermediate)] */
+    float *wide;                          /* [tokens][3 * hidden]: query|key|value */
+    float *context;                       /* [tokens][hidden] */
     float *cosines[KINDS], *sines[KINDS]; /* [tokens][head_dim / 2] */
     struct att_head_buffers head;
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -221,17 +221,18 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
 {
     const struct modernbert *model = state;
     struct buffers *b = buffers;
-    size_t hidden = info->hidden_size, inner = info->intermediate_size, tokens = limits->max_tokens;
+    size_t hidden = info->hidden_size, tokens = limits->max_tokens;
     size_t longest = tokens < info->max_tokens ? tokens : info->max_tokens;
     b->x = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
-    b->wide = att_scratch_take(scratch, tokens * (3 * hidden > 2 * inner ? 3 * hidden : 2 * inner), sizeof(float));
-    b->inner = att_scratch_take(scratch, tokens * (hidden > inner ? hidden : inner), sizeof(float));
+    b->wide = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
+    b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     for (size_t k = 0; k < KINDS; k++) {
         b->cosines[k] = att_scratch_take(scratch, tokens * model->rope[k].dim / 2, sizeof(float));
         b->sines[k] = att_scratch_take(scratch, tokens * model->rope[k].dim / 2, sizeof(float));
     }
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha[GLOBAL], longest, longest), 1);
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, true, hidden));
+    att_scratch_need(scratch, att_mha_space(&model->mha[GLOBAL], longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
 
@@ -239,13 +240,13 @@ static void encode(const struct modernbert *model, const struct modernbert_layer
                    const struct att_arch_info *info, const struct att_arch_batch *batch, const struct att_arch_tap *tap,
                    size_t index, const struct buffers *b)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size, k = model->kinds[index];
+    size_t n = batch->n_tokens, hidden = info->hidden_size, k = model->kinds[index];
     const float *normed = b->x;
     if (layer->attention_norm.weight) {
         att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->x, b->a);
         normed = b->a;
     }
-    att_linear_run(&layer->query_key_value, n, normed, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->query_key_value, n, normed, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     /* Queries and keys are neighbours: twice the heads. */
     att_rope_apply(&model->rope[k], n, 2 * info->n_heads, model->mha[k].head_dim, b->cosines[k], b->sines[k], b->wide,
                    3 * hidden);
@@ -257,20 +258,19 @@ static void encode(const struct modernbert *model, const struct modernbert_layer
         .key = b->wide + hidden,
         .value = b->wide + 2 * hidden,
         .kv_ld = 3 * hidden,
-        .out = b->inner,
+        .out = b->context,
         .out_ld = hidden,
         .sink = tap ? &tap->attention : NULL,
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = batch->longest,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->mha[k], &call);
-    att_linear_run(&layer->attention_output, n, b->inner, hidden, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &model->mha[k], &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_norm_run(&layer->mlp_norm, n, hidden, model->eps, b->x, b->a);
-    att_linear_run(&layer->gated, n, b->a, hidden, b->wide, 2 * inner, ATT_ACT_NONE, NULL, 0);
-    att_gate_run(n, inner, model->act, b->wide, 2 * inner, b->inner, inner);
-    att_linear_run(&layer->output, n, b->inner, inner, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    const struct att_feed_forward inner = {&layer->gated, &layer->output, model->act};
+    att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->x, hidden);
 }
 
 static void forward(const void *state, const void *layers, const struct att_arch_info *info,

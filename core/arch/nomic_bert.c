@@ -15,7 +15,7 @@
 #include "core/arch/head.h"
 #include "core/arch/rope_config.h"
 #include "core/ops/embedding.h"
-#include "core/ops/gate.h"
+#include "core/ops/feed_forward.h"
 #include "core/ops/norm.h"
 
 enum { LAYERS_MAX = 128, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 17 };
@@ -186,7 +186,8 @@ static enum att_status configure(const struct att_json *config, void *state, str
         status = att_head_configure("NomicBert", classes, sizeof classes / sizeof *classes, model->act, n_labels, 1,
                                     &model->head, info, err);
     model->head.eps = model->eps;
-    model->mha = (struct att_mha){.n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = rope.head_dim};
+    model->mha = (struct att_mha){
+        .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = rope.head_dim, .dtype = info->dtype};
     model->mha.scale = 1.0f / sqrtf((float)rope.head_dim);
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[QKV] = 3 * info->hidden_size;
@@ -201,11 +202,10 @@ static enum att_status configure(const struct att_json *config, void *state, str
 
 struct buffers {
     float *x, *a;           /* [tokens][hidden] */
-    float *wide;            /* [tokens][max(3 * hidden, 2 * intermediate)] */
-    float *inner;           /* [tokens][max(hidden, intermediate)] */
+    float *wide;            /* [tokens][3 * hidden]: query|key|value */
+    float *context;         /* [tokens][hidden] */
     float *cosines, *sines; /* [tokens][head_dim / 2] */
     struct att_head_buffers head;
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -213,15 +213,16 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
 {
     const struct nomic *model = state;
     struct buffers *b = buffers;
-    size_t hidden = info->hidden_size, inner = info->intermediate_size, tokens = limits->max_tokens;
+    size_t hidden = info->hidden_size, tokens = limits->max_tokens;
     size_t longest = tokens < info->max_tokens ? tokens : info->max_tokens;
     b->x = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
-    b->wide = att_scratch_take(scratch, tokens * (3 * hidden > 2 * inner ? 3 * hidden : 2 * inner), sizeof(float));
-    b->inner = att_scratch_take(scratch, tokens * (hidden > inner ? hidden : inner), sizeof(float));
+    b->wide = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
+    b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->cosines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
     b->sines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha, longest, longest), 1);
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, true, hidden));
+    att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
 
@@ -229,8 +230,8 @@ static void encode(const struct nomic *model, const struct nomic_layer *layer, c
                    const struct att_arch_batch *batch, const struct att_arch_tap *tap, size_t index,
                    const struct buffers *b)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size;
-    att_linear_run(&layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    size_t n = batch->n_tokens, hidden = info->hidden_size;
+    att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     /* Queries and keys are neighbours: twice the heads. */
     att_rope_apply(&model->rope, n, 2 * info->n_heads, model->mha.head_dim, b->cosines, b->sines, b->wide, 3 * hidden);
     const struct att_mha_call call = {
@@ -241,20 +242,19 @@ static void encode(const struct nomic *model, const struct nomic_layer *layer, c
         .key = b->wide + hidden,
         .value = b->wide + 2 * hidden,
         .kv_ld = 3 * hidden,
-        .out = b->inner,
+        .out = b->context,
         .out_ld = hidden,
         .sink = tap ? &tap->attention : NULL,
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = batch->longest,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->mha, &call);
-    att_linear_run(&layer->attention_output, n, b->inner, hidden, b->a, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &model->mha, &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    att_linear_run(&layer->gate_up, n, b->a, hidden, b->wide, 2 * inner, ATT_ACT_NONE, NULL, 0);
-    att_gate_run(n, inner, model->act, b->wide, 2 * inner, b->inner, inner);
-    att_linear_run(&layer->output, n, b->inner, inner, b->x, hidden, ATT_ACT_NONE, b->a, hidden);
+    const struct att_feed_forward inner = {&layer->gate_up, &layer->output, model->act};
+    att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/arch/config.h"
 #include "core/ops/embedding.h"
+#include "core/ops/feed_forward.h"
 #include "core/ops/norm.h"
 #include "core/ops/relative.h"
 
@@ -104,8 +105,10 @@ enum att_status att_post_norm_configure(const struct att_post_norm_family *famil
     state->head.eps = state->eps;
     if (state->head.kind == ATT_HEAD_MASKED_LM && family->embedding_size)
         state->head.width = embedding;
-    state->mha = (struct att_mha){
-        .n_heads = info->n_heads, .n_kv_heads = info->n_heads, .head_dim = info->hidden_size / info->n_heads};
+    state->mha = (struct att_mha){.n_heads = info->n_heads,
+                                  .n_kv_heads = info->n_heads,
+                                  .head_dim = info->hidden_size / info->n_heads,
+                                  .dtype = info->dtype};
     state->mha.scale = 1.0f / sqrtf((float)state->mha.head_dim);
     const size_t dims[] = {
         [ATT_POST_NORM_HIDDEN] = info->hidden_size,
@@ -130,14 +133,14 @@ void att_post_norm_plan(const void *state, const struct att_arch_info *info, con
     const struct att_post_norm *model = state;
     struct att_post_norm_buffers *b = buffers;
     size_t hidden = info->hidden_size, tokens = limits->max_tokens;
-    size_t wide = 3 * hidden > info->intermediate_size ? 3 * hidden : info->intermediate_size;
     size_t longest = tokens < info->max_tokens ? tokens : info->max_tokens;
     b->x = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
-    b->wide = att_scratch_take(scratch, tokens * wide, sizeof(float));
+    b->wide = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
     b->bias = model->relative ? att_scratch_take(scratch, info->n_heads * 2 * longest, sizeof(float)) : NULL;
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha, longest, longest), 1);
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, false, hidden));
+    att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
 
@@ -157,7 +160,8 @@ static void embed(const struct att_post_norm *model, const struct att_arch_info 
         att_embedding_add_positions(model->position, &positions, x);
     att_norm_run(&model->embedding_norm, batch->n_tokens, width, model->eps, x, x);
     if (model->projection.packed)
-        att_linear_run(&model->projection, batch->n_tokens, x, width, b->x, info->hidden_size, ATT_ACT_NONE, NULL, 0);
+        att_linear_run(batch->team, &model->projection, batch->n_tokens, x, width, b->x, info->hidden_size,
+                       ATT_ACT_NONE, NULL, 0);
 }
 
 /* One encoder layer: x in, x out. */
@@ -166,8 +170,8 @@ static void encode(const struct att_post_norm *model, const struct att_post_norm
                    const struct att_mha_bias *bias, const struct att_arch_tap *tap, size_t index,
                    const struct att_post_norm_buffers *b)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size;
-    att_linear_run(&layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    size_t n = batch->n_tokens, hidden = info->hidden_size;
+    att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     const struct att_mha_call call = {
         .cu_query = batch->cu_seqlens,
         .n_seqs = batch->n_seqs,
@@ -183,13 +187,13 @@ static void encode(const struct att_post_norm *model, const struct att_post_norm
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = batch->longest,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->mha, &call);
-    att_linear_run(&layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &model->mha, &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    att_linear_run(&layer->intermediate, n, b->a, hidden, b->wide, inner, model->act, NULL, 0);
-    att_linear_run(&layer->output, n, b->wide, inner, b->x, hidden, ATT_ACT_NONE, b->a, hidden);
+    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, model->act};
+    att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
 }
 

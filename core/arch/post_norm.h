@@ -72,11 +72,10 @@ enum att_status att_post_norm_configure(const struct att_post_norm_family *famil
 
 struct att_post_norm_buffers {
     float *x, *a;   /* [tokens][hidden] */
-    float *wide;    /* [tokens][max(3 * hidden, intermediate)]: query|key|value, then the inner layer */
+    float *wide;    /* [tokens][3 * hidden]: query|key|value */
     float *context; /* [tokens][hidden] */
     float *bias;    /* [heads][2 * longest - 1], where there is a relative bias */
     struct att_head_buffers head;
-    void *attention;
 };
 
 void att_post_norm_plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,

@@ -204,7 +204,7 @@ void att_rotary_plan(const void *state, const struct att_arch_info *info, const 
     b->inner = att_scratch_take(scratch, tokens * info->intermediate_size, sizeof(float));
     b->cosines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
     b->sines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->mha[0], longest, longest_key), 1);
+    att_scratch_need(scratch, att_mha_space(&model->mha[0], longest, longest_key));
 }
 
 /* Queries, keys and values of the new tokens, turned to their places; into the cache where there is one. */
@@ -214,8 +214,8 @@ static void project(const struct att_rotary *model, const struct att_rotary_laye
 {
     size_t n = batch->n_tokens, hidden = info->hidden_size, dim = info->head_dim;
     size_t query = info->n_heads * dim, width = info->n_kv_heads * dim;
-    att_linear_run(&layer->query, n, b->a, hidden, b->query, query, ATT_ACT_NONE, NULL, 0);
-    att_linear_run(&layer->key_value, n, b->a, hidden, b->key_value, 2 * width, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->query, n, b->a, hidden, b->query, query, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->key_value, n, b->a, hidden, b->key_value, 2 * width, ATT_ACT_NONE, NULL, 0);
     for (size_t h = 0; model->head_norms && h < info->n_heads; h++)
         att_rms_norm_run(layer->query_norm, n, dim, model->eps, b->query + h * dim, query, b->query + h * dim, query);
     for (size_t h = 0; model->head_norms && h < info->n_kv_heads; h++)
@@ -253,14 +253,14 @@ static void run_layer(const struct att_rotary *model, const struct att_rotary_la
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = batch->past.cache ? batch->past.cache->max_len : batch->longest,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->mha[model->local[index]], &call);
-    att_linear_run(&layer->attention_output, n, b->context, query, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, &model->mha[model->local[index]], &call);
+    att_linear_run(batch->team, &layer->attention_output, n, b->context, query, b->x, hidden, ATT_ACT_NONE, b->x,
+                   hidden);
     att_rms_norm_run(layer->mlp_norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
-    att_linear_run(&layer->gate_up, n, b->a, hidden, b->gate_up, 2 * inner, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->gate_up, n, b->a, hidden, b->gate_up, 2 * inner, ATT_ACT_NONE, NULL, 0);
     att_gate_run(n, inner, model->act, b->gate_up, 2 * inner, b->inner, inner);
-    att_linear_run(&layer->down, n, b->inner, inner, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_linear_run(batch->team, &layer->down, n, b->inner, inner, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
 }
 
 void att_rotary_forward(const void *state, const void *layers, const struct att_arch_info *info,
@@ -290,5 +290,6 @@ void att_rotary_logits(const void *state, const struct att_arch_info *info, size
                        float *logits)
 {
     const struct att_rotary *model = state;
-    att_linear_run(&model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
+                   0);
 }

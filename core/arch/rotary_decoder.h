@@ -50,7 +50,6 @@ struct att_rotary_buffers {
     float *context;         /* [tokens][heads * head_dim] */
     float *gate_up, *inner; /* [tokens][2 * intermediate], [tokens][intermediate] */
     float *cosines, *sines; /* [tokens][rope.dim / 2] */
-    void *attention;
 };
 
 enum { ATT_ROTARY_LAYER_SLOTS = 9 };

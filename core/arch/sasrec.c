@@ -122,7 +122,6 @@ struct buffers {
     float *hidden;                      /* [tokens][hidden]: the real tokens, when slots are padded */
     uint32_t *cu_slots;                 /* [seqs + 1], when slots are padded */
     float *probs;                       /* [longest][longest], when slots are padded */
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -141,7 +140,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->q = att_scratch_take(scratch, slots * hidden, sizeof(float));
     b->key_value = att_scratch_take(scratch, slots * 2 * hidden, sizeof(float));
     b->context = att_scratch_take(scratch, slots * hidden, sizeof(float));
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&sasrec->mha, longest, longest), 1);
+    att_scratch_need(scratch, att_mha_space(&sasrec->mha, longest, longest));
 }
 
 /* Histories end to end, positions 1..n. */
@@ -196,16 +195,17 @@ static void crop_take(void *context, size_t layer, size_t seq, size_t head, size
     crop->sink->take(crop->sink->context, layer, seq, head, first + skip - padding, crop->probs, n_query - skip, len);
 }
 
-static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *layer, size_t hidden, size_t n,
-                      const uint32_t *cu, size_t n_seqs, size_t longest, const struct att_attention_sink *sink,
-                      size_t index, const struct buffers *b)
+static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *layer, size_t hidden,
+                      const struct att_arch_batch *batch, const struct att_attention_sink *sink, size_t index,
+                      const struct buffers *b)
 {
+    size_t n = batch->n_tokens;
     att_norm_run(&layer->attention_norm, n, hidden, sasrec->eps, b->x, b->q);
-    att_linear_run(&layer->key_value, n, b->x, hidden, b->key_value, 2 * hidden, ATT_ACT_NONE, NULL, 0);
-    att_linear_run(&layer->query, n, b->q, hidden, b->x, hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->key_value, n, b->x, hidden, b->key_value, 2 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &layer->query, n, b->q, hidden, b->x, hidden, ATT_ACT_NONE, NULL, 0);
     const struct att_mha_call call = {
-        .cu_query = cu,
-        .n_seqs = n_seqs,
+        .cu_query = batch->cu_seqlens,
+        .n_seqs = batch->n_seqs,
         .query = b->x,
         .query_ld = hidden,
         .key = b->key_value,
@@ -215,15 +215,14 @@ static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *la
         .out_ld = hidden,
         .sink = sink,
         .layer = index,
-        .longest_query = longest,
-        .longest_key = longest,
-        .scratch = b->attention,
+        .longest_query = batch->longest,
+        .longest_key = batch->longest,
     };
-    att_mha_run(&sasrec->mha, &call);
-    att_linear_run(&layer->out, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
+    att_mha_run(batch->team, &sasrec->mha, &call);
+    att_linear_run(batch->team, &layer->out, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
     att_norm_run(&layer->forward_norm, n, hidden, sasrec->eps, b->x, b->q);
-    att_linear_run(&layer->conv1, n, b->q, hidden, b->context, hidden, sasrec->act, NULL, 0);
-    att_linear_run(&layer->conv2, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
+    att_linear_run(batch->team, &layer->conv1, n, b->q, hidden, b->context, hidden, sasrec->act, NULL, 0);
+    att_linear_run(batch->team, &layer->conv2, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->q, hidden);
 }
 
 /* The real tokens of padded slots, packed as the batch. */
@@ -248,21 +247,20 @@ static void forward(const void *state, const void *layers, const struct att_arch
     struct cropped_sink crop = {.batch = batch, .probs = b->probs, .sink = tap ? &tap->attention : NULL};
     const struct att_attention_sink cropped = {.context = &crop, .wants = crop_wants, .take = crop_take};
     const struct att_attention_sink *sink = tap && tap->attention.take ? &tap->attention : NULL;
-    size_t n = batch->n_tokens, longest = batch->longest;
-    const uint32_t *cu = batch->cu_seqlens;
-    assert(n > 0);
+    struct att_arch_batch slots = *batch; /* what the layers see: with padding, all slots of every sequence */
+    assert(batch->n_tokens > 0);
     if (sasrec->padded) {
         embed_padded(sasrec, info, batch, b);
-        n = batch->n_seqs * info->max_tokens;
-        longest = info->max_tokens;
-        cu = b->cu_slots;
+        slots.n_tokens = batch->n_seqs * info->max_tokens;
+        slots.longest = info->max_tokens;
+        slots.cu_seqlens = b->cu_slots;
         sink = sink ? &cropped : NULL;
     } else {
         embed_packed(sasrec, batch, b->x);
     }
     for (size_t i = 0; i < info->n_layers; i++)
-        run_block(sasrec, &layer[i], info->hidden_size, n, cu, batch->n_seqs, longest, sink, i, b);
-    att_norm_run(&sasrec->last_norm, n, info->hidden_size, sasrec->eps, b->x, b->x);
+        run_block(sasrec, &layer[i], info->hidden_size, &slots, sink, i, b);
+    att_norm_run(&sasrec->last_norm, slots.n_tokens, info->hidden_size, sasrec->eps, b->x, b->x);
     output->hidden = sasrec->padded ? unpad(info, batch, b) : b->x;
 }
 

@@ -89,9 +89,8 @@ void att_s2s_plan(const void *state, const struct att_arch_info *info, const str
     b->wide = att_scratch_take(scratch, tokens * wide, sizeof(float));
     b->memory = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->cross = att_scratch_take(scratch, tokens * 2 * hidden, sizeof(float));
-    size_t encoder = att_mha_scratch_bytes(&model->encoder, longest, longest);
-    size_t decoder = att_mha_scratch_bytes(&model->decoder, longest, longest_key);
-    b->attention = att_scratch_take(scratch, encoder > decoder ? encoder : decoder, encoder && decoder ? 1 : SIZE_MAX);
+    att_scratch_need(scratch, att_mha_space(&model->encoder, longest, longest));
+    att_scratch_need(scratch, att_mha_space(&model->decoder, longest, longest_key));
 }
 
 /* Words and positions of either side. */
@@ -110,10 +109,11 @@ static void embed(const struct att_s2s *model, const struct att_arch_batch *batc
 }
 
 /* x = LayerNorm(x + output(context)). */
-static void close_attention(const struct att_s2s *model, const struct att_s2s_attention *attention, size_t n,
-                            size_t hidden, const struct att_s2s_buffers *b)
+static void close_attention(const struct att_s2s *model, const struct att_s2s_attention *attention,
+                            const struct att_arch_batch *batch, size_t hidden, const struct att_s2s_buffers *b)
 {
-    att_linear_run(&attention->output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    size_t n = batch->n_tokens;
+    att_linear_run(batch->team, &attention->output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
     att_norm_run(&attention->norm, n, hidden, model->eps, b->x, b->x);
 }
 
@@ -124,7 +124,8 @@ static void attend_self(const struct att_s2s *model, const struct att_mha *mha,
 {
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     struct att_kv_cache *cache = batch->past.cache;
-    att_linear_run(&attention->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &attention->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL,
+                   0);
     for (size_t s = 0; cache && s < batch->n_seqs; s++) {
         const float *key = b->wide + batch->cu_seqlens[s] * 3 * hidden + hidden;
         att_kv_cache_append(cache, index, s, batch->cu_seqlens[s + 1] - batch->cu_seqlens[s], key, key + hidden,
@@ -145,10 +146,9 @@ static void attend_self(const struct att_s2s *model, const struct att_mha *mha,
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = cache ? cache->max_len : batch->longest,
-        .scratch = b->attention,
     };
-    att_mha_run(mha, &call);
-    close_attention(model, attention, n, hidden, b);
+    att_mha_run(batch->team, mha, &call);
+    close_attention(model, attention, batch, hidden, b);
 }
 
 static void attend_memory(const struct att_s2s *model, const struct att_s2s_attention *attention,
@@ -159,9 +159,9 @@ static void attend_memory(const struct att_s2s *model, const struct att_s2s_atte
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     const float *key = past->cross ? past->cross + index * past->cross_stride : b->cross;
     if (!past->cross)
-        att_linear_run(&attention->query_key_value, past->memory_tokens, past->memory, hidden, b->cross, 2 * hidden,
-                       ATT_ACT_NONE, NULL, 0);
-    att_linear_run(&attention->query, n, b->x, hidden, b->wide, hidden, ATT_ACT_NONE, NULL, 0);
+        att_linear_run(batch->team, &attention->query_key_value, past->memory_tokens, past->memory, hidden, b->cross,
+                       2 * hidden, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &attention->query, n, b->x, hidden, b->wide, hidden, ATT_ACT_NONE, NULL, 0);
     const struct att_mha_call call = {
         .cu_query = batch->cu_seqlens,
         .n_seqs = batch->n_seqs,
@@ -178,17 +178,17 @@ static void attend_memory(const struct att_s2s *model, const struct att_s2s_atte
         .layer = index,
         .longest_query = batch->longest,
         .longest_key = past->longest_memory,
-        .scratch = b->attention,
     };
-    att_mha_run(&model->cross, &call);
-    close_attention(model, attention, n, hidden, b);
+    att_mha_run(batch->team, &model->cross, &call);
+    close_attention(model, attention, batch, hidden, b);
 }
 
-static void run_inner(const struct att_s2s *model, const struct att_s2s_inner *inner, size_t width, size_t n,
-                      size_t hidden, const struct att_s2s_buffers *b)
+static void run_inner(const struct att_s2s *model, const struct att_s2s_inner *inner, size_t width,
+                      const struct att_arch_batch *batch, size_t hidden, const struct att_s2s_buffers *b)
 {
-    att_linear_run(&inner->up, n, b->x, hidden, b->wide, width, model->act, NULL, 0);
-    att_linear_run(&inner->down, n, b->wide, width, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    size_t n = batch->n_tokens;
+    att_linear_run(batch->team, &inner->up, n, b->x, hidden, b->wide, width, model->act, NULL, 0);
+    att_linear_run(batch->team, &inner->down, n, b->wide, width, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
     att_norm_run(&inner->norm, n, hidden, model->eps, b->x, b->x);
 }
 
@@ -209,7 +209,7 @@ void att_s2s_encode(const void *state, const void *layers, const struct att_arch
         if (i == info->n_layers)
             break;
         attend_self(model, &model->encoder, &layer[i].self, info, batch, tap ? &tap->attention : NULL, i, b);
-        run_inner(model, &layer[i].inner, model->encoder_inner, n, hidden, b);
+        run_inner(model, &layer[i].inner, model->encoder_inner, batch, hidden, b);
     }
     memcpy(b->memory, b->x, n * hidden * sizeof *b->x);
     output->hidden = b->memory;
@@ -233,7 +233,7 @@ void att_s2s_decode(const void *state, const void *layers, const struct att_arch
             break;
         attend_self(model, &model->decoder, &layer[i].self, info, batch, tap ? &tap->attention : NULL, i, b);
         attend_memory(model, &layer[i].cross, info, batch, tap ? &tap->cross : NULL, i, b);
-        run_inner(model, &layer[i].inner, model->decoder_inner, n, hidden, b);
+        run_inner(model, &layer[i].inner, model->decoder_inner, batch, hidden, b);
     }
     output->hidden = b->x;
 }
@@ -242,14 +242,14 @@ void att_s2s_cross(const void *state, const void *layers, size_t layer, size_t n
 {
     (void)state;
     const struct att_linear *linear = &((const struct att_s2s_decoder_layer *)layers)[layer].cross.query_key_value;
-    att_linear_run(linear, n, memory, linear->k, out, linear->n, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(NULL, linear, n, memory, linear->k, out, linear->n, ATT_ACT_NONE, NULL, 0);
 }
 
 void att_s2s_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits)
 {
     const struct att_s2s *model = state;
     size_t vocab = info->target_vocab_size;
-    att_linear_run(&model->lm_head, n, hidden, info->hidden_size, logits, vocab, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, vocab, ATT_ACT_NONE, NULL, 0);
     for (size_t i = 0; model->logits_bias && i < n; i++)
         for (size_t j = 0; j < vocab; j++)
             logits[i * vocab + j] += model->logits_bias[j];

@@ -91,7 +91,6 @@ struct att_s2s_buffers {
     float *wide;            /* [tokens][max(3 * hidden, inner)] */
     float *memory;          /* [tokens][hidden]: what the encoder answers */
     float *cross;           /* [tokens][2 * hidden] */
-    void *attention;
 };
 
 void att_s2s_plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,

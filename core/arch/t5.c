@@ -237,7 +237,6 @@ struct buffers {
     float *inner;     /* [tokens][2 * intermediate] */
     float *memory;    /* [tokens][hidden] */
     float *bias;      /* [heads][2 * longest] */
-    void *attention;
 };
 
 static void plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
@@ -256,7 +255,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->inner = att_scratch_take(scratch, tokens * 2 * info->intermediate_size, sizeof(float));
     b->memory = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->bias = att_scratch_take(scratch, info->n_heads * 2 * longest_key, sizeof(float));
-    b->attention = att_scratch_take(scratch, att_mha_scratch_bytes(&model->encoder, longest, longest_key), 1);
+    att_scratch_need(scratch, att_mha_space(&model->encoder, longest, longest_key));
 }
 
 /* What the three kinds of attention share: x = x + output(attention). */
@@ -273,9 +272,9 @@ static void attend(const struct att_mha *mha, const struct t5_attention *attenti
     call->out = b->context;
     call->out_ld = width;
     call->longest_query = batch->longest;
-    call->scratch = b->attention;
-    att_mha_run(mha, call);
-    att_linear_run(&attention->output, batch->n_tokens, b->context, width, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_mha_run(batch->team, mha, call);
+    att_linear_run(batch->team, &attention->output, batch->n_tokens, b->context, width, b->x, hidden, ATT_ACT_NONE,
+                   b->x, hidden);
 }
 
 static void attend_self(const struct t5 *model, const struct att_mha *mha, const struct t5_attention *attention,
@@ -286,8 +285,8 @@ static void attend_self(const struct t5 *model, const struct att_mha *mha, const
     size_t n = batch->n_tokens, width = info->n_heads * info->head_dim, hidden = info->hidden_size;
     struct att_kv_cache *cache = batch->past.cache;
     att_rms_norm_run(attention->norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
-    att_linear_run(&attention->query, n, b->a, hidden, b->query, width, ATT_ACT_NONE, NULL, 0);
-    att_linear_run(&attention->key_value, n, b->a, hidden, b->key_value, 2 * width, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &attention->query, n, b->a, hidden, b->query, width, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &attention->key_value, n, b->a, hidden, b->key_value, 2 * width, ATT_ACT_NONE, NULL, 0);
     for (size_t s = 0; cache && s < batch->n_seqs; s++) {
         const float *key = b->key_value + batch->cu_seqlens[s] * 2 * width;
         att_kv_cache_append(cache, index, s, batch->cu_seqlens[s + 1] - batch->cu_seqlens[s], key, key + width,
@@ -305,10 +304,10 @@ static void attend_memory(const struct t5 *model, const struct t5_attention *att
     const struct att_arch_past *past = &batch->past;
     size_t n = batch->n_tokens, width = info->n_heads * info->head_dim, hidden = info->hidden_size;
     if (!past->cross)
-        att_linear_run(&attention->key_value, past->memory_tokens, past->memory, hidden, b->key_value, 2 * width,
-                       ATT_ACT_NONE, NULL, 0);
+        att_linear_run(batch->team, &attention->key_value, past->memory_tokens, past->memory, hidden, b->key_value,
+                       2 * width, ATT_ACT_NONE, NULL, 0);
     att_rms_norm_run(attention->norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
-    att_linear_run(&attention->query, n, b->a, hidden, b->query, width, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(batch->team, &attention->query, n, b->a, hidden, b->query, width, ATT_ACT_NONE, NULL, 0);
     struct att_mha_call call = {
         .key = past->cross ? past->cross + index * past->cross_stride : b->key_value,
         .cu_key = past->cu_memory,
@@ -320,19 +319,19 @@ static void attend_memory(const struct t5 *model, const struct t5_attention *att
     attend(&model->cross, attention, info, batch, &call, b);
 }
 
-static void run_inner(const struct t5 *model, const struct t5_inner *inner, const struct att_arch_info *info, size_t n,
-                      const struct buffers *b)
+static void run_inner(const struct t5 *model, const struct t5_inner *inner, const struct att_arch_info *info,
+                      const struct att_arch_batch *batch, const struct buffers *b)
 {
-    size_t hidden = info->hidden_size, width = info->intermediate_size;
+    size_t n = batch->n_tokens, hidden = info->hidden_size, width = info->intermediate_size;
     size_t ld = model->gated ? 2 * width : width;
     att_rms_norm_run(inner->norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
     if (model->gated) {
-        att_linear_run(&inner->gate_up, n, b->a, hidden, b->inner, ld, ATT_ACT_NONE, NULL, 0);
+        att_linear_run(batch->team, &inner->gate_up, n, b->a, hidden, b->inner, ld, ATT_ACT_NONE, NULL, 0);
         att_gate_run(n, width, model->act, b->inner, ld, b->inner, ld);
     } else {
-        att_linear_run(&inner->up, n, b->a, hidden, b->inner, ld, model->act, NULL, 0);
+        att_linear_run(batch->team, &inner->up, n, b->a, hidden, b->inner, ld, model->act, NULL, 0);
     }
-    att_linear_run(&inner->down, n, b->inner, ld, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_linear_run(batch->team, &inner->down, n, b->inner, ld, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
 }
 
 static void forward(const void *state, const void *layers, const struct att_arch_info *info,
@@ -351,7 +350,7 @@ static void forward(const void *state, const void *layers, const struct att_arch
         if (tap && tap->hidden)
             tap->hidden(tap->context, i, b->x, n, hidden);
         attend_self(model, &model->encoder, &layer[i].self, info, batch, &bias, tap ? &tap->attention : NULL, i, b);
-        run_inner(model, &layer[i].inner, info, n, b);
+        run_inner(model, &layer[i].inner, info, batch, b);
     }
     att_rms_norm_run(model->encoder_norm, n, hidden, model->eps, b->x, hidden, b->memory, hidden);
     if (tap && tap->hidden)
@@ -380,7 +379,7 @@ static void decode(const void *state, const void *layers, const struct att_arch_
             tap->hidden(tap->context, i, b->x, n, hidden);
         attend_self(model, &model->decoder, &layer[i].self, info, batch, &bias, tap ? &tap->attention : NULL, i, b);
         attend_memory(model, &layer[i].cross, info, batch, tap ? &tap->cross : NULL, i, b);
-        run_inner(model, &layer[i].inner, info, n, b);
+        run_inner(model, &layer[i].inner, info, batch, b);
     }
     att_rms_norm_run(model->decoder_norm, n, hidden, model->eps, b->x, hidden, b->x, hidden);
     if (tap && tap->hidden)
@@ -392,13 +391,14 @@ static void cross(const void *state, const void *layers, size_t layer, size_t n,
 {
     (void)state;
     const struct att_linear *linear = &((const struct t5_decoder_layer *)layers)[layer].cross.key_value;
-    att_linear_run(linear, n, memory, linear->k, out, linear->n, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(NULL, linear, n, memory, linear->k, out, linear->n, ATT_ACT_NONE, NULL, 0);
 }
 
 static void lm_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits)
 {
     const struct t5 *model = state;
-    att_linear_run(&model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
+                   0);
     for (size_t i = 0; model->logits_scale != 1.0f && i < n * info->vocab_size; i++)
         logits[i] *= model->logits_scale;
 }

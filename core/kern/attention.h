@@ -28,10 +28,10 @@ struct att_attention_call {
     bool causal;                     /* query i sees keys j <= first + i */
     bool local;                      /* query i sees keys |first + i - j| <= window */
     size_t window;
-    const float *bias;               /* added to the scaled score of query i, key j: bias[i * bias_ld + j]; or NULL */
-    ptrdiff_t bias_ld;               /* -1 for a bias by distance: bias[j - i] */
-    float *probs;                    /* [n_query][n_key], row-major: filled when not NULL; masked entries 0 */
-    void *scratch;                   /* scratch_bytes(n_query, n_key, head_dim) bytes, aligned to 64 */
+    const float *bias; /* added to the scaled score of query i, key j: bias[i * bias_ld + j]; or NULL */
+    ptrdiff_t bias_ld; /* -1 for a bias by distance: bias[j - i] */
+    float *probs;      /* [n_query][n_key], row-major: filled when not NULL; masked entries 0 */
+    void *scratch;     /* scratch_bytes(n_query, n_key, head_dim) bytes, aligned to 64 */
 };
 
 struct att_attention {
@@ -44,6 +44,7 @@ struct att_attention {
 };
 
 const struct att_attention *const *att_attention_rows(size_t *ret_count); /* best first, the reference last */
+/* The first row of these products that `features` can run, or NULL. */
 const struct att_attention *att_attention_choose(enum att_dtype dtype, uint32_t features);
 
 #endif

@@ -9,19 +9,22 @@
 
 #include "core/kern/ref/tables.h"
 
-static void run(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *packed, float *c, size_t ldc,
-                const struct att_gemm_epilogue *e)
+/* Of one call: the order of OpenBLAS's sums depends on their number too, so a team's parts begin at multiples of it. */
+enum { COLUMNS = 256 };
+
+static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
+                const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
 {
-    assert(m > 0 && n > 0 && k > 0);
-    enum { COLUMNS = 256 };
+    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
     float sums[COLUMNS];
     const float *w = packed;
     for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j += COLUMNS) {
-            size_t columns = n - j < COLUMNS ? n - j : COLUMNS;
-            cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)columns, (blasint)k, 1, w + j * k, (blasint)k,
-                        a + i * lda, 1, 0, sums, 1);
-            for (size_t q = 0; q < columns; q++) {
+        for (size_t j = columns.begin; j < columns.end; j += COLUMNS) {
+            const float *a = (const float *)(const void *)((const char *)x + i * stride);
+            size_t count = columns.end - j < COLUMNS ? columns.end - j : COLUMNS;
+            cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)count, (blasint)k, 1, w + j * k, (blasint)k, a, 1, 0,
+                        sums, 1);
+            for (size_t q = 0; q < count; q++) {
                 float y = att_ref_act(sums[q] + (e->bias ? e->bias[j + q] : 0), e->act);
                 c[i * ldc + j + q] = e->residual ? y + e->residual[i * e->ldr + j + q] : y;
             }
@@ -31,9 +34,10 @@ static void run(size_t m, size_t n, size_t k, const float *a, size_t lda, const 
 const struct att_gemm att_gemm_blas = {
     .name = "openblas-f32",
     .dtype = ATT_F32,
-    .panel = 1,
+    .panel = COLUMNS,
     .ku = 1,
     .packed_bytes = att_ref_packed_bytes,
     .pack = att_ref_pack,
+    .input_bytes = att_ref_input_bytes,
     .run = run,
 };

@@ -1,10 +1,16 @@
 /*
- * GEMM family: c[m][n] = epilogue(a[m][k] · w[n][k]ᵀ), weights packed once at load.
+ * GEMM family: c[m][n] = epilogue(x[m][k] · w[n][k]ᵀ), weights packed once at load.
  *
- * Weights come as Hugging Face stores a Linear: row-major [n out][k in]. They
- * are packed into panels of `panel` output columns, [n/panel][k/ku][panel][ku],
- * zero-padded; the chosen row defines panel and ku, so layout and kernel cannot
- * disagree. Activations are row-major f32 and never packed.
+ * Weights come as Hugging Face stores a Linear: row-major f32 [n out][k in]. A
+ * row of this family packs them, in its dtype, into panels of `panel` output
+ * columns, [n/panel][k/ku][panel][ku], zero-padded; the row defines panel and
+ * ku, so layout and kernel cannot disagree. Activations are row-major:
+ *
+ *   f32    read as they are
+ *   bf16   rounded to bfloat16 (nearest even) by `convert`; sums in f32
+ *   int8   every row of x to 0..255 by its own least and largest value, every
+ *          row of w to -127..127 by its largest magnitude; sums are exact
+ *          integers, so that all int8 rows give the same sums
  *
  * Batch invariance: every c[i][j] is accumulated over k in one order that does
  * not depend on m, on i, or on the caller's split of rows and columns.
@@ -21,6 +27,9 @@
 
 enum att_dtype { ATT_F32, ATT_BF16, ATT_INT8, ATT_DTYPE_COUNT };
 
+/* "f32", "bf16", "int8". */
+const char *att_dtype_name(enum att_dtype dtype);
+
 enum att_act {
     ATT_ACT_NONE,
     ATT_ACT_RELU,
@@ -31,6 +40,8 @@ enum att_act {
     ATT_ACT_COUNT
 };
 
+enum { ATT_GEMM_K_MAX = 1 << 16 }; /* int8 sums of so many products fit 32 bits */
+
 /* c = act(sum + bias) + residual, in that order. */
 struct att_gemm_epilogue {
     const float *bias; /* [n] or NULL */
@@ -39,22 +50,32 @@ struct att_gemm_epilogue {
     size_t ldr;
 };
 
+/* Columns begin..end of a product; begin is a multiple of the row's panel. */
+struct att_gemm_columns {
+    size_t begin, end;
+};
+
 struct att_gemm {
     const char *name; /* "avx512-f32", shown in /v1/models and --version */
     enum att_dtype dtype;
     uint32_t needs;   /* enum att_cpu_feature */
     size_t panel, ku; /* columns of a panel; k is rounded up to ku */
-    /* Bytes of a packed [n][k] matrix; 0 when the size overflows. */
+    /* Bytes of a packed [n][k] matrix; 0 when the size overflows or k is above ATT_GEMM_K_MAX. */
     size_t (*packed_bytes)(size_t n, size_t k);
     /* Packs w[n][k] (row stride ldw floats) into `packed`, aligned to 64 bytes. */
     void (*pack)(size_t n, size_t k, const float *w, size_t ldw, void *packed);
-    /* m, n, k >= 1; strides in floats, lda >= k, ldc >= n. `packed` as packed for (n, k).
-     * c must not alias a. Reads no byte outside a[m][k] (row ends included) and the packed block. */
-    void (*run)(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *packed, float *c, size_t ldc,
-                const struct att_gemm_epilogue *epilogue);
+    /* Bytes of one converted row of activations, a multiple of 64; 0: rows of f32 are read as they are. */
+    size_t (*input_bytes)(size_t k);
+    /* x[m][k] (row stride ldx floats) into m rows of input_bytes(k), aligned to 64. NULL where input_bytes gives 0. */
+    void (*convert)(size_t m, size_t k, const float *x, size_t ldx, void *input);
+    /* m, n, k >= 1. x: rows `stride` bytes apart, converted or f32. ldc in floats, >= n. `packed` as packed for (n, k).
+     * Writes `columns` alone. c must not alias x. Reads no byte outside the rows of x (row ends included) and the
+     * packed block. */
+    void (*run)(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
+                const struct att_gemm_epilogue *epilogue, struct att_gemm_columns columns);
 };
 
-/* All rows compiled in, best first; the last is the plain C reference. */
+/* All rows compiled in, best first of each dtype; the last of each is the plain C reference. */
 const struct att_gemm *const *att_gemm_rows(size_t *ret_count);
 /* The first row of this dtype that `features` can run and that keeps batch invariance. */
 const struct att_gemm *att_gemm_choose(enum att_dtype dtype, uint32_t features);

@@ -17,13 +17,14 @@ enum att_status att_kern_init(const char *cpu_mask, struct att_err *err)
     enum att_status status = att_cpu_detect(cpu_mask, &features, err);
     if (status != ATT_OK)
         return status;
-    chosen = (struct att_kern){
-        .features = features,
-        .gemm_f32 = att_gemm_choose(ATT_F32, features),
-        .attention_f32 = att_attention_choose(ATT_F32, features),
-        .rows = att_rows_choose(features),
-    };
-    assert(chosen.gemm_f32 && chosen.attention_f32 && chosen.rows);
+    chosen = (struct att_kern){.features = features, .rows = att_rows_choose(features)};
+    const struct att_attention *f32 = att_attention_choose(ATT_F32, features);
+    const struct att_attention *bf16 = att_attention_choose(ATT_BF16, features);
+    for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++) {
+        chosen.gemm[dtype] = att_gemm_choose((enum att_dtype)dtype, features);
+        chosen.attention[dtype] = dtype == ATT_F32 || !bf16 ? f32 : bf16;
+        assert(chosen.gemm[dtype] && chosen.attention[dtype]);
+    }
     ready = true;
     return ATT_OK;
 }

@@ -14,9 +14,9 @@
 #include "core/kern/rows.h"
 
 struct att_kern {
-    uint32_t features;               /* enum att_cpu_feature, after the mask */
-    const struct att_gemm *gemm_f32; /* the chosen rows; never NULL after init */
-    const struct att_attention *attention_f32;
+    uint32_t features;                                      /* enum att_cpu_feature, after the mask */
+    const struct att_gemm *gemm[ATT_DTYPE_COUNT];           /* the chosen rows; never NULL after init */
+    const struct att_attention *attention[ATT_DTYPE_COUNT]; /* f32 where the CPU has no faster products; int8: bf16's */
     const struct att_rows *rows;
 };
 

@@ -10,19 +10,25 @@
 
 static const struct att_gemm *const gemm_rows[] = {
 #if defined(__x86_64__)
-    &att_gemm_avx512,
-    &att_gemm_avx2,
+    &att_gemm_f32_avx512,  &att_gemm_f32_avx2,
 #endif
-    &att_gemm_blas,
-    &att_gemm_ref,
+    &att_gemm_blas,        &att_gemm_f32_ref,
+#if defined(__x86_64__)
+    &att_gemm_bf16_avx512, &att_gemm_bf16_avx2,
+#endif
+    &att_gemm_bf16_ref,
+#if defined(__x86_64__)
+    &att_gemm_int8_avx512, &att_gemm_int8_avxvnni, &att_gemm_int8_avx2,
+#endif
+    &att_gemm_int8_ref,
 };
 
 static const struct att_attention *const attention_rows[] = {
 #if defined(__x86_64__)
-    &att_attention_avx512,
-    &att_attention_avx2,
+    &att_attention_f32_avx512,
+    &att_attention_f32_avx2,
 #endif
-    &att_attention_ref,
+    &att_attention_f32_ref,
 };
 
 static const struct att_rows *const rows_rows[] = {
@@ -80,4 +86,11 @@ const struct att_rows *att_rows_choose(uint32_t features)
             return rows[i];
     assert(0 && "the reference needs nothing");
     return NULL;
+}
+
+const char *att_dtype_name(enum att_dtype dtype)
+{
+    static const char *const names[ATT_DTYPE_COUNT] = {"f32", "bf16", "int8"};
+    assert(dtype < ATT_DTYPE_COUNT);
+    return names[dtype];
 }

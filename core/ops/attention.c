@@ -7,7 +7,7 @@
 #include "core/kern/kern.h"
 
 /* Probabilities and biases are held for so many queries at a time, so that memory stays linear in the length. */
-enum { BLOCK_QUERIES = 64 };
+enum { BLOCK_QUERIES = 64, CHUNKS_EACH = 2 };
 
 static size_t block_rows(size_t longest_query)
 {
@@ -23,9 +23,9 @@ static size_t block_bytes(size_t longest_query, size_t longest_key)
     return bytes / ATT_MEM_ALIGN * ATT_MEM_ALIGN;
 }
 
-size_t att_mha_scratch_bytes(const struct att_mha *mha, size_t longest_query, size_t longest_key)
+size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t longest_key)
 {
-    size_t kernel = att_kern()->attention_f32->scratch_bytes(longest_query, longest_key, mha->head_dim);
+    size_t kernel = att_kern()->attention[mha->dtype]->scratch_bytes(longest_query, longest_key, mha->head_dim);
     size_t block = block_bytes(longest_query, longest_key), total;
     return kernel && block && att_size_mul(block, 2, &block) && att_size_add(kernel, block, &total) ? total : 0;
 }
@@ -60,10 +60,10 @@ static struct span span_of(const struct att_mha_call *call, size_t seq)
 }
 
 static void run_head(const struct att_mha *mha, const struct att_mha_call *call, const struct span *span, size_t head,
-                     bool wanted)
+                     bool wanted, void *space)
 {
     size_t block = block_bytes(call->longest_query, call->longest_key);
-    float *probs = call->scratch, *biases = (float *)(void *)((char *)call->scratch + block);
+    float *probs = space, *biases = (float *)(void *)((char *)space + block);
     const struct att_mha_bias *bias = call->bias;
     bool filled = bias && bias->fill;
     size_t past = span->n_key > span->n_query ? span->n_key - span->n_query : 0;
@@ -89,7 +89,7 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
             .local = mha->local,
             .window = mha->window,
             .probs = wanted ? probs : NULL,
-            .scratch = (char *)call->scratch + 2 * block,
+            .scratch = (char *)space + 2 * block,
         };
         if (filled) {
             bias->fill(bias->context, span->seq, head, first, count, span->n_key, biases);
@@ -100,20 +100,39 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
             one.bias = bias->by_distance + head * bias->distances + bias->origin - (past + first);
             one.bias_ld = -1;
         }
-        att_kern()->attention_f32->run(&one);
+        att_kern()->attention[mha->dtype]->run(&one);
         if (wanted)
             call->sink->take(call->sink->context, call->layer, span->seq, head, first, probs, count, span->n_key);
     }
 }
 
-void att_mha_run(const struct att_mha *mha, const struct att_mha_call *call)
+struct work {
+    const struct att_mha *mha;
+    const struct att_mha_call *call;
+    size_t units; /* of a chunk: a unit is one head of one sequence */
+};
+
+static void heads_chunk(void *context, size_t chunk, void *space)
 {
+    const struct work *work = context;
+    const struct att_mha *mha = work->mha;
+    const struct att_mha_call *call = work->call;
     const struct att_attention_sink *sink = call->sink;
-    assert(mha->n_kv_heads > 0 && mha->n_heads % mha->n_kv_heads == 0);
-    for (size_t s = 0; s < call->n_seqs; s++) {
-        const struct span span = span_of(call, s);
-        bool wanted = sink && sink->take && (!sink->wants || sink->wants(sink->context, s));
-        for (size_t h = 0; h < mha->n_heads; h++)
-            run_head(mha, call, &span, h, wanted);
+    const size_t total = call->n_seqs * mha->n_heads, begin = chunk * work->units;
+    const size_t end = begin + work->units < total ? begin + work->units : total;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t seq = unit / mha->n_heads;
+        const struct span span = span_of(call, seq);
+        const bool wanted = sink && sink->take && (!sink->wants || sink->wants(sink->context, seq));
+        run_head(mha, call, &span, unit % mha->n_heads, wanted, space);
     }
+}
+
+void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct att_mha_call *call)
+{
+    assert(team && mha->n_kv_heads > 0 && mha->n_heads % mha->n_kv_heads == 0);
+    const bool alone = att_team_size(team) == 1 || (call->sink && call->sink->take);
+    const size_t total = call->n_seqs * mha->n_heads, parts = alone ? 1 : CHUNKS_EACH * att_team_size(team);
+    struct work work = {.mha = mha, .call = call, .units = (total + parts - 1) / parts};
+    att_team_run(team, (total + work.units - 1) / work.units, heads_chunk, &work);
 }

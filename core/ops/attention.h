@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/team.h"
+#include "core/kern/gemm.h"
 #include "core/ops/kv_cache.h"
 
 /* Where attention probabilities go when somebody asks (attend.h's struct att_tap without the model's part): n_query
@@ -28,6 +30,7 @@ struct att_mha {
     bool causal;
     bool local; /* only keys at most `window` tokens away */
     size_t window;
+    enum att_dtype dtype; /* of the inner products: bf16 and int8 take bf16's where the CPU has them */
 };
 
 /* What is added to the scaled scores. One of the two, or neither. */
@@ -35,7 +38,7 @@ struct att_mha_bias {
     const float *by_distance; /* head h, key - query = d: by_distance[h * distances + origin + d]; or NULL */
     size_t distances, origin;
     void *context;
-    /* Writes [n_query][n_key] for queries from `first` on; or NULL. */
+    /* Writes [n_query][n_key] for queries from `first` on, from any thread of the team; or NULL. */
     void (*fill)(void *context, size_t seq, size_t head, size_t first, size_t n_query, size_t n_key, float *bias);
 };
 
@@ -56,12 +59,12 @@ struct att_mha_call {
     size_t out_ld;
     const struct att_attention_sink *sink; /* NULL: nobody asks */
     size_t layer;
-    size_t longest_query, longest_key; /* as the scratch was counted, or less */
-    void *scratch;
+    size_t longest_query, longest_key; /* as the workspace was counted, or less */
 };
 
-/* Scratch for sequences of up to that many queries and keys, aligned to 64; 0 on overflow. */
-size_t att_mha_scratch_bytes(const struct att_mha *mha, size_t longest_query, size_t longest_key);
-void att_mha_run(const struct att_mha *mha, const struct att_mha_call *call);
+/* Workspace for sequences of up to that many queries and keys; 0 on overflow. */
+size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t longest_key);
+/* The sink, when there is one, is called by this thread alone. */
+void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct att_mha_call *call);
 
 #endif

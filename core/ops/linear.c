@@ -1,4 +1,8 @@
-/* Packing and running a Linear layer; the arithmetic is the GEMM row's. */
+/*
+ * Packing and running a Linear layer; the arithmetic is the GEMM row's. A team
+ * splits short inputs by columns, so that every thread reads its own part of the
+ * weights, and long ones by rows.
+ */
 #include "core/ops/linear.h"
 
 #include <assert.h>
@@ -7,11 +11,15 @@
 #include "core/base/mem.h"
 #include "core/kern/kern.h"
 
-enum att_status att_linear_init(struct att_linear *linear, size_t n, size_t k, const float *weight, const float *bias,
-                                struct att_err *err)
+/* Below so many multiply-adds a product is not worth telling others; chunks for each member, so that one who comes late
+ * or is slower takes fewer. */
+enum { TEAM_WORK_MIN = 1 << 18, CHUNKS_EACH = 2 };
+
+enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype, size_t n, size_t k,
+                                const float *weight, const float *bias, struct att_err *err)
 {
     assert(linear && weight);
-    const struct att_gemm *gemm = att_kern()->gemm_f32;
+    const struct att_gemm *gemm = att_kern()->gemm[dtype];
     size_t bytes = gemm->packed_bytes(n, k);
     struct att_linear made = {.n = n, .k = k, .gemm = gemm, .bytes = bytes + (bias ? n * sizeof *bias : 0)};
     made.packed = bytes ? att_mem_aligned(bytes, 1) : NULL;
@@ -34,10 +42,115 @@ void att_linear_finish(struct att_linear *linear)
     *linear = (struct att_linear){.n = 0};
 }
 
-void att_linear_run(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
-                    enum att_act act, const float *residual, size_t ldr)
+size_t att_linear_space(const struct att_linear *linear)
 {
+    return linear->packed ? linear->gemm->input_bytes(linear->k) * ATT_LINEAR_ROWS : 0;
+}
+
+struct call {
+    const struct att_linear *linear;
+    size_t m;
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    struct att_gemm_epilogue epilogue;
+    /* by columns: */
+    const void *input;
+    size_t stride, columns; /* of a chunk */
+    /* by rows: */
+    size_t rows; /* of a chunk */
+};
+
+/* Rows begin..end, all columns. */
+static void run_rows(const struct call *call, size_t begin, size_t end, void *space)
+{
+    const struct att_linear *linear = call->linear;
+    const struct att_gemm *gemm = linear->gemm;
+    const size_t row = gemm->input_bytes(linear->k), step = row ? ATT_LINEAR_ROWS : end - begin;
+    assert(space || !row);
+    for (size_t i = begin; i < end; i += step) {
+        const size_t count = end - i < step ? end - i : step;
+        const float *x = call->x + i * call->ldx;
+        struct att_gemm_epilogue epilogue = call->epilogue;
+        if (epilogue.residual)
+            epilogue.residual += i * epilogue.ldr;
+        if (row)
+            gemm->convert(count, linear->k, x, call->ldx, space);
+        gemm->run(count, linear->n, linear->k, row ? space : x, row ? row : call->ldx * sizeof *x, linear->packed,
+                  call->y + i * call->ldy, call->ldy, &epilogue, (struct att_gemm_columns){0, linear->n});
+    }
+}
+
+static void rows_chunk(void *context, size_t chunk, void *space)
+{
+    const struct call *call = context;
+    const size_t begin = chunk * call->rows, end = begin + call->rows < call->m ? begin + call->rows : call->m;
+    run_rows(call, begin, end, space);
+}
+
+static void columns_chunk(void *context, size_t chunk, void *space)
+{
+    const struct call *call = context;
+    const struct att_linear *linear = call->linear;
+    const size_t begin = chunk * call->columns, n = linear->n;
+    const struct att_gemm_columns columns = {begin, begin + call->columns < n ? begin + call->columns : n};
+    (void)space;
+    linear->gemm->run(call->m, n, linear->k, call->input, call->stride, linear->packed, call->y, call->ldy,
+                      &call->epilogue, columns);
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static void run_in_team(struct att_team *team, struct call *call)
+{
+    const struct att_linear *linear = call->linear;
+    const struct att_gemm *gemm = linear->gemm;
+    const size_t parts = CHUNKS_EACH * att_team_size(team), row = gemm->input_bytes(linear->k);
+    if (call->m >= ATT_LINEAR_ROWS) {
+        call->rows = divide_up(call->m, parts);
+        att_team_run(team, divide_up(call->m, call->rows), rows_chunk, call);
+        return;
+    }
+    const size_t panels = divide_up(linear->n, gemm->panel);
+    call->columns = divide_up(panels, parts < panels ? parts : panels) * gemm->panel;
+    call->input = row ? team->space : (const void *)call->x;
+    call->stride = row ? row : call->ldx * sizeof *call->x;
+    if (row)
+        gemm->convert(call->m, linear->k, call->x, call->ldx, team->space);
+    att_team_run(team, divide_up(linear->n, call->columns), columns_chunk, call);
+}
+
+void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
+                          enum att_act act, const float *residual, size_t ldr, void *space)
+{
+    const struct call call = {.linear = linear,
+                              .m = m,
+                              .x = x,
+                              .ldx = ldx,
+                              .y = y,
+                              .ldy = ldy,
+                              .epilogue = {.bias = linear->bias, .act = act, .residual = residual, .ldr = ldr}};
     assert(linear->packed && m > 0);
-    const struct att_gemm_epilogue epilogue = {.bias = linear->bias, .act = act, .residual = residual, .ldr = ldr};
-    linear->gemm->run(m, linear->n, linear->k, x, ldx, linear->packed, y, ldy, &epilogue);
+    run_rows(&call, 0, m, space);
+}
+
+void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
+                    float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr)
+{
+    struct call call = {.linear = linear,
+                        .m = m,
+                        .x = x,
+                        .ldx = ldx,
+                        .y = y,
+                        .ldy = ldy,
+                        .epilogue = {.bias = linear->bias, .act = act, .residual = residual, .ldr = ldr}};
+    assert(linear->packed && m > 0);
+    if (!team || att_team_size(team) == 1 || m * linear->n * linear->k < TEAM_WORK_MIN)
+        run_rows(&call, 0, m, team ? team->space : NULL);
+    else
+        run_in_team(team, &call);
 }

@@ -1,6 +1,7 @@
 /*
  * A Linear layer: y[m][n] = act(x[m][k] · wᵀ + bias) + residual. Weights are
- * packed once for the chosen GEMM row; read-only afterwards, shared by threads.
+ * packed once, in the dtype of the layer, for the chosen GEMM row; read-only
+ * afterwards, shared by threads. Activations are f32 outside of the product.
  */
 #ifndef ATT_OPS_LINEAR_H
 #define ATT_OPS_LINEAR_H
@@ -8,7 +9,11 @@
 #include <stddef.h>
 
 #include "core/base/status.h"
+#include "core/base/team.h"
 #include "core/kern/gemm.h"
+
+/* Rows that a thread converts and multiplies at a time: they stay in its cache. */
+enum { ATT_LINEAR_ROWS = 112 };
 
 struct att_linear {
     size_t n, k; /* outputs, inputs */
@@ -19,11 +24,17 @@ struct att_linear {
 };
 
 /* weight is row-major [n][k]; bias [n] or NULL. Both are copied. */
-enum att_status att_linear_init(struct att_linear *linear, size_t n, size_t k, const float *weight, const float *bias,
-                                struct att_err *err) ATT_MUST_USE;
+enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype, size_t n, size_t k,
+                                const float *weight, const float *bias, struct att_err *err) ATT_MUST_USE;
 void att_linear_finish(struct att_linear *linear);
-/* Row strides in floats. residual [m][n] may be NULL and may be y itself. y must not be x. */
-void att_linear_run(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
-                    enum att_act act, const float *residual, size_t ldr);
+/* Workspace of a run, bytes aligned to 64; 0: none is needed (f32). */
+size_t att_linear_space(const struct att_linear *linear);
+/* Row strides in floats. residual [m][n] may be NULL and may be y itself. y must not be x. team NULL: this thread
+ * alone, for a layer that needs no workspace. */
+void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
+                    float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr);
+/* The same by this thread alone, in a workspace given. */
+void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
+                          enum att_act act, const float *residual, size_t ldr, void *space);
 
 #endif

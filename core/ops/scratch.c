@@ -15,3 +15,9 @@ void *att_scratch_take(struct att_scratch *scratch, size_t count, size_t size)
     scratch->used = end;
     return block;
 }
+
+void att_scratch_need(struct att_scratch *scratch, size_t bytes)
+{
+    scratch->overflow = scratch->overflow || bytes == 0;
+    scratch->space = bytes > scratch->space ? bytes : scratch->space;
+}

@@ -97,7 +97,8 @@ static enum att_status read_stack(const struct att_slot *slot, const struct stac
 }
 
 static enum att_status load_linear(const struct att_slot *slot, struct att_linear *linear, size_t layer,
-                                   const size_t *dims, const struct att_source *source, struct att_err *err)
+                                   const size_t *dims, enum att_dtype dtype, const struct att_source *source,
+                                   struct att_err *err)
 {
     size_t rows = dims[slot->rows], floats = 0, total = 0;
     struct stack stack = {.count = pattern_count(slot), .cols = dims[slot->cols]};
@@ -114,7 +115,7 @@ static enum att_status load_linear(const struct att_slot *slot, struct att_linea
     if (status == ATT_OK)
         status = read_stack(slot, &stack, layer, source, err);
     if (status == ATT_OK)
-        status = att_linear_init(linear, take, stack.cols, stack.weight + skip * stack.cols,
+        status = att_linear_init(linear, dtype, take, stack.cols, stack.weight + skip * stack.cols,
                                  biased ? stack.bias + skip : NULL, err);
     att_mem_free(stack.weight);
     att_mem_free(stack.bias);
@@ -147,7 +148,7 @@ static enum att_status load_convolution(const struct att_slot *slot, struct att_
             for (size_t k = 0; k < kernel; k++)
                 turned[i * width + k * cols + j] = weight[i * width + j * kernel + k];
     if (status == ATT_OK)
-        status = att_linear_init(linear, rows, width, turned, bias, err);
+        status = att_linear_init(linear, ATT_F32, rows, width, turned, bias, err);
     att_mem_free(weight);
     att_mem_free(turned);
     att_mem_free(bias);
@@ -174,7 +175,8 @@ static enum att_status load_norm(const struct att_slot *slot, struct att_norm *n
 }
 
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
-                               const size_t *dims, const struct att_source *source, struct att_err *err)
+                               const size_t *dims, enum att_dtype dtype, const struct att_source *source,
+                               struct att_err *err)
 {
     assert((slots || n_slots == 0) && target && source);
     for (size_t i = 0; i < n_slots; i++) {
@@ -189,7 +191,7 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
         void *at = member(target, slot->offset);
         switch (slot->kind) {
         case ATT_SLOT_LINEAR:
-            status = load_linear(slot, at, layer, dims, source, err);
+            status = load_linear(slot, at, layer, dims, dtype, source, err);
             break;
         case ATT_SLOT_CONVOLUTION:
             status = load_convolution(slot, at, layer, dims, source, err);
@@ -231,6 +233,19 @@ void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target
             break;
         }
     }
+}
+
+size_t att_slots_space(const struct att_slot *slots, size_t n_slots, const void *target)
+{
+    size_t largest = 0;
+    for (size_t i = 0; i < n_slots; i++) {
+        if (slots[i].kind != ATT_SLOT_LINEAR)
+            continue;
+        const char *at = (const char *)target + slots[i].offset;
+        const size_t space = att_linear_space((const struct att_linear *)(const void *)at);
+        largest = space > largest ? space : largest;
+    }
+    return largest;
 }
 
 size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims)

@@ -102,9 +102,13 @@ struct att_slot {
         .kind = ATT_SLOT_VECTOR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r)                  \
     }
 
+/* dtype: of the linear layers. */
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
-                               const size_t *dims, const struct att_source *source, struct att_err *err) ATT_MUST_USE;
+                               const size_t *dims, enum att_dtype dtype, const struct att_source *source,
+                               struct att_err *err) ATT_MUST_USE;
 void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target);
+/* The largest workspace that one of the linear layers needs. */
+size_t att_slots_space(const struct att_slot *slots, size_t n_slots, const void *target);
 /* Memory held by the slots, tables not counted. */
 size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims);
 

@@ -49,7 +49,7 @@ static void run(const struct att_attention_call *call)
     }
 }
 
-const struct att_attention att_attention_ref = {
+const struct att_attention att_attention_f32_ref = {
     .name = "ref-f32",
     .dtype = ATT_F32,
     .scratch_bytes = scratch_bytes,

@@ -1,9 +1,13 @@
-/* The f32 GEMM in plain C: what every other row is compared with, and the last choice of any CPU. */
+/* The GEMM in plain C for each dtype: what every other row is compared with, and the last choice of any CPU. */
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "core/base/mem.h"
+#include "core/kern/int8.h"
 #include "core/kern/ref/tables.h"
+
+enum { HEADER = 64 };
 
 float att_ref_act(float x, enum att_act act)
 {
@@ -23,10 +27,29 @@ float att_ref_act(float x, enum att_act act)
     }
 }
 
-size_t att_ref_packed_bytes(size_t n, size_t k)
+/* The residual may be c itself: an element is read before it is written. */
+static void finish(float y, size_t i, size_t j, float *c, size_t ldc, const struct att_gemm_epilogue *e)
+{
+    y = att_ref_act(y, e->act);
+    c[i * ldc + j] = e->residual ? y + e->residual[i * e->ldr + j] : y;
+}
+
+static size_t matrix_bytes(size_t n, size_t k, size_t size)
 {
     size_t bytes;
-    return att_size_mul(n, k, &bytes) && att_size_mul(bytes, sizeof(float), &bytes) ? bytes : 0;
+    return k <= ATT_GEMM_K_MAX && att_size_mul(n, k, &bytes) && att_size_mul(bytes, size, &bytes) ? bytes : 0;
+}
+
+static size_t line_bytes(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* ---- f32 ---- */
+
+size_t att_ref_packed_bytes(size_t n, size_t k)
+{
+    return matrix_bytes(n, k, sizeof(float));
 }
 
 /* Rows as they are: a panel of one column. */
@@ -38,28 +61,184 @@ void att_ref_pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
             out[j * k + p] = w[j * ldw + p];
 }
 
-static void run(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *packed, float *c, size_t ldc,
-                const struct att_gemm_epilogue *epilogue)
+size_t att_ref_input_bytes(size_t k)
 {
-    const float *w = packed;
-    assert(m > 0 && n > 0 && k > 0);
+    (void)k;
+    return 0;
+}
+
+static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
+                const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
+{
+    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
     for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
+        for (size_t j = columns.begin; j < columns.end; j++) {
+            const float *a = (const float *)(const void *)((const char *)x + i * stride);
+            const float *w = (const float *)packed + j * k;
             float sum = 0;
             for (size_t p = 0; p < k; p++)
-                sum += a[i * lda + p] * w[j * k + p];
-            float y = att_ref_act(sum + (epilogue->bias ? epilogue->bias[j] : 0), epilogue->act);
-            /* The residual may be c itself: element (i, j) is read before it is written. */
-            c[i * ldc + j] = epilogue->residual ? y + epilogue->residual[i * epilogue->ldr + j] : y;
+                sum += a[p] * w[p];
+            finish(sum + (e->bias ? e->bias[j] : 0), i, j, c, ldc, e);
         }
 }
 
-const struct att_gemm att_gemm_ref = {
+/* ---- bf16: the upper half of an f32, rounded to the nearest even; denormals are zero ---- */
+
+static uint16_t bf16_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (isnan(x))
+        return (uint16_t)(bits >> 16 | 0x40u);
+    if ((bits & 0x7f800000u) == 0)
+        return (uint16_t)(bits >> 16 & 0x8000u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+static float float_of(uint16_t x)
+{
+    uint32_t bits = (uint32_t)x << 16;
+    float y;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+static size_t bf16_packed_bytes(size_t n, size_t k)
+{
+    return matrix_bytes(n, k, sizeof(uint16_t));
+}
+
+static void bf16_pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
+{
+    uint16_t *out = packed;
+    for (size_t j = 0; j < n; j++)
+        for (size_t p = 0; p < k; p++)
+            out[j * k + p] = bf16_of(w[j * ldw + p]);
+}
+
+static size_t bf16_input_bytes(size_t k)
+{
+    return line_bytes(k * sizeof(uint16_t));
+}
+
+static void bf16_convert(size_t m, size_t k, const float *x, size_t ldx, void *input)
+{
+    for (size_t i = 0; i < m; i++)
+        bf16_pack(1, k, x + i * ldx, ldx, (char *)input + i * bf16_input_bytes(k));
+}
+
+static void bf16_run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c,
+                     size_t ldc, const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
+{
+    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = columns.begin; j < columns.end; j++) {
+            const uint16_t *a = (const uint16_t *)(const void *)((const char *)x + i * stride);
+            const uint16_t *w = (const uint16_t *)packed + j * k;
+            float sum = 0;
+            for (size_t p = 0; p < k; p++)
+                sum += float_of(a[p]) * float_of(w[p]);
+            finish(sum + (e->bias ? e->bias[j] : 0), i, j, c, ldc, e);
+        }
+}
+
+/* ---- int8: see int8.h; packed is q[n][k], then scale[n] and sum[n] ---- */
+
+static size_t int8_tail(size_t n, size_t k)
+{
+    return line_bytes(n * k);
+}
+
+static size_t int8_packed_bytes(size_t n, size_t k)
+{
+    return matrix_bytes(n, k, 8) ? int8_tail(n, k) + n * 2 * sizeof(float) : 0;
+}
+
+static void int8_pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
+{
+    int8_t *out = packed;
+    float *scale = (float *)(void *)((char *)packed + int8_tail(n, k)), *sum = scale + n;
+    for (size_t j = 0; j < n; j++) {
+        scale[j] = att_int8_scale(k, w + j * ldw);
+        sum[j] = (float)att_int8_row_sum(k, w + j * ldw, scale[j]);
+        for (size_t p = 0; p < k; p++)
+            out[j * k + p] = (int8_t)att_int8_quantum(w[j * ldw + p], scale[j]);
+    }
+}
+
+static size_t int8_input_bytes(size_t k)
+{
+    return HEADER + line_bytes(k);
+}
+
+static void int8_convert(size_t m, size_t k, const float *x, size_t ldx, void *input)
+{
+    for (size_t i = 0; i < m; i++, x += ldx) {
+        char *row = (char *)input + i * int8_input_bytes(k);
+        uint8_t *q = (uint8_t *)row + HEADER;
+        float low = x[0], high = x[0];
+        bool finite = true;
+        for (size_t p = 0; p < k; p++) {
+            low = x[p] < low ? x[p] : low;
+            high = x[p] > high ? x[p] : high;
+            finite = finite && isfinite(x[p]);
+        }
+        const struct att_int8_range range = att_int8_range(low, high, finite);
+        memcpy(row, &range, sizeof range);
+        for (size_t p = 0; p < k; p++)
+            q[p] = finite ? (uint8_t)rintf(fmaf(x[p], range.inverse, -range.low * range.inverse)) : 0;
+    }
+}
+
+static void int8_run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c,
+                     size_t ldc, const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
+{
+    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
+    const float *scale = (const float *)(const void *)((const char *)packed + int8_tail(n, k)), *sums = scale + n;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = columns.begin; j < columns.end; j++) {
+            const float *header = (const float *)(const void *)((const char *)x + i * stride);
+            const uint8_t *a = (const uint8_t *)header + HEADER;
+            const int8_t *w = (const int8_t *)packed + j * k;
+            int32_t sum = 0;
+            for (size_t p = 0; p < k; p++)
+                sum += (int32_t)a[p] * w[p];
+            float y = fmaf((float)sum, header[0], header[1] * sums[j]);
+            finish(fmaf(y, scale[j], e->bias ? e->bias[j] : 0), i, j, c, ldc, e);
+        }
+}
+
+const struct att_gemm att_gemm_f32_ref = {
     .name = "ref-f32",
     .dtype = ATT_F32,
     .panel = 1,
     .ku = 1,
     .packed_bytes = att_ref_packed_bytes,
     .pack = att_ref_pack,
+    .input_bytes = att_ref_input_bytes,
     .run = run,
+};
+
+const struct att_gemm att_gemm_bf16_ref = {
+    .name = "ref-bf16",
+    .dtype = ATT_BF16,
+    .panel = 1,
+    .ku = 1,
+    .packed_bytes = bf16_packed_bytes,
+    .pack = bf16_pack,
+    .input_bytes = bf16_input_bytes,
+    .convert = bf16_convert,
+    .run = bf16_run,
+};
+
+const struct att_gemm att_gemm_int8_ref = {
+    .name = "ref-int8",
+    .dtype = ATT_INT8,
+    .panel = 1,
+    .ku = 1,
+    .packed_bytes = int8_packed_bytes,
+    .pack = int8_pack,
+    .input_bytes = int8_input_bytes,
+    .convert = int8_convert,
+    .run = int8_run,
 };

@@ -1,17 +1,25 @@
 /*
- * The f32 GEMM driver of the vector rows, compiled for each instruction set:
- * panels of PANEL = 2 · VEC columns, blocks of up to ROWS rows, accumulators in
- * registers (ROWS · 2, plus two of w and one of x).
+ * The GEMM driver of the vector rows, compiled for each dtype and instruction
+ * set: panels of PANEL = 2 · VEC columns, blocks of up to ROWS rows, all sums of
+ * a block in registers.
  *
  *   for every panel                  w stays in L1 or L2
  *     for every block of rows        x is read row-major, by broadcast
- *       for p in 0..k                acc[r][0..1] += x[r][p] · w[p][0..1]
- *       bias, activation, residual   on the block while it is in L1
+ *       for every step of KU k's     sums[r][0..1] += x[r][step] · w[step][0..1]
+ *       dequantise, bias, residual   in registers
+ *       activation                   on the block while it is in L1
  *
- * While the first block of a panel runs, the next panel is prefetched two lines
- * a step, so that weights that come from L3 or memory are there in time. Every
- * element is one chain of FMAs over p in order, whatever its block: this is
- * what makes results independent of the batch.
+ * A step is 32 bits of every row and column: one f32, two bf16, four int8 (or
+ * two of them widened), so that one driver serves all. Panels lie end to end, so
+ * two prefetches a step run AHEAD bytes before the weights that are used, and one
+ * more brings the next panel while the first two blocks of this one run: weights
+ * from L3 or memory are there in time. Every element is one chain of
+ * multiply-adds in order of k, whatever its block: this is what makes results
+ * independent of the batch.
+ *
+ * The includer defines ROWS, KU, `sums`, `weights`, `inputs` and the inline
+ * functions sums_zero, weights_load, inputs_load, multiply_add, `struct columns`,
+ * columns_load and columns_value (gemm_f32.h, gemm_bf16.h, gemm_int8.h).
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
 #define ATT_KERN_X86_GEMM_SIMD_H
@@ -19,90 +27,186 @@
 #include <assert.h>
 
 #include "core/base/mem.h"
+#include "core/kern/cpu.h"
 #include "core/kern/x86/simd.h"
+#include "core/kern/x86/tables.h"
 
-enum { PANEL = 2 * VEC };
+enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 4096 };
 
-static size_t packed_bytes(size_t n, size_t k)
+static size_t steps_of(size_t k)
 {
-    size_t columns, bytes;
-    if (!att_size_add(n, PANEL - 1, &columns) || !att_size_mul(columns / PANEL * PANEL, k, &bytes) ||
-        !att_size_mul(bytes, sizeof(float), &bytes))
+    return (k + KU - 1) / KU;
+}
+
+static size_t padded_columns(size_t n)
+{
+    return (n + PANEL - 1) / PANEL * PANEL;
+}
+
+/* Bytes of all panels, what stands behind them not counted; 0 on overflow. */
+static size_t panels_bytes(size_t n, size_t k)
+{
+    size_t bytes;
+    if (n > SIZE_MAX / 2 || k > ATT_GEMM_K_MAX || !att_size_mul(padded_columns(n), steps_of(k) * STEP, &bytes))
         return 0;
     return bytes;
 }
 
-static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
-{
-    float *out = packed;
-    for (size_t j = 0; j < n; j += PANEL)
-        for (size_t p = 0; p < k; p++)
-            for (size_t c = 0; c < PANEL; c++)
-                *out++ = j + c < n ? w[(j + c) * ldw + p] : 0;
-}
+struct product {
+    size_t n, steps, stride;
+    const char *x, *packed;
+    size_t tail; /* bytes of the panels: what stands behind them */
+    float *c;
+    size_t ldc;
+    const struct att_gemm_epilogue *epilogue;
+};
 
-/* acc = x[rows][k] · panel; `ahead` is prefetched on the way. rows is a constant at every call. */
-INLINE void accumulate(const size_t rows, size_t k, const float *x, size_t ldx, const float *panel, const float *ahead,
-                       float (*out)[PANEL])
+/* Sums of `rows` rows from i on with the panel of column j, finished up to the activation: straight into c, or into
+ * `out` when something is left to do. rows is a constant at every call. */
+INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL])
 {
-    vec acc[ROWS][2];
+    const char *x = p->x + i * p->stride, *panel = p->packed + j * p->steps * STEP;
+    const char *first = x + HEADER;
+    sums acc[ROWS][2];
     for (size_t r = 0; r < rows; r++)
-        acc[r][0] = acc[r][1] = vec_zero();
-    for (size_t p = 0; p < k; p++) {
-        const vec w0 = vec_load(panel + p * PANEL), w1 = vec_load(panel + p * PANEL + VEC);
-        _mm_prefetch((const char *)(ahead + p * PANEL), _MM_HINT_T0);
-        _mm_prefetch((const char *)(ahead + p * PANEL + PANEL / 2), _MM_HINT_T0);
+        acc[r][0] = acc[r][1] = sums_zero();
+    for (size_t s = 0; s < p->steps; s++) {
+        const weights w0 = weights_load(panel + s * PANEL_STEP), w1 = weights_load(panel + s * PANEL_STEP + VEC * STEP);
+        for (size_t line = 0; line < PANEL_STEP; line += LINE)
+            _mm_prefetch(panel + AHEAD + s * PANEL_STEP + line, _MM_HINT_T0);
+        _mm_prefetch(next + s * LINE, _MM_HINT_T0);
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
-            const vec value = vec_set(x[r * ldx + p]);
-            acc[r][0] = vec_fma(value, w0, acc[r][0]);
-            acc[r][1] = vec_fma(value, w1, acc[r][1]);
+            const inputs value = inputs_load(first + r * p->stride + s * STEP);
+            acc[r][0] = multiply_add(acc[r][0], value, w0);
+            acc[r][1] = multiply_add(acc[r][1], value, w1);
         }
     }
+    const struct columns left = columns_load(p, j, 0), right = columns_load(p, j, VEC);
+    const float *residual = out || !p->epilogue->residual ? NULL : p->epilogue->residual + i * p->epilogue->ldr + j;
+    float *c = out ? out[0] : p->c + i * p->ldc + j;
+    const size_t ldc = out ? PANEL : p->ldc;
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++) {
-        vec_store(out[r], acc[r][0]);
-        vec_store(out[r] + VEC, acc[r][1]);
-    }
-}
-
-/* out → c with bias, activation and residual; columns <= PANEL. */
-static void finish(size_t rows, size_t columns, float (*out)[PANEL], size_t column, float *c, size_t ldc,
-                   const struct att_gemm_epilogue *e)
-{
-    for (size_t h = 0; h < columns; h += VEC) {
-        const size_t n = columns - h < VEC ? columns - h : VEC;
-        const vec bias = e->bias ? vec_load_tail(e->bias + column + h, n) : vec_zero();
-        for (size_t r = 0; r < rows; r++) {
-            vec y = vec_act(vec_add(vec_load(out[r] + h), bias), e->act);
-            if (e->residual)
-                y = vec_add(y, vec_load_tail(e->residual + r * e->ldr + column + h, n));
-            vec_store_tail(c + r * ldc + column + h, y, n);
+        vec y0 = columns_value(acc[r][0], x + r * p->stride, &left);
+        vec y1 = columns_value(acc[r][1], x + r * p->stride, &right);
+        if (residual) {
+            y0 = vec_add(y0, vec_load(residual + r * p->epilogue->ldr));
+            y1 = vec_add(y1, vec_load(residual + r * p->epilogue->ldr + VEC));
         }
+        vec_store(c + r * ldc, y0);
+        vec_store(c + r * ldc + VEC, y1);
     }
 }
 
-static void run(size_t m, size_t n, size_t k, const float *a, size_t lda, const void *packed, float *c, size_t ldc,
-                const struct att_gemm_epilogue *epilogue)
+static void block_rows(size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL]);
+
+/* out → c with activation and residual; columns <= PANEL. */
+INLINE void finish(const enum att_act act, size_t rows, size_t columns, float (*out)[PANEL], const float *residual,
+                   size_t ldr, float *c, size_t ldc)
 {
-    assert(m > 0 && n > 0 && k > 0);
-    const float *w = packed;
-    for (size_t j = 0; j < n; j += PANEL) {
-        const float *panel = w + j * k;
-        const float *ahead = j + PANEL < n ? panel + PANEL * k : w;
-        const size_t columns = n - j < PANEL ? n - j : PANEL;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t h = 0; h < columns; h += VEC) {
+            vec y = vec_act(vec_load(out[r] + h), act);
+            const size_t n = columns - h;
+            if (n >= VEC) {
+                y = residual ? vec_add(y, vec_load(residual + r * ldr + h)) : y;
+                vec_store(c + r * ldc + h, y);
+            } else {
+                y = residual ? vec_add(y, vec_load_tail(residual + r * ldr + h, n)) : y;
+                vec_store_tail(c + r * ldc + h, y, n);
+            }
+        }
+}
+
+static void finish_block(const struct product *p, size_t rows, size_t i, size_t j, float (*out)[PANEL])
+{
+    const struct att_gemm_epilogue *e = p->epilogue;
+    const float *residual = e->residual ? e->residual + i * e->ldr + j : NULL;
+    const size_t columns = p->n - j < PANEL ? p->n - j : PANEL;
+    float *c = p->c + i * p->ldc + j;
+    switch (e->act) {
+#define CASE(ACT)                                                                                                      \
+    case ACT:                                                                                                          \
+        finish(ACT, rows, columns, out, residual, e->ldr, c, p->ldc);                                                  \
+        break
+        CASE(ATT_ACT_NONE);
+        CASE(ATT_ACT_RELU);
+        CASE(ATT_ACT_GELU);
+        CASE(ATT_ACT_GELU_TANH);
+        CASE(ATT_ACT_SILU);
+        CASE(ATT_ACT_TANH);
+#undef CASE
+    default:
+        assert(0 && "an activation of the table");
+    }
+}
+
+static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
+                const struct att_gemm_epilogue *epilogue, struct att_gemm_columns columns)
+{
+    assert(m > 0 && n > 0 && k > 0 && columns.begin % PANEL == 0 && columns.end <= n);
+    const struct product p = {.n = n,
+                              .steps = steps_of(k),
+                              .stride = stride,
+                              .x = x,
+                              .packed = packed,
+                              .tail = panels_bytes(n, k),
+                              .c = c,
+                              .ldc = ldc,
+                              .epilogue = epilogue};
+    for (size_t j = columns.begin; j < columns.end; j += PANEL) {
+        const char *panel = p.packed + j * p.steps * STEP;
+        const char *next = j + PANEL < columns.end ? panel + p.steps * PANEL_STEP : panel;
+        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE;
         for (size_t i = 0; i < m;) {
             const size_t left = m - i, blocks = (left + ROWS - 1) / ROWS;
             const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
             float out[ROWS][PANEL] __attribute__((aligned(64)));
-            struct att_gemm_epilogue part = *epilogue;
-            accumulate_rows(rows, k, a + i * lda, lda, panel, i == 0 ? ahead : panel, out);
-            if (part.residual)
-                part.residual += i * part.ldr;
-            finish(rows, columns, out, j, c + i * ldc, ldc, &part);
+            block_rows(rows, &p, i, j, next, direct ? NULL : out);
+            if (!direct)
+                finish_block(&p, rows, i, j, out);
+            next = i == 0 ? next + p.steps * LINE : panel;
             i += rows;
         }
     }
+}
+
+#define CASE_ROWS(R)                                                                                                   \
+    case R:                                                                                                            \
+        if (R <= ROWS)                                                                                                 \
+            block(R <= ROWS ? R : 1, p, i, j, next, out);                                                              \
+        break
+
+static void block_rows(size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL])
+{
+    switch (rows) {
+        CASE_ROWS(1);
+        CASE_ROWS(2);
+        CASE_ROWS(3);
+        CASE_ROWS(4);
+        CASE_ROWS(5);
+        CASE_ROWS(6);
+        CASE_ROWS(7);
+        CASE_ROWS(8);
+        CASE_ROWS(9);
+        CASE_ROWS(10);
+        CASE_ROWS(11);
+        CASE_ROWS(12);
+        CASE_ROWS(13);
+        CASE_ROWS(14);
+    default:
+        assert(0 && "a block has 1 to ROWS rows");
+    }
+}
+
+/* The bias of columns j + h ..; behind the last column zeros. */
+INLINE vec bias_load(const struct product *p, size_t j, size_t h)
+{
+    if (!p->epilogue->bias || j + h >= p->n)
+        return vec_zero();
+    return p->n - j - h >= VEC ? vec_load(p->epilogue->bias + j + h)
+                               : vec_load_tail(p->epilogue->bias + j + h, p->n - j - h);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* The rows that the instruction-set libraries define; the lists in gemm.c, attention.c and rows.c name them. */
+/* The rows that the instruction-set libraries define; lists.c names them in order. */
 #ifndef ATT_KERN_X86_TABLES_H
 #define ATT_KERN_X86_TABLES_H
 
@@ -6,8 +6,10 @@
 #include "core/kern/gemm.h"
 #include "core/kern/rows.h"
 
-extern const struct att_gemm att_gemm_avx512, att_gemm_avx2;
-extern const struct att_attention att_attention_avx512, att_attention_avx2;
+extern const struct att_gemm att_gemm_f32_avx512, att_gemm_f32_avx2;
+extern const struct att_gemm att_gemm_bf16_avx512, att_gemm_bf16_avx2;
+extern const struct att_gemm att_gemm_int8_avx512, att_gemm_int8_avxvnni, att_gemm_int8_avx2;
+extern const struct att_attention att_attention_f32_avx512, att_attention_f32_avx2, att_attention_bf16_avx512;
 extern const struct att_rows att_rows_avx512, att_rows_avx2;
 
 #endif

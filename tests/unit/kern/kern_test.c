@@ -59,11 +59,50 @@ static double act_exact(double x, enum att_act act)
 static void *packed_of(const struct att_gemm *gemm, size_t n, size_t k, const float *w, size_t ldw)
 {
     size_t bytes = gemm->packed_bytes(n, k);
-    assert_true(bytes >= n * k * sizeof(float));
+    assert_true(bytes >= n * k);
     void *packed = aligned_alloc(64, (bytes + 63) / 64 * 64);
     assert_non_null(packed);
     gemm->pack(n, k, w, ldw, packed);
     return packed;
+}
+
+/* All columns in one call, activations converted where the row wants it, into blocks of the exact size. */
+static void gemm_run(const struct att_gemm *gemm, size_t m, size_t n, size_t k, const float *a, size_t lda,
+                     const void *packed, float *c, size_t ldc, const struct att_gemm_epilogue *e)
+{
+    const size_t row = gemm->input_bytes(k);
+    assert_int_equal(row % 64, 0);
+    if (!row) {
+        gemm->run(m, n, k, a, lda * sizeof *a, packed, c, ldc, e, (struct att_gemm_columns){0, n});
+        return;
+    }
+    void *input = aligned_alloc(64, m * row);
+    assert_non_null(input);
+    gemm->convert(m, k, a, lda, input);
+    gemm->run(m, n, k, input, row, packed, c, ldc, e, (struct att_gemm_columns){0, n});
+    free(input);
+}
+
+/* How far a product may be from the exact one: rounding of sums, and what the dtype loses of each factor. */
+static double gemm_bound(enum att_dtype dtype, size_t k, const float *x, const float *w)
+{
+    double size = 0, x_sum = 0, w_sum = 0, low = (double)x[0], high = (double)x[0], top = 0;
+    for (size_t p = 0; p < k; p++) {
+        size += fabs((double)x[p] * (double)w[p]);
+        x_sum += fabs((double)x[p]);
+        w_sum += fabs((double)w[p]);
+        low = fmin(low, (double)x[p]);
+        high = fmax(high, (double)x[p]);
+        top = fmax(top, fabs((double)w[p]));
+    }
+    double bound = 1e-6 + 6e-8 * size * (1 + sqrt((double)k));
+    if (dtype == ATT_BF16)
+        bound += size * 0x1p-7;
+    if (dtype == ATT_INT8) {
+        double x_step = (high - low) / 255, w_step = top / 127;
+        bound += 0.51 * (x_step * w_sum + w_step * x_sum + x_step * w_step * (double)k) + 1e-5;
+    }
+    return bound;
 }
 
 static void gemm_check(const struct att_gemm *gemm, size_t m, size_t n, size_t k, enum att_act act, bool bias,
@@ -76,16 +115,15 @@ static void gemm_check(const struct att_gemm *gemm, size_t m, size_t n, size_t k
     memcpy(before, c, ((m - 1) * ldc + n) * sizeof *before);
     void *packed = packed_of(gemm, n, k, w, ldw);
     const struct att_gemm_epilogue e = {bias ? b : NULL, act, residual ? r : NULL, ldr};
-    gemm->run(m, n, k, a, lda, packed, c, ldc, &e);
+    gemm_run(gemm, m, n, k, a, lda, packed, c, ldc, &e);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            double sum = 0, size = 0;
-            for (size_t p = 0; p < k; p++) {
+            double sum = 0;
+            for (size_t p = 0; p < k; p++)
                 sum += (double)a[i * lda + p] * (double)w[j * ldw + p];
-                size += fabs((double)a[i * lda + p] * (double)w[j * ldw + p]);
-            }
             double y = act_exact(sum + (bias ? (double)b[j] : 0), act) + (residual ? (double)r[i * ldr + j] : 0);
-            double bound = 1e-6 + 6e-8 * size * (1 + sqrt((double)k));
+            /* No activation is steeper than 1.13. */
+            double bound = 1.13 * gemm_bound(gemm->dtype, k, a + i * lda, w + j * ldw);
             if (!(fabs((double)c[i * ldc + j] - y) <= bound))
                 fail_msg("%s m %zu n %zu k %zu act %d: c[%zu][%zu] is %.9g, expected %.9g", gemm->name, m, n, k, act, i,
                          j, (double)c[i * ldc + j], y);
@@ -132,10 +170,10 @@ static void gemm_bits_do_not_depend_on_the_batch(void **state)
         void *packed = packed_of(rows[g], N, K, w, K);
         const struct att_gemm_epilogue e = {b, ATT_ACT_GELU, NULL, 0};
         for (size_t i = 0; i < M; i++)
-            rows[g]->run(1, N, K, a + i * K, K, packed, one + i * N, N, &e);
+            gemm_run(rows[g], 1, N, K, a + i * K, K, packed, one + i * N, N, &e);
         for (size_t m = 1; m <= M; m++)
             for (size_t first = 0; first + m <= M; first += 7) {
-                rows[g]->run(m, N, K, a + first * K, K, packed, many, N, &e);
+                gemm_run(rows[g], m, N, K, a + first * K, K, packed, many, N, &e);
                 assert_memory_equal(many, one + first * N, m * N * sizeof(float));
             }
         free(packed);
@@ -145,6 +183,71 @@ static void gemm_bits_do_not_depend_on_the_batch(void **state)
     free(b);
     free(one);
     free(many);
+}
+
+/* A team's split: columns in parts give the bits of the whole, and touch nothing else. */
+static void gemm_columns_are_independent(void **state)
+{
+    (void)state;
+    enum { M = 9, N = 150, K = 77 };
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        float *a = fresh(M * K), *w = fresh(N * K), *b = fresh(N), *whole = fresh(M * N), *parts = fresh(M * N);
+        void *packed = packed_of(rows[g], N, K, w, K);
+        const size_t row = rows[g]->input_bytes(K), step = rows[g]->panel * 2;
+        void *input = aligned_alloc(64, row ? M * row : 64);
+        const struct att_gemm_epilogue e = {b, ATT_ACT_SILU, NULL, 0};
+        if (row)
+            rows[g]->convert(M, K, a, K, input);
+        gemm_run(rows[g], M, N, K, a, K, packed, whole, N, &e);
+        for (size_t begin = 0; begin < N; begin += step)
+            rows[g]->run(M, N, K, row ? input : a, row ? row : K * sizeof *a, packed, parts, N, &e,
+                         (struct att_gemm_columns){begin, begin + step < N ? begin + step : N});
+        assert_memory_equal(whole, parts, M * N * sizeof *whole);
+        free(a);
+        free(w);
+        free(b);
+        free(whole);
+        free(parts);
+        free(packed);
+        free(input);
+    }
+}
+
+/* Sums of int8 are exact, so all rows of that dtype agree to the bit, at the largest values too. */
+static void int8_rows_give_the_same_bits(void **state)
+{
+    (void)state;
+    enum { M = 5, N = 40, K = 1030 };
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (int extreme = 0; extreme < 2; extreme++) {
+        float *a = fresh(M * K), *w = fresh(N * K), *b = fresh(N), *expected = fresh(M * N), *got = fresh(M * N);
+        for (size_t i = 0; extreme && i < M * K; i++)
+            a[i] = i % K ? 1 : -1e-3f;
+        for (size_t i = 0; extreme && i < N * K; i++)
+            w[i] = i / K % 2 ? 3 : -3;
+        const struct att_gemm_epilogue e = {b, ATT_ACT_NONE, NULL, 0};
+        for (size_t g = count; g-- > 0;) {
+            if (rows[g]->dtype != ATT_INT8 || (rows[g]->needs & ~features))
+                continue;
+            void *packed = packed_of(rows[g], N, K, w, K);
+            gemm_run(rows[g], M, N, K, a, K, packed, rows[g]->needs ? got : expected, N, &e);
+            for (size_t i = 0; rows[g]->needs && i < M * N; i++)
+                if (got[i] != expected[i])
+                    fail_msg("%s: c[%zu] is %.9g, the reference has %.9g", rows[g]->name, i, (double)got[i],
+                             (double)expected[i]);
+            free(packed);
+        }
+        free(a);
+        free(w);
+        free(b);
+        free(expected);
+        free(got);
+    }
 }
 
 static void gemm_residual_may_be_the_output(void **state)
@@ -159,9 +262,9 @@ static void gemm_residual_may_be_the_output(void **state)
         float *a = fresh(M * K), *w = fresh(N * K), *r = fresh(M * N), *c = fresh(M * N);
         void *packed = packed_of(rows[g], N, K, w, K);
         const struct att_gemm_epilogue apart = {NULL, ATT_ACT_RELU, r, N};
-        rows[g]->run(M, N, K, a, K, packed, c, N, &apart);
+        gemm_run(rows[g], M, N, K, a, K, packed, c, N, &apart);
         const struct att_gemm_epilogue same = {NULL, ATT_ACT_RELU, r, N};
-        rows[g]->run(M, N, K, a, K, packed, r, N, &same);
+        gemm_run(rows[g], M, N, K, a, K, packed, r, N, &same);
         assert_memory_equal(c, r, M * N * sizeof(float));
         free(a);
         free(w);
@@ -185,7 +288,7 @@ static void gemm_keeps_nan_in_its_row(void **state)
             a[3 * K + 2] = NAN;
             void *packed = packed_of(rows[g], N, K, w, K);
             const struct att_gemm_epilogue e = {NULL, (enum att_act)act, NULL, 0};
-            rows[g]->run(M, N, K, a, K, packed, c, N, &e);
+            gemm_run(rows[g], M, N, K, a, K, packed, c, N, &e);
             for (size_t i = 0; i < M; i++)
                 for (size_t j = 0; j < N; j++)
                     assert_int_equal(isnan(c[i * N + j]) != 0, i == 3);
@@ -472,6 +575,8 @@ int main(void)
         cmocka_unit_test(gemm_multiplies),
         cmocka_unit_test(gemm_bits_do_not_depend_on_the_batch),
         cmocka_unit_test(gemm_residual_may_be_the_output),
+        cmocka_unit_test(gemm_columns_are_independent),
+        cmocka_unit_test(int8_rows_give_the_same_bits),
         cmocka_unit_test(gemm_keeps_nan_in_its_row),
         cmocka_unit_test(gemm_sizes_do_not_wrap),
         cmocka_unit_test(rows_are_right_at_every_length),

@@ -5,7 +5,7 @@ enum { ROWS = 14 };
 
 #include "core/kern/x86/attention_simd.h"
 
-const struct att_attention att_attention_avx512 = {
+const struct att_attention att_attention_f32_avx512 = {
     .name = "avx512-f32",
     .dtype = ATT_F32,
     .needs = ATT_CPU_AVX512,

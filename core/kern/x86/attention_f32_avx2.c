@@ -5,7 +5,7 @@ enum { ROWS = 6 };
 
 #include "core/kern/x86/attention_simd.h"
 
-const struct att_attention att_attention_avx2 = {
+const struct att_attention att_attention_f32_avx2 = {
     .name = "avx2-f32",
     .dtype = ATT_F32,
     .needs = ATT_CPU_AVX2,

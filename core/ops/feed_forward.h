@@ -1,0 +1,25 @@
+/*
+ * The feed-forward part of a layer: y = act(x · upᵀ) · downᵀ + residual, or with
+ * a gate (Shazeer 2020) y = (act(first half of x · upᵀ) ⊙ second half) · downᵀ +
+ * residual. Runs in blocks of rows, so that the wide inner rows never leave the
+ * cache of the thread that computes them.
+ */
+#ifndef ATT_OPS_FEED_FORWARD_H
+#define ATT_OPS_FEED_FORWARD_H
+
+#include <stdbool.h>
+
+#include "core/ops/linear.h"
+
+struct att_feed_forward {
+    const struct att_linear *up, *down; /* up->n is down->k, with a gate twice that */
+    enum att_act act;
+};
+
+/* Workspace of a run for this shape, whatever its dtype; 0 on overflow. */
+size_t att_feed_forward_space(size_t inner, bool gated, size_t hidden);
+/* Row strides in floats; residual may be NULL and may be y; y may be x. */
+void att_feed_forward_run(struct att_team *team, const struct att_feed_forward *part, size_t m, const float *x,
+                          size_t ldx, float *y, size_t ldy, const float *residual, size_t ldr);
+
+#endif
