@@ -309,9 +309,9 @@ static enum att_status report(const struct bench *bench, struct att_err *err)
         att_jsonw_double(&w, rows[i].value, 5);
     }
     att_jsonw_key(&w, "isa");
-    att_jsonw_cstring(&w, att_kernel_names());
+    att_jsonw_cstring(&w, att_kernel_names(att_model_info(bench->model)->dtype));
     att_jsonw_key(&w, "dtype");
-    att_jsonw_cstring(&w, "f32");
+    att_jsonw_cstring(&w, att_dtype_name(att_model_info(bench->model)->dtype));
     att_jsonw_object_end(&w);
     enum att_status status = att_jsonw_take(&w, &text, &len, err);
     if (status == ATT_OK)

@@ -44,6 +44,7 @@ struct cli_options {
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds;                           /* 0: not given */
     bool json, with_tokenizer;
+    enum att_dtype dtype;
     char *const *rest; /* what follows the options */
     size_t n_rest;
 };

@@ -82,7 +82,7 @@ static struct att_model *find_base(void *context, const char *name)
 
 static enum att_status load(struct bases *bases, const char *dir, struct att_model **ret_model, struct att_err *err)
 {
-    const struct att_model_options options = {.dtype = ATT_F32, .find_base = find_base, .context = bases};
+    const struct att_model_options options = {.dtype = bases->options->dtype, .find_base = find_base, .context = bases};
     bases->dir = dir;
     enum att_status status = att_model_load(dir, &options, ret_model, err);
     if (status == ATT_ENOTFOUND && bases->err.status != ATT_OK) {

@@ -74,7 +74,7 @@ static void put_model(struct sink *sink, const struct att_model_info *info, cons
     put_text(sink, "languages", info->languages);
     put_text(sink, "licence", info->licence);
     put_text(sink, "digest", info->digest);
-    put_text(sink, "dtype", "f32");
+    put_text(sink, "dtype", att_dtype_name(info->dtype));
     put_size(sink, "memory_bytes", info->weight_bytes);
     put_size(sink, "unused_tensors", info->n_unused);
     put_text(sink, "first_unused", info->unused);

@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     if (att_init(NULL, &err) != ATT_OK)
         return cli_fail(argv[1], &err);
     if (strcmp(argv[1], "--version") == 0) {
-        printf("attend %s (%s)\n", ATT_VERSION, att_kernel_names());
+        printf("attend %s (%s)\n", ATT_VERSION, att_kernel_names(ATT_F32));
         return CLI_OK;
     }
     for (size_t i = 0; i < N_COMMANDS; i++)

@@ -10,7 +10,7 @@
 
 #include "cli/cli.h"
 
-enum kind { TEXT, SIZE, SECONDS, FLAG, LIST, HELP };
+enum kind { TEXT, SIZE, SECONDS, FLAG, LIST, DTYPE, HELP };
 
 static const struct row {
     const char *name, *argument, *help;
@@ -30,7 +30,8 @@ static const struct row {
     {"map", "OLD=NEW", "reads label OLD as NEW; may be repeated", LIST, offsetof(struct cli_options, maps),
      offsetof(struct cli_options, n_maps), CLI_MAPS_MAX},
     {"input", "FILE", "texts, one JSON object {\"text\":…} a line", TEXT, offsetof(struct cli_options, input), 0, 0},
-    {"dtype", "f32", "arithmetic; this version computes in f32", TEXT, SIZE_MAX, 0, 0},
+    {"dtype", "DTYPE", "an encoder's weights and products: f32 (default), bf16 or int8", DTYPE,
+     offsetof(struct cli_options, dtype), 0, 0},
     {"templates", "DIR", "chat templates, DIR/NAME.jinja, that cases name", TEXT,
      offsetof(struct cli_options, templates), 0, 0},
     {"threads", "N", "worker threads, 1 to 256 (default: all; run, bench: 1)", SIZE,
@@ -98,6 +99,16 @@ static int set_seconds(const char *command, const struct row *row, const char *v
     return -1;
 }
 
+static int set_dtype(const char *command, const struct row *row, const char *value, enum att_dtype *ret)
+{
+    for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++)
+        if (strcmp(value, att_dtype_name((enum att_dtype)dtype)) == 0) {
+            *ret = (enum att_dtype)dtype;
+            return -1;
+        }
+    return wrong(command, row->name, value, "f32, bf16 or int8");
+}
+
 static int set(const char *command, const struct row *row, const char *value, struct cli_options *options)
 {
     char *base = (char *)options;
@@ -105,6 +116,8 @@ static int set(const char *command, const struct row *row, const char *value, st
         return set_size(command, row, value, (size_t *)(void *)(base + row->offset));
     if (row->kind == SECONDS)
         return set_seconds(command, row, value, (double *)(void *)(base + row->offset));
+    if (row->kind == DTYPE)
+        return set_dtype(command, row, value, (enum att_dtype *)(void *)(base + row->offset));
     if (row->kind == FLAG) {
         *(bool *)(base + row->offset) = true;
     } else if (row->kind == LIST) {
@@ -115,9 +128,6 @@ static int set(const char *command, const struct row *row, const char *value, st
         if (*count == row->max)
             return wrong(command, row->name, value, "fewer of them");
         ((const char **)(void *)(base + row->offset))[(*count)++] = value;
-    } else if (row->offset == SIZE_MAX) {
-        if (strcmp(value, "f32") != 0)
-            return wrong(command, row->name, value, "f32: this version has no other arithmetic");
     } else {
         *(const char **)(void *)(base + row->offset) = value;
     }

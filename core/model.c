@@ -17,21 +17,22 @@
 
 enum { ARENA_MAX = 64 << 20, NAME_MAX_LEN = 128 };
 
-static char kernel_names[128]; /* written by att_init, before threads start */
+static char kernel_names[ATT_DTYPE_COUNT][128]; /* written by att_init, before threads start */
 
 enum att_status att_init(const char *cpu_mask, struct att_err *err)
 {
     const char *mask = cpu_mask ? cpu_mask : getenv("ATTEND_CPU_MASK");
     enum att_status status = att_kern_init(mask, err);
-    if (status == ATT_OK)
-        snprintf(kernel_names, sizeof kernel_names, "gemm %s, attention %s, rows %s", att_kern()->gemm[ATT_F32]->name,
-                 att_kern()->attention[ATT_F32]->name, att_kern()->rows->name);
+    for (int dtype = 0; status == ATT_OK && dtype < ATT_DTYPE_COUNT; dtype++)
+        snprintf(kernel_names[dtype], sizeof kernel_names[dtype], "gemm %s, attention %s, rows %s",
+                 att_kern()->gemm[dtype]->name, att_kern()->attention[dtype]->name, att_kern()->rows->name);
     return status;
 }
 
-const char *att_kernel_names(void)
+const char *att_kernel_names(enum att_dtype dtype)
 {
-    return kernel_names;
+    assert(dtype < ATT_DTYPE_COUNT);
+    return kernel_names[dtype];
 }
 
 /* What this directory is built on: its own config.json, or with an adapter the base's. */

@@ -10,7 +10,6 @@
 
 enum { ANSWER_BYTES_MAX = 1048576 };
 
-static const char *const dtype_names[ATT_DTYPE_COUNT] = {[ATT_F32] = "f32", [ATT_BF16] = "bf16", [ATT_INT8] = "int8"};
 static const char *const pooling_names[] = {
     [ATT_POOL_NONE] = "none", [ATT_POOL_MEAN] = "mean", [ATT_POOL_CLS] = "cls", [ATT_POOL_LAST] = "last"};
 
@@ -165,8 +164,8 @@ enum att_status srv_builtin_model(struct srv_server *server, const char *const p
     put_text(&w, "class", info->class_name);
     put_text(&w, "base", info->base);
     put_text(&w, "encoder", model->encoder != NULL ? model->encoder->name : NULL);
-    put_text(&w, "dtype", dtype_names[info->dtype]);
-    put_text(&w, "kernels", att_kernel_names());
+    put_text(&w, "dtype", att_dtype_name(info->dtype));
+    put_text(&w, "kernels", att_kernel_names(info->dtype));
     put_text(&w, "digest", info->digest);
     put_text(&w, "licence", info->licence);
     put_text(&w, "languages", info->languages);

@@ -177,7 +177,7 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
     if (status != ATT_OK)
         return status;
     srv_log(&server->log, SRV_LOG_INFO, "start", SRV_TEXT("version", ATT_VERSION),
-            SRV_TEXT("kernels", att_kernel_names()), SRV_TEXT("address", daemon->address));
+            SRV_TEXT("kernels", att_kernel_names(ATT_F32)), SRV_TEXT("address", daemon->address));
     status = srv_models_load(&server->models, server->config, &server->log, err);
     if (status == ATT_OK)
         status = start_work(daemon, err);

@@ -13,7 +13,7 @@ static int print_version(void)
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    printf("attentd %s\n%s\n", ATT_VERSION, att_kernel_names());
+    printf("attentd %s\n%s\n", ATT_VERSION, att_kernel_names(ATT_F32));
     return 0;
 }
 

@@ -278,7 +278,7 @@ enum att_status srv_metrics_render(const struct srv_metrics *metrics, const stru
     struct text text = {0};
 
     put_head(&text, "attentd_build_info", "gauge", "Version and kernels.");
-    put(&text, "attentd_build_info{version=\"%s\",kernels=\"%s\"} 1\n", ATT_VERSION, att_kernel_names());
+    put(&text, "attentd_build_info{version=\"%s\",kernels=\"%s\"} 1\n", ATT_VERSION, att_kernel_names(ATT_F32));
     for (size_t i = 0; i < SRV_METRIC_COUNT; i++) {
         put_head(&text, metric_rows[i].name, metric_rows[i].kind, metric_rows[i].help);
         put(&text, "%s %" PRIu64 "\n", metric_rows[i].name, value_of(&metrics->values[i]));

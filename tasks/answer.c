@@ -21,7 +21,8 @@ void task_render_id(struct att_jsonw *answer, const char *prefix)
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model)
 {
     char text[256], digest[65];
-    snprintf(text, sizeof text, "%s %s", att_model_info(model->model)->digest, att_kernel_names());
+    snprintf(text, sizeof text, "%s %s", att_model_info(model->model)->digest,
+             att_kernel_names(att_model_info(model->model)->dtype));
     att_digest(text, strlen(text), digest);
     att_jsonw_key(answer, "system_fingerprint");
     att_jsonw_string(answer, digest, 16);
