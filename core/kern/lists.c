@@ -25,6 +25,7 @@ static const struct att_gemm *const gemm_rows[] = {
 
 static const struct att_attention *const attention_rows[] = {
 #if defined(__x86_64__)
+    &att_attention_bf16_avx512,
     &att_attention_f32_avx512,
     &att_attention_f32_avx2,
 #endif

@@ -3,7 +3,7 @@
  *
  *   keys   → scratch, transposed into panels [head_dim][PANEL] of PANEL keys
  *   values → scratch, rows of head_dim padded to PANEL columns
- *   for every block of up to ROWS queries
+ *   for every block of up to ROWS queries, over the keys that one of them sees
  *     scores = query · panels          registers over head_dim, broadcast query
  *     softmax of every row             scores of the block stay in L1
  *     out = scores · values            registers over the keys, broadcast score
@@ -19,7 +19,7 @@
 
 #include "core/base/mem.h"
 #include "core/kern/cpu.h"
-#include "core/kern/x86/softmax_simd.h"
+#include "core/kern/x86/mask_simd.h"
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC };
@@ -100,54 +100,6 @@ static void pack_values(const struct att_attention_call *call, float *values)
     }
 }
 
-/* The keys that query i sees: [*ret_begin, *ret_end). */
-static void visible(const struct att_attention_call *call, size_t i, size_t *ret_begin, size_t *ret_end)
-{
-    const size_t at = call->first + i;
-    size_t begin = 0, end = call->n_key;
-    if (call->causal && at + 1 < end)
-        end = at + 1;
-    if (call->local) {
-        if (at > call->window)
-            begin = at - call->window;
-        if (call->window < end && at < end - call->window)
-            end = at + call->window + 1 < end ? at + call->window + 1 : end;
-    }
-    *ret_begin = begin < end ? begin : end;
-    *ret_end = end;
-}
-
-/* x = x * scale + bias */
-static void scale_and_add(size_t n, float *x, float scale, const float *bias)
-{
-    const vec factor = vec_set(scale);
-    size_t i = 0;
-    for (; i + VEC <= n; i += VEC)
-        vec_store(x + i, vec_fma(vec_load(x + i), factor, vec_load(bias + i)));
-    if (i < n)
-        vec_store_tail(x + i, vec_fma(vec_load_tail(x + i, n - i), factor, vec_load_tail(bias + i, n - i)), n - i);
-}
-
-static void softmax_block(const struct att_attention_call *call, size_t first, size_t rows, float *scores, size_t ld)
-{
-    for (size_t r = 0; r < rows; r++) {
-        float *row = scores + r * ld;
-        const float *bias = call->bias ? call->bias + (ptrdiff_t)(first + r) * call->bias_ld : NULL;
-        size_t begin, end;
-        visible(call, first + r, &begin, &end);
-        for (size_t j = 0; j < begin; j++)
-            row[j] = 0;
-        for (size_t j = end; j < call->n_key; j++)
-            row[j] = 0;
-        if (end > begin && bias)
-            scale_and_add(end - begin, row + begin, call->scale, bias + begin);
-        if (end > begin)
-            softmax(end - begin, row + begin, bias ? 1.0f : call->scale);
-        if (call->probs)
-            memcpy(call->probs + (first + r) * call->n_key, row, call->n_key * sizeof *row);
-    }
-}
-
 static void run(const struct att_attention_call *call)
 {
     const size_t n_key = call->n_key, d = call->head_dim, ld = padded(n_key), value_ld = padded(d);
@@ -157,14 +109,16 @@ static void run(const struct att_attention_call *call)
     pack_values(call, values);
     for (size_t i = 0; i < call->n_query; i += ROWS) {
         const size_t rows = call->n_query - i < ROWS ? call->n_query - i : ROWS;
-        for (size_t j = 0; j < n_key; j += PANEL)
+        const struct att_span span = att_mask_span(call, i, rows, PANEL);
+        for (size_t j = span.begin; j < span.end; j += PANEL)
             multiply_rows(rows, d, call->query + i * call->query_ld, call->query_ld, keys + j * d, PANEL, scores + j,
                           ld);
-        softmax_block(call, i, rows, scores, ld);
+        att_mask_softmax(call, i, rows, span, scores, ld);
         for (size_t c = 0; c < d; c += PANEL) {
             const size_t columns = d - c < PANEL ? d - c : PANEL;
             float block[ROWS][PANEL] __attribute__((aligned(64)));
-            multiply_rows(rows, n_key, scores, ld, values + c, value_ld, block[0], PANEL);
+            multiply_rows(rows, span.end - span.begin, scores + span.begin, ld, values + span.begin * value_ld + c,
+                          value_ld, block[0], PANEL);
             for (size_t r = 0; r < rows; r++)
                 memcpy(call->out + (i + r) * call->out_ld + c, block[r], columns * sizeof(float));
         }

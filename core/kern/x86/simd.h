@@ -301,15 +301,155 @@ INLINE vec vec_tanh(vec x)
     return vec_sign_of(vec_sub(vec_set(1), vec_div(vec_set(2), vec_add(e, vec_set(1)))), x);
 }
 
+/* x Φ(x). */
+#if defined(__AVX512F__)
+
+/*
+ * Φ(|x|) - 1/2 by a polynomial of degree 5 on each of 16 intervals of width
+ * 0.36 around their centres, its coefficients picked by permutes: half the work
+ * of erf. Beyond 5.57 the float result is x or 0. Largest error 1.2e-7 · max(1,|x|).
+ */
+INLINE vec vec_gelu(vec x)
+{
+    static const float table[6][16] __attribute__((aligned(64))) = {{
+                                                                        0.0f,
+                                                                        0.140576437f,
+                                                                        0.264237493f,
+                                                                        0.359928906f,
+                                                                        0.425066292f,
+                                                                        0.464069694f,
+                                                                        0.484613657f,
+                                                                        0.494132251f,
+                                                                        0.498011619f,
+                                                                        0.499402344f,
+                                                                        0.499840885f,
+                                                                        0.499962538f,
+                                                                        0.499992192f,
+                                                                        0.499998569f,
+                                                                        0.499999762f,
+                                                                        0.49999997f,
+                                                                    },
+                                                                    {
+                                                                        0.143619224f,
+                                                                        0.134607822f,
+                                                                        0.110826455f,
+                                                                        0.0801552609f,
+                                                                        0.0509255901f,
+                                                                        0.0284220576f,
+                                                                        0.0139344679f,
+                                                                        0.00600123592f,
+                                                                        0.00227042125f,
+                                                                        0.000754549401f,
+                                                                        0.000220284724f,
+                                                                        5.64932634e-05f,
+                                                                        1.27269568e-05f,
+                                                                        2.51865231e-06f,
+                                                                        4.37852407e-07f,
+                                                                        6.68656952e-08f,
+                                                                    },
+                                                                    {
+                                                                        3.07195336e-08f,
+                                                                        -0.00872239191f,
+                                                                        -0.0143628716f,
+                                                                        -0.0155820623f,
+                                                                        -0.0131999431f,
+                                                                        -0.00920884963f,
+                                                                        -0.00541780889f,
+                                                                        -0.00272219745f,
+                                                                        -0.0011769851f,
+                                                                        -0.000440038741f,
+                                                                        -0.000142732009f,
+                                                                        -4.02614824e-05f,
+                                                                        -9.89358341e-06f,
+                                                                        -2.12073837e-06f,
+                                                                        -3.96949531e-07f,
+                                                                        -6.49306884e-08f,
+                                                                    },
+                                                                    {
+                                                                        -0.00310243876f,
+                                                                        -0.0025306833f,
+                                                                        -0.00115289027f,
+                                                                        0.000288062118f,
+                                                                        0.00118092494f,
+                                                                        0.00137516786f,
+                                                                        0.00110329862f,
+                                                                        0.000693565758f,
+                                                                        0.000357730954f,
+                                                                        0.00015479514f,
+                                                                        5.6906305e-05f,
+                                                                        1.79141352e-05f,
+                                                                        4.85479404e-06f,
+                                                                        1.13689134e-06f,
+                                                                        2.30697793e-07f,
+                                                                        4.06497591e-08f,
+                                                                    },
+                                                                    {
+                                                                        9.3761372e-07f,
+                                                                        0.000268318458f,
+                                                                        0.000382424914f,
+                                                                        0.000307293463f,
+                                                                        0.000132393514f,
+                                                                        -2.27622731e-05f,
+                                                                        -9.65211657e-05f,
+                                                                        -9.81091944e-05f,
+                                                                        -6.73155882e-05f,
+                                                                        -3.57877761e-05f,
+                                                                        -1.54878453e-05f,
+                                                                        -5.58865804e-06f,
+                                                                        -1.70473618e-06f,
+                                                                        -4.43437557e-07f,
+                                                                        -9.89502666e-08f,
+                                                                        -1.90222931e-08f,
+                                                                    },
+                                                                    {
+                                                                        5.90260497e-05f,
+                                                                        4.19494681e-05f,
+                                                                        2.54834822e-06f,
+                                                                        -2.93136782e-05f,
+                                                                        -3.6432175e-05f,
+                                                                        -2.36001342e-05f,
+                                                                        -6.36996674e-06f,
+                                                                        4.30078398e-06f,
+                                                                        6.95678227e-06f,
+                                                                        5.29759654e-06f,
+                                                                        2.88298816e-06f,
+                                                                        1.23337054e-06f,
+                                                                        4.31357108e-07f,
+                                                                        1.2588923e-07f,
+                                                                        3.10395514e-08f,
+                                                                        6.51852883e-09f,
+                                                                    }};
+    const vec magic = vec_set(0x1p23f), size = vec_abs(x), steps = vec_set(1 / 0.36f);
+    const vec at = vec_min(vec_set(15.49f), vec_mul(size, steps));
+    const vec shifted = vec_add(at, magic); /* its low bits are the nearest integer: the interval */
+    const __m512i k = _mm512_castps_si512(shifted);
+    const vec u = vec_sub(at, vec_sub(shifted, magic));
+    vec p = _mm512_permutexvar_ps(k, vec_load(table[5]));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[4])));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[3])));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[2])));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[1])));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[0])));
+    return vec_fma(size, p, vec_mul(vec_set(0.5f), x));
+}
+
+#else
+
+INLINE vec vec_gelu(vec x)
+{
+    const vec half = vec_mul(vec_set(0.5f), x);
+    return vec_fma(half, vec_erf(vec_mul(x, vec_set(0.70710678118f))), half);
+}
+
+#endif
+
 INLINE vec vec_act(vec x, enum att_act act)
 {
     switch (act) {
     case ATT_ACT_RELU:
         return vec_max(vec_zero(), x);
-    case ATT_ACT_GELU: {
-        const vec half = vec_mul(vec_set(0.5f), x);
-        return vec_fma(half, vec_erf(vec_mul(x, vec_set(0.70710678118f))), half);
-    }
+    case ATT_ACT_GELU:
+        return vec_gelu(x);
     case ATT_ACT_GELU_TANH: {
         const vec inner = vec_mul(vec_set(0.79788456f), vec_fma(vec_mul(vec_mul(x, x), x), vec_set(0.044715f), x));
         const vec half = vec_mul(vec_set(0.5f), x);

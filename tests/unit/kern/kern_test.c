@@ -506,12 +506,14 @@ static void attention_check(const struct att_attention *attention, size_t n_quer
             sum += p[j];
         }
         for (size_t j = 0; j < n_key; j++)
-            near("probability", attention->name, n_key, (double)probs[i * n_key + j], sum > 0 ? p[j] / sum : 0, 2e-6);
+            near("probability", attention->name, n_key, (double)probs[i * n_key + j], sum > 0 ? p[j] / sum : 0,
+                 attention->dtype == ATT_BF16 ? 2e-2 : 2e-6);
         for (size_t c = 0; c < d; c++) {
             double y = 0;
             for (size_t j = 0; j < n_key; j++)
                 y += sum > 0 ? p[j] / sum * (double)v[j * ld + c] : 0;
-            near("attention", attention->name, n_key, (double)out[i * ld + c], y, 3e-6);
+            near("attention", attention->name, n_key, (double)out[i * ld + c], y,
+                 attention->dtype == ATT_BF16 ? 2e-2 : 3e-6);
         }
     }
     free(p);
