@@ -15,6 +15,8 @@ struct srv_batcher {
     struct srv_sched sched;
     size_t idle_workers;
     bool stopping;
+    size_t helpers_wanted, leader, leader_model; /* the latest call for help */
+    atomic_bool waits;                           /* something is queued; read without the lock */
 };
 
 enum att_status srv_batcher_create(const struct srv_sched_limits *limits, size_t n_models,
@@ -32,6 +34,7 @@ enum att_status srv_batcher_create(const struct srv_sched_limits *limits, size_t
     }
     pthread_mutex_init(&batcher->mutex, NULL);
     pthread_cond_init(&batcher->work_waits, NULL);
+    batcher->leader = SIZE_MAX;
     *ret_batcher = batcher;
     return ATT_OK;
 }
@@ -75,6 +78,7 @@ enum att_status srv_batcher_submit(struct srv_batcher *batcher, struct srv_work 
     work->ticket.deadline_us = deadline_us;
     status = srv_sched_push(&batcher->sched, &work->ticket, now_us, err);
     idle = batcher->idle_workers;
+    atomic_store_explicit(&batcher->waits, batcher->sched.n_queued > 0, memory_order_relaxed);
     pthread_mutex_unlock(&batcher->mutex);
     if (status == ATT_OK && idle > 1 && work->ticket.n_items > 1)
         pthread_cond_broadcast(&batcher->work_waits);
@@ -90,21 +94,55 @@ void srv_batcher_release(struct srv_batcher *batcher, struct srv_work *work)
     pthread_mutex_unlock(&batcher->mutex);
 }
 
-size_t srv_batcher_next(struct srv_batcher *batcher, struct srv_item **items, size_t capacity, size_t *ret_model)
+/* A batch was taken and nothing else is queued: idle workers may help. True when there are some. */
+static bool call_for_help(struct srv_batcher *batcher, size_t worker, size_t model)
 {
-    size_t n = 0;
+    if (batcher->sched.n_queued > 0 || batcher->idle_workers == 0)
+        return false;
+    batcher->helpers_wanted = batcher->idle_workers;
+    batcher->leader = worker;
+    batcher->leader_model = model;
+    return true;
+}
+
+struct srv_turn srv_batcher_next(struct srv_batcher *batcher, size_t worker, struct srv_item **items, size_t capacity)
+{
+    struct srv_turn turn = {.what = SRV_TURN_STOP};
+    bool calls = false;
 
     pthread_mutex_lock(&batcher->mutex);
+    if (batcher->leader == worker)
+        batcher->helpers_wanted = 0; /* its batch is done */
     batcher->idle_workers++;
     while (!batcher->stopping) {
-        n = srv_sched_next(&batcher->sched, att_clock_us(), batcher->idle_workers, items, capacity, ret_model);
-        if (n > 0)
+        turn.n_items =
+            srv_sched_next(&batcher->sched, att_clock_us(), batcher->idle_workers, items, capacity, &turn.model);
+        if (turn.n_items > 0) {
+            turn.what = SRV_TURN_BATCH;
             break;
+        }
+        if (batcher->helpers_wanted > 0) {
+            batcher->helpers_wanted--;
+            turn = (struct srv_turn){.what = SRV_TURN_HELP, .model = batcher->leader_model, .leader = batcher->leader};
+            break;
+        }
         pthread_cond_wait(&batcher->work_waits, &batcher->mutex);
     }
     batcher->idle_workers--;
+    if (turn.what == SRV_TURN_BATCH)
+        calls = call_for_help(batcher, worker, turn.model);
+    atomic_store_explicit(&batcher->waits, batcher->sched.n_queued > 0, memory_order_relaxed);
     pthread_mutex_unlock(&batcher->mutex);
-    return n;
+    if (calls)
+        pthread_cond_broadcast(&batcher->work_waits);
+    return turn;
+}
+
+bool srv_batcher_waits(void *context)
+{
+    struct srv_batcher *batcher = context;
+
+    return atomic_load_explicit(&batcher->waits, memory_order_relaxed);
 }
 
 /* Puts a complete ticket's work on a list, so that its callback runs after the lock is given back. */

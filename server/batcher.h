@@ -39,8 +39,19 @@ enum att_status srv_batcher_submit(struct srv_batcher *batcher, struct srv_work 
                                    struct att_err *err) ATT_MUST_USE;
 void srv_batcher_release(struct srv_batcher *batcher, struct srv_work *work);
 
-/* For workers. Waits for a batch; 0 when the batcher stops. */
-size_t srv_batcher_next(struct srv_batcher *batcher, struct srv_item **items, size_t capacity, size_t *ret_model);
+/* What a worker is to do. */
+struct srv_turn {
+    enum { SRV_TURN_STOP, SRV_TURN_BATCH, SRV_TURN_HELP } what;
+    size_t n_items; /* SRV_TURN_BATCH */
+    size_t model;
+    size_t leader; /* SRV_TURN_HELP: the worker whose batch of `model` others may share in */
+};
+
+/* For workers, which have numbers from 0 on. Waits for a batch, or, while nothing else is queued, for a worker that has
+ * just taken one and would be sooner done with help. */
+struct srv_turn srv_batcher_next(struct srv_batcher *batcher, size_t worker, struct srv_item **items, size_t capacity);
+/* True when a batch waits: who helps should leave and take it. context is the batcher. */
+bool srv_batcher_waits(void *context);
 void srv_batcher_done(struct srv_batcher *batcher, struct srv_item *const *items, size_t n_items);
 void srv_batcher_stop(struct srv_batcher *batcher);
 

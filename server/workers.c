@@ -17,6 +17,7 @@ struct worker {
     struct srv_workers *workers;
     struct att_context **contexts; /* [n_models] */
     pthread_t thread;
+    size_t number;
     bool started;
     int cpu;
     atomic_uint_fast64_t busy_since_us; /* 0: waits */
@@ -51,7 +52,8 @@ static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct srv_item *items[BATCH_ITEMS_MAX];
-    size_t model = 0, n;
+    struct srv_batcher *batcher = worker->workers->batcher;
+    struct srv_turn turn;
     cpu_set_t set;
 
     pthread_setname_np(pthread_self(), "attentd-worker");
@@ -60,8 +62,13 @@ static void *worker_main(void *argument)
         CPU_SET((size_t)worker->cpu, &set);
         (void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
     }
-    while ((n = srv_batcher_next(worker->workers->batcher, items, BATCH_ITEMS_MAX, &model)) > 0)
-        run_batch(worker, items, n, model);
+    while ((turn = srv_batcher_next(batcher, worker->number, items, BATCH_ITEMS_MAX)).what != SRV_TURN_STOP) {
+        if (turn.what == SRV_TURN_BATCH)
+            run_batch(worker, items, turn.n_items, turn.model);
+        else
+            att_context_help(worker->contexts[turn.model], worker->workers->list[turn.leader].contexts[turn.model],
+                             srv_batcher_waits, batcher);
+    }
     return NULL;
 }
 
@@ -131,6 +138,7 @@ enum att_status srv_workers_start(const struct srv_workers_options *options, con
     }
     for (size_t i = 0; i < workers->n_workers && status == ATT_OK; i++) {
         workers->list[i].workers = workers;
+        workers->list[i].number = i;
         workers->list[i].cpu = cpu_of(i);
         status = create_contexts(&workers->list[i], options, models, err);
     }
@@ -153,11 +161,13 @@ void srv_workers_join(struct srv_workers *workers)
 {
     if (workers == NULL)
         return;
+    /* All of them first: one may still look into the context of another that it helped. */
+    for (size_t i = 0; workers->list != NULL && i < workers->n_workers; i++)
+        if (workers->list[i].started)
+            pthread_join(workers->list[i].thread, NULL);
     for (size_t i = 0; workers->list != NULL && i < workers->n_workers; i++) {
         struct worker *worker = &workers->list[i];
 
-        if (worker->started)
-            pthread_join(worker->thread, NULL);
         for (size_t k = 0; worker->contexts != NULL && k < workers->n_models; k++)
             att_context_destroy(worker->contexts[k]);
         att_mem_free(worker->contexts);

@@ -1,6 +1,7 @@
 /*
  * Workers: one thread a core, pinned, each with its own context for every model.
- * A worker takes a batch, runs it, hands it back; it knows nothing of requests.
+ * A worker takes a batch, runs it, hands it back; it knows nothing of requests. One
+ * that has nothing to do helps another with its batch until something is queued.
  */
 #ifndef SRV_WORKERS_H
 #define SRV_WORKERS_H

@@ -106,8 +106,13 @@ static void finish_chunk(struct att_team *team)
 size_t att_team_help(struct att_team *team, void *space, bool (*leave)(void *context), void *context)
 {
     size_t chunk, idle = 0, computed = 0;
+    bool begun = false;
     atomic_fetch_add(&team->helpers, 1);
-    while (atomic_load_explicit(&team->open, memory_order_acquire) && idle < SPINS_IDLE) {
+    while (idle < SPINS_IDLE) {
+        const bool open = atomic_load_explicit(&team->open, memory_order_acquire);
+        if (begun && !open)
+            break;
+        begun = begun || open;
         if (claim(team, &chunk)) {
             team->work(team->context, chunk, space);
             finish_chunk(team);

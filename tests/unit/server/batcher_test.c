@@ -36,18 +36,24 @@ static void on_done(struct srv_work *given)
 }
 
 static atomic_bool stop_ticking;
-static atomic_size_t n_run, n_dropped;
+static atomic_size_t n_run, n_dropped, n_workers, n_helped;
 
 static void *worker_main(void *argument)
 {
     struct srv_item *items[BATCH];
-    size_t n, model;
+    size_t number = atomic_fetch_add(&n_workers, 1);
+    struct srv_turn turn;
 
-    while ((n = srv_batcher_next(argument, items, BATCH, &model)) > 0) {
-        for (size_t i = 0; i < n; i++)
+    while ((turn = srv_batcher_next(argument, number, items, BATCH)).what != SRV_TURN_STOP) {
+        if (turn.what == SRV_TURN_HELP) {
+            assert_true(turn.leader != number);
+            atomic_fetch_add(&n_helped, 1);
+            continue;
+        }
+        for (size_t i = 0; i < turn.n_items; i++)
             *(int *)items[i]->job += 1;
-        atomic_fetch_add(&n_run, n);
-        srv_batcher_done(argument, items, n);
+        atomic_fetch_add(&n_run, turn.n_items);
+        srv_batcher_done(argument, items, turn.n_items);
     }
     return NULL;
 }
