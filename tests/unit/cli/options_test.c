@@ -74,7 +74,7 @@ static void wrong_values_are_usage_errors(void **state)
         {"--threads", "0"},      {"--threads", "257"}, {"--threads", "-1"},  {"--threads", "2x"},
         {"--threads", ""},       {"--threads", " 2"},  {"--threads", "1e2"}, {"--threads", "99999999999999999999"},
         {"--batch-tokens", "0"}, {"--seconds", "0"},   {"--seconds", "nan"}, {"--seconds", "3601"},
-        {"--seconds", "fast"},   {"--dtype", "bf16"},  {"--dtype", ""},      {"--base", "noequals"},
+        {"--seconds", "fast"},   {"--dtype", "fp64"},  {"--dtype", ""},      {"--base", "noequals"},
         {"--base", "=dir"},      {"--base", "name="},  {"--map", "x"},       {"--nosuch", "1"},
     };
     struct cli_options options;
@@ -82,7 +82,8 @@ static void wrong_values_are_usage_errors(void **state)
         assert_int_equal(PARSE("threads batch-tokens seconds dtype base map", &options, bad[i][0], bad[i][1]),
                          CLI_USAGE);
     assert_int_equal(PARSE("model", &options, "--model"), CLI_USAGE);
-    assert_int_equal(PARSE("dtype", &options, "--dtype", "f32"), -1);
+    assert_int_equal(PARSE("dtype", &options, "--dtype", "int8"), -1);
+    assert_int_equal(options.dtype, ATT_INT8);
 }
 
 /* --data is an option, but not of this command; "task" is no part of "with-tokenizer". */
