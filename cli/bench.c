@@ -12,21 +12,16 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/texts.h"
 #include "core/base/clock.h"
 
-enum { BUDGET = 256, BATCH_SEQS = 256, TEXTS_MAX = 1 << 20, SINGLES_MAX = 2000, DEPTH_MAX = 16 };
+enum { BUDGET = 256, BATCH_SEQS = 256, SINGLES_MAX = 2000 };
 static const double seconds_default = 5;
-
-struct text {
-    char *bytes;
-    size_t len, count;
-    int32_t *ids;
-};
 
 struct bench {
     struct cli_options options;
     struct att_model *model;
-    struct text *texts;
+    struct cli_text *texts;
     size_t n_texts, budget, n_threads;
     size_t *begins, n_batches; /* batch i is texts begins[i] .. begins[i + 1] */
     uint64_t end_us;
@@ -44,91 +39,6 @@ struct worker {
     enum att_status status;
     struct att_err err;
 };
-
-/* Tokenises into ids[capacity], cut to the model's length. */
-static enum att_status encode(const struct att_model *model, const struct text *text, struct att_tokens *tokens,
-                              int32_t *ids, size_t capacity, size_t *ret_count, struct att_err *err)
-{
-    const struct att_tokenizer *tokenizer = att_model_tokenizer(model);
-    size_t longest = att_model_info(model)->max_tokens, special = att_tokenizer_special_count(tokenizer, false);
-    enum att_status status =
-        att_tokenizer_encode(tokenizer, text->bytes, text->len, ATT_ENCODE_SPECIAL_AS_TEXT, 0, tokens, err);
-    size_t room = longest > special ? longest - special : 0;
-    struct att_sequence sequence = {.ids = ids, .capacity = capacity};
-    if (status == ATT_OK)
-        status = att_tokenizer_assemble(tokenizer, tokens->items, tokens->count < room ? tokens->count : room, NULL, 0,
-                                        &sequence, err);
-    if (status == ATT_OK)
-        *ret_count = sequence.len;
-    return status;
-}
-
-/* One line {"text":…}. */
-static enum att_status read_text(const struct att_model *model, const char *line, size_t line_len,
-                                 struct att_tokens *tokens, struct text *text, struct att_err *err)
-{
-    struct att_json *root = NULL;
-    enum att_status status = att_json_parse(line, line_len, 0, DEPTH_MAX, &root, err);
-    if (status != ATT_OK)
-        return status;
-    const char *bytes = att_json_string(att_json_get(root, "text"), &text->len);
-    text->bytes = bytes ? att_mem_calloc(text->len + 1, 1) : NULL;
-    size_t longest = att_model_info(model)->max_tokens;
-    text->ids = bytes ? att_mem_calloc(longest, sizeof *text->ids) : NULL;
-    if (!bytes)
-        status = att_err_set(err, ATT_EFORMAT, "text: is missing");
-    else if (!text->bytes || !text->ids)
-        status = att_err_set(err, ATT_ENOMEM, "out of memory");
-    else
-        memcpy(text->bytes, bytes, text->len);
-    att_json_destroy(root);
-    return status == ATT_OK ? encode(model, text, tokens, text->ids, longest, &text->count, err) : status;
-}
-
-static enum att_status add_line(struct bench *bench, const char *line, size_t len, struct att_tokens *tokens,
-                                size_t *capacity, struct att_err *err)
-{
-    if (bench->n_texts == TEXTS_MAX)
-        return att_err_limit(err, NULL, TEXTS_MAX, TEXTS_MAX + 1, "more than %d texts", TEXTS_MAX);
-    if (bench->n_texts == *capacity) {
-        size_t more = *capacity ? *capacity * 2 : 512;
-        struct text *texts = att_mem_realloc(bench->texts, more, sizeof *texts);
-        if (!texts)
-            return att_err_set(err, ATT_ENOMEM, "out of memory");
-        bench->texts = texts;
-        *capacity = more;
-    }
-    struct text *text = &bench->texts[bench->n_texts++];
-    *text = (struct text){.bytes = NULL};
-    return read_text(bench->model, line, len, tokens, text, err);
-}
-
-static enum att_status read_texts(struct bench *bench, struct att_err *err)
-{
-    FILE *file = fopen(bench->options.input, "rb");
-    struct cli_lines lines;
-    struct att_tokens tokens;
-    size_t capacity = 0, len;
-    char *line = NULL;
-    if (!file)
-        return att_err_set(err, ATT_ENOTFOUND, "%s: cannot be opened", bench->options.input);
-    cli_lines_init(&lines, file);
-    att_tokens_init(&tokens);
-    enum att_status status;
-    while ((status = cli_lines_next(&lines, &line, &len, err)) == ATT_OK && line) {
-        status = add_line(bench, line, len, &tokens, &capacity, err);
-        if (status != ATT_OK)
-            break;
-    }
-    if (status == ATT_OK && bench->n_texts == 0)
-        status = att_err_set(err, ATT_EFORMAT, "holds no text");
-    if (status != ATT_OK)
-        att_err_prefix(err, "%s: line %zu", bench->options.input, lines.number);
-    att_tokens_finish(&tokens);
-    cli_lines_finish(&lines);
-    fclose(file);
-    return status;
-}
 
 static enum att_status plan_batches(struct bench *bench, struct att_err *err)
 {
@@ -157,12 +67,12 @@ static enum att_status run_texts(struct worker *worker, size_t begin, size_t end
     att_context_staging(worker->context, &ids, &type_ids, &cu);
     cu[0] = 0;
     for (size_t i = begin; i < end; i++) {
-        const struct text *text = &bench->texts[i];
+        const struct cli_text *text = &bench->texts[i];
         int32_t *begin_ids = ids + cu[i - begin];
         size_t count = text->count, left = att_context_max_tokens(worker->context) - cu[i - begin];
         if (!tokenise)
             memcpy(begin_ids, text->ids, count * sizeof *ids);
-        else if (encode(bench->model, text, &worker->tokens, begin_ids, left, &count, &worker->err) != ATT_OK)
+        else if (cli_text_encode(bench->model, text, &worker->tokens, begin_ids, left, &count, &worker->err) != ATT_OK)
             return worker->err.status;
         cu[i - begin + 1] = cu[i - begin] + (uint32_t)count;
     }
@@ -360,7 +270,7 @@ static enum att_status run(struct bench *bench, struct att_err *err)
     if (status == ATT_OK && !att_model_tokenizer(bench->model))
         status = att_err_set(err, ATT_EUNSUPPORTED, "%s: has no tokenizer", bench->options.model);
     if (status == ATT_OK)
-        status = read_texts(bench, err);
+        status = cli_texts_read(bench->model, bench->options.input, &bench->texts, &bench->n_texts, err);
     if (status == ATT_OK)
         status = plan_batches(bench, err);
     if (status == ATT_OK)
@@ -388,11 +298,7 @@ int cli_bench(int argc, char **argv)
     bench.n_threads = bench.options.threads ? bench.options.threads : 1;
     bench.budget = bench.options.batch_tokens ? bench.options.batch_tokens : BUDGET;
     enum att_status status = run(&bench, &err);
-    for (size_t i = 0; i < bench.n_texts; i++) {
-        att_mem_free(bench.texts[i].bytes);
-        att_mem_free(bench.texts[i].ids);
-    }
-    att_mem_free(bench.texts);
+    cli_texts_free(bench.texts, bench.n_texts);
     att_mem_free(bench.begins);
     att_model_unref(bench.model);
     return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);

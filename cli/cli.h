@@ -40,7 +40,7 @@ struct cli_options {
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */
     size_t n_maps;
-    const char *input, *data, *task, *head, *file, *templates;
+    const char *input, *data, *task, *head, *file, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds;                           /* 0: not given */
     bool json, with_tokenizer;

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/compare.h"
 
 enum { JSON_BYTES_MAX = 64 << 20, LABELS_SHOWN = 6 };
 
@@ -164,6 +164,61 @@ static enum att_status put_tensors(struct sink *sink, const char *path, struct a
     return status;
 }
 
+/* ---- what other dtypes lose ---- */
+
+static void put_comparison(struct sink *sink, const struct cli_comparison *c)
+{
+    const double agreement = c->n_decisions ? (double)c->n_agree / (double)c->n_decisions : 1;
+    if (!sink->json) {
+        printf("%-16s %s: %zu texts, cosine to f32 min %.6f mean %.6f", "compare", att_dtype_name(c->dtype), c->n_texts,
+               c->cosine_min, c->cosine_mean);
+        if (c->n_decisions)
+            printf(", same label %.2f %% of %zu, probabilities within %.4f", 100 * agreement, c->n_decisions,
+                   c->probability_change);
+        printf(", %zu bytes of %zu\n", c->weight_bytes, c->weight_bytes_of_f32);
+        return;
+    }
+    att_jsonw_object_begin(&sink->w);
+    att_jsonw_key(&sink->w, "dtype");
+    att_jsonw_cstring(&sink->w, att_dtype_name(c->dtype));
+    const struct {
+        const char *name;
+        double value;
+    } rows[] = {
+        {"texts", (double)c->n_texts},
+        {"cosine_min", c->cosine_min},
+        {"cosine_mean", c->cosine_mean},
+        {"decisions", (double)c->n_decisions},
+        {"label_agreement", agreement},
+        {"probability_change_max", c->probability_change},
+        {"memory_bytes", (double)c->weight_bytes},
+        {"memory_bytes_f32", (double)c->weight_bytes_of_f32},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        att_jsonw_key(&sink->w, rows[i].name);
+        att_jsonw_double(&sink->w, rows[i].value, 12);
+    }
+    att_jsonw_object_end(&sink->w);
+}
+
+static enum att_status put_comparisons(struct sink *sink, const struct cli_options *options, struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+    if (sink->json) {
+        att_jsonw_key(&sink->w, "compare_dtype");
+        att_jsonw_array_begin(&sink->w);
+    }
+    for (int dtype = ATT_BF16; status == ATT_OK && dtype < ATT_DTYPE_COUNT; dtype++) {
+        struct cli_comparison comparison;
+        status = cli_compare(options->rest[0], options, (enum att_dtype)dtype, &comparison, err);
+        if (status == ATT_OK)
+            put_comparison(sink, &comparison);
+    }
+    if (sink->json)
+        att_jsonw_array_end(&sink->w);
+    return status;
+}
+
 static enum att_status print_json(struct sink *sink, struct att_err *err)
 {
     char *text = NULL;
@@ -176,15 +231,15 @@ static enum att_status print_json(struct sink *sink, struct att_err *err)
     return status;
 }
 
-static const char about[] = "usage: attend inspect DIR [--json] [--base NAME=DIR]\n\n"
-                            "What a model directory holds.\n";
+static const char about[] = "usage: attend inspect DIR [--json] [--base NAME=DIR] [--compare-dtype FILE.jsonl]\n\n"
+                            "What a model directory holds, and what it loses in bf16 and int8.\n";
 
 int cli_inspect(int argc, char **argv)
 {
     struct cli_options options;
     struct att_err err;
     struct att_model *model = NULL;
-    int usage = cli_options_parse(argc, argv, "base dtype json", about, &options);
+    int usage = cli_options_parse(argc, argv, "base dtype json compare-dtype", about, &options);
     if (usage >= 0)
         return usage;
     if (options.n_rest != 1) {
@@ -201,6 +256,8 @@ int cli_inspect(int argc, char **argv)
     put_model(&sink, att_model_info(model), att_model_tokenizer(model));
     put_heads(&sink, att_model_info(model));
     status = put_tensors(&sink, options.rest[0], &err);
+    if (status == ATT_OK && options.compare_dtype)
+        status = put_comparisons(&sink, &options, &err);
     if (status == ATT_OK && sink.json)
         status = print_json(&sink, &err);
     att_jsonw_finish(&sink.w);

@@ -32,6 +32,8 @@ static const struct row {
     {"input", "FILE", "texts, one JSON object {\"text\":…} a line", TEXT, offsetof(struct cli_options, input), 0, 0},
     {"dtype", "DTYPE", "an encoder's weights and products: f32 (default), bf16 or int8", DTYPE,
      offsetof(struct cli_options, dtype), 0, 0},
+    {"compare-dtype", "FILE", "what bf16 and int8 lose on these texts, {\"text\":…} a line", TEXT,
+     offsetof(struct cli_options, compare_dtype), 0, 0},
     {"templates", "DIR", "chat templates, DIR/NAME.jinja, that cases name", TEXT,
      offsetof(struct cli_options, templates), 0, 0},
     {"threads", "N", "worker threads, 1 to 256 (default: all; run, bench: 1)", SIZE,
