@@ -219,9 +219,39 @@ static void out_of_memory_is_no_syntax_error(void **state)
     }
 }
 
+/* The fewest digits, 6 to 9, that read back to the same float, for floats of every size. */
+static void floats_are_short_and_exact(void **state)
+{
+    (void)state;
+    uint32_t seed = 11;
+    for (size_t i = 0; i < 300000; i++) {
+        struct att_jsonw w;
+        char expected[32];
+        float value;
+        seed = seed * 1664525u + 1013904223u;
+        uint32_t bits = i % 2 ? seed : (seed & 0x807fffffu) | (113 + i / 2 % 36) << 23; /* 6e-5 to 4e6 */
+        if (i < 64)
+            bits = (i % 2 ? 0x80000000u : 0) | (uint32_t)(i / 2 < 16 ? 0x3f800000 + i : 0x38d1b717 + i);
+        memcpy(&value, &bits, sizeof value);
+        if (!(fabsf(value) <= 3e38f))
+            continue;
+        for (int digits = 6; digits <= 9; digits++) {
+            snprintf(expected, sizeof expected, "%.*g", digits, (double)value);
+            if (strtof(expected, NULL) == value)
+                break;
+        }
+        att_jsonw_init(&w, 64);
+        att_jsonw_float(&w, value);
+        char *text = written(&w);
+        assert_string_equal(text, expected);
+        att_mem_free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(floats_are_short_and_exact),
         cmocka_unit_test(reads_values),
         cmocka_unit_test(iterates_in_file_order),
         cmocka_unit_test(refuses),
