@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""attentd against ONNX Runtime on one BERT encoder, f32, in one run; prints a Markdown table. Called by bench/run.
+"""attentd against the engines that are installed, on one BERT encoder, in one run; prints a Markdown table. Called by
+bench/run.
 
-Both read the same token ids of the same texts, and texts are tokenised before the clock starts. The engines take
-turns, so that a machine whose clock moves moves both. attentd: `attend bench`, one worker a core. ONNX Runtime: every
-batch shape and thread layout below is tried, and the fastest of each workload takes the turns. Its graph is made of the
-operators that its own optimiser fuses a BERT into (Attention, SkipLayerNormalization, BiasGelu): that is its best.
+All read the same token ids of the same texts, and texts are tokenised before the clock starts. The engines take turns,
+so that a machine whose clock moves moves all. attentd: `attend bench`, texts in the order they come. The others: texts
+sorted by length, every batch size and thread layout below is tried, and the fastest of each workload takes the turns.
+ONNX Runtime's graph is made of the operators that its own optimiser fuses a BERT into: that is its best; its int8 is
+dynamic quantisation. OpenVINO's int8 is NNCF's quantisation for transformers, calibrated on the texts themselves.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import statistics
@@ -18,118 +21,87 @@ import time
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import tokenizers
-from onnx import TensorProto, helper, numpy_helper
+
+import graphs
+
+try:
+    import onnxruntime as ort
+except ImportError:
+    ort = None
+try:
+    import openvino as ov
+except ImportError:
+    ov = None
+try:
+    import nncf
+except ImportError:
+    nncf = None
 
 WORKLOADS = ("short", "news")
-BATCHES = (1, 2, 4, 8, 16, 32)  # texts sorted by length: the padding costs little
-
-
-# ---- the model as an ONNX graph ----
-
-def read_safetensors(path):
-    with open(path, "rb") as f:
-        header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
-        start = f.tell()
-        tensors = {}
-        for name, info in header.items():
-            if name == "__metadata__" or info["dtype"] != "F32":
-                continue
-            begin, end = info["data_offsets"]
-            f.seek(start + begin)
-            tensors[name] = np.frombuffer(f.read(end - begin), np.float32).reshape(info["shape"])
-    return tensors
-
-
-def build_graph(directory):
-    """input_ids [B,T] int32, lengths [B] int32 → vectors [B,H]: mean over the real tokens, scaled to length 1."""
-    with open(os.path.join(directory, "config.json"), encoding="utf-8") as f:
-        config = json.load(f)
-    weights = read_safetensors(os.path.join(directory, "model.safetensors"))
-    heads, eps, hidden = config["num_attention_heads"], config["layer_norm_eps"], config["hidden_size"]
-    nodes, constants = [], []
-
-    def constant(name, value):
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def add(op, inputs, outputs, **attributes):
-        contrib = op in ("EmbedLayerNormalization", "Attention", "SkipLayerNormalization", "BiasGelu")
-        nodes.append(helper.make_node(op, inputs, outputs, domain="com.microsoft" if contrib else "", **attributes))
-        return outputs[0]
-
-    def weight(name):
-        return constant(name, weights[name])
-
-    def transposed(name):
-        return constant(name, weights[name].T)
-
-    # The mask of the embedding operator would have to be made of the lengths; Attention takes the lengths themselves.
-    embeddings = [weight(f"embeddings.{x}") for x in ("word_embeddings.weight", "position_embeddings.weight",
-                                                     "token_type_embeddings.weight", "LayerNorm.weight",
-                                                     "LayerNorm.bias")]
-    x = add("EmbedLayerNormalization", ["input_ids", "segment_ids"] + embeddings, ["x0", "unused"], epsilon=eps)
-    for i in range(config["num_hidden_layers"]):
-        layer = f"encoder.layer.{i}."
-        names = [f"{layer}attention.self.{x}" for x in ("query", "key", "value")]
-        qkv = constant(f"{layer}qkv.weight", np.concatenate([weights[n + ".weight"].T for n in names], axis=1))
-        bias = constant(f"{layer}qkv.bias", np.concatenate([weights[n + ".bias"] for n in names]))
-        context = add("Attention", [x, qkv, bias, "lengths"], [f"context{i}"], num_heads=heads)
-        out = add("MatMul", [context, transposed(f"{layer}attention.output.dense.weight")], [f"out{i}"])
-        y = add("SkipLayerNormalization",
-                [out, x, weight(f"{layer}attention.output.LayerNorm.weight"),
-                 weight(f"{layer}attention.output.LayerNorm.bias"), weight(f"{layer}attention.output.dense.bias")],
-                [f"y{i}"], epsilon=eps)
-        inner = add("MatMul", [y, transposed(f"{layer}intermediate.dense.weight")], [f"inner{i}"])
-        inner = add("BiasGelu", [inner, weight(f"{layer}intermediate.dense.bias")], [f"gelu{i}"])
-        out = add("MatMul", [inner, transposed(f"{layer}output.dense.weight")], [f"down{i}"])
-        x = add("SkipLayerNormalization",
-                [out, y, weight(f"{layer}output.LayerNorm.weight"), weight(f"{layer}output.LayerNorm.bias"),
-                 weight(f"{layer}output.dense.bias")],
-                [f"x{i + 1}"], epsilon=eps)
-    add("Mul", [x, "weights"], ["weighted"])  # weights [B,T,1]: 1 / length for real tokens, else 0
-    add("ReduceSum", ["weighted", constant("axis", np.array([1], np.int64))], ["mean"], keepdims=0)
-    add("LpNormalization", ["mean"], ["vectors"], axis=1, p=2)
-    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["B", "T"]),
-              helper.make_tensor_value_info("segment_ids", TensorProto.INT32, ["B", "T"]),
-              helper.make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
-              helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["B", "T", 1])]
-    outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["B", hidden])]
-    graph = helper.make_graph(nodes, "encoder", inputs, outputs, constants)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(graph, opset_imports=opsets)
-    model.ir_version = 9
-    return model
-
-
-# ---- ONNX Runtime ----
-
-def make_session(path, threads):
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+BATCHES = (1, 4, 16, 32)
+DTYPES = ("f32", "bf16", "int8")
 
 
 def make_feed(sequences):
     lengths = np.array([len(s) for s in sequences], np.int32)
-    ids = np.zeros((len(sequences), lengths.max()), np.int32)
+    width = int(lengths.max())
+    ids = np.zeros((len(sequences), width), np.int32)
     for row, sequence in zip(ids, sequences):
         row[:len(sequence)] = sequence
-    real = np.arange(lengths.max()) < lengths[:, None]
+    real = np.arange(width) < lengths[:, None]
     return {"input_ids": ids, "segment_ids": np.zeros_like(ids), "lengths": lengths,
+            "positions": np.broadcast_to(np.arange(width, dtype=np.int32), ids.shape).copy(),
+            "mask": np.where(real, 0, -10000).astype(np.float32)[:, None, None, :],
             "weights": (real / lengths[:, None]).astype(np.float32)[:, :, None]}
+
+
+class OnnxRuntime:
+    def __init__(self, folder, dtype):
+        self.name, self.dtype = "ONNX Runtime " + ort.__version__, dtype
+        self.path = os.path.join(folder, "fused.onnx")
+        if dtype == "int8":
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+            path = os.path.join(folder, "int8.onnx")
+            quantize_dynamic(self.path, path, weight_type=QuantType.QInt8, per_channel=True,
+                             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
+            self.path = path
+
+    def session(self, threads):
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        session = ort.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+        names = [x.name for x in session.get_inputs()]
+        return lambda feed: session.run(None, {name: feed[name] for name in names})[0]
+
+
+class OpenVino:
+    def __init__(self, folder, dtype, sequences):
+        self.name, self.dtype = "OpenVINO " + ov.__version__.split("-")[0], dtype
+        self.core = ov.Core()
+        self.model = self.core.read_model(os.path.join(folder, "plain.onnx"))
+        self.names = [x.get_any_name() for x in self.model.inputs]
+        if dtype == "int8":
+            feeds = [{name: feed[name] for name in self.names} for feed in (make_feed([s]) for s in sequences[:300])]
+            with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+                self.model = nncf.quantize(self.model, nncf.Dataset(feeds), model_type=nncf.ModelType.TRANSFORMER,
+                                           subset_size=300)
+
+    def session(self, threads):
+        config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
+                  "INFERENCE_PRECISION_HINT": "bf16" if self.dtype == "bf16" else "f32"}
+        compiled = self.core.compile_model(self.model, "CPU", config)
+        request = compiled.create_infer_request()
+        return lambda feed: request.infer({name: feed[name] for name in self.names})[0]
 
 
 class Layout:
     """Sessions that share the batches of one workload: `sessions` of them, each with `threads` threads."""
 
-    def __init__(self, path, sequences, batch, sessions, threads):
+    def __init__(self, engine, sequences, batch, sessions, threads):
         self.name = f"batches of {batch}, " + (f"{sessions} × 1 thread" if sessions > 1 else f"{threads} threads")
-        self.sessions = [make_session(path, threads) for _ in range(sessions)]
+        self.sessions = [engine.session(threads) for _ in range(sessions)]
         ordered = sorted(sequences, key=len)
         self.feeds = [make_feed(ordered[i:i + batch]) for i in range(0, len(ordered), batch)]
         self.n_texts = len(sequences)
@@ -139,13 +111,13 @@ class Layout:
         passes, start = 0, time.perf_counter()
         while passes == 0 or time.perf_counter() - start < seconds:
             todo = iter(self.feeds)
+
+            def work(session):
+                for feed in todo:  # next() of a list iterator is atomic
+                    session(feed)
             if len(self.sessions) == 1:
-                for feed in todo:
-                    self.sessions[0].run(None, feed)
+                work(self.sessions[0])
             else:
-                def work(session):
-                    for feed in todo:  # next() of a list iterator is atomic
-                        session.run(None, feed)
                 with concurrent.futures.ThreadPoolExecutor(len(self.sessions)) as pool:
                     list(pool.map(work, self.sessions))
             passes += 1
@@ -156,63 +128,91 @@ def single_p50_ms(session, sequences):
     times = []
     for feed in [make_feed([s]) for s in sequences]:
         start = time.perf_counter()
-        session.run(None, feed)
+        session(feed)
         times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times)
 
 
-# ---- attentd ----
-
-def attend_bench(options, path):
-    run = subprocess.run([options.attend, "bench", "--model", options.model, "--input", path, "--threads",
+def attend_bench(options, path, dtype):
+    run = subprocess.run([options.attend, "bench", "--model", options.model, "--input", path, "--dtype", dtype, "--threads",
                           str(options.threads), "--seconds", str(options.seconds)], capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"bench: {run.stderr.strip()}")
     return json.loads(run.stdout)
 
 
-def attend_vectors(options, texts):
-    run = subprocess.run([options.attend, "embed", "--model", options.model], capture_output=True, text=True,
-                         input=json.dumps({"input": texts}) + "\n")
+def attend_vectors(options, texts, dtype):
+    run = subprocess.run([options.attend, "embed", "--model", options.model, "--dtype", dtype], capture_output=True,
+                         text=True, input=json.dumps({"input": texts}) + "\n")
     if run.returncode:
         sys.exit(f"bench: {run.stderr.strip() or run.stdout.strip()}")
     return np.array([x["embedding"] for x in json.loads(run.stdout)["data"]], np.float32)
 
 
-# ---- the run ----
+class Subject:
+    """One engine at one precision on one workload."""
 
-def measure(options, path, name, tokenizer, table):
+    def __init__(self, options, engine, sequences, exact):
+        self.name, self.dtype = engine.name, engine.dtype
+        self.one = engine.session(options.threads)
+        self.sequences = sequences
+        got = np.concatenate([self.one(make_feed([s])) for s in sequences])
+        self.cosine = float((got * exact).sum(1).min())
+        layouts = [Layout(engine, sequences, batch, *shape) for batch in BATCHES
+                   for shape in ((options.threads, 1), (1, options.threads))]
+        for layout in layouts:
+            layout.run(0)
+        self.best = max(layouts, key=lambda layout: layout.run(0.7))
+        self.layout, self.texts_s, self.ms = self.best.name, [], []
+
+    def turn(self, options):
+        self.texts_s.append(self.best.run(options.seconds))
+        self.ms.append(single_p50_ms(self.one, self.sequences))
+
+
+class Ours:
+    def __init__(self, options, dtype, file, texts, exact):
+        self.name, self.dtype, self.file = "attentd " + options.version, dtype, file
+        self.layout, self.texts_s, self.ms = f"packed, {options.threads} workers", [], []
+        self.cosine = float((attend_vectors(options, texts, dtype) * exact).sum(1).min())
+
+    def turn(self, options):
+        row = attend_bench(options, self.file, self.dtype)
+        self.texts_s.append(row["texts_per_s"])
+        self.ms.append(row["p50_ms"])
+        self.isa = row["isa"]
+
+
+def engines_of(folder, sequences):
+    for dtype in DTYPES:
+        if ort and dtype != "bf16":
+            yield OnnxRuntime(folder, dtype)
+        if ov and (dtype != "int8" or nncf):
+            yield OpenVino(folder, dtype, sequences)
+
+
+def measure(options, folder, name, tokenizer):
     file = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".jsonl")
     with open(file, encoding="utf-8") as f:
         texts = [json.loads(line)["text"] for line in f]
     sequences = [e.ids for e in tokenizer.encode_batch(texts)]
-    tokens = sum(map(len, sequences)) / len(texts)
-    one = make_session(path, options.threads)
-    got = np.concatenate([one.run(None, make_feed([s]))[0] for s in sequences])
-    cosine = float((got * attend_vectors(options, texts)).sum(1).min())
-    if cosine < 0.9999:
-        sys.exit(f"bench: {name}: the engines' vectors differ, smallest cosine {cosine:.6f}")
-    layouts = [Layout(path, sequences, batch, *shape) for batch in BATCHES
-               for shape in ((options.threads, 1), (1, options.threads))]
-    for layout in layouts:
-        layout.run(0)
-    best = max(layouts, key=lambda layout: max(layout.run(1), layout.run(1)))
-    ours, theirs, theirs_ms = [], [], []
+    exact = attend_vectors(options, texts, "f32")
+    subjects = [Ours(options, dtype, file, texts, exact) for dtype in DTYPES]
+    subjects += [Subject(options, engine, sequences, exact) for engine in engines_of(folder, sequences)]
     for turn in range(options.turns):
         print(f"{name}: turn {turn + 1} of {options.turns}", file=sys.stderr)
-        ours.append(attend_bench(options, file))
-        theirs.append(best.run(options.seconds))
-        theirs_ms.append(single_p50_ms(one, sequences))
-    ratio = statistics.median(a["texts_per_s"] / b for a, b in zip(ours, theirs))
-    texts_s = statistics.median(x["texts_per_s"] for x in ours)
-    table.append((name, "attentd " + options.version, f"packed, {options.threads} × 1 thread", texts_s,
-                  statistics.median(x["tokens_per_s"] for x in ours), statistics.median(x["gflops"] for x in ours),
-                  statistics.median(x["p50_ms"] for x in ours), f"**{ratio:.2f} ×**"))
-    flop = statistics.median(x["gflops"] / x["texts_per_s"] for x in ours)
-    theirs_s = statistics.median(theirs)
-    table.append((name, "ONNX Runtime " + ort.__version__, best.name, theirs_s, theirs_s * tokens, theirs_s * flop,
-                  statistics.median(theirs_ms), "1"))
-    return cosine, ours[0]["isa"]
+        for subject in subjects:
+            subject.turn(options)
+    for dtype in DTYPES:
+        same = [s for s in subjects if s.dtype == dtype]
+        theirs = [s for s in same if not isinstance(s, Ours)]
+        best = max((statistics.median(s.texts_s) for s in theirs), default=None)
+        best_ms = min((statistics.median(s.ms) for s in theirs), default=None)
+        for s in same:
+            texts_s, ms = statistics.median(s.texts_s), statistics.median(s.ms)
+            ratio = f"**{texts_s / best:.2f} ×**, {best_ms / ms:.2f} ×" if isinstance(s, Ours) and best else ""
+            print(f"| {name} | {dtype} | {s.name} | {s.layout} | {texts_s:.0f} | {ms:.2f} | {s.cosine:.5f} | {ratio} |")
+    return subjects[0].isa
 
 
 def cpu_name():
@@ -226,26 +226,21 @@ def main():
     parser.add_argument("--model", default="var/models/minilm")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2)
     options = parser.parse_args()
     options.version = subprocess.run([options.attend, "--version"], capture_output=True, text=True).stdout.split()[1]
     tokenizer = tokenizers.Tokenizer.from_file(os.path.join(options.model, "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    table, cosines, isa = [], [], ""
+    print(f"{cpu_name()}, {options.threads} cores, medians of {options.turns} turns of {options.seconds:g} s. The ratios: "
+          "texts/s against the best other engine of the same precision, and one text's p50 against the best other.\n")
+    print("| workload | dtype | engine | layout | texts/s | one text, p50 ms | smallest cosine to f32 | ratios |\n"
+          "| --- | --- | --- | --- | ---: | ---: | ---: | --- |")
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "encoder.onnx")
-        onnx.save(build_graph(options.model), path)
+        onnx.save(graphs.build_fused(options.model), os.path.join(folder, "fused.onnx"))
+        onnx.save(graphs.build_plain(options.model), os.path.join(folder, "plain.onnx"))
         for name in WORKLOADS:
-            cosine, isa = measure(options, path, name, tokenizer, table)
-            cosines.append(cosine)
-    print(f"{cpu_name()}, {options.threads} cores; {isa}; f32, medians of {options.turns} turns of "
-          f"{options.seconds:g} s; smallest cosine between the engines {min(cosines):.6f}. One text at a time: attentd "
-          f"on one core, ONNX Runtime on {options.threads}.\n")
-    print("| workload | engine | layout | texts/s | tokens/s | GFLOP/s | one text, p50 ms | ratio |\n"
-          "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, engine, layout, texts_s, tokens_s, gflops, ms, ratio in table:
-        print(f"| {name} | {engine} | {layout} | {texts_s:.0f} | {tokens_s:.0f} | {gflops:.0f} | {ms:.2f} | {ratio} |")
+            measure(options, folder, name, tokenizer)
 
 
 if __name__ == "__main__":

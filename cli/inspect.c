@@ -76,6 +76,11 @@ static void put_model(struct sink *sink, const struct att_model_info *info, cons
     put_text(sink, "digest", info->digest);
     put_text(sink, "dtype", att_dtype_name(info->dtype));
     put_size(sink, "memory_bytes", info->weight_bytes);
+    if (!info->generates && strcmp(info->task, "recommend") != 0) {
+        put_size(sink, "memory_f32", info->weight_bytes_as[ATT_F32]);
+        put_size(sink, "memory_bf16", info->weight_bytes_as[ATT_BF16]);
+        put_size(sink, "memory_int8", info->weight_bytes_as[ATT_INT8]);
+    }
     put_size(sink, "unused_tensors", info->n_unused);
     put_text(sink, "first_unused", info->unused);
 }

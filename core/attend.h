@@ -69,11 +69,12 @@ struct att_model_info {
     bool strip_urls;                          /* task texts: http(s) links become blanks before tokenising */
     size_t n_logits, n_head_infos;
     const struct att_head_info *heads;
-    const char *licence;   /* from attend.json, or "" */
-    const char *languages; /* comma-separated, or "" */
-    char digest[65];       /* SHA-256 of the weight file(s), hexadecimal */
-    size_t weight_bytes;   /* memory of the packed weights, shared tables not counted twice */
-    size_t n_unused;       /* tensors in the file that the model does not use; first one in unused */
+    const char *licence;                     /* from attend.json, or "" */
+    const char *languages;                   /* comma-separated, or "" */
+    char digest[65];                         /* SHA-256 of the weight file(s), hexadecimal */
+    size_t weight_bytes;                     /* memory of the packed weights, shared tables not counted twice */
+    size_t weight_bytes_as[ATT_DTYPE_COUNT]; /* what it would be in that dtype */
+    size_t n_unused;                         /* tensors in the file that the model does not use; first one in unused */
     const char *unused;
     const struct att_json *attend_json; /* the whole file, or NULL */
     const char *dir;
@@ -165,8 +166,9 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
                             struct att_output *ret_output, struct att_err *err) ATT_MUST_USE;
 
 /* Helps the thread that runs att_forward on `leader`: computes parts of its pass in the workspace of `helper`, a
- * context of the same model and limits that nobody else uses meanwhile. Returns when the pass ends, when leave says so
- * (asked between parts; NULL: never) or when nothing was to do for some microseconds: parts computed. Changes no bit. */
+ * context of the same model and limits that nobody else uses meanwhile. Returns when the pass ends, when leave says
+ * so (asked between parts; NULL: never) or when nothing was to do for some microseconds: parts computed. Changes no
+ * bit. */
 size_t att_context_help(struct att_context *helper, struct att_context *leader, bool (*leave)(void *context),
                         void *leave_context);
 

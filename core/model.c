@@ -136,6 +136,9 @@ static enum att_status stack_load(struct att_model *model, size_t k, const struc
         if (status != ATT_OK)
             return status;
         model->info.weight_bytes += att_slots_bytes(stack->slots, stack->n_slots, layer, dims);
+        for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++)
+            model->layer_bytes[dtype] +=
+                att_slots_bytes_as(stack->slots, stack->n_slots, layer, dims, (enum att_dtype)dtype);
         size_t space = att_slots_space(stack->slots, stack->n_slots, layer);
         model->linear_space = space > model->linear_space ? space : model->linear_space;
     }
@@ -262,6 +265,8 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     info->intermediate_size = arch->intermediate_size;
     info->vocab_size = arch->vocab_size;
     info->dtype = arch->dtype;
+    for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++)
+        info->weight_bytes_as[dtype] = info->weight_bytes - model->layer_bytes[arch->dtype] + model->layer_bytes[dtype];
     info->per_token = arch->per_token;
     info->has_pooler = pooler_loaded(model);
     info->generates = arch->generates;

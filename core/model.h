@@ -18,8 +18,9 @@ struct att_model {
     struct att_arch_info arch_info;
     void *state; /* of the architecture */
     void *layers[ATT_ARCH_STACKS];
-    size_t linear_space; /* workspace that the largest linear layer needs */
-    struct att_linear heads; /* heads of attend.json over the pooled vector; packed NULL: none */
+    size_t layer_bytes[ATT_DTYPE_COUNT]; /* of the layers' weights, if they were of that dtype */
+    size_t linear_space;                 /* workspace that the largest linear layer needs */
+    struct att_linear heads;             /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */
     struct att_model *base;  /* adapters keep a reference; else NULL */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/kern/kern.h"
 
 enum { NAME_MAX_BYTES = 192 };
 
@@ -259,6 +260,19 @@ size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void 
             bytes += 2 * dims[slots[i].rows] * sizeof(float);
         else if (slots[i].kind == ATT_SLOT_VECTOR)
             bytes += dims[slots[i].rows] * sizeof(float);
+    }
+    return bytes;
+}
+
+size_t att_slots_bytes_as(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims,
+                          enum att_dtype dtype)
+{
+    size_t bytes = att_slots_bytes(slots, n_slots, target, dims);
+    for (size_t i = 0; i < n_slots; i++) {
+        const struct att_linear *linear = (const void *)((const char *)target + slots[i].offset);
+        if (slots[i].kind == ATT_SLOT_LINEAR && linear->packed)
+            bytes = bytes - linear->gemm->packed_bytes(linear->n, linear->k) +
+                    att_kern()->gemm[dtype]->packed_bytes(linear->n, linear->k);
     }
     return bytes;
 }

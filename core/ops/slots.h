@@ -109,6 +109,9 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
 void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target);
 /* The largest workspace that one of the linear layers needs. */
 size_t att_slots_space(const struct att_slot *slots, size_t n_slots, const void *target);
+/* Memory that the slots would hold with their linear layers in that dtype, tables not counted. */
+size_t att_slots_bytes_as(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims,
+                          enum att_dtype dtype);
 /* Memory held by the slots, tables not counted. */
 size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims);
 
