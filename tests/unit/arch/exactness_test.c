@@ -91,7 +91,7 @@ static struct att_output pass(struct att_context *context, const struct sequence
 
 static void check_batch(struct att_context *context, const struct sequence *pool, size_t hidden)
 {
-    const struct sequence *chosen[SEQS];
+    const struct sequence *chosen[SEQS] = {NULL};
     size_t n = 0, tokens = 0, want = 1 + noise() % SEQS;
     while (n < want) {
         const struct sequence *s = &pool[noise() % POOL];
