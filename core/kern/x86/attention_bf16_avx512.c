@@ -6,8 +6,8 @@
  *   queries  → scratch, a block of up to ROWS rows
  *   for every block of queries, over the keys that one of its rows sees
  *     scores = query · keys              f32
- *     softmax of every row               f32, then rounded to bf16
- *     out = probabilities · values       f32
+ *     weights e^(score - largest)        f32, then rounded to bf16
+ *     out = weights · values / their sum f32
  *
  * A row's sums run in order over pairs from the first key on, whatever block it
  * is in; keys that it does not see have the probability 0.
@@ -196,6 +196,49 @@ static struct blocks blocks_of(const struct att_attention_call *call)
     return b;
 }
 
+/*
+ * The scores of query i become weights e^(score - largest), rounded to bf16, of
+ * the keys of `span`; answers what the weighted sum of values is to be multiplied
+ * by. Dividing the sum of 32 columns costs less than dividing every weight.
+ */
+static float weigh(const struct att_attention_call *call, size_t i, struct att_span span, float *row, uint16_t *weights)
+{
+    const struct att_span seen = att_mask_visible(call, i);
+    const float *bias = call->bias ? call->bias + (ptrdiff_t)i * call->bias_ld : NULL;
+    const size_t n = seen.end - seen.begin;
+    float *x = row + seen.begin, factor = 0;
+    uint16_t *out = weights + (seen.begin - span.begin);
+    memset(weights, 0, (seen.begin - span.begin) * sizeof *weights);
+    if (n > 0 && bias)
+        scale_and_add(n, x, call->scale, bias + seen.begin);
+    else if (n > 0)
+        scale_row(n, x, call->scale, x);
+    if (n > 0) {
+        const float top = largest_of(n, x);
+        const vec largest = vec_set(top == -INFINITY ? 0 : top);
+        vec total = vec_zero();
+        for (size_t j = 0; j < n; j += VEC) {
+            const size_t left = n - j < VEC ? n - j : VEC;
+            const vec e = vec_first(exp_below(vec_load_tail(x + j, left), largest), left, vec_zero());
+            total = vec_add(total, e);
+            _mm256_mask_storeu_epi16(out + j, tail_mask(left), bf16_vector(e));
+            if (call->probs)
+                vec_store_tail(x + j, e, left);
+        }
+        const float sum = vec_sum(total);
+        factor = sum == 0 ? 0 : 1.0f / sum;
+    }
+    /* Behind what it sees, and the second of the last pair. */
+    memset(out + n, 0, (span.end - seen.end + (span.end - span.begin) % 2) * sizeof *out);
+    if (call->probs) {
+        float *probs = call->probs + i * call->n_key;
+        memset(probs, 0, call->n_key * sizeof *probs);
+        if (n > 0)
+            scale_row(n, x, factor, probs + seen.begin);
+    }
+    return factor;
+}
+
 static void run_block(const struct att_attention_call *call, const struct blocks *b, size_t i, size_t rows)
 {
     const size_t d = call->head_dim, ld = padded(call->n_key), query_ld = padded(d);
@@ -207,20 +250,19 @@ static void run_block(const struct att_attention_call *call, const struct blocks
     }
     for (size_t j = span.begin; j < span.end; j += PANEL)
         multiply_rows(rows, pairs(d), b->queries, query_ld, b->keys + j * pairs(d), PANEL, b->scores + j, ld);
-    att_mask_softmax(call, i, rows, span, b->scores, ld);
     const size_t count = span.end - span.begin;
-    for (size_t r = 0; r < rows; r++) {
-        bf16_convert(count, b->scores + r * ld + span.begin, b->probs + r * ld);
-        if (count % 2)
-            b->probs[r * ld + count] = 0;
-    }
+    float factors[ROWS];
+    for (size_t r = 0; r < rows; r++)
+        factors[r] = weigh(call, i + r, span, b->scores + r * ld, b->probs + r * ld);
     for (size_t c = 0; c < d; c += PANEL) {
         const size_t columns = d - c < PANEL ? d - c : PANEL;
         float out[ROWS][PANEL] __attribute__((aligned(64)));
         multiply_rows(rows, pairs(count), b->probs, ld, b->values + span.begin / 2 * padded(d) + c, padded(d), out[0],
                       PANEL);
-        for (size_t r = 0; r < rows; r++)
-            memcpy(call->out + (i + r) * call->out_ld + c, out[r], columns * sizeof(float));
+        for (size_t r = 0; r < rows; r++) {
+            float *to = call->out + (i + r) * call->out_ld + c;
+            scale_row(columns, out[r], factors[r], to);
+        }
     }
 }
 

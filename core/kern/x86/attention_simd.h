@@ -100,6 +100,32 @@ static void pack_values(const struct att_attention_call *call, float *values)
     }
 }
 
+/* Scores of queries first .. first + rows become probabilities within `span`; what a query does not see gets 0. */
+static void softmax_block(const struct att_attention_call *call, size_t first, size_t rows, struct att_span span,
+                          float *scores, size_t ld)
+{
+    for (size_t r = 0; r < rows; r++) {
+        float *row = scores + r * ld;
+        const float *bias = call->bias ? call->bias + (ptrdiff_t)(first + r) * call->bias_ld : NULL;
+        const struct att_span seen = att_mask_visible(call, first + r);
+        const size_t begin = seen.begin, end = seen.end;
+        for (size_t j = span.begin; j < begin; j++)
+            row[j] = 0;
+        for (size_t j = end; j < span.end; j++)
+            row[j] = 0;
+        if (end > begin && bias)
+            scale_and_add(end - begin, row + begin, call->scale, bias + begin);
+        if (end > begin)
+            softmax(end - begin, row + begin, bias ? 1.0f : call->scale);
+        if (call->probs) {
+            float *probs = call->probs + (first + r) * call->n_key;
+            memset(probs, 0, span.begin * sizeof *probs);
+            memcpy(probs + span.begin, row + span.begin, (span.end - span.begin) * sizeof *probs);
+            memset(probs + span.end, 0, (call->n_key - span.end) * sizeof *probs);
+        }
+    }
+}
+
 static void run(const struct att_attention_call *call)
 {
     const size_t n_key = call->n_key, d = call->head_dim, ld = padded(n_key), value_ld = padded(d);
@@ -113,7 +139,7 @@ static void run(const struct att_attention_call *call)
         for (size_t j = span.begin; j < span.end; j += PANEL)
             multiply_rows(rows, d, call->query + i * call->query_ld, call->query_ld, keys + j * d, PANEL, scores + j,
                           ld);
-        att_mask_softmax(call, i, rows, span, scores, ld);
+        softmax_block(call, i, rows, span, scores, ld);
         for (size_t c = 0; c < d; c += PANEL) {
             const size_t columns = d - c < PANEL ? d - c : PANEL;
             float block[ROWS][PANEL] __attribute__((aligned(64)));

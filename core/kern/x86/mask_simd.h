@@ -1,8 +1,6 @@
-/* Which keys a query sees, and the softmax of a block of score rows under that mask: shared by the attention rows. */
+/* Which keys a query sees: shared by the attention rows. */
 #ifndef ATT_KERN_X86_MASK_SIMD_H
 #define ATT_KERN_X86_MASK_SIMD_H
-
-#include <string.h>
 
 #include "core/kern/attention.h"
 #include "core/kern/x86/softmax_simd.h"
@@ -43,32 +41,6 @@ static void scale_and_add(size_t n, float *x, float scale, const float *bias)
         vec_store(x + i, vec_fma(vec_load(x + i), factor, vec_load(bias + i)));
     if (i < n)
         vec_store_tail(x + i, vec_fma(vec_load_tail(x + i, n - i), factor, vec_load_tail(bias + i, n - i)), n - i);
-}
-
-/* Scores of queries first .. first + rows become probabilities within `span`; what a query does not see gets 0. */
-static void att_mask_softmax(const struct att_attention_call *call, size_t first, size_t rows, struct att_span span,
-                             float *scores, size_t ld)
-{
-    for (size_t r = 0; r < rows; r++) {
-        float *row = scores + r * ld;
-        const float *bias = call->bias ? call->bias + (ptrdiff_t)(first + r) * call->bias_ld : NULL;
-        const struct att_span seen = att_mask_visible(call, first + r);
-        const size_t begin = seen.begin, end = seen.end;
-        for (size_t j = span.begin; j < begin; j++)
-            row[j] = 0;
-        for (size_t j = end; j < span.end; j++)
-            row[j] = 0;
-        if (end > begin && bias)
-            scale_and_add(end - begin, row + begin, call->scale, bias + begin);
-        if (end > begin)
-            softmax(end - begin, row + begin, bias ? 1.0f : call->scale);
-        if (call->probs) {
-            float *probs = call->probs + (first + r) * call->n_key;
-            memset(probs, 0, span.begin * sizeof *probs);
-            memcpy(probs + span.begin, row + span.begin, (span.end - span.begin) * sizeof *probs);
-            memset(probs + span.end, 0, (call->n_key - span.end) * sizeof *probs);
-        }
-    }
 }
 
 #endif

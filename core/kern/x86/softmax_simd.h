@@ -33,7 +33,7 @@ INLINE vec exp_below(vec x, vec top)
     return vec_keep_finite_low(vec_exp(d), d);
 }
 
-static void softmax(size_t n, float *x, float scale)
+static inline void softmax(size_t n, float *x, float scale)
 {
     scale_row(n, x, scale, x);
     const float largest = largest_of(n, x);
