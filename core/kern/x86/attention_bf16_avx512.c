@@ -171,7 +171,7 @@ static void pack_values(const struct att_attention_call *call, uint32_t *values)
 struct blocks {
     uint32_t *keys, *values;
     float *scores;
-    uint16_t *probs, *queries;
+    uint16_t *weights, *queries;
 };
 
 static char *lines_after(char *at, size_t bytes)
@@ -190,53 +190,105 @@ static struct blocks blocks_of(const struct att_attention_call *call)
     at = lines_after(at, padded(d) * pairs(ld) * 4);
     b.scores = (float *)(void *)at;
     at = lines_after(at, ld * ROWS * sizeof(float));
-    b.probs = (uint16_t *)(void *)at;
+    b.weights = (uint16_t *)(void *)at;
     at = lines_after(at, ld * ROWS * sizeof(uint16_t));
     b.queries = (uint16_t *)(void *)at;
     return b;
 }
 
+/* Lane r is vector r folded by OP, every lane in the same order: a third of the work of folding them one by one, and
+ * no row waits for another. */
+#define FOLD(NAME, OP)                                                                                                 \
+    INLINE vec NAME(const vec x[VEC])                                                                                  \
+    {                                                                                                                  \
+        vec quads[4];                                                                                                  \
+        for (size_t q = 0; q < 4; q++) {                                                                               \
+            const vec *v = x + 4 * q;                                                                                  \
+            const __m512d a = _mm512_castps_pd(OP(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1])));    \
+            const __m512d b = _mm512_castps_pd(OP(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3])));    \
+            quads[q] = OP(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));     \
+        }                                                                                                              \
+        const vec low =                                                                                                \
+            OP(_mm512_shuffle_f32x4(quads[0], quads[1], 0x88), _mm512_shuffle_f32x4(quads[0], quads[1], 0xdd));        \
+        const vec high =                                                                                               \
+            OP(_mm512_shuffle_f32x4(quads[2], quads[3], 0x88), _mm512_shuffle_f32x4(quads[2], quads[3], 0xdd));        \
+        return OP(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));                       \
+    }
+FOLD(fold_max, vec_max)
+FOLD(fold_add, vec_add)
+
+INLINE vec largest_lanes(size_t n, const float *x)
+{
+    const vec low = vec_set(-INFINITY);
+    vec top = low;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC)
+        top = vec_max(top, vec_load(x + j));
+    return j < n ? vec_max(top, vec_first(vec_load_tail(x + j, n - j), n - j, low)) : top;
+}
+
+/* weights = e^(x * scale - top), rounded to bf16; their sum before rounding, lane by lane. x keeps them in f32. */
+INLINE vec weigh_row(size_t n, float *x, vec scale, vec top, uint16_t *weights)
+{
+    vec total = vec_zero();
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const vec e = exp_below(vec_mul(vec_load(x + j), scale), top);
+        total = vec_add(total, e);
+        vec_store(x + j, e);
+        _mm256_storeu_si256((__m256i *)(void *)(weights + j), bf16_vector(e));
+    }
+    if (j < n) {
+        const size_t left = n - j;
+        const vec e = vec_first(exp_below(vec_mul(vec_load_tail(x + j, left), scale), top), left, vec_zero());
+        total = vec_add(total, e);
+        vec_store_tail(x + j, e, left);
+        _mm256_mask_storeu_epi16(weights + j, tail_mask(left), bf16_vector(e));
+    }
+    return total;
+}
+
 /*
- * The scores of query i become weights e^(score - largest), rounded to bf16, of
- * the keys of `span`; answers what the weighted sum of values is to be multiplied
+ * The scores of the block's queries become weights e^(score - largest), rounded
+ * to bf16; factors[r] is what query r's weighted sum of values is to be multiplied
  * by. Dividing the sum of 32 columns costs less than dividing every weight.
  */
-static float weigh(const struct att_attention_call *call, size_t i, struct att_span span, float *row, uint16_t *weights)
+static void weigh(const struct att_attention_call *call, const struct blocks *b, size_t i, size_t rows,
+                  struct att_span span, float factors[VEC])
 {
-    const struct att_span seen = att_mask_visible(call, i);
-    const float *bias = call->bias ? call->bias + (ptrdiff_t)i * call->bias_ld : NULL;
-    const size_t n = seen.end - seen.begin;
-    float *x = row + seen.begin, factor = 0;
-    uint16_t *out = weights + (seen.begin - span.begin);
-    memset(weights, 0, (seen.begin - span.begin) * sizeof *weights);
-    if (n > 0 && bias)
-        scale_and_add(n, x, call->scale, bias + seen.begin);
-    else if (n > 0)
-        scale_row(n, x, call->scale, x);
-    if (n > 0) {
-        const float top = largest_of(n, x);
-        const vec largest = vec_set(top == -INFINITY ? 0 : top);
-        vec total = vec_zero();
-        for (size_t j = 0; j < n; j += VEC) {
-            const size_t left = n - j < VEC ? n - j : VEC;
-            const vec e = vec_first(exp_below(vec_load_tail(x + j, left), largest), left, vec_zero());
-            total = vec_add(total, e);
-            _mm256_mask_storeu_epi16(out + j, tail_mask(left), bf16_vector(e));
-            if (call->probs)
-                vec_store_tail(x + j, e, left);
-        }
-        const float sum = vec_sum(total);
-        factor = sum == 0 ? 0 : 1.0f / sum;
+    const size_t ld = padded(call->n_key), count = span.end - span.begin;
+    const vec scale = vec_set(call->bias ? 1.0f : call->scale);
+    struct att_span seen[ROWS];
+    vec tops[VEC], sums[VEC];
+    float top[VEC];
+    for (size_t r = 0; r < VEC; r++)
+        tops[r] = sums[r] = vec_zero();
+    for (size_t r = 0; r < rows; r++) {
+        seen[r] = att_mask_visible(call, i + r);
+        float *x = b->scores + r * ld + seen[r].begin;
+        const size_t n = seen[r].end - seen[r].begin;
+        if (n > 0 && call->bias)
+            scale_and_add(n, x, call->scale, call->bias + (ptrdiff_t)(i + r) * call->bias_ld + seen[r].begin);
+        tops[r] = largest_lanes(n, x);
     }
-    /* Behind what it sees, and the second of the last pair. */
-    memset(out + n, 0, (span.end - seen.end + (span.end - span.begin) % 2) * sizeof *out);
-    if (call->probs) {
-        float *probs = call->probs + i * call->n_key;
+    const vec largest = vec_mul(fold_max(tops), scale);
+    vec_store(top, vec_keep_finite_low(largest, largest));
+    for (size_t r = 0; r < rows; r++) {
+        const size_t before = seen[r].begin - span.begin, n = seen[r].end - seen[r].begin;
+        uint16_t *weights = b->weights + r * ld;
+        for (size_t j = 0; j < before; j++)
+            weights[j] = 0;
+        sums[r] = weigh_row(n, b->scores + r * ld + seen[r].begin, scale, vec_set(top[r]), weights + before);
+        for (size_t j = before + n; j < 2 * pairs(count); j++)
+            weights[j] = 0;
+    }
+    const vec total = fold_add(sums);
+    vec_store(factors, _mm512_maskz_div_ps(_mm512_cmp_ps_mask(total, vec_zero(), _CMP_NEQ_UQ), vec_set(1), total));
+    for (size_t r = 0; call->probs && r < rows; r++) {
+        float *probs = call->probs + (i + r) * call->n_key;
         memset(probs, 0, call->n_key * sizeof *probs);
-        if (n > 0)
-            scale_row(n, x, factor, probs + seen.begin);
+        scale_row(seen[r].end - seen[r].begin, b->scores + r * ld + seen[r].begin, factors[r], probs + seen[r].begin);
     }
-    return factor;
 }
 
 static void run_block(const struct att_attention_call *call, const struct blocks *b, size_t i, size_t rows)
@@ -251,13 +303,12 @@ static void run_block(const struct att_attention_call *call, const struct blocks
     for (size_t j = span.begin; j < span.end; j += PANEL)
         multiply_rows(rows, pairs(d), b->queries, query_ld, b->keys + j * pairs(d), PANEL, b->scores + j, ld);
     const size_t count = span.end - span.begin;
-    float factors[ROWS];
-    for (size_t r = 0; r < rows; r++)
-        factors[r] = weigh(call, i + r, span, b->scores + r * ld, b->probs + r * ld);
+    float factors[VEC];
+    weigh(call, b, i, rows, span, factors);
     for (size_t c = 0; c < d; c += PANEL) {
         const size_t columns = d - c < PANEL ? d - c : PANEL;
         float out[ROWS][PANEL] __attribute__((aligned(64)));
-        multiply_rows(rows, pairs(count), b->probs, ld, b->values + span.begin / 2 * padded(d) + c, padded(d), out[0],
+        multiply_rows(rows, pairs(count), b->weights, ld, b->values + span.begin / 2 * padded(d) + c, padded(d), out[0],
                       PANEL);
         for (size_t r = 0; r < rows; r++) {
             float *to = call->out + (i + r) * call->out_ld + c;
