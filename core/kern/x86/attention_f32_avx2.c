@@ -1,9 +1,6 @@
 /* One head's attention for AVX2 with FMA. */
-#include "core/kern/x86/simd.h"
-
 enum { ROWS = 6 };
-
-#include "core/kern/x86/attention_simd.h"
+#include "core/kern/x86/attention_f32.h"
 
 const struct att_attention att_attention_f32_avx2 = {
     .name = "avx2-f32",

@@ -1,9 +1,6 @@
 /* One head's attention for AVX-512. */
-#include "core/kern/x86/simd.h"
-
 enum { ROWS = 14 };
-
-#include "core/kern/x86/attention_simd.h"
+#include "core/kern/x86/attention_f32.h"
 
 const struct att_attention att_attention_f32_avx512 = {
     .name = "avx512-f32",

@@ -1,15 +1,24 @@
 /*
- * One head over one sequence on vectors, compiled for each instruction set.
+ * One head over one sequence, compiled for each dtype of the products and each
+ * instruction set. A unit is 32 bits along a sum: one f32, or a pair of bf16.
  *
- *   keys   → scratch, transposed into panels [head_dim][PANEL] of PANEL keys
- *   values → scratch, rows of head_dim padded to PANEL columns
- *   for every block of up to ROWS queries, over the keys that one of them sees
- *     scores = query · panels          registers over head_dim, broadcast query
- *     softmax of every row             scores of the block stay in L1
- *     out = scores · values            registers over the keys, broadcast score
+ *   keys   → scratch, panels of PANEL keys, [units of head_dim][PANEL]
+ *   values → scratch, [units of n_key][padded head_dim]
+ *   for every block of up to ROWS queries
+ *     for every CHUNK of the keys that one of them sees
+ *       scores = query · keys           registers over head_dim, broadcast query
+ *       tops, totals, weights           online softmax (Milakov & Gimelshein 2018)
+ *       sums = sums · e^(top before - top) + weights · values
+ *     out = sums / totals
  *
- * A row's sums run over head_dim and over the keys in order, whatever block it
- * is in. Keys that the mask hides get the score -infinity and the probability 0.
+ * Scores and weights of a chunk stay in L1 however long the sequence; one chunk
+ * is the whole row up to CHUNK keys. A row's sums run over units in order and
+ * chunks begin at multiples of CHUNK, whatever block it is in. Keys that the mask
+ * hides weigh 0.
+ *
+ * The includer defines ROWS, KU, `weight` and the inline functions units_load,
+ * unit_broadcast, multiply_add, weights_store, values_store and queries_of
+ * (attention_f32.h, attention_bf16.h).
  */
 #ifndef ATT_KERN_X86_ATTENTION_SIMD_H
 #define ATT_KERN_X86_ATTENTION_SIMD_H
@@ -19,42 +28,69 @@
 
 #include "core/base/mem.h"
 #include "core/kern/cpu.h"
+#include "core/kern/x86/lanes_simd.h"
 #include "core/kern/x86/mask_simd.h"
 #include "core/kern/x86/tables.h"
 
-enum { PANEL = 2 * VEC };
+enum { PANEL = 2 * VEC, CHUNK = 512 };
 
 static size_t padded(size_t n)
 {
     return (n + PANEL - 1) / PANEL * PANEL;
 }
 
-static size_t scratch_bytes(size_t n_query, size_t n_key, size_t head_dim)
+static size_t units(size_t n)
 {
-    size_t keys, values, scores, total;
-    (void)n_query;
-    if (n_key > SIZE_MAX / 8 || head_dim > SIZE_MAX / 8 || !att_size_mul(padded(n_key), head_dim, &keys) ||
-        !att_size_mul(n_key, padded(head_dim), &values) || !att_size_mul(padded(n_key), ROWS, &scores) ||
-        !att_size_add(keys, values, &total) || !att_size_add(total, scores, &total) ||
-        !att_size_mul(total, sizeof(float), &total) || !att_size_add(total, 3 * ATT_MEM_ALIGN, &total))
-        return 0;
-    return total;
+    return (n + KU - 1) / KU;
 }
 
-/* out[rows][PANEL columns of ldo] (+)= x[rows][k] · panel[k][PANEL]; rows is a constant at every call. */
-INLINE void multiply(const size_t rows, size_t k, const float *x, size_t ldx, const float *panel, size_t ldp,
-                     float *out, size_t ldo)
+/* d values as f32, or two rows of them side by side; zeros up to padded(d). */
+static void values_store(const float *even, const float *odd, size_t d, float *out);
+/* The rows i .. i + rows of the query, in `space` or where they are. */
+static const weight *queries_of(const struct att_attention_call *call, size_t i, size_t rows, weight *space,
+                                size_t *ret_ld);
+
+/* Every part a whole number of lines. */
+struct sizes {
+    size_t keys, values, queries, sums, scores, weights, total;
+};
+
+static bool sizes_of(size_t n_key, size_t head_dim, struct sizes *ret)
+{
+    if (n_key > SIZE_MAX / 1024 || head_dim > SIZE_MAX / 1024 / ROWS)
+        return false;
+    const size_t ld = padded(n_key < CHUNK ? n_key : CHUNK), d = padded(head_dim);
+    *ret = (struct sizes){.queries = ROWS * d * sizeof(weight),
+                          .sums = ROWS * d * sizeof(float),
+                          .scores = ROWS * ld * sizeof(float),
+                          .weights = ROWS * ld * sizeof(weight)};
+    ret->total = ret->queries + ret->sums + ret->scores + ret->weights;
+    return att_size_mul(padded(n_key) * sizeof(float), units(head_dim), &ret->keys) &&
+           att_size_mul(d * sizeof(float), units(padded(n_key)), &ret->values) &&
+           att_size_add(ret->total, ret->keys, &ret->total) && att_size_add(ret->total, ret->values, &ret->total);
+}
+
+static size_t scratch_bytes(size_t n_query, size_t n_key, size_t head_dim)
+{
+    struct sizes sizes;
+    (void)n_query;
+    return sizes_of(n_key, head_dim, &sizes) ? sizes.total : 0;
+}
+
+/* out[rows][PANEL] = x[rows][n] · w[n][PANEL] over n units; rows is a constant at every call. */
+INLINE void multiply(const size_t rows, size_t n, const weight *x, size_t ldx, const float *w, size_t ldw, float *out,
+                     size_t ldo)
 {
     vec acc[ROWS][2];
     for (size_t r = 0; r < rows; r++)
         acc[r][0] = acc[r][1] = vec_zero();
-    for (size_t p = 0; p < k; p++) {
-        const vec w0 = vec_load(panel + p * ldp), w1 = vec_load(panel + p * ldp + VEC);
+    for (size_t u = 0; u < n; u++) {
+        const float *at = w + u * ldw;
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
-            const vec value = vec_set(x[r * ldx + p]);
-            acc[r][0] = vec_fma(value, w0, acc[r][0]);
-            acc[r][1] = vec_fma(value, w1, acc[r][1]);
+            const vec value = unit_broadcast(x + r * ldx + KU * u);
+            acc[r][0] = multiply_add(acc[r][0], value, at);
+            acc[r][1] = multiply_add(acc[r][1], value, at + VEC);
         }
     }
 #pragma GCC unroll 16
@@ -64,90 +100,247 @@ INLINE void multiply(const size_t rows, size_t k, const float *x, size_t ldx, co
     }
 }
 
-static void multiply_rows(size_t rows, size_t k, const float *x, size_t ldx, const float *panel, size_t ldp, float *out,
+#define CASE_ROWS(R)                                                                                                   \
+    case R:                                                                                                            \
+        if (R <= ROWS)                                                                                                 \
+            multiply(R <= ROWS ? R : 1, n, x, ldx, w, ldw, out, ldo);                                                  \
+        break
+
+static void multiply_rows(size_t rows, size_t n, const weight *x, size_t ldx, const float *w, size_t ldw, float *out,
                           size_t ldo)
 {
-    size_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS)
-        multiply(ROWS, k, x + r * ldx, ldx, panel, ldp, out + r * ldo, ldo);
-    for (; r + 4 <= rows; r += 4)
-        multiply(4, k, x + r * ldx, ldx, panel, ldp, out + r * ldo, ldo);
-    for (; r < rows; r++)
-        multiply(1, k, x + r * ldx, ldx, panel, ldp, out + r * ldo, ldo);
+    switch (rows) {
+        CASE_ROWS(1);
+        CASE_ROWS(2);
+        CASE_ROWS(3);
+        CASE_ROWS(4);
+        CASE_ROWS(5);
+        CASE_ROWS(6);
+        CASE_ROWS(7);
+        CASE_ROWS(8);
+        CASE_ROWS(9);
+        CASE_ROWS(10);
+        CASE_ROWS(11);
+        CASE_ROWS(12);
+        CASE_ROWS(13);
+        CASE_ROWS(14);
+    default:
+        assert(0 && "a block has 1 to ROWS rows");
+    }
 }
 
 static void pack_keys(const struct att_attention_call *call, float *keys)
 {
-    const size_t d = call->head_dim;
-    for (size_t j = 0; j < call->n_key; j += PANEL, keys += d * PANEL) {
-        const size_t count = call->n_key - j < PANEL ? call->n_key - j : PANEL;
-        if (count < PANEL)
-            memset(keys, 0, d * PANEL * sizeof *keys);
-        for (size_t c = 0; c < count; c++) {
-            const float *key = call->key + (j + c) * call->key_ld;
-            for (size_t p = 0; p < d; p++)
-                keys[p * PANEL + c] = key[p];
-        }
-    }
+    const size_t d = call->head_dim, n = units(d);
+    for (size_t j = 0; j < call->n_key; j += PANEL, keys += n * PANEL)
+        for (size_t h = 0; h < PANEL; h += VEC)
+            for (size_t u = 0; u < n; u += VEC) {
+                float block[VEC][PANEL];
+                vec rows[VEC];
+                for (size_t r = 0; r < VEC; r++)
+                    rows[r] = j + h + r < call->n_key
+                                  ? units_load(call->key + (j + h + r) * call->key_ld + KU * u, d - KU * u)
+                                  : vec_zero();
+                const bool whole = n - u >= VEC;
+                transpose(rows, whole ? keys + u * PANEL + h : block[0], PANEL);
+                for (size_t p = 0; !whole && p < n - u; p++)
+                    memcpy(keys + (u + p) * PANEL + h, block[p], VEC * sizeof **block);
+            }
 }
 
 static void pack_values(const struct att_attention_call *call, float *values)
 {
-    const size_t d = call->head_dim, ld = padded(d);
-    for (size_t j = 0; j < call->n_key; j++, values += ld) {
-        memcpy(values, call->value + j * call->value_ld, d * sizeof *values);
-        memset(values + d, 0, (ld - d) * sizeof *values);
+    for (size_t j = 0; j < call->n_key; j += KU, values += padded(call->head_dim)) {
+        const float *even = call->value + j * call->value_ld;
+        values_store(even, j + 1 < call->n_key ? even + call->value_ld : NULL, call->head_dim, values);
     }
 }
 
-/* Scores of queries first .. first + rows become probabilities within `span`; what a query does not see gets 0. */
-static void softmax_block(const struct att_attention_call *call, size_t first, size_t rows, struct att_span span,
-                          float *scores, size_t ld)
+/* A block of queries on its way through the chunks. */
+struct block {
+    const struct att_attention_call *call;
+    float *keys, *values, *sums, *scores;
+    weight *weights, *queries;
+    size_t ld;      /* of scores and weights: keys of a chunk */
+    size_t i, rows; /* its queries */
+    vec top, total; /* lane r: the largest score of query i + r so far, and the sum of its weights */
+};
+
+static struct block block_of(const struct att_attention_call *call)
 {
-    for (size_t r = 0; r < rows; r++) {
-        float *row = scores + r * ld;
-        const float *bias = call->bias ? call->bias + (ptrdiff_t)(first + r) * call->bias_ld : NULL;
-        const struct att_span seen = att_mask_visible(call, first + r);
-        const size_t begin = seen.begin, end = seen.end;
-        for (size_t j = span.begin; j < begin; j++)
-            row[j] = 0;
-        for (size_t j = end; j < span.end; j++)
-            row[j] = 0;
-        if (end > begin && bias)
-            scale_and_add(end - begin, row + begin, call->scale, bias + begin);
-        if (end > begin)
-            softmax(end - begin, row + begin, bias ? 1.0f : call->scale);
-        if (call->probs) {
-            float *probs = call->probs + (first + r) * call->n_key;
-            memset(probs, 0, span.begin * sizeof *probs);
-            memcpy(probs + span.begin, row + span.begin, (span.end - span.begin) * sizeof *probs);
-            memset(probs + span.end, 0, (call->n_key - span.end) * sizeof *probs);
-        }
+    struct sizes sizes;
+    const bool fits = sizes_of(call->n_key, call->head_dim, &sizes);
+    assert(fits);
+    (void)fits;
+    char *at = call->scratch;
+    struct block b = {.call = call, .ld = padded(call->n_key < CHUNK ? call->n_key : CHUNK)};
+    b.keys = (float *)(void *)at;
+    b.values = (float *)(void *)(at += sizes.keys);
+    b.sums = (float *)(void *)(at += sizes.values);
+    b.scores = (float *)(void *)(at += sizes.sums);
+    b.weights = (weight *)(void *)(at += sizes.scores);
+    b.queries = (weight *)(void *)(at + sizes.weights);
+    return b;
+}
+
+INLINE vec largest_lanes(size_t n, const float *x)
+{
+    const vec low = vec_set(-INFINITY);
+    vec top = low;
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC)
+        top = vec_max(top, vec_load(x + j));
+    return j < n ? vec_max(top, vec_first(vec_load_tail(x + j, n - j), n - j, low)) : top;
+}
+
+/* weights = e^(x * scale - top); answers their sum, lane by lane. */
+INLINE vec weigh_row(size_t n, const float *x, vec scale, vec top, weight *weights)
+{
+    vec total = vec_zero();
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const vec e = exp_below(vec_mul(vec_load(x + j), scale), top);
+        total = vec_add(total, e);
+        weights_store(weights + j, e, VEC);
     }
+    if (j < n) {
+        const vec e = vec_first(exp_below(vec_mul(vec_load_tail(x + j, n - j), scale), top), n - j, vec_zero());
+        total = vec_add(total, e);
+        weights_store(weights + j, e, n - j);
+    }
+    return total;
+}
+
+/* The keys of `chunk` that query i sees; where there are none, an empty span in it. */
+static struct att_span seen_of(const struct att_attention_call *call, size_t i, struct att_span chunk)
+{
+    struct att_span seen = att_mask_visible(call, i);
+    seen.begin = seen.begin < chunk.begin ? chunk.begin : seen.begin < chunk.end ? seen.begin : chunk.end;
+    seen.end = seen.end < seen.begin ? seen.begin : seen.end < chunk.end ? seen.end : chunk.end;
+    return seen;
+}
+
+/* The chunk's scores of every query with its bias, kept for the probabilities; lane r: the largest of query r. */
+static vec finish_scores(const struct block *b, struct att_span chunk, const struct att_span seen[ROWS], vec scale)
+{
+    const struct att_attention_call *call = b->call;
+    vec tops[VEC];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < VEC; r++)
+        tops[r] = vec_zero();
+    for (size_t r = 0; r < b->rows; r++) {
+        const size_t i = b->i + r, n = seen[r].end - seen[r].begin;
+        float *x = b->scores + r * b->ld + (seen[r].begin - chunk.begin);
+        if (n > 0 && call->bias)
+            scale_and_add(n, x, call->scale, call->bias + (ptrdiff_t)i * call->bias_ld + seen[r].begin);
+        if (n > 0 && call->probs)
+            scale_row(n, x, call->bias ? 1.0f : call->scale, call->probs + i * call->n_key + seen[r].begin);
+        tops[r] = largest_lanes(n, x);
+    }
+    return vec_mul(fold_max(tops), scale);
+}
+
+/* Scores become weights; answers what the sums so far are to be multiplied by. */
+static vec weigh(struct block *b, struct att_span chunk)
+{
+    const vec scale = vec_set(b->call->bias ? 1.0f : b->call->scale);
+    struct att_span seen[ROWS];
+    for (size_t r = 0; r < b->rows; r++)
+        seen[r] = seen_of(b->call, b->i + r, chunk);
+    const vec before = b->top;
+    b->top = vec_max(before, finish_scores(b, chunk, seen, scale));
+    const vec largest = vec_keep_finite_low(b->top, b->top), fade = exp_below(before, largest);
+    vec sums[VEC];
+    float top[VEC];
+    vec_store(top, largest);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < VEC; r++)
+        sums[r] = vec_zero();
+    for (size_t r = 0; r < b->rows; r++) {
+        const float *scores = b->scores + r * b->ld;
+        weight *weights = b->weights + r * b->ld;
+        const size_t begin = seen[r].begin - chunk.begin, end = seen[r].end - chunk.begin;
+        memset(weights, 0, begin * sizeof *weights);
+        sums[r] = weigh_row(end - begin, scores + begin, scale, vec_set(top[r]), weights + begin);
+        memset(weights + end, 0, (KU * units(chunk.end - chunk.begin) - end) * sizeof *weights);
+    }
+    b->total = vec_fma(b->total, fade, fold_add(sums));
+    return fade;
+}
+
+/* sums = sums * fade + weights · values */
+static void add_values(const struct block *b, struct att_span chunk, vec fade)
+{
+    const size_t ld = padded(b->call->head_dim);
+    float factors[VEC];
+    vec_store(factors, fade);
+    for (size_t c = 0; c < ld; c += PANEL) {
+        float out[ROWS][PANEL] __attribute__((aligned(64)));
+        multiply_rows(b->rows, units(chunk.end - chunk.begin), b->weights, b->ld, b->values + chunk.begin / KU * ld + c,
+                      ld, out[0], PANEL);
+        for (size_t r = 0; r < b->rows; r++)
+            for (size_t h = 0; h < PANEL; h += VEC) {
+                float *sums = b->sums + r * ld + c + h;
+                vec_store(sums, vec_fma(vec_load(sums), vec_set(factors[r]), vec_load(out[r] + h)));
+            }
+    }
+}
+
+/* The scores kept in probs become probabilities. */
+static void finish_probs(const struct block *b, const float top[VEC], const float inverse[VEC])
+{
+    const struct att_attention_call *call = b->call;
+    for (size_t r = 0; r < b->rows; r++) {
+        const struct att_span seen = att_mask_visible(call, b->i + r);
+        float *probs = call->probs + (b->i + r) * call->n_key;
+        memset(probs, 0, seen.begin * sizeof *probs);
+        for (size_t j = seen.begin; j < seen.end; j += VEC) {
+            const size_t n = seen.end - j < VEC ? seen.end - j : VEC;
+            const vec e = exp_below(vec_load_tail(probs + j, n), vec_set(top[r]));
+            vec_store_tail(probs + j, vec_mul(e, vec_set(inverse[r])), n);
+        }
+        memset(probs + seen.end, 0, (call->n_key - seen.end) * sizeof *probs);
+    }
+}
+
+static void run_block(struct block *b)
+{
+    const struct att_attention_call *call = b->call;
+    const size_t d = call->head_dim, ld = padded(d), n = units(d);
+    const struct att_span span = att_mask_span(call, b->i, b->rows, PANEL);
+    size_t query_ld;
+    const weight *queries = queries_of(call, b->i, b->rows, b->queries, &query_ld);
+    memset(b->sums, 0, b->rows * ld * sizeof *b->sums);
+    b->top = vec_set(-INFINITY);
+    b->total = vec_zero();
+    for (struct att_span chunk = {.begin = span.begin}; chunk.begin < span.end; chunk.begin = chunk.end) {
+        const size_t next = (chunk.begin / CHUNK + 1) * CHUNK;
+        chunk.end = next < span.end ? next : span.end;
+        for (size_t j = chunk.begin; j < chunk.end; j += PANEL)
+            multiply_rows(b->rows, n, queries, query_ld, b->keys + j * n, PANEL, b->scores + (j - chunk.begin), b->ld);
+        add_values(b, chunk, weigh(b, chunk));
+    }
+    float top[VEC], total[VEC], inverse[VEC];
+    vec_store(top, vec_keep_finite_low(b->top, b->top));
+    vec_store(total, b->total);
+    for (size_t r = 0; r < b->rows; r++) {
+        inverse[r] = total[r] == 0 ? 0 : 1.0f / total[r];
+        scale_row(d, b->sums + r * ld, inverse[r], call->out + (b->i + r) * call->out_ld);
+    }
+    if (call->probs)
+        finish_probs(b, top, inverse);
 }
 
 static void run(const struct att_attention_call *call)
 {
-    const size_t n_key = call->n_key, d = call->head_dim, ld = padded(n_key), value_ld = padded(d);
-    assert(call->n_query > 0 && n_key > 0 && d > 0);
-    float *keys = call->scratch, *values = keys + ld * d, *scores = values + n_key * value_ld;
-    pack_keys(call, keys);
-    pack_values(call, values);
-    for (size_t i = 0; i < call->n_query; i += ROWS) {
-        const size_t rows = call->n_query - i < ROWS ? call->n_query - i : ROWS;
-        const struct att_span span = att_mask_span(call, i, rows, PANEL);
-        for (size_t j = span.begin; j < span.end; j += PANEL)
-            multiply_rows(rows, d, call->query + i * call->query_ld, call->query_ld, keys + j * d, PANEL, scores + j,
-                          ld);
-        softmax_block(call, i, rows, span, scores, ld);
-        for (size_t c = 0; c < d; c += PANEL) {
-            const size_t columns = d - c < PANEL ? d - c : PANEL;
-            float block[ROWS][PANEL] __attribute__((aligned(64)));
-            multiply_rows(rows, span.end - span.begin, scores + span.begin, ld, values + span.begin * value_ld + c,
-                          value_ld, block[0], PANEL);
-            for (size_t r = 0; r < rows; r++)
-                memcpy(call->out + (i + r) * call->out_ld + c, block[r], columns * sizeof(float));
-        }
+    assert(call->n_query > 0 && call->n_key > 0 && call->head_dim > 0);
+    struct block b = block_of(call);
+    pack_keys(call, b.keys);
+    pack_values(call, b.values);
+    for (; b.i < call->n_query; b.i += b.rows) {
+        const size_t left = call->n_query - b.i, blocks = (left + ROWS - 1) / ROWS;
+        b.rows = (left + blocks - 1) / blocks; /* of nearly equal height */
+        run_block(&b);
     }
 }
 

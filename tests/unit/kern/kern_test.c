@@ -452,103 +452,6 @@ static void activations_hold_their_bound(void **state)
     }
 }
 
-/* bias_kind: 0 none, 1 a matrix, 2 by distance. */
-static void attention_check(const struct att_attention *attention, size_t n_query, size_t n_key, size_t d, bool causal,
-                            size_t window, int bias_kind)
-{
-    size_t past = n_key > n_query ? n_key - n_query : 0;
-    size_t bias_count = bias_kind == 1 ? n_query * n_key : n_query + n_key + past;
-    float *bias = fresh(bias_count);
-    ptrdiff_t bias_ld = bias_kind == 1 ? (ptrdiff_t)n_key : -1;
-    const float *bias_first = bias_kind == 0 ? NULL : bias_kind == 1 ? bias : bias + n_query - 1;
-    size_t ld = d + n_key % 4;
-    float *q = fresh((n_query - 1) * ld + d), *k = fresh((n_key - 1) * ld + d), *v = fresh((n_key - 1) * ld + d);
-    float *out = fresh((n_query - 1) * ld + d), *plain = fresh((n_query - 1) * ld + d);
-    float *probs = fresh(n_query * n_key);
-    void *scratch = aligned_alloc(64, (attention->scratch_bytes(n_query, n_key, d) + 63) / 64 * 64);
-    assert_non_null(scratch);
-    struct att_attention_call call = {.query = q,
-                                      .key = k,
-                                      .value = v,
-                                      .query_ld = ld,
-                                      .key_ld = ld,
-                                      .value_ld = ld,
-                                      .out = out,
-                                      .out_ld = ld,
-                                      .n_query = n_query,
-                                      .n_key = n_key,
-                                      .head_dim = d,
-                                      .scale = 0.7f,
-                                      .first = past,
-                                      .causal = causal,
-                                      .local = window > 0,
-                                      .window = window,
-                                      .bias = bias_first,
-                                      .bias_ld = bias_ld,
-                                      .probs = probs,
-                                      .scratch = scratch};
-    attention->run(&call);
-    call.probs = NULL;
-    call.out = plain;
-    attention->run(&call);
-    double *p = malloc(n_key * sizeof *p);
-    for (size_t i = 0; i < n_query; i++) {
-        assert_memory_equal(out + i * ld, plain + i * ld, d * sizeof(float));
-        double sum = 0;
-        for (size_t j = 0; j < n_key; j++) {
-            size_t at = past + i;
-            bool hidden = (causal && j > at) || (window && (at > j ? at - j : j - at) > window);
-            double s = 0;
-            for (size_t c = 0; c < d; c++)
-                s += (double)q[i * ld + c] * (double)k[j * ld + c];
-            s = 0.7 * s + (bias_first ? (double)bias_first[(ptrdiff_t)i * bias_ld + (ptrdiff_t)j] : 0);
-            p[j] = hidden ? 0 : exp(s);
-            sum += p[j];
-        }
-        for (size_t j = 0; j < n_key; j++)
-            near("probability", attention->name, n_key, (double)probs[i * n_key + j], sum > 0 ? p[j] / sum : 0,
-                 attention->dtype == ATT_BF16 ? 2e-2 : 2e-6);
-        for (size_t c = 0; c < d; c++) {
-            double y = 0;
-            for (size_t j = 0; j < n_key; j++)
-                y += sum > 0 ? p[j] / sum * (double)v[j * ld + c] : 0;
-            near("attention", attention->name, n_key, (double)out[i * ld + c], y,
-                 attention->dtype == ATT_BF16 ? 2e-2 : 3e-6);
-        }
-    }
-    free(p);
-    free(bias);
-    free(q);
-    free(k);
-    free(v);
-    free(out);
-    free(plain);
-    free(probs);
-    free(scratch);
-}
-
-static void attention_attends(void **state)
-{
-    (void)state;
-    static const size_t dims[] = {1, 8, 12, 32, 50, 64}, lengths[] = {1, 2, 5, 13, 14, 15, 31, 33, 70, 130};
-    size_t count;
-    const struct att_attention *const *rows = att_attention_rows(&count);
-    for (size_t r = 0; r < count; r++) {
-        if (rows[r]->needs & ~features)
-            continue;
-        for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
-            for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 0);
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 1);
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 2);
-                attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 2, 1);
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], true, 0, 0);
-                attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 0, 0);
-                attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 3, 0);
-            }
-    }
-}
-
 static void masks_hide_features(void **state)
 {
     (void)state;
@@ -583,7 +486,6 @@ int main(void)
         cmocka_unit_test(gemm_sizes_do_not_wrap),
         cmocka_unit_test(rows_are_right_at_every_length),
         cmocka_unit_test(activations_hold_their_bound),
-        cmocka_unit_test(attention_attends),
         cmocka_unit_test(masks_hide_features),
     };
     return cmocka_run_group_tests_name("kern", tests, detect, NULL);
