@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,8 +21,10 @@ enum { TRIGRAMS_MAX = 64, MATCH_BYTES = TRIGRAMS_MAX * 24 };
 struct store_kb {
     char *path;
     size_t dimensions;
-    pthread_mutex_t write_mutex; /* protects db: one transaction at a time, held while it reaches the disk */
+    atomic_size_t refs;
+    pthread_mutex_t write_mutex; /* protects db and version: one transaction at a time, held until it is on the disk */
     sqlite3 *db;
+    int64_t version; /* SQLite's data_version as of the current view: other processes' commits change it */
     pthread_mutex_t search_mutex; /* protects search */
     sqlite3 *search;
     pthread_mutex_t view_mutex; /* protects current; held for no call but the count of a reference */
@@ -74,6 +77,47 @@ static enum att_status meta_agree(struct store_kb *kb, const char *key, const ch
     return status;
 }
 
+/* Must be asked inside the transaction that reads the view. */
+static enum att_status data_version(struct store_kb *kb, int64_t *ret_version, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(kb->db, kb->path, "PRAGMA data_version", &row, err);
+    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
+        *ret_version = sqlite3_column_int64(row, 0);
+    else if (status == ATT_OK)
+        status = store_sqlite_error(kb->db, kb->path, err);
+    sqlite3_finalize(row);
+    return status;
+}
+
+static void publish(struct store_kb *kb, struct kb_view *view, int64_t version)
+{
+    pthread_mutex_lock(&kb->view_mutex);
+    struct kb_view *old = kb->current;
+    kb->current = view;
+    pthread_mutex_unlock(&kb->view_mutex);
+    kb->version = version;
+    store_kb_view_unref(old);
+}
+
+/* One read transaction, so that the view is one state of the file whatever another process writes meanwhile. */
+static enum att_status read_view(struct store_kb *kb, struct att_err *err)
+{
+    struct kb_view *view = NULL;
+    int64_t version = 0;
+    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN", err);
+    if (status != ATT_OK)
+        return status;
+    status = data_version(kb, &version, err);
+    bool fresh = status == ATT_OK && kb->current && version == kb->version;
+    if (status == ATT_OK && !fresh)
+        status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &view, err);
+    sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status == ATT_OK && !fresh)
+        publish(kb, view, version);
+    return status;
+}
+
 static enum att_status prepare_file(struct store_kb *kb, const char *encoder_digest, struct att_err *err)
 {
     char dimensions[24];
@@ -87,7 +131,7 @@ static enum att_status prepare_file(struct store_kb *kb, const char *encoder_dig
     if (status == ATT_OK)
         status = meta_agree(kb, "dimensions", dimensions, "it was embedded by another encoder", err);
     if (status == ATT_OK)
-        status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &kb->current, err);
+        status = read_view(kb, err);
     if (status == ATT_OK)
         status = store_sqlite_open(kb->path, &kb->search, err);
     return status;
@@ -100,6 +144,7 @@ enum att_status store_kb_open(const char *path, const char *encoder_digest, size
     struct store_kb *kb = att_mem_calloc(1, sizeof *kb);
     if (!kb)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
+    atomic_init(&kb->refs, 1);
     pthread_mutex_init(&kb->write_mutex, NULL);
     pthread_mutex_init(&kb->search_mutex, NULL);
     pthread_mutex_init(&kb->view_mutex, NULL);
@@ -118,7 +163,7 @@ enum att_status store_kb_open(const char *path, const char *encoder_digest, size
 
 void store_kb_close(struct store_kb *kb)
 {
-    if (!kb)
+    if (!kb || atomic_fetch_sub(&kb->refs, 1) != 1)
         return;
     store_kb_view_unref(kb->current);
     sqlite3_close(kb->search);
@@ -128,6 +173,22 @@ void store_kb_close(struct store_kb *kb)
     pthread_mutex_destroy(&kb->write_mutex);
     att_mem_free(kb->path);
     att_mem_free(kb);
+}
+
+struct store_kb *store_kb_ref(struct store_kb *kb)
+{
+    size_t before = atomic_fetch_add(&kb->refs, 1);
+    assert(before > 0);
+    (void)before;
+    return kb;
+}
+
+enum att_status store_kb_refresh(struct store_kb *kb, struct att_err *err)
+{
+    pthread_mutex_lock(&kb->write_mutex);
+    enum att_status status = read_view(kb, err);
+    pthread_mutex_unlock(&kb->write_mutex);
+    return status;
 }
 
 const struct store_kb_view *store_kb_view(struct store_kb *kb)
@@ -232,6 +293,9 @@ static enum att_status put_text(struct store_kb *kb, const struct statements *s,
 static enum att_status end_write(struct store_kb *kb, enum att_status status, struct att_err *err)
 {
     struct kb_view *view = NULL;
+    int64_t version = 0;
+    if (status == ATT_OK)
+        status = data_version(kb, &version, err);
     if (status == ATT_OK)
         status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &view, err);
     if (status == ATT_OK)
@@ -242,11 +306,7 @@ static enum att_status end_write(struct store_kb *kb, enum att_status status, st
         sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
         return status;
     }
-    pthread_mutex_lock(&kb->view_mutex);
-    struct kb_view *old = kb->current;
-    kb->current = view;
-    pthread_mutex_unlock(&kb->view_mutex);
-    store_kb_view_unref(old);
+    publish(kb, view, version);
     return ATT_OK;
 }
 

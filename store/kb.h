@@ -67,7 +67,13 @@ struct store_kb;
  * another encoder is refused with advice. */
 enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions, struct store_kb **ret_kb,
                               struct att_err *err) ATT_MUST_USE;
-void store_kb_close(struct store_kb *kb); /* no view may be held; NULL is allowed */
+/* Drops one reference; the last one closes, and then no view may be held. NULL is allowed. */
+void store_kb_close(struct store_kb *kb);
+/* One more owner of an open file, for instance the next configuration beside the present one. Returns kb. */
+struct store_kb *store_kb_ref(struct store_kb *kb);
+/* Reads the file anew and replaces the view when another process has changed it since the view was made; costs one
+ * small read when none has. Waits for a write that is under way. On failure the old view stays. Thread safe. */
+enum att_status store_kb_refresh(struct store_kb *kb, struct att_err *err) ATT_MUST_USE;
 
 const struct store_kb_view *store_kb_view(struct store_kb *kb);
 void store_kb_view_release(struct store_kb *kb, const struct store_kb_view *view);

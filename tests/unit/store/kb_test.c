@@ -374,6 +374,116 @@ static void readers_and_a_writer_do_not_meet(void **state)
     store_kb_close(shared.kb);
 }
 
+/* A second handle of the file stands for another process: SQLite tells connections apart, not processes. */
+static void a_refresh_reads_what_others_wrote(void **state)
+{
+    (void)state;
+    struct store_kb *kb = opened(), *other = opened();
+    put_both(kb);
+    const struct store_kb_view *before = store_kb_view(kb);
+    assert_int_equal(store_kb_refresh(kb, NULL), ATT_OK);
+    const struct store_kb_view *after = store_kb_view(kb);
+    assert_ptr_equal(before, after); /* one's own writes are no reason to read the file */
+    store_kb_view_release(kb, after);
+    struct store_kb_entry third = order;
+    third.id = 3;
+    assert_int_equal(store_kb_put(other, &third, 1, vectors, false, NULL), ATT_OK);
+    after = store_kb_view(kb);
+    assert_ptr_equal(before, after);
+    store_kb_view_release(kb, after);
+    assert_int_equal(store_kb_refresh(kb, NULL), ATT_OK);
+    after = store_kb_view(kb);
+    assert_int_equal(before->n_entries, 2);
+    assert_int_equal(after->n_entries, 3);
+    assert_int_equal(store_kb_find(after, 3), 2);
+    store_kb_view_release(kb, before);
+    assert_int_equal(store_kb_refresh(kb, NULL), ATT_OK);
+    before = store_kb_view(kb);
+    assert_ptr_equal(before, after);
+    store_kb_view_release(kb, before);
+    store_kb_view_release(kb, after);
+    /* A write of our own reads the others' changes too, and leaves nothing to refresh. */
+    third.id = 4;
+    assert_int_equal(store_kb_put(other, &third, 1, vectors, false, NULL), ATT_OK);
+    third.id = 5;
+    assert_int_equal(store_kb_put(kb, &third, 1, vectors, false, NULL), ATT_OK);
+    before = store_kb_view(kb);
+    assert_int_equal(before->n_entries, 5);
+    assert_int_equal(store_kb_refresh(kb, NULL), ATT_OK);
+    after = store_kb_view(kb);
+    assert_ptr_equal(before, after);
+    store_kb_view_release(kb, before);
+    store_kb_view_release(kb, after);
+    store_kb_close(other);
+    store_kb_close(kb);
+}
+
+static void a_failed_refresh_keeps_the_view(void **state)
+{
+    (void)state;
+    struct store_kb *kb = opened(), *other = opened();
+    put_both(kb);
+    assert_int_equal(store_kb_remove(other, 2, &(bool){false}, NULL), ATT_OK);
+    enum att_status status = ATT_ENOMEM;
+    for (uint64_t k = 1; status != ATT_OK; k++) {
+        att_mem_fail_at(k, false);
+        status = store_kb_refresh(kb, NULL);
+        att_mem_fail_at(0, false);
+        assert_true(status == ATT_OK || status == ATT_ENOMEM);
+        const struct store_kb_view *view = store_kb_view(kb);
+        assert_int_equal(view->n_entries, status == ATT_OK ? 1 : 2);
+        store_kb_view_release(kb, view);
+    }
+    store_kb_close(other);
+    store_kb_close(kb);
+}
+
+static void the_last_reference_closes(void **state)
+{
+    (void)state;
+    struct store_kb *kb = opened();
+    assert_ptr_equal(store_kb_ref(kb), kb);
+    put_both(kb);
+    store_kb_close(kb);
+    const struct store_kb_view *view = store_kb_view(kb);
+    assert_int_equal(view->n_entries, 2);
+    store_kb_view_release(kb, view);
+    assert_int_equal(store_kb_put(kb, &order, 1, vectors, false, NULL), ATT_OK);
+    store_kb_close(kb); /* a leak or a second free would show under the sanitizers */
+    char wal[120];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_not_equal(access(wal, F_OK), 0); /* the last connection removes the log */
+}
+
+static void *refresher(void *argument)
+{
+    struct shared *shared = argument;
+    while (!atomic_load(&shared->stop))
+        if (store_kb_refresh(shared->kb, NULL) != ATT_OK)
+            atomic_fetch_add(&shared->bad, 1);
+    return NULL;
+}
+
+static void a_refresh_meets_writers_here_and_elsewhere(void **state)
+{
+    (void)state;
+    struct shared shared = {.kb = opened()};
+    struct store_kb *other = opened();
+    pthread_t threads[2];
+    assert_int_equal(pthread_create(&threads[0], NULL, refresher, &shared), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, reader, &shared), 0);
+    for (int i = 0; i < 15; i++) {
+        put_both(other);
+        put_both(shared.kb);
+    }
+    atomic_store(&shared.stop, true);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&shared.bad), 0);
+    store_kb_close(other);
+    store_kb_close(shared.kb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +491,8 @@ int main(void)
         cmocka_unit_test(finds_by_trigrams_in_any_script),  cmocka_unit_test(a_failed_write_changes_nothing),
         cmocka_unit_test(readers_and_a_writer_do_not_meet), cmocka_unit_test(acknowledged_writes_survive_a_kill),
         cmocka_unit_test(a_full_disk_changes_nothing),      cmocka_unit_test(no_failed_allocation_breaks_it),
+        cmocka_unit_test(a_refresh_reads_what_others_wrote), cmocka_unit_test(a_failed_refresh_keeps_the_view),
+        cmocka_unit_test(the_last_reference_closes), cmocka_unit_test(a_refresh_meets_writers_here_and_elsewhere),
         cmocka_unit_test(refuses_other_encoders_and_files),
     };
     return cmocka_run_group_tests_name("store/kb", tests, setup, teardown);
