@@ -101,6 +101,9 @@ enum att_status att_tokenizer_open(const struct att_dir *dir, size_t vocab_rows,
                                    struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
 const struct att_tokenizer *
 att_model_tokenizer(const struct att_model *model); /* NULL: no tokenizer in the directory */
+/* A number that changes when a file of the directory (or the file itself) is written, replaced, added or removed: what
+ * to compare before loading anew. 0: nothing is there. */
+uint64_t att_path_stamp(const char *path);
 /* A tensor as a weight file holds it; GGUF's under the names of the checkpoint. Valid during the visit alone. */
 struct att_tensor_info {
     const char *file, *name, *dtype;

@@ -24,7 +24,9 @@ const char srv_args_help[] =
     "  --kb ...        one more knowledge base, repeatable; keys as in [kb NAME]\n"
     "  --check         read and check everything, load nothing; exit 0, or 1 with FILE:LINE: message\n"
     "\n"
-    "SIGTERM and SIGINT stop accepting, answer what was accepted, and exit 0; a second one exits at once.\n";
+    "SIGTERM and SIGINT stop accepting, answer what was accepted, and exit 0; a second one exits at once. SIGHUP "
+    "reads\n"
+    "the configuration, API keys, certificates and models that have changed, and serves on as before if one is bad.\n";
 
 /* NAME=PATH[,key=value]... */
 static enum att_status read_named(struct srv_config *config, const char *section, const char *option, const char *text,

@@ -44,58 +44,87 @@ static enum att_status answer_status(const char *text, struct srv_builtin_answer
     return take(&w, ret_answer, err);
 }
 
-enum att_status srv_builtin_healthz(struct srv_server *server, const char *const path_params[2],
-                                    struct srv_builtin_answer *ret_answer, struct att_err *err)
+enum att_status srv_builtin_healthz(struct srv_server *server, struct srv_generation *generation,
+                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    struct att_err *err)
 {
     (void)server;
+    (void)generation;
     (void)path_params;
     return answer_status("ok", ret_answer, err);
 }
 
-enum att_status srv_builtin_readyz(struct srv_server *server, const char *const path_params[2],
-                                   struct srv_builtin_answer *ret_answer, struct att_err *err)
+enum att_status srv_builtin_readyz(struct srv_server *server, struct srv_generation *generation,
+                                   const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                   struct att_err *err)
 {
+    (void)generation;
     (void)path_params;
     if (atomic_load_explicit(&server->draining, memory_order_relaxed))
         return att_err_set(err, ATT_EUNREADY, "the daemon is stopping");
     return answer_status("ready", ret_answer, err);
 }
 
-enum att_status srv_builtin_metrics(struct srv_server *server, const char *const path_params[2],
-                                    struct srv_builtin_answer *ret_answer, struct att_err *err)
+/* What an older generation still serves counts too. */
+static void add_stats(void *context, struct srv_generation *generation)
 {
-    struct srv_batcher_stats stats = srv_batcher_stats(server->batcher);
+    struct srv_batcher_stats *sum = context, stats = srv_batcher_stats(generation->batcher);
+
+    sum->requests += stats.requests;
+    sum->bytes += stats.bytes;
+    sum->tokens += stats.tokens;
+    sum->items += stats.items;
+}
+
+enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_generation *generation,
+                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    struct att_err *err)
+{
+    struct srv_batcher_stats sum = {0};
+    struct srv_metrics_facts facts = {.queue = &sum, .models = &generation->models, .generation = generation->number};
 
     (void)path_params;
+    srv_generations_visit(&server->generations, add_stats, &sum);
+    sum.idle_workers = srv_batcher_stats(generation->batcher).idle_workers;
     ret_answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    return srv_metrics_render(&server->metrics, &stats, &server->models, &ret_answer->bytes, &ret_answer->len, err);
+    return srv_metrics_render(&server->metrics, &facts, &ret_answer->bytes, &ret_answer->len, err);
 }
 
 /* ---- models ---- */
 
-static void put_entry(struct att_jsonw *w, const struct srv_server *server, const struct task_model *model)
+static void put_entry(struct att_jsonw *w, const struct srv_model *model)
 {
-    put_text(w, "id", model->name);
+    const struct att_model_info *info = model->task.model != NULL ? att_model_info(model->task.model) : NULL;
+
+    put_text(w, "id", model->task.name);
     put_text(w, "object", "model");
-    put_size(w, "created", (size_t)server->started_unix_s);
+    put_size(w, "created", (size_t)model->loaded_unix_s);
     put_text(w, "owned_by", "attentd");
-    put_text(w, "task", att_model_info(model->model)->task);
+    put_text(w, "status", info != NULL ? "serving" : "disabled");
+    if (info == NULL)
+        return;
+    put_size(w, "version", model->version);
+    put_text(w, "task", info->task);
+    put_text(w, "dtype", att_dtype_name(info->dtype));
+    put_text(w, "digest", info->digest);
 }
 
-enum att_status srv_builtin_models(struct srv_server *server, const char *const path_params[2],
-                                   struct srv_builtin_answer *ret_answer, struct att_err *err)
+enum att_status srv_builtin_models(struct srv_server *server, struct srv_generation *generation,
+                                   const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                   struct att_err *err)
 {
     struct att_jsonw w;
 
+    (void)server;
     (void)path_params;
     att_jsonw_init(&w, ANSWER_BYTES_MAX);
     att_jsonw_object_begin(&w);
     put_text(&w, "object", "list");
     att_jsonw_key(&w, "data");
     att_jsonw_array_begin(&w);
-    for (size_t i = 0; i < server->models.n_models; i++) {
+    for (size_t i = 0; i < generation->models.n_models; i++) {
         att_jsonw_object_begin(&w);
-        put_entry(&w, server, &server->models.models[i]);
+        put_entry(&w, &generation->models.list[i]);
         att_jsonw_object_end(&w);
     }
     att_jsonw_array_end(&w);
@@ -131,9 +160,9 @@ static void put_heads(struct att_jsonw *w, const struct att_model_info *info)
     att_jsonw_array_end(w);
 }
 
-static void put_limits(struct att_jsonw *w, const struct srv_server *server, const struct att_model_info *info)
+static void put_limits(struct att_jsonw *w, const struct srv_generation *generation, const struct att_model_info *info)
 {
-    const struct task_limits *limits = &server->env.limits;
+    const struct task_limits *limits = &generation->env.limits;
 
     att_jsonw_key(w, "limits");
     att_jsonw_object_begin(w);
@@ -142,47 +171,54 @@ static void put_limits(struct att_jsonw *w, const struct srv_server *server, con
     put_size(w, "text_bytes_max", limits->text_bytes_max);
     put_size(w, "tokens_max", limits->tokens_max);
     put_size(w, "history_max", limits->history_max);
-    put_size(w, "body_bytes_max", (size_t)server->config->limits_body_bytes_max.number);
+    put_size(w, "body_bytes_max", (size_t)generation->config->limits_body_bytes_max.number);
     put_size(w, "deadline_ms_max", limits->deadline_ms_max);
     att_jsonw_object_end(w);
 }
 
-enum att_status srv_builtin_model(struct srv_server *server, const char *const path_params[2],
-                                  struct srv_builtin_answer *ret_answer, struct att_err *err)
+/* What is known of a loaded model. */
+static void put_card(struct att_jsonw *w, const struct srv_generation *generation, const struct srv_model *model)
 {
-    const struct task_model *model = srv_models_find(&server->models, path_params[0], NULL);
-    const struct att_model_info *info;
+    const struct att_model_info *info = att_model_info(model->task.model);
+
+    put_text(w, "architecture", info->arch);
+    put_text(w, "class", info->class_name);
+    put_text(w, "base", info->base);
+    put_text(w, "encoder", model->task.encoder != NULL ? model->task.encoder->name : NULL);
+    put_text(w, "kernels", att_kernel_names(info->dtype));
+    put_text(w, "licence", info->licence);
+    put_text(w, "languages", info->languages);
+    put_size(w, "hidden_size", info->hidden_size);
+    put_size(w, "layers", info->n_layers);
+    put_size(w, "attention_heads", info->n_heads);
+    put_size(w, "vocab_size", info->vocab_size);
+    put_text(w, "pooling", pooling_names[info->pooling]);
+    att_jsonw_key(w, "normalized");
+    att_jsonw_bool(w, info->normalize);
+    put_size(w, "weight_bytes", info->weight_bytes);
+    put_heads(w, info);
+    put_limits(w, generation, info);
+    att_jsonw_key(w, "self_test");
+    att_jsonw_object_begin(w);
+    put_size(w, "cases_passed", model->self_test_cases);
+    att_jsonw_object_end(w);
+}
+
+enum att_status srv_builtin_model(struct srv_server *server, struct srv_generation *generation,
+                                  const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                  struct att_err *err)
+{
+    const struct srv_model *model = srv_models_named(&generation->models, path_params[0]);
     struct att_jsonw w;
 
+    (void)server;
     if (model == NULL)
         return att_err_set(err, ATT_ENOTFOUND, "no model has this name; GET /v1/models lists those that are served");
-    info = att_model_info(model->model);
     att_jsonw_init(&w, ANSWER_BYTES_MAX);
     att_jsonw_object_begin(&w);
-    put_entry(&w, server, model);
-    put_text(&w, "architecture", info->arch);
-    put_text(&w, "class", info->class_name);
-    put_text(&w, "base", info->base);
-    put_text(&w, "encoder", model->encoder != NULL ? model->encoder->name : NULL);
-    put_text(&w, "dtype", att_dtype_name(info->dtype));
-    put_text(&w, "kernels", att_kernel_names(info->dtype));
-    put_text(&w, "digest", info->digest);
-    put_text(&w, "licence", info->licence);
-    put_text(&w, "languages", info->languages);
-    put_size(&w, "hidden_size", info->hidden_size);
-    put_size(&w, "layers", info->n_layers);
-    put_size(&w, "attention_heads", info->n_heads);
-    put_size(&w, "vocab_size", info->vocab_size);
-    put_text(&w, "pooling", pooling_names[info->pooling]);
-    att_jsonw_key(&w, "normalized");
-    att_jsonw_bool(&w, info->normalize);
-    put_size(&w, "weight_bytes", info->weight_bytes);
-    put_heads(&w, info);
-    put_limits(&w, server, info);
-    att_jsonw_key(&w, "self_test");
-    att_jsonw_object_begin(&w);
-    put_size(&w, "cases_passed", server->models.self_test_cases[model - server->models.models]);
-    att_jsonw_object_end(&w);
+    put_entry(&w, model);
+    if (model->task.model != NULL)
+        put_card(&w, generation, model);
     att_jsonw_object_end(&w);
     return take(&w, ret_answer, err);
 }

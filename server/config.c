@@ -21,7 +21,7 @@
 enum { LINE_BYTES_MAX = 1000, HEADING_BYTES_MAX = 49, WHERE_BYTES_MAX = 300, DROP_INS_MAX = 256 };
 
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
-static const char *const format_words[] = {"logfmt", "json", NULL};
+static const char *const format_words[] = {"auto", "logfmt", "json", "journal", NULL};
 static const char *const bool_words[] = {"no", "yes", NULL};
 static const char *const dtype_words[] = {[ATT_F32] = "f32", [ATT_BF16] = "bf16", [ATT_INT8] = "int8", NULL};
 static const char *const *const words_of[] = {
@@ -33,6 +33,7 @@ static const char *const *const words_of[] = {
 #define model_dtype dtype
 #define model_encoder encoder
 #define model_items items
+#define model_enabled enabled
 #define kb_path path
 #define kb_model model
 #define TYPE_NUMBER SRV_NUMBER
@@ -60,6 +61,29 @@ const struct srv_option *srv_options(size_t *ret_count)
 {
     *ret_count = N_OPTIONS;
     return options;
+}
+
+bool srv_option_needs_restart(const struct srv_option *option)
+{
+    static const char *const reloaded[] = {"api_keys", "tls_certificate", "tls_key", "worker_threads", "cors_origins"};
+
+    if (strcmp(option->name, "header_bytes_max") == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(reloaded) / sizeof(reloaded[0]); i++)
+        if (strcmp(option->name, reloaded[i]) == 0)
+            return false;
+    return strcmp(option->section, "server") == 0;
+}
+
+bool srv_option_equal(const struct srv_option *option, const struct srv_config *a, const struct srv_config *b)
+{
+    const struct srv_value *in_a = (const void *)((const char *)a + option->offset);
+    const struct srv_value *in_b = (const void *)((const char *)b + option->offset);
+
+    assert(!option->named_section);
+    if (in_a->text == NULL || in_b->text == NULL)
+        return in_a->text == in_b->text && in_a->number == in_b->number;
+    return strcmp(in_a->text, in_b->text) == 0;
 }
 
 const char *srv_config_text(const struct srv_value *value)
@@ -525,6 +549,9 @@ enum att_status srv_config_check(const struct srv_config *config, struct att_err
         if (encoder != NULL && (find_model(config, encoder) == NULL || strcmp(encoder, model->name) == 0))
             return att_err_set(err, ATT_EINVAL, "%s: [model %s] encoder = %s is the name of no other model",
                                model->where, model->name, encoder);
+        if (encoder != NULL && model->enabled.number != 0 && find_model(config, encoder)->enabled.number == 0)
+            return att_err_set(err, ATT_EINVAL, "%s: [model %s] encoder = %s is disabled", model->where, model->name,
+                               encoder);
     }
     for (size_t i = 0; i < config->n_kbs; i++) {
         const struct srv_config_kb *kb = &config->kbs[i];
@@ -534,6 +561,9 @@ enum att_status srv_config_check(const struct srv_config *config, struct att_err
                                kb->path.text == NULL ? "path" : "model");
         if (find_model(config, kb->model.text) == NULL)
             return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is the name of no model", kb->where, kb->name,
+                               kb->model.text);
+        if (find_model(config, kb->model.text)->enabled.number == 0)
+            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is disabled", kb->where, kb->name,
                                kb->model.text);
     }
     return ATT_OK;

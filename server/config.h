@@ -26,7 +26,7 @@ struct srv_value {
 struct srv_config_model {
     char name[SRV_NAME_MAX + 1];
     char *where; /* FILE:LINE of its section, for messages */
-    struct srv_value path, dtype, encoder, items, is_default;
+    struct srv_value path, dtype, encoder, items, enabled, is_default;
 };
 
 struct srv_config_kb {
@@ -59,6 +59,10 @@ struct srv_option {
 };
 
 const struct srv_option *srv_options(size_t *ret_count);
+/* A reload does not change it: sockets, threads and what else is made at the start. */
+bool srv_option_needs_restart(const struct srv_option *option);
+/* Of an option without named sections: both configurations say the same. */
+bool srv_option_equal(const struct srv_option *option, const struct srv_config *a, const struct srv_config *b);
 
 /* All defaults. */
 enum att_status srv_config_init(struct srv_config *config, struct att_err *err) ATT_MUST_USE;

@@ -1,11 +1,11 @@
 /*
- * Start in an order in which each step can fail alone: the port first (the most
- * common mistake, and told at once), then models, workers, HTTP. Then wait for
- * signals, which a handler writes into a pipe: blocking them and reading a
+ * Start in an order in which each step can fail alone: the ports first (the most
+ * common mistake, and told at once), then keys and models, workers, HTTP. Then wait
+ * for signals, which a handler writes into a pipe: blocking them and reading a
  * signalfd would miss the threads that libraries start before main.
  *
  * SIGTERM or SIGINT: stop accepting, answer what was accepted, exit 0; a second
- * one exits at once. SIGHUP is noted and does nothing yet. SIGPIPE is ignored.
+ * one exits at once. SIGHUP: reload.c does what it asks for. SIGPIPE is ignored.
  */
 #include "server/daemon.h"
 
@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -21,20 +22,24 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "server/args.h"
 #include "server/http.h"
-#include "server/listen.h"
-#include "server/workers.h"
+#include "server/notify.h"
+#include "server/reload.h"
+#include "server/tls.h"
 
-enum { DRAIN_POLL_MS = 20, STUCK_US = 5000000, END_WAIT_US = 5000000 };
+enum { DRAIN_POLL_MS = 20, STUCK_US = 5000000, END_WAIT_US = 5000000, RELOAD_WAIT_US = 5000000, LISTENERS_MAX = 2 };
 
 struct daemon {
     struct srv_server server;
-    struct srv_workers *workers;
+    struct srv_settings *settings;
     struct srv_http *http;
-    int listen_fd, signal_fd;
-    bool listen_is_inherited;
+    int argc;
+    char **argv;
+    struct srv_listener listeners[LISTENERS_MAX];
+    size_t n_listeners;
+    int signal_fd;
     uint64_t started_us;
-    char address[SRV_ADDRESS_MAX];
 };
 
 /* ---- signals ---- */
@@ -81,25 +86,66 @@ static int wait_signal(const struct daemon *daemon, int timeout_ms)
 
 /* ---- start ---- */
 
-/* An inherited socket (LISTEN_FDS) goes before the configured address. */
-static enum att_status open_socket(struct daemon *daemon, struct att_err *err)
+static struct srv_listener *add_listener(struct daemon *daemon)
 {
-    int n = sd_listen_fds(1);
-    enum att_status status = ATT_OK;
+    struct srv_listener *listener = &daemon->listeners[daemon->n_listeners++];
 
-    if (n > 1)
-        return att_err_set(err, ATT_EINVAL, "%d sockets were handed over, expected one", n);
-    if (n == 1 && sd_is_socket(SD_LISTEN_FDS_START, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
-        return att_err_set(err, ATT_EINVAL, "the socket that was handed over does not listen");
-    if (n == 1) {
-        daemon->listen_fd = SD_LISTEN_FDS_START;
-        daemon->listen_is_inherited = true;
-        (void)fcntl(daemon->listen_fd, F_SETFL, fcntl(daemon->listen_fd, F_GETFL) | O_NONBLOCK);
-    } else {
-        status = srv_listen_open(daemon->server.config->server_listen.text, &daemon->listen_fd, err);
+    *listener = (struct srv_listener){.fd = -1};
+    return listener;
+}
+
+/* Sockets that systemd holds (LISTEN_FDS): the one of the name "admin" is the admin socket, any other the main one. */
+static enum att_status take_inherited(struct daemon *daemon, int n, char *const *names, struct att_err *err)
+{
+    for (int i = 0; i < n; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+        bool is_admin = names != NULL && names[i] != NULL && strcmp(names[i], "admin") == 0;
+        struct srv_listener *listener;
+
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+            return att_err_set(err, ATT_EINVAL, "the socket that was handed over does not listen");
+        if (is_admin && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0)
+            return att_err_set(err, ATT_EINVAL, "the admin socket that was handed over is no unix socket");
+        for (size_t k = 0; k < daemon->n_listeners; k++)
+            if (daemon->listeners[k].is_admin == is_admin)
+                return att_err_set(err, ATT_EINVAL, "%d sockets were handed over, expected one, and one named 'admin'",
+                                   n);
+        listener = add_listener(daemon);
+        listener->fd = fd;
+        listener->is_shared = true;
+        listener->is_admin = is_admin;
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     }
-    if (status == ATT_OK)
-        srv_listen_name(daemon->listen_fd, daemon->address);
+    return ATT_OK;
+}
+
+static bool has_listener(const struct daemon *daemon, bool is_admin)
+{
+    for (size_t i = 0; i < daemon->n_listeners; i++)
+        if (daemon->listeners[i].is_admin == is_admin)
+            return true;
+    return false;
+}
+
+/* Inherited sockets go before the configured addresses. */
+static enum att_status open_sockets(struct daemon *daemon, struct att_err *err)
+{
+    const struct srv_config *config = daemon->server.config;
+    const char *admin_path = srv_config_text(&config->server_admin_socket);
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names);
+    enum att_status status = n > 0 ? take_inherited(daemon, n, names, err) : ATT_OK;
+
+    for (int i = 0; names != NULL && i < n; i++)
+        free(names[i]); /* RULE: systemd's own */
+    free(names);        /* RULE: systemd's own */
+    if (status == ATT_OK && !has_listener(daemon, false))
+        status = srv_listen_open(config->server_listen.text, add_listener(daemon), err);
+    if (status == ATT_OK && !has_listener(daemon, true) && admin_path != NULL)
+        status = srv_listen_open_admin(admin_path, add_listener(daemon), err);
+    for (size_t i = 0; i < daemon->n_listeners && status == ATT_OK; i++)
+        if (!daemon->listeners[i].is_admin)
+            srv_listen_name(daemon->listeners[i].fd, daemon->server.address);
     return status;
 }
 
@@ -114,62 +160,68 @@ static void raise_limits(void)
     }
 }
 
-static void init_server(struct daemon *daemon, const struct srv_config *config)
+static void init_server(struct daemon *daemon)
 {
     struct srv_server *server = &daemon->server;
 
-    server->config = config;
-    server->log.level = (enum srv_log_level)config->log_level.number;
-    server->log.format = (enum srv_log_format)config->log_format.number;
+    server->config = &daemon->settings->config;
+    srv_log_set(&server->log, (enum srv_log_level)server->config->log_level.number,
+                (enum srv_log_format)server->config->log_format.number);
     server->log.fd = STDERR_FILENO;
-    server->started_unix_s = att_clock_unix_s();
+    srv_generations_init(&server->generations);
     if (getrandom(&server->request_seed, sizeof(server->request_seed), 0) < 0)
         server->request_seed = att_clock_us();
-    server->env.context = &server->models;
-    server->env.find_model = srv_models_find;
-    server->env.find_kb = srv_models_find_kb;
-    server->env.limits = (struct task_limits){
-        .items_max = (size_t)config->limits_items_max.number,
-        .text_bytes_max = (size_t)config->limits_text_bytes_max.number,
-        .tokens_max = (size_t)config->limits_tokens_max.number,
-        .history_max = (size_t)config->limits_history_max.number,
-        .answer_bytes_max = (size_t)config->limits_answer_bytes_max.number,
-        .deadline_ms_max = (uint32_t)config->limits_deadline_ms_max.number,
-        .deadline_ms_default = (uint32_t)config->limits_deadline_ms_default.number,
-    };
 }
 
-static enum att_status start_work(struct daemon *daemon, struct att_err *err)
+/* SIGHUP reads what the start read. */
+static enum att_status read_again(void *context, struct srv_config *config, struct att_err *err)
+{
+    const struct daemon *daemon = context;
+    enum srv_action action;
+
+    return srv_args_read(daemon->argc, daemon->argv, config, &action, err);
+}
+
+static enum att_status start_tls(struct daemon *daemon, struct att_err *err)
 {
     struct srv_server *server = &daemon->server;
-    const struct srv_config *config = server->config;
-    struct srv_sched_limits limits = {
-        .requests_max = (size_t)config->batching_queue_requests_max.number,
-        .bytes_max = (size_t)config->batching_queue_bytes_max.number,
-        .tokens_max = (size_t)config->batching_queue_tokens_max.number,
-        .age_max_us = config->batching_age_max_ms.number * 1000,
-        .bulk_share = (unsigned)config->batching_bulk_share.number,
-    };
-    struct srv_workers_options options = {
-        .n_workers = (size_t)config->server_worker_threads.number,
-        .tokens_budget = (size_t)config->batching_batch_tokens.number,
-        .items_max = (size_t)config->batching_batch_sequences.number,
-    };
-    enum att_status status = srv_batcher_create(&limits, server->models.n_models, &server->batcher, err);
+    struct srv_tls_pair *pair = NULL;
+    enum att_status status = srv_tls_pair_load(server->config, &pair, err);
 
-    if (status != ATT_OK)
+    if (status != ATT_OK || pair == NULL)
         return status;
-    return srv_workers_start(&options, &server->models, server->batcher, &server->metrics, &daemon->workers, err);
+    srv_log(&server->log, SRV_LOG_INFO, "tls", SRV_NUMBER("certificate_expires", srv_tls_pair_expires(pair)));
+    server->tls = srv_tls_create(pair);
+    if (server->tls == NULL) {
+        srv_tls_pair_destroy(pair);
+        return att_err_set(err, ATT_ENOMEM, "no memory for TLS");
+    }
+    return ATT_OK;
+}
+
+static enum att_status start_generation(struct daemon *daemon, struct att_err *err)
+{
+    struct srv_server *server = &daemon->server;
+    struct srv_generation_source source = {
+        .settings = daemon->settings, .log = &server->log, .metrics = &server->metrics};
+    struct srv_generation *generation;
+    enum att_status status = srv_generation_create(&source, &generation, err);
+
+    if (status == ATT_OK)
+        srv_generations_publish(&server->generations, generation);
+    return status;
 }
 
 static enum att_status start(struct daemon *daemon, struct att_err *err)
 {
     struct srv_server *server = &daemon->server;
+    struct srv_reload_source reload = {.read = read_again, .context = daemon};
     enum att_status status = catch_signals(daemon, err);
-    int fd;
 
     if (status == ATT_OK)
-        status = open_socket(daemon, err);
+        status = open_sockets(daemon, err);
+    if (status == ATT_OK)
+        status = start_tls(daemon, err);
     if (status == ATT_OK)
         status = att_init(NULL, err);
     if (status == ATT_OK)
@@ -177,57 +229,66 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
     if (status != ATT_OK)
         return status;
     srv_log(&server->log, SRV_LOG_INFO, "start", SRV_TEXT("version", ATT_VERSION),
-            SRV_TEXT("kernels", att_kernel_names(ATT_F32)), SRV_TEXT("address", daemon->address));
-    status = srv_models_load(&server->models, server->config, &server->log, err);
+            SRV_TEXT("kernels", att_kernel_names(ATT_F32)), SRV_TEXT("address", server->address));
+    status = start_generation(daemon, err);
     if (status == ATT_OK)
-        status = start_work(daemon, err);
-    if (status != ATT_OK)
-        return status;
-    fd = daemon->listen_fd;
-    daemon->listen_fd = -1;
-    return srv_http_start(server, fd, daemon->listen_is_inherited, &daemon->http, err);
+        status = srv_reloader_start(server, &reload, &server->reloader, err);
+    if (status == ATT_OK)
+        status = srv_http_start(server, daemon->listeners, daemon->n_listeners, &daemon->http, err);
+    return status;
 }
 
 static void tell_ready(struct daemon *daemon)
 {
-    const struct srv_models *models = &daemon->server.models;
+    struct srv_server *server = &daemon->server;
+    struct srv_generation *generation = srv_generations_acquire(&server->generations);
     unsigned long long ms = (unsigned long long)(att_clock_us() - daemon->started_us) / 1000;
-    char line[128];
-    int len = snprintf(line, sizeof(line), "ready on %s in %llu ms\n", daemon->address, ms);
+    char line[SRV_ADDRESS_MAX + 64];
+    int len = snprintf(line, sizeof(line), "ready on %s in %llu ms\n", server->address, ms);
 
-    srv_log(&daemon->server.log, SRV_LOG_INFO, "ready", SRV_NUMBER("models", models->n_models),
-            SRV_NUMBER("knowledge_bases", models->n_kbs), SRV_NUMBER("workers", srv_workers_count(daemon->workers)),
-            SRV_NUMBER("scratch_mib", (double)srv_workers_context_bytes(daemon->workers) / 1048576.0),
-            SRV_NUMBER("ms", ms));
+    srv_log(&server->log, SRV_LOG_INFO, "ready", SRV_NUMBER("models", generation->models.n_models),
+            SRV_NUMBER("knowledge_bases", generation->models.n_kbs),
+            SRV_NUMBER("workers", srv_workers_count(generation->workers)),
+            SRV_NUMBER("scratch_mib", (double)srv_workers_context_bytes(generation->workers) / 1048576.0),
+            SRV_TEXT("keys", generation->keys != NULL ? "yes" : "none"), SRV_NUMBER("ms", ms));
+    srv_generations_release(&server->generations, generation);
     /* The contract is this one line, whatever the log's format and level. */
     if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
         return;
-    (void)sd_notifyf(0, "READY=1\nSTATUS=Serving %zu models and %zu knowledge bases on %s", models->n_models,
-                     models->n_kbs, daemon->address);
+    srv_notify_serving(server, NULL);
 }
 
 /* ---- serving and draining ---- */
 
-static bool stops(const struct daemon *daemon, int signal_number)
+static bool stops(int signal_number)
 {
-    if (signal_number == SIGHUP)
-        srv_log(&daemon->server.log, SRV_LOG_WARN, "reload_not_supported", SRV_TEXT("signal", "SIGHUP"));
     return signal_number == SIGTERM || signal_number == SIGINT;
 }
 
-/* Feeds systemd's watchdog while the workers make progress; returns when a signal asks to stop. */
-static void serve(const struct daemon *daemon)
+static void note_stuck(void *context, struct srv_generation *generation)
 {
-    uint64_t watchdog_us = 0;
-    int timeout_ms = -1;
+    bool *stuck = context;
 
-    if (sd_watchdog_enabled(0, &watchdog_us) > 0)
-        timeout_ms = (int)(watchdog_us / 3000) + 1;
+    *stuck = *stuck || srv_workers_stuck(generation->workers, STUCK_US);
+}
+
+/* Feeds systemd's watchdog while the workers make progress; returns when a signal asks to stop. */
+static void serve(struct daemon *daemon)
+{
+    int timeout_ms = srv_notify_interval_ms();
+
     for (;;) {
-        if (stops(daemon, wait_signal(daemon, timeout_ms)))
+        int signal_number = wait_signal(daemon, timeout_ms);
+        bool stuck = false;
+
+        if (stops(signal_number))
             return;
-        if (timeout_ms > 0 && !srv_workers_stuck(daemon->workers, STUCK_US))
-            (void)sd_notify(0, "WATCHDOG=1");
+        if (signal_number == SIGHUP)
+            srv_reloader_ask(daemon->server.reloader);
+        if (timeout_ms > 0)
+            srv_generations_visit(&daemon->server.generations, note_stuck, &stuck);
+        if (timeout_ms > 0 && !stuck)
+            srv_notify_alive();
     }
 }
 
@@ -237,7 +298,7 @@ static bool wait_drained(const struct daemon *daemon, uint64_t time_us)
     uint64_t until_us = att_clock_us() + time_us;
 
     while (!srv_http_is_drained(daemon->http) && att_clock_us() < until_us)
-        if (stops(daemon, wait_signal(daemon, DRAIN_POLL_MS)))
+        if (stops(wait_signal(daemon, DRAIN_POLL_MS)))
             return false;
     return true;
 }
@@ -247,7 +308,7 @@ static void drain(struct daemon *daemon)
     const struct srv_log *log = &daemon->server.log;
     uint64_t start_us = att_clock_us();
 
-    (void)sd_notify(0, "STOPPING=1\nSTATUS=Answering accepted requests");
+    srv_notify_stopping();
     srv_log(log, SRV_LOG_INFO, "draining", SRV_NUMBER("connections", srv_http_connections(daemon->http)));
     srv_http_drain(daemon->http);
     if (!wait_drained(daemon, daemon->server.config->server_drain_timeout_ms.number * 1000))
@@ -268,26 +329,27 @@ static void stop(struct daemon *daemon)
 {
     struct srv_server *server = &daemon->server;
 
-    if (server->batcher != NULL)
-        srv_batcher_stop(server->batcher);
-    srv_workers_join(daemon->workers);
+    /* A load cannot be broken off, and nothing that was promised depends on it. */
+    if (!srv_reloader_stop(server->reloader, RELOAD_WAIT_US))
+        _exit(0);
     srv_http_stop(daemon->http);
-    srv_batcher_destroy(server->batcher);
-    srv_models_finish(&server->models);
+    srv_generations_finish(&server->generations);
+    srv_tls_destroy(server->tls);
     srv_metrics_finish(&server->metrics);
     /* The signal pipe stays open: a handler may still run. */
-    if (daemon->listen_fd >= 0)
-        close(daemon->listen_fd);
+    for (size_t i = 0; i < daemon->n_listeners; i++)
+        srv_listen_close(&daemon->listeners[i]);
 }
 
-int srv_daemon_run(const struct srv_config *config)
+int srv_daemon_run(struct srv_settings *settings, int argc, char **argv)
 {
-    struct daemon daemon = {.listen_fd = -1, .signal_fd = -1, .started_us = att_clock_us()};
+    struct daemon daemon = {
+        .settings = settings, .argc = argc, .argv = argv, .signal_fd = -1, .started_us = att_clock_us()};
     struct att_err err;
     enum att_status status;
 
     raise_limits();
-    init_server(&daemon, config);
+    init_server(&daemon);
     status = start(&daemon, &err);
     if (status == ATT_OK) {
         tell_ready(&daemon);

@@ -1,11 +1,12 @@
-/* The life of the process: start, ready, signals, drain, stop. */
+/* The life of the process: start, ready, signals, reload, drain, stop. */
 #ifndef SRV_DAEMON_H
 #define SRV_DAEMON_H
 
-#include "server/config.h"
+#include "server/generation.h"
 
-/* Serves until a signal stops it. Returns the exit status; what went wrong at the start is told on standard error in
- * one sentence. Installs handlers for SIGTERM, SIGINT and SIGHUP, and ignores SIGPIPE. */
-int srv_daemon_run(const struct srv_config *config);
+/* Serves until a signal stops it. `settings`: read and checked from these arguments, which SIGHUP reads again; the
+ * caller keeps its reference. Returns the exit status; what went wrong at the start is told on standard error in one
+ * sentence. Installs handlers for SIGTERM, SIGINT and SIGHUP, and ignores SIGPIPE. */
+int srv_daemon_run(struct srv_settings *settings, int argc, char **argv);
 
 #endif

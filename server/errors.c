@@ -36,6 +36,11 @@ static const struct srv_error_row rows[SRV_ERR_COUNT] = {
     [SRV_ERR_BODY_SIZE] = {413, "invalid_request_error", "body_too_large", 0},
     [SRV_ERR_BODY_UNEXPECTED] = {400, "invalid_request_error", "body_not_allowed", 0},
     [SRV_ERR_TIMEOUT] = {408, "timeout_error", "request_timeout", 0},
+    [SRV_ERR_KEY_MISSING] = {401, "authentication_error", "missing_api_key", 0},
+    [SRV_ERR_KEY_UNKNOWN] = {401, "authentication_error", "invalid_api_key", 0},
+    [SRV_ERR_SCOPE] = {403, "permission_error", "insufficient_scope", 0},
+    [SRV_ERR_QUOTA] = {429, "rate_limit_error", "quota_exceeded", 1},
+    [SRV_ERR_RELOAD] = {409, "conflict_error", "reload_failed", 0},
 };
 
 static const enum srv_error of_status[ATT_STATUS_COUNT] = {

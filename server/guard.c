@@ -134,6 +134,12 @@ static enum srv_error note_field(const struct srv_header *header, struct srv_fac
         return note_once(header, &facts->content_type, err);
     if (name_is(header, "Content-Encoding"))
         return note_once(header, &facts->content_encoding, err);
+    if (name_is(header, "Authorization"))
+        return note_once(header, &facts->authorization, err);
+    if (name_is(header, "X-API-Key"))
+        return note_once(header, &facts->api_key, err);
+    if (name_is(header, "Origin"))
+        return note_once(header, &facts->origin, err);
     if (name_is(header, "Expect")) {
         if (!value_is(header, "100-continue"))
             return refuse(SRV_ERR_EXPECT, err, "Expect is not '100-continue'");
@@ -224,6 +230,29 @@ enum srv_error srv_guard_body(const struct srv_facts *facts, size_t body_bytes_m
         return SRV_ERR_BODY_SIZE;
     }
     return SRV_ERR_NONE;
+}
+
+bool srv_guard_key(const struct srv_facts *facts, const char **ret_key, size_t *ret_len)
+{
+    static const char scheme[] = "Bearer ";
+    const struct srv_header *header = facts->authorization;
+
+    if (header != NULL) {
+        size_t len = sizeof(scheme) - 1;
+
+        if (header->value_len <= len || strncasecmp(header->value, scheme, len) != 0)
+            return false;
+        while (len < header->value_len && header->value[len] == ' ')
+            len++;
+        *ret_key = header->value + len;
+        *ret_len = header->value_len - len;
+        return *ret_len > 0;
+    }
+    if (facts->api_key == NULL || facts->api_key->value_len == 0)
+        return false;
+    *ret_key = facts->api_key->value;
+    *ret_len = facts->api_key->value_len;
+    return true;
 }
 
 bool srv_guard_unescape(const char *text, size_t len, char *out, size_t *ret_len)

@@ -34,7 +34,8 @@ struct srv_head {
 struct srv_facts {
     bool has_length, chunked, expects_continue;
     uint64_t content_length;
-    const struct srv_header *content_type, *content_encoding, *request_id, *traceparent, *timeout_ms;
+    const struct srv_header *content_type, *content_encoding, *request_id, *traceparent, *timeout_ms, *authorization,
+        *api_key, *origin;
 };
 
 /* Names, Host, lengths, codings, version. SRV_ERR_NONE when sound; else the connection must close. */
@@ -48,6 +49,8 @@ bool srv_guard_has_body(const struct srv_facts *facts);
 bool srv_guard_request_id(const char *value, size_t len);
 /* W3C traceparent, version 00. */
 bool srv_guard_traceparent(const char *value, size_t len);
+/* The API key of "Authorization: Bearer KEY" or "X-API-Key: KEY": false when neither was sent, or another scheme. */
+bool srv_guard_key(const struct srv_facts *facts, const char **ret_key, size_t *ret_len);
 /* Decodes %XX of len bytes into out (capacity >= len + 1), NUL-terminated. False on a bad escape, %00, or bytes that
  * are not UTF-8. */
 bool srv_guard_unescape(const char *text, size_t len, char *out, size_t *ret_len);

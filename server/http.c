@@ -18,13 +18,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/raw.h"
 #include "server/reaper.h"
 #include "server/request.h"
+#include "server/tls.h"
+
+/* One library daemon: the main one, or that of the admin socket, which is always plain and needs one thread. */
+struct front {
+    struct srv_http *http;
+    struct MHD_Daemon *daemon; /* NULL: there is none */
+    bool is_admin, is_encrypted;
+};
 
 struct srv_http {
     struct srv_server *server;
-    struct MHD_Daemon *daemon;
+    struct front main, admin;
     struct srv_reaper *reaper;
 };
 
@@ -34,6 +41,22 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
 {
     if (value != NULL && value[0] != '\0')
         (void)MHD_add_response_header(response, name, value);
+}
+
+static void add_cors(struct MHD_Response *response, const struct srv_answer *answer)
+{
+    if (answer->cors_origin == NULL)
+        return;
+    add_header(response, "Access-Control-Allow-Origin", answer->cors_origin);
+    add_header(response, "Vary", "Origin");
+    if (answer->cors_preflight) {
+        add_header(response, "Access-Control-Allow-Methods", answer->allow);
+        add_header(response, "Access-Control-Allow-Headers",
+                   "Authorization, Content-Type, X-API-Key, X-Request-Id, X-Request-Timeout-Ms, Traceparent");
+        add_header(response, "Access-Control-Max-Age", "600");
+    } else {
+        add_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing, Retry-After");
+    }
 }
 
 static struct MHD_Response *make_response(const struct srv_http *http, struct srv_answer *answer, bool close)
@@ -54,6 +77,8 @@ static struct MHD_Response *make_response(const struct srv_http *http, struct sr
     add_header(response, "Traceparent", answer->traceparent);
     add_header(response, "Server-Timing", answer->server_timing);
     add_header(response, "Allow", answer->allow);
+    add_header(response, "WWW-Authenticate", answer->asks_for_key ? "Bearer realm=\"attentd\"" : NULL);
+    add_cors(response, answer);
     if (answer->retry_after_s > 0) {
         snprintf(number, sizeof(number), "%u", answer->retry_after_s);
         add_header(response, "Retry-After", number);
@@ -75,7 +100,7 @@ static enum MHD_Result queue_answer(struct srv_http *http, struct MHD_Connection
     srv_request_answer(request, &answer);
     response = make_response(http, &answer, close);
     if (response == NULL) {
-        srv_raw_answer(srv_conn_fd(conn), SRV_ERR_MEMORY, NULL);
+        srv_conn_answer(conn, SRV_ERR_MEMORY, NULL);
         return MHD_NO;
     }
     result = MHD_queue_response(connection, answer.status, response);
@@ -128,12 +153,13 @@ static enum MHD_Result begin(struct srv_http *http, struct MHD_Connection *conne
 {
     struct header_list list = {.count = 0};
     struct srv_head head = {.method = method, .path = path, .version = version, .headers = list.headers};
-    struct srv_request *request = srv_request_create(http->server, &transport, connection);
+    const struct front *front = srv_conn_context(conn);
+    struct srv_request *request = srv_request_create(http->server, &transport, connection, front->is_admin);
     enum srv_error refusal = srv_conn_target_error(conn);
     struct att_err err;
 
     if (request == NULL) {
-        srv_raw_answer(srv_conn_fd(conn), SRV_ERR_MEMORY, NULL);
+        srv_conn_answer(conn, SRV_ERR_MEMORY, NULL);
         return MHD_NO;
     }
     *request_slot = request;
@@ -151,7 +177,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *method, const char *version, const char *bytes, size_t *len,
                                   void **request_slot)
 {
-    struct srv_http *http = context;
+    struct srv_http *http = ((struct front *)context)->http;
     struct srv_conn *conn = conn_of(connection);
     struct srv_request *request = *request_slot;
     const struct att_err *err;
@@ -164,7 +190,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         if (!srv_request_body(request, bytes, *len)) {
             enum srv_error error = srv_request_refusal(request, &err);
 
-            srv_raw_answer(srv_conn_fd(conn), error, err);
+            srv_conn_answer(conn, error, err);
             srv_reaper_linger(http->reaper, conn);
             return MHD_NO;
         }
@@ -186,7 +212,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **request_slot,
                          enum MHD_RequestTerminationCode code)
 {
-    struct srv_http *http = context;
+    struct srv_http *http = ((struct front *)context)->http;
     struct srv_conn *conn = conn_of(connection);
     struct srv_request *request = *request_slot;
 
@@ -213,17 +239,32 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct srv_http *http = context;
+    struct front *front = context;
     const union MHD_ConnectionInfo *info;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (*slot != NULL)
-            srv_reaper_remove(http->reaper, *slot);
+            srv_reaper_remove(front->http->reaper, *slot);
         *slot = NULL;
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *slot = info != NULL ? srv_reaper_add(http->reaper, info->connect_fd) : NULL;
+    *slot = info != NULL ? srv_reaper_add(front->http->reaper, info->connect_fd, front->is_encrypted, front) : NULL;
+}
+
+/* The library keeps its connection as the session's pointer. */
+static int on_handshake(gnutls_session_t session, const gnutls_datum_t *authorities, int n_authorities,
+                        const gnutls_pk_algorithm_t *algorithms, int n_algorithms, gnutls_pcert_st **ret_chain,
+                        unsigned *ret_len, gnutls_privkey_t *ret_key)
+{
+    const struct srv_conn *conn = conn_of(gnutls_session_get_ptr(session));
+    const struct front *front = conn != NULL ? srv_conn_context(conn) : NULL;
+
+    (void)authorities;
+    (void)n_authorities;
+    (void)algorithms;
+    (void)n_algorithms;
+    return front != NULL ? srv_tls_retrieve(front->http->server->tls, ret_chain, ret_len, ret_key) : -1;
 }
 
 /* Escapes stay as they came: guard.c and routes.c decode where it is safe. */
@@ -245,60 +286,87 @@ static void on_panic(void *context, const char *file, unsigned line, const char 
 
 /* ---- the reaper's callbacks ---- */
 
-static void on_accepted(void *context, int fd, const struct sockaddr *address, socklen_t len)
+static void on_accepted(void *context, const struct srv_listener *listener, int fd, const struct sockaddr *address,
+                        socklen_t len)
 {
     struct srv_http *http = context;
 
-    (void)MHD_add_connection(http->daemon, fd, address, len);
+    (void)MHD_add_connection(listener->is_admin ? http->admin.daemon : http->main.daemon, fd, address, len);
 }
 
-static void on_tick(void *context)
+static void tick_generation(void *context, struct srv_generation *generation)
 {
     struct srv_http *http = context;
-    struct srv_batcher_drops drops = srv_batcher_tick(http->server->batcher);
+    struct srv_batcher_drops drops = srv_batcher_tick(generation->batcher);
 
     if (drops.cancelled > 0)
         srv_metrics_drop(&http->server->metrics, SRV_DROP_CLIENT_GONE, drops.cancelled);
 }
 
+static void on_tick(void *context)
+{
+    struct srv_http *http = context;
+
+    srv_generations_visit(&http->server->generations, tick_generation, http);
+}
+
 /* ---- life ---- */
 
-static enum att_status start_daemon(struct srv_http *http, struct att_err *err)
+static enum att_status start_front(struct srv_http *http, struct front *front, struct att_err *err)
 {
     const struct srv_config *config = http->server->config;
-    unsigned threads = (unsigned)config->server_http_threads.number;
-    unsigned per_address = (unsigned)config->server_connections_per_address_max.number;
-    struct MHD_OptionItem optional[3] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned threads = front->is_admin ? 1 : (unsigned)config->server_http_threads.number;
+    unsigned per_address = front->is_admin ? 0 : (unsigned)config->server_connections_per_address_max.number;
+    struct MHD_OptionItem optional[5] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
     size_t n = 0;
 
+    front->http = http;
     if (threads > 1)
         optional[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL};
     if (per_address > 0)
         optional[n++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)per_address, NULL};
+    if (front->is_encrypted) {
+        flags |= MHD_USE_TLS;
+        optional[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)on_handshake, NULL};
+        optional[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)SRV_TLS_PRIORITIES};
+    }
     optional[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-    MHD_set_panic_func(on_panic, http->server);
-    http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
-        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, http,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)config->limits_header_bytes_max.number,
+    front->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, front, MHD_OPTION_NOTIFY_COMPLETED, on_completed, front,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_URI_LOG_CALLBACK, on_target, front,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, front, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)config->limits_header_bytes_max.number,
         /* The reaper counts; the library divides its limit among its threads, so it gets room for an uneven split. */
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->server_connections_max.number * threads + 64,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(config->server_keepalive_timeout_ms.number / 1000 + 5),
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, optional, MHD_OPTION_END);
-    if (http->daemon == NULL)
+    if (front->daemon == NULL)
         return att_err_set(err, ATT_EIO, "cannot start %u threads for HTTP", threads);
     return ATT_OK;
 }
 
-enum att_status srv_http_start(struct srv_server *server, int listen_fd, bool listen_is_shared,
+static enum att_status start_fronts(struct srv_http *http, bool has_admin, struct att_err *err)
+{
+    enum att_status status;
+
+    MHD_set_panic_func(on_panic, http->server);
+    http->main.is_encrypted = http->server->tls != NULL;
+    http->admin.is_admin = true;
+    status = start_front(http, &http->main, err);
+    if (status == ATT_OK && has_admin)
+        status = start_front(http, &http->admin, err);
+    return status;
+}
+
+enum att_status srv_http_start(struct srv_server *server, struct srv_listener *listeners, size_t n_listeners,
                                struct srv_http **ret_http, struct att_err *err)
 {
     const struct srv_config *config = server->config;
     struct srv_http *http = att_mem_calloc(1, sizeof(*http));
     struct srv_reaper_options options = {
-        .listen_fd = listen_fd,
-        .listen_is_shared = listen_is_shared,
+        .listeners = listeners,
+        .n_listeners = n_listeners,
         .connections_max = (size_t)config->server_connections_max.number,
         .header_timeout_ms = (uint32_t)config->server_header_timeout_ms.number,
         .body_timeout_ms = (uint32_t)config->server_body_timeout_ms.number,
@@ -309,20 +377,17 @@ enum att_status srv_http_start(struct srv_server *server, int listen_fd, bool li
         .accepted = on_accepted,
         .tick = on_tick,
     };
+    bool has_admin = false;
     enum att_status status;
 
-    if (http == NULL) {
-        close(listen_fd);
+    if (http == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for HTTP");
-    }
     http->server = server;
+    for (size_t i = 0; i < n_listeners; i++)
+        has_admin = has_admin || listeners[i].is_admin;
     status = srv_reaper_create(&options, &http->reaper, err);
-    if (status != ATT_OK) {
-        close(listen_fd);
-        att_mem_free(http);
-        return status;
-    }
-    status = start_daemon(http, err);
+    if (status == ATT_OK)
+        status = start_fronts(http, has_admin, err);
     if (status == ATT_OK)
         status = srv_reaper_start(http->reaper, err);
     if (status != ATT_OK) {
@@ -358,8 +423,10 @@ void srv_http_stop(struct srv_http *http)
 {
     if (http == NULL)
         return;
-    if (http->daemon != NULL)
-        MHD_stop_daemon(http->daemon);
+    if (http->main.daemon != NULL)
+        MHD_stop_daemon(http->main.daemon);
+    if (http->admin.daemon != NULL)
+        MHD_stop_daemon(http->admin.daemon);
     srv_reaper_destroy(http->reaper);
     att_mem_free(http);
 }

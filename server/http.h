@@ -9,9 +9,9 @@
 
 struct srv_http;
 
-/* Takes the listening socket, also on failure; listen_is_shared: the one who started the daemon holds it too. Serves
- * from here on. */
-enum att_status srv_http_start(struct srv_server *server, int listen_fd, bool listen_is_shared,
+/* Serves what the listeners accept from here on; closes them when it drains, and not after a failure. The array must
+ * stay where it is until srv_http_stop. With server->tls all but the admin socket speaks TLS. */
+enum att_status srv_http_start(struct srv_server *server, struct srv_listener *listeners, size_t n_listeners,
                                struct srv_http **ret_http, struct att_err *err) ATT_MUST_USE;
 /* No new connections; answers carry "Connection: close"; idle connections end. */
 void srv_http_drain(struct srv_http *http);

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/journal.h"
+
 enum { LINE_MAX_BYTES = 2048 };
 
 struct line {
@@ -118,19 +120,43 @@ static void put_time(struct line *line, enum srv_log_format format)
     put_field(line, format, &SRV_TEXT("ts", (const char *)text), true);
 }
 
+void srv_log_set(struct srv_log *log, enum srv_log_level level, enum srv_log_format format)
+{
+    if (format == SRV_LOG_AUTO)
+        format = srv_journal_is_stderr() ? SRV_LOG_JOURNAL : SRV_LOG_LOGFMT;
+    atomic_store_explicit(&log->level, (int)level, memory_order_relaxed);
+    atomic_store_explicit(&log->format, (int)format, memory_order_relaxed);
+}
+
+static bool send_to_journal(enum srv_log_level level, const char *event, const struct srv_log_field *fields)
+{
+    static const int priorities[] = {
+        [SRV_LOG_DEBUG] = 7, [SRV_LOG_INFO] = 6, [SRV_LOG_WARN] = 4, [SRV_LOG_ERROR] = 3}; /* as of syslog(3) */
+    struct line line = {.len = 0};
+
+    put_text(&line, event);
+    for (const struct srv_log_field *field = fields; field->key != NULL; field++)
+        put_field(&line, SRV_LOG_LOGFMT, field, false);
+    line.bytes[line.len] = '\0';
+    return srv_journal_send(priorities[level], line.bytes, event, fields);
+}
+
 void srv_log_fields(const struct srv_log *log, enum srv_log_level level, const char *event,
                     const struct srv_log_field *fields)
 {
+    enum srv_log_format format = (enum srv_log_format)atomic_load_explicit(&log->format, memory_order_relaxed);
     struct line line = {.len = 0};
 
-    if (level < log->level)
+    if ((int)level < atomic_load_explicit(&log->level, memory_order_relaxed))
         return;
-    put_time(&line, log->format);
-    put_field(&line, log->format, &SRV_TEXT("level", level_names[level]), false);
-    put_field(&line, log->format, &SRV_TEXT("event", event), false);
+    if (format == SRV_LOG_JOURNAL && send_to_journal(level, event, fields))
+        return;
+    put_time(&line, format);
+    put_field(&line, format, &SRV_TEXT("level", level_names[level]), false);
+    put_field(&line, format, &SRV_TEXT("event", event), false);
     for (; fields->key != NULL; fields++)
-        put_field(&line, log->format, fields, false);
-    if (log->format == SRV_LOG_JSON)
+        put_field(&line, format, fields, false);
+    if (format == SRV_LOG_JSON)
         line.bytes[line.len++] = '}';
     line.bytes[line.len++] = '\n';
     /* A log that cannot be written must not stop the service. */

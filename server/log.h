@@ -1,5 +1,6 @@
 /*
- * Structured log lines on standard error: logfmt or JSON, one write(2) a line.
+ * Structured log lines: logfmt or JSON on standard error, one write(2) a line, or
+ * entries of systemd's journal.
  *
  * A line never holds text of a user: callers pass names, numbers and codes.
  * Values are escaped, so that no value can forge a line. Thread safe.
@@ -7,15 +8,16 @@
 #ifndef SRV_LOG_H
 #define SRV_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 enum srv_log_level { SRV_LOG_DEBUG, SRV_LOG_INFO, SRV_LOG_WARN, SRV_LOG_ERROR };
-enum srv_log_format { SRV_LOG_LOGFMT, SRV_LOG_JSON };
+enum srv_log_format { SRV_LOG_AUTO, SRV_LOG_LOGFMT, SRV_LOG_JSON, SRV_LOG_JOURNAL };
 
 struct srv_log {
-    enum srv_log_level level; /* lines below it are dropped */
-    enum srv_log_format format;
+    atomic_int level;  /* enum srv_log_level; lines below it are dropped */
+    atomic_int format; /* enum srv_log_format; not SRV_LOG_AUTO */
     int fd;
 };
 
@@ -28,6 +30,8 @@ struct srv_log_field {
 #define SRV_TEXT(key, value) ((struct srv_log_field){(key), (value) != NULL ? (value) : "", 0})
 #define SRV_NUMBER(key, value) ((struct srv_log_field){(key), NULL, (double)(value)})
 
+/* SRV_LOG_AUTO: the journal when standard error is the journal's, else logfmt. */
+void srv_log_set(struct srv_log *log, enum srv_log_level level, enum srv_log_format format);
 void srv_log_fields(const struct srv_log *log, enum srv_log_level level, const char *event,
                     const struct srv_log_field *fields);
 

@@ -19,14 +19,14 @@ static int print_version(void)
 
 int main(int argc, char **argv)
 {
-    struct srv_config config;
     enum srv_action action = SRV_SERVE;
     struct att_err err;
+    struct srv_settings *settings = srv_settings_create(&err);
     int result = 0;
 
-    if (srv_config_init(&config, &err) != ATT_OK || srv_args_read(argc, argv, &config, &action, &err) != ATT_OK) {
+    if (settings == NULL || srv_args_read(argc, argv, &settings->config, &action, &err) != ATT_OK) {
         fprintf(stderr, "%s\n", err.message);
-        srv_config_finish(&config);
+        srv_settings_unref(settings);
         return 1;
     }
     if (action == SRV_VERSION)
@@ -34,9 +34,10 @@ int main(int argc, char **argv)
     else if (action == SRV_HELP)
         fputs(srv_args_help, stdout);
     else if (action == SRV_CHECK)
-        fprintf(stderr, "the configuration is sound: %zu models, %zu knowledge bases\n", config.n_models, config.n_kbs);
+        fprintf(stderr, "the configuration is sound: %zu models, %zu knowledge bases\n", settings->config.n_models,
+                settings->config.n_kbs);
     else
-        result = srv_daemon_run(&config);
-    srv_config_finish(&config);
+        result = srv_daemon_run(settings, argc, argv);
+    srv_settings_unref(settings);
     return result;
 }

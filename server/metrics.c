@@ -14,6 +14,10 @@
 #include "core/attend.h"
 #include "server/routes.h"
 
+static const char *const refusal_names[SRV_REFUSAL_COUNT] = {[SRV_REFUSAL_MISSING] = "missing",
+                                                             [SRV_REFUSAL_UNKNOWN] = "unknown",
+                                                             [SRV_REFUSAL_SCOPE] = "scope",
+                                                             [SRV_REFUSAL_QUOTA] = "quota"};
 static const unsigned statuses[SRV_STATUSES] = {200, 201, 204, 400, 401, 403, 404, 405, 408, 413, 415, 417,
                                                 422, 429, 431, 499, 500, 501, 503, 504, 505, 507, 0};
 static const char *const drop_names[SRV_DROP_COUNT] = {
@@ -83,6 +87,18 @@ uint64_t srv_metrics_get(const struct srv_metrics *metrics, enum srv_metric metr
 void srv_metrics_drop(struct srv_metrics *metrics, enum srv_drop reason, size_t n)
 {
     count(&metrics->drops[reason], n);
+}
+
+void srv_metrics_refusal(struct srv_metrics *metrics, enum srv_refusal reason)
+{
+    count(&metrics->refusals[reason], 1);
+}
+
+void srv_metrics_reload(struct srv_metrics *metrics, enum srv_reload what, bool succeeded)
+{
+    count(&metrics->reloads[what][succeeded], 1);
+    if (what == SRV_RELOAD_CONFIG)
+        atomic_store_explicit(&metrics->last_reload_failed, !succeeded, memory_order_relaxed);
 }
 
 void srv_metrics_batch(struct srv_metrics *metrics, size_t tokens, size_t sequences, uint64_t us)
@@ -230,15 +246,51 @@ static void put_models(struct text *text, const struct srv_models *models)
 {
     put_head(text, "attentd_model_info", "gauge", "One for each model that is served.");
     for (size_t i = 0; i < models->n_models; i++) {
-        const struct att_model_info *info = att_model_info(models->models[i].model);
+        const struct srv_model *model = &models->list[i];
+        const struct att_model_info *info;
 
-        put(text, "attentd_model_info{model=\"%s\",arch=\"%s\",task=\"%s\",digest=\"%.16s\"} 1\n",
-            models->models[i].name, info->arch, info->task, info->digest);
+        if (model->task.model == NULL)
+            continue;
+        info = att_model_info(model->task.model);
+        put(text,
+            "attentd_model_info{model=\"%s\",arch=\"%s\",task=\"%s\",dtype=\"%s\",version=\"%" PRIu64
+            "\",digest=\"%.16s\"} 1\n",
+            model->task.name, info->arch, info->task, att_dtype_name(info->dtype), model->version, info->digest);
     }
+    put_head(text, "attentd_model_loaded_timestamp_seconds", "gauge", "When the model was loaded, since 1970.");
+    for (size_t i = 0; i < models->n_models; i++)
+        if (models->list[i].task.model != NULL)
+            put(text, "attentd_model_loaded_timestamp_seconds{model=\"%s\"} %" PRId64 "\n", models->list[i].task.name,
+                models->list[i].loaded_unix_s);
     put_head(text, "attentd_model_weight_bytes", "gauge", "Memory of the packed weights.");
     for (size_t i = 0; i < models->n_models; i++)
-        put(text, "attentd_model_weight_bytes{model=\"%s\"} %zu\n", models->models[i].name,
-            att_model_info(models->models[i].model)->weight_bytes);
+        if (models->list[i].task.model != NULL)
+            put(text, "attentd_model_weight_bytes{model=\"%s\"} %zu\n", models->list[i].task.name,
+                att_model_info(models->list[i].task.model)->weight_bytes);
+}
+
+static void put_reloads(struct text *text, const struct srv_metrics *metrics, uint64_t generation)
+{
+    static const char *const results[] = {"failed", "ok"};
+    static const struct {
+        const char *name, *help;
+    } rows[SRV_RELOAD_COUNT] = {
+        [SRV_RELOAD_CONFIG] = {"attentd_config_reloads_total", "Reloads by SIGHUP, by result."},
+        [SRV_RELOAD_MODEL] = {"attentd_model_reloads_total", "Reloads of one model by request, by result."},
+    };
+
+    for (size_t i = 0; i < SRV_RELOAD_COUNT; i++) {
+        put_head(text, rows[i].name, "counter", rows[i].help);
+        for (size_t k = 0; k < 2; k++)
+            put(text, "%s{result=\"%s\"} %" PRIu64 "\n", rows[i].name, results[k], value_of(&metrics->reloads[i][k]));
+    }
+    put_gauge(text, "attentd_config_last_reload_successful", "0: the last SIGHUP was refused, the log says why.",
+              !atomic_load_explicit(&metrics->last_reload_failed, memory_order_relaxed));
+    put_gauge(text, "attentd_generation", "Which generation serves: 1 at the start, one more each reload.", generation);
+    put_head(text, "attentd_key_refusals_total", "counter", "Requests refused for their API key, by reason.");
+    for (size_t i = 0; i < SRV_REFUSAL_COUNT; i++)
+        put(text, "attentd_key_refusals_total{reason=\"%s\"} %" PRIu64 "\n", refusal_names[i],
+            value_of(&metrics->refusals[i]));
 }
 
 /* Entries of a folder of /proc, less "." and "..". */
@@ -271,10 +323,10 @@ static void put_process(struct text *text)
     put_gauge(text, "process_threads", "Threads.", count_entries("/proc/self/task"));
 }
 
-enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_batcher_stats *stats,
-                                   const struct srv_models *models, char **ret_text, size_t *ret_len,
-                                   struct att_err *err)
+enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_metrics_facts *facts,
+                                   char **ret_text, size_t *ret_len, struct att_err *err)
 {
+    const struct srv_batcher_stats *stats = facts->queue;
     struct text text = {0};
 
     put_head(&text, "attentd_build_info", "gauge", "Version and kernels.");
@@ -291,7 +343,8 @@ enum att_status srv_metrics_render(const struct srv_metrics *metrics, const stru
     put_requests(&text, metrics);
     put_latencies(&text, metrics);
     put_batches(&text, metrics);
-    put_models(&text, models);
+    put_reloads(&text, metrics, facts->generation);
+    put_models(&text, facts->models);
     put_process(&text);
     if (text.failed) {
         att_mem_free(text.bytes);

@@ -32,6 +32,9 @@ enum srv_drop {
     SRV_DROP_COUNT
 };
 
+enum srv_refusal { SRV_REFUSAL_MISSING, SRV_REFUSAL_UNKNOWN, SRV_REFUSAL_SCOPE, SRV_REFUSAL_QUOTA, SRV_REFUSAL_COUNT };
+enum srv_reload { SRV_RELOAD_CONFIG, SRV_RELOAD_MODEL, SRV_RELOAD_COUNT };
+
 enum { SRV_LATENCY_BUCKETS = 15, SRV_BATCH_BUCKETS = 9, SRV_STATUSES = 24 };
 
 struct srv_route_metrics {
@@ -42,6 +45,9 @@ struct srv_route_metrics {
 struct srv_metrics {
     atomic_uint_fast64_t values[SRV_METRIC_COUNT];
     atomic_uint_fast64_t drops[SRV_DROP_COUNT];
+    atomic_uint_fast64_t refusals[SRV_REFUSAL_COUNT];  /* of API keys */
+    atomic_uint_fast64_t reloads[SRV_RELOAD_COUNT][2]; /* failed, succeeded */
+    atomic_bool last_reload_failed;                    /* of the configuration */
     atomic_uint_fast64_t batches[SRV_BATCH_BUCKETS], batch_tokens;
     struct srv_route_metrics *routes; /* one a row of the route table, and one for all else */
 };
@@ -52,12 +58,19 @@ void srv_metrics_add(struct srv_metrics *metrics, enum srv_metric metric, uint64
 void srv_metrics_subtract(struct srv_metrics *metrics, enum srv_metric metric, uint64_t value); /* gauges */
 uint64_t srv_metrics_get(const struct srv_metrics *metrics, enum srv_metric metric);
 void srv_metrics_drop(struct srv_metrics *metrics, enum srv_drop reason, size_t count);
+void srv_metrics_refusal(struct srv_metrics *metrics, enum srv_refusal reason);
+void srv_metrics_reload(struct srv_metrics *metrics, enum srv_reload what, bool succeeded);
 void srv_metrics_batch(struct srv_metrics *metrics, size_t tokens, size_t sequences, uint64_t us);
 /* route: index into the route table, or its count for requests that match no row. */
 void srv_metrics_request(struct srv_metrics *metrics, size_t route, unsigned status, uint64_t us);
+/* The facts of one moment that are not counted here. */
+struct srv_metrics_facts {
+    const struct srv_batcher_stats *queue;
+    const struct srv_models *models;
+    uint64_t generation;
+};
 /* The exposition text, att_mem_free. */
-enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_batcher_stats *stats,
-                                   const struct srv_models *models, char **ret_text, size_t *ret_len,
-                                   struct att_err *err) ATT_MUST_USE;
+enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_metrics_facts *facts,
+                                   char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
 
 #endif

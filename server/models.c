@@ -18,76 +18,145 @@
 
 struct loading {
     struct srv_models *models;
-    const struct srv_config *config;
-    const struct srv_log *log;
-    bool base_is_missing; /* the last load asked for a base that is configured, and not loaded yet */
+    const struct srv_models_source *source;
+    bool base_is_missing; /* the last model asked for a base that is configured, and not loaded yet */
 };
 
-static struct task_model *find(const struct srv_models *models, const char *name)
+static struct srv_model *find(const struct srv_models *models, const char *name)
 {
-    for (size_t i = 0; i < models->n_models; i++)
-        if (strcmp(models->models[i].name, name) == 0)
-            return &models->models[i];
+    for (size_t i = 0; models != NULL && i < models->n_models; i++)
+        if (strcmp(models->list[i].task.name, name) == 0)
+            return &models->list[i];
     return NULL;
 }
 
 static struct att_model *find_base(void *context, const char *name)
 {
     struct loading *loading = context;
-    const struct task_model *model = find(loading->models, name);
+    const struct srv_model *model = find(loading->models, name);
 
     if (model == NULL)
         return NULL;
-    loading->base_is_missing = loading->base_is_missing || model->model == NULL;
-    return model->model;
+    loading->base_is_missing = loading->base_is_missing || model->task.model == NULL;
+    return model->task.model;
+}
+
+/* ---- what an older generation has already ---- */
+
+static const struct srv_config_model *config_of(const struct srv_config *config, const char *name)
+{
+    for (size_t i = 0; config != NULL && i < config->n_models; i++)
+        if (strcmp(config->models[i].name, name) == 0)
+            return &config->models[i];
+    return NULL;
+}
+
+/* The old model of this name when it is the same: path, dtype, files and base. Notes a base that is not known yet. */
+static const struct srv_model *find_same(struct loading *loading, size_t i)
+{
+    const struct srv_models_source *source = loading->source;
+    const struct srv_config_model *now = &source->config->models[i];
+    const struct srv_config_model *before = config_of(source->old_config, now->name);
+    const struct srv_model *old = find(source->old, now->name);
+    const char *base;
+
+    if (old == NULL || old->task.model == NULL || before == NULL)
+        return NULL;
+    if (strcmp(before->path.text, now->path.text) != 0 || before->dtype.number != now->dtype.number)
+        return NULL;
+    if (old->stamp == 0 || old->stamp != loading->models->list[i].stamp)
+        return NULL;
+    if (source->anew != NULL && strcmp(source->anew, now->name) == 0)
+        return NULL;
+    base = att_model_info(old->task.model)->base;
+    if (base != NULL) {
+        const struct srv_model *old_base = find(source->old, base);
+        const struct att_model *new_base = find_base(loading, base);
+
+        if (old_base == NULL || new_base == NULL || old_base->task.model != new_base)
+            return NULL;
+    }
+    return old;
+}
+
+static void share(struct srv_model *model, const struct srv_model *old)
+{
+    model->task.model = att_model_ref(old->task.model);
+    model->self_test_cases = old->self_test_cases;
+    model->version = old->version;
+    model->loaded_unix_s = old->loaded_unix_s;
 }
 
 /* ---- one model ---- */
 
-static enum att_status load_one(struct loading *loading, size_t i, struct att_err *err)
+static enum att_status load_anew(struct loading *loading, size_t i, struct att_err *err)
 {
-    const struct srv_config_model *config = &loading->config->models[i];
-    struct task_model *model = &loading->models->models[i];
+    const struct srv_config_model *config = &loading->source->config->models[i];
+    struct srv_model *model = &loading->models->list[i];
+    const struct srv_model *old = find(loading->source->old, config->name);
     struct att_model_options options = {
         .dtype = (enum att_dtype)config->dtype.number, .find_base = find_base, .context = loading};
     uint64_t start_us = att_clock_us();
     const struct att_model_info *info;
-    enum att_status status;
+    enum att_status status = att_model_load(config->path.text, &options, &model->task.model, err);
 
-    loading->base_is_missing = false;
-    status = att_model_load(config->path.text, &options, &model->model, err);
     if (status == ATT_OK)
-        status = att_model_self_test(model->model, &loading->models->self_test_cases[i], err);
+        status = att_model_self_test(model->task.model, &model->self_test_cases, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "model '%s': %s", config->name, config->path.text);
         return status;
     }
-    info = att_model_info(model->model);
-    srv_log(loading->log, SRV_LOG_INFO, "model", SRV_TEXT("name", config->name), SRV_TEXT("arch", info->arch),
-            SRV_TEXT("task", info->task), SRV_TEXT("base", info->base), SRV_NUMBER("weight_bytes", info->weight_bytes),
-            SRV_NUMBER("self_test_cases", loading->models->self_test_cases[i]),
+    model->version = old != NULL ? old->version + 1 : 1;
+    model->loaded_unix_s = att_clock_unix_s();
+    info = att_model_info(model->task.model);
+    srv_log(loading->source->log, SRV_LOG_INFO, "model", SRV_TEXT("name", config->name),
+            SRV_NUMBER("version", model->version), SRV_TEXT("arch", info->arch), SRV_TEXT("task", info->task),
+            SRV_TEXT("base", info->base), SRV_NUMBER("weight_bytes", info->weight_bytes),
+            SRV_NUMBER("self_test_cases", model->self_test_cases),
             SRV_NUMBER("ms", (double)(att_clock_us() - start_us) * 1e-3));
     if (info->n_unused > 0)
-        srv_log(loading->log, SRV_LOG_WARN, "unused_tensors", SRV_TEXT("name", config->name),
+        srv_log(loading->source->log, SRV_LOG_WARN, "unused_tensors", SRV_TEXT("name", config->name),
                 SRV_NUMBER("count", info->n_unused), SRV_TEXT("first", info->unused));
+    return ATT_OK;
+}
+
+static enum att_status load_one(struct loading *loading, size_t i, struct att_err *err)
+{
+    struct srv_model *model = &loading->models->list[i];
+    const struct srv_model *same;
+
+    loading->base_is_missing = false;
+    model->stamp = att_path_stamp(loading->source->config->models[i].path.text);
+    same = find_same(loading, i);
+    if (loading->base_is_missing)
+        return att_err_set(err, ATT_EFORMAT, "model '%s': its base is disabled or not loaded", model->task.name);
+    if (same == NULL)
+        return load_anew(loading, i, err);
+    share(model, same);
     return ATT_OK;
 }
 
 static enum att_status load_all(struct loading *loading, struct att_err *err)
 {
-    size_t n_left = loading->models->n_models;
+    const struct srv_config *config = loading->source->config;
+    size_t n_left = 0;
 
+    for (size_t i = 0; i < config->n_models; i++)
+        n_left += config->models[i].enabled.number != 0;
     while (n_left > 0) {
         size_t n_before = n_left;
         enum att_status status = ATT_OK;
 
-        for (size_t i = 0; i < loading->models->n_models; i++) {
-            if (loading->models->models[i].model != NULL)
+        for (size_t i = 0; i < config->n_models; i++) {
+            enum att_status one;
+
+            if (config->models[i].enabled.number == 0 || loading->models->list[i].task.model != NULL)
                 continue;
-            status = load_one(loading, i, err);
-            if (status != ATT_OK && !loading->base_is_missing)
-                return status;
-            n_left -= status == ATT_OK;
+            one = load_one(loading, i, err);
+            if (one != ATT_OK && !loading->base_is_missing)
+                return one;
+            n_left -= one == ATT_OK;
+            status = one != ATT_OK ? one : status;
         }
         if (n_left == n_before)
             return status;
@@ -98,105 +167,155 @@ static enum att_status load_all(struct loading *loading, struct att_err *err)
 static enum att_status join_encoders(struct loading *loading, struct att_err *err)
 {
     for (size_t i = 0; i < loading->models->n_models; i++) {
-        const struct srv_config_model *config = &loading->config->models[i];
+        const struct srv_config_model *config = &loading->source->config->models[i];
         const char *name = srv_config_text(&config->encoder);
-        const struct task_model *encoder = name != NULL ? find(loading->models, name) : NULL;
+        const struct srv_model *encoder = name != NULL ? find(loading->models, name) : NULL;
 
-        if (name == NULL)
+        if (name == NULL || loading->models->list[i].task.model == NULL)
             continue;
-        assert(encoder != NULL);
-        if (att_model_tokenizer(encoder->model) == NULL)
+        assert(encoder != NULL && encoder->task.model != NULL);
+        if (att_model_tokenizer(encoder->task.model) == NULL)
             return att_err_set(err, ATT_EFORMAT, "%s: [model %s] encoder = %s has no tokenizer and cannot embed texts",
                                config->where, config->name, name);
-        loading->models->models[i].encoder = encoder;
+        loading->models->list[i].task.encoder = &encoder->task;
     }
     return ATT_OK;
+}
+
+/* ---- item tables ---- */
+
+static const char *digest_of(const struct task_model *encoder)
+{
+    return encoder != NULL ? att_model_info(encoder->model)->digest : "";
+}
+
+/* The old table serves on when its files, its model and its encoder are the same. */
+static bool share_items(struct loading *loading, struct srv_model *model)
+{
+    const struct srv_model *old = find(loading->source->old, model->task.name);
+
+    if (old == NULL || old->task.model != model->task.model || old->task.items == NULL)
+        return false;
+    if (old->items_stamp == 0 || old->items_stamp != model->items_stamp)
+        return false;
+    if (strcmp(digest_of(old->task.encoder), digest_of(model->task.encoder)) != 0)
+        return false;
+    model->task.items = store_items_ref(old->task.items);
+    return true;
 }
 
 /* The item table of one recommender: where the configuration says, or beside the weights if there is one. */
 static enum att_status load_items(struct loading *loading, size_t i, struct att_err *err)
 {
-    const struct srv_config_model *config = &loading->config->models[i];
-    struct task_model *model = &loading->models->models[i];
+    const struct srv_config_model *config = &loading->source->config->models[i];
+    const struct srv_log *log = loading->source->log;
+    struct srv_model *model = &loading->models->list[i];
     const char *folder = srv_config_text(&config->items);
-    const struct att_model_info *encoder = model->encoder != NULL ? att_model_info(model->encoder->model) : NULL;
-    const struct att_model_info *info = att_model_info(model->model);
+    const char *path = folder != NULL ? folder : config->path.text;
+    const struct att_model_info *info, *encoder;
     enum att_status status;
 
+    if (model->task.model == NULL)
+        return ATT_OK;
+    info = att_model_info(model->task.model);
     if (strcmp(info->task, "recommend") != 0) {
         if (folder != NULL)
             return att_err_set(err, ATT_EINVAL, "%s: [model %s] items = %s, but the model is no recommender",
                                config->where, config->name, folder);
         return ATT_OK;
     }
-    status = store_items_open(folder != NULL ? folder : config->path.text, info->vocab_size - 1, &model->items, err);
+    model->items_stamp = att_path_stamp(path);
+    if (share_items(loading, model))
+        return ATT_OK;
+    status = store_items_open(path, info->vocab_size - 1, &model->task.items, err);
     if (status == ATT_ENOTFOUND && folder == NULL) {
-        srv_log(loading->log, SRV_LOG_WARN, "no_item_table", SRV_TEXT("name", config->name));
+        srv_log(log, SRV_LOG_WARN, "no_item_table", SRV_TEXT("name", config->name));
         return ATT_OK;
     }
     if (status != ATT_OK) {
         att_err_prefix(err, "model '%s'", config->name);
         return status;
     }
-    if (encoder == NULL)
+    if (model->task.encoder == NULL)
         return ATT_OK;
-    status = store_items_vectors_load(model->items, encoder->digest, encoder->hidden_size, err);
+    encoder = att_model_info(model->task.encoder->model);
+    status = store_items_vectors_load(model->task.items, encoder->digest, encoder->hidden_size, err);
     /* Without vectors the table serves on: words rank nothing then, which the log says once. */
     if (status == ATT_ENOTFOUND || status == ATT_EFORMAT) {
-        srv_log(loading->log, SRV_LOG_WARN, "no_item_vectors", SRV_TEXT("name", config->name),
-                SRV_TEXT("why", err->message));
+        srv_log(log, SRV_LOG_WARN, "no_item_vectors", SRV_TEXT("name", config->name), SRV_TEXT("why", err->message));
         return ATT_OK;
     }
     return status;
 }
 
+/* ---- knowledge bases ---- */
+
+/* Two handles on one file would not see each other's writes, so that of the older generation is shared. */
+static enum att_status open_kb(struct loading *loading, const struct srv_config_kb *config,
+                               const struct att_model_info *encoder, struct store_kb **ret_kb, struct att_err *err)
+{
+    const struct srv_models_source *source = loading->source;
+
+    for (size_t i = 0; source->old != NULL && i < source->old->n_kbs; i++) {
+        const struct task_kb *old = &source->old->kbs[i];
+        enum att_status status;
+
+        if (strcmp(source->old_config->kbs[i].path.text, config->path.text) != 0 ||
+            strcmp(digest_of(old->encoder), encoder->digest) != 0)
+            continue;
+        status = store_kb_refresh(old->kb, err);
+        if (status == ATT_OK)
+            *ret_kb = store_kb_ref(old->kb);
+        return status;
+    }
+    return store_kb_open(config->path.text, encoder->digest, encoder->hidden_size, ret_kb, err);
+}
+
 static enum att_status open_kbs(struct loading *loading, struct att_err *err)
 {
     struct srv_models *models = loading->models;
+    const struct srv_config *config = loading->source->config;
 
-    for (size_t i = 0; i < loading->config->n_kbs; i++) {
-        const struct srv_config_kb *config = &loading->config->kbs[i];
-        const struct task_model *encoder = find(models, config->model.text);
-        const struct att_model_info *info;
+    for (size_t i = 0; i < config->n_kbs; i++) {
+        const struct srv_config_kb *kb = &config->kbs[i];
+        const struct srv_model *encoder = find(models, kb->model.text);
         enum att_status status;
 
-        assert(encoder != NULL);
-        info = att_model_info(encoder->model);
-        if (att_model_tokenizer(encoder->model) == NULL)
+        assert(encoder != NULL && encoder->task.model != NULL);
+        if (att_model_tokenizer(encoder->task.model) == NULL)
             return att_err_set(err, ATT_EFORMAT, "%s: [kb %s] model = %s has no tokenizer and cannot embed texts",
-                               config->where, config->name, encoder->name);
-        models->kbs[i].name = config->name;
-        models->kbs[i].encoder = encoder;
-        status = store_kb_open(config->path.text, info->digest, info->hidden_size, &models->kbs[i].kb, err);
+                               kb->where, kb->name, encoder->task.name);
+        models->kbs[i].name = kb->name;
+        models->kbs[i].encoder = &encoder->task;
+        status = open_kb(loading, kb, att_model_info(encoder->task.model), &models->kbs[i].kb, err);
         if (status != ATT_OK) {
-            att_err_prefix(err, "kb '%s'", config->name);
+            att_err_prefix(err, "kb '%s'", kb->name);
             return status;
         }
         models->n_kbs++;
-        srv_log(loading->log, SRV_LOG_INFO, "kb", SRV_TEXT("name", config->name), SRV_TEXT("model", encoder->name));
+        srv_log(loading->source->log, SRV_LOG_INFO, "kb", SRV_TEXT("name", kb->name),
+                SRV_TEXT("model", encoder->task.name));
     }
     return ATT_OK;
 }
 
 /* ---- life ---- */
 
-enum att_status srv_models_load(struct srv_models *models, const struct srv_config *config, const struct srv_log *log,
-                                struct att_err *err)
+enum att_status srv_models_load(struct srv_models *models, const struct srv_models_source *source, struct att_err *err)
 {
-    struct loading loading = {.models = models, .config = config, .log = log};
+    struct loading loading = {.models = models, .source = source};
+    const struct srv_config *config = source->config;
     enum att_status status;
 
     memset(models, 0, sizeof(*models));
-    models->models = att_mem_calloc(config->n_models, sizeof(*models->models));
-    models->is_default = att_mem_calloc(config->n_models, sizeof(*models->is_default));
-    models->self_test_cases = att_mem_calloc(config->n_models, sizeof(*models->self_test_cases));
+    models->list = att_mem_calloc(config->n_models, sizeof(*models->list));
     models->kbs = att_mem_calloc(config->n_kbs + 1, sizeof(*models->kbs));
-    if (models->models == NULL || models->is_default == NULL || models->self_test_cases == NULL || models->kbs == NULL)
+    if (models->list == NULL || models->kbs == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for the list of models");
     models->n_models = config->n_models;
     for (size_t i = 0; i < config->n_models; i++) {
-        models->models[i].name = config->models[i].name;
-        models->is_default[i] = config->models[i].is_default.number != 0;
+        models->list[i].task.name = config->models[i].name;
+        models->list[i].is_default = config->models[i].is_default.number != 0;
     }
     status = load_all(&loading, err);
     if (status == ATT_OK)
@@ -213,12 +332,10 @@ void srv_models_finish(struct srv_models *models)
     for (size_t i = 0; i < models->n_kbs; i++)
         store_kb_close(models->kbs[i].kb);
     for (size_t i = 0; i < models->n_models; i++) {
-        store_items_close(models->models[i].items);
-        att_model_unref(models->models[i].model);
+        store_items_close(models->list[i].task.items);
+        att_model_unref(models->list[i].task.model);
     }
-    att_mem_free(models->models);
-    att_mem_free(models->is_default);
-    att_mem_free(models->self_test_cases);
+    att_mem_free(models->list);
     att_mem_free(models->kbs);
     memset(models, 0, sizeof(*models));
 }
@@ -226,37 +343,47 @@ void srv_models_finish(struct srv_models *models)
 /* ---- finding ---- */
 
 /* The marked model of this task, else the first. */
-static const struct task_model *find_for(const struct srv_models *models, const char *task)
+static const struct srv_model *find_for(const struct srv_models *models, const char *task)
 {
-    const struct task_model *first = NULL;
+    const struct srv_model *first = NULL;
 
     for (size_t i = 0; i < models->n_models; i++) {
-        if (strcmp(att_model_info(models->models[i].model)->task, task) != 0)
+        const struct srv_model *model = &models->list[i];
+
+        if (model->task.model == NULL || strcmp(att_model_info(model->task.model)->task, task) != 0)
             continue;
-        if (models->is_default[i])
-            return &models->models[i];
+        if (model->is_default)
+            return model;
         if (first == NULL)
-            first = &models->models[i];
+            first = model;
     }
     return first;
+}
+
+static const struct srv_model *find_tokenizer(const struct srv_models *models)
+{
+    for (size_t i = 0; i < models->n_models; i++)
+        if (models->list[i].task.model != NULL && att_model_tokenizer(models->list[i].task.model) != NULL)
+            return &models->list[i];
+    return NULL;
 }
 
 const struct task_model *srv_models_find(void *context, const char *name, const char *task)
 {
     const struct srv_models *models = context;
-    const struct task_model *model;
+    const struct srv_model *model = NULL;
 
     if (name != NULL)
-        return find(models, name);
-    model = task != NULL ? find_for(models, task) : NULL;
+        model = find(models, name);
+    else if (task != NULL)
+        model = find_for(models, task);
     /* What an encoder does for others: rank by similarity, answer from a knowledge base, show its tokens. */
-    if (model == NULL && task != NULL &&
+    if (model == NULL && name == NULL && task != NULL &&
         (strcmp(task, "rerank") == 0 || strcmp(task, "reply") == 0 || strcmp(task, "tokenize") == 0))
         model = find_for(models, "embed");
-    for (size_t i = 0; model == NULL && task != NULL && strcmp(task, "tokenize") == 0 && i < models->n_models; i++)
-        if (att_model_tokenizer(models->models[i].model) != NULL)
-            model = &models->models[i];
-    return model;
+    if (model == NULL && name == NULL && task != NULL && strcmp(task, "tokenize") == 0)
+        model = find_tokenizer(models);
+    return model != NULL && model->task.model != NULL ? &model->task : NULL;
 }
 
 const struct task_kb *srv_models_find_kb(void *context, const char *name)
@@ -271,11 +398,16 @@ const struct task_kb *srv_models_find_kb(void *context, const char *name)
     return NULL;
 }
 
+const struct srv_model *srv_models_named(const struct srv_models *models, const char *name)
+{
+    return find(models, name);
+}
+
 size_t srv_models_index(const struct srv_models *models, const struct att_model *model)
 {
     size_t i = 0;
 
-    while (i < models->n_models && models->models[i].model != model)
+    while (i < models->n_models && models->list[i].task.model != model)
         i++;
     assert(i < models->n_models);
     return i;

@@ -21,10 +21,12 @@
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "server/linger.h"
 #include "server/raw.h"
 
 enum {
     EVENTS_MAX = 64,
+    LISTENERS_MAX = 2,
     ACCEPTS_MAX = 64, /* in a row, so that a flood of clients does not stop the clock */
     TICK_MS = 20,
     IDLE_TICK_MS = 200,
@@ -32,40 +34,35 @@ enum {
     HALF_CLOSED_US = 1000000, /* inside a request */
     HANDSHAKE_US = 50000,     /* while the daemon stops: for handshakes that have begun */
     DRAIN_GRACE_US = 200000,  /* for a request that is on its way while the daemon stops */
-    LINGER_US = 2000000,
-    LINGERS_MAX = 256,
-    PAUSE_US = 100000 /* without descriptors, before accept is tried again */
+    PAUSE_US = 100000         /* without descriptors, before accept is tried again */
 };
 
 enum source_kind { SOURCE_LISTEN, SOURCE_WAKE, SOURCE_CONN, SOURCE_LINGER };
 
-struct source {
-    enum source_kind kind; /* first member of all that epoll points to */
-};
-
 struct srv_conn {
-    struct source source;
+    struct srv_source source;
     struct srv_conn *prev, *next;
     int fd;
     enum srv_conn_state state;
     uint64_t since_us, deadline_us; /* of the state */
     uint64_t received;              /* bytes, when the state began */
     bool left, lingers, removed;    /* left: the client closed its side */
+    bool is_encrypted;
+    void *context;
     uint64_t left_us;
     atomic_bool *cancel;
     enum srv_error target_error;
 };
 
-struct lingering {
-    struct source source;
-    struct lingering *next;
-    int fd;
-    uint64_t until_us;
+struct listening {
+    struct srv_source source;
+    struct srv_listener *listener;
 };
 
 struct srv_reaper {
     struct srv_reaper_options options;
-    struct source listen_source, wake_source;
+    struct listening listening[LISTENERS_MAX];
+    struct srv_source wake_source;
     int epoll_fd, wake_fd;
     pthread_t thread;
     bool started;
@@ -74,8 +71,8 @@ struct srv_reaper {
     uint64_t paused_until_us, scanned_us;
     pthread_mutex_t mutex; /* protects everything below, and the members of connections */
     struct srv_conn *conns, *dead;
-    size_t n_conns, n_left, n_lingers;
-    struct lingering *lingers;
+    size_t n_conns, n_left;
+    struct srv_lingers lingers;
     bool stopping, draining;
     uint64_t drain_us, closed_us; /* closed_us: when the listening socket was closed; 0: not yet */
 };
@@ -108,7 +105,7 @@ static void set_state(const struct srv_reaper *reaper, struct srv_conn *conn, en
         conn->received = received_bytes(conn->fd);
 }
 
-struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd)
+struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd, bool is_encrypted, void *context)
 {
     struct srv_conn *conn = att_mem_calloc(1, sizeof(*conn));
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = conn};
@@ -117,6 +114,8 @@ struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd)
         return NULL;
     conn->source.kind = SOURCE_CONN;
     conn->fd = fd;
+    conn->is_encrypted = is_encrypted;
+    conn->context = context;
     pthread_mutex_lock(&reaper->mutex);
     set_state(reaper, conn, SRV_CONN_HEADER);
     conn->next = reaper->conns;
@@ -131,39 +130,13 @@ struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd)
     return conn;
 }
 
-/* Keeps the socket open under a second descriptor, and reads what still comes. */
-static void add_linger(struct srv_reaper *reaper, int conn_fd)
-{
-    struct lingering *linger;
-    struct epoll_event event = {.events = EPOLLIN};
-    int fd;
-
-    if (reaper->n_lingers >= LINGERS_MAX || reaper->stopping)
-        return;
-    linger = att_mem_calloc(1, sizeof(*linger));
-    fd = linger != NULL ? dup(conn_fd) : -1;
-    if (fd < 0) {
-        att_mem_free(linger);
-        return;
-    }
-    linger->source.kind = SOURCE_LINGER;
-    linger->fd = fd;
-    linger->until_us = att_clock_us() + LINGER_US;
-    linger->next = reaper->lingers;
-    reaper->lingers = linger;
-    reaper->n_lingers++;
-    event.data.ptr = linger;
-    (void)shutdown(fd, SHUT_WR);
-    (void)epoll_ctl(reaper->epoll_fd, EPOLL_CTL_ADD, fd, &event);
-}
-
 void srv_reaper_remove(struct srv_reaper *reaper, struct srv_conn *conn)
 {
     pthread_mutex_lock(&reaper->mutex);
     assert(!conn->removed);
     (void)epoll_ctl(reaper->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
-    if (conn->lingers && conn->state != SRV_CONN_ENDED)
-        add_linger(reaper, conn->fd);
+    if (conn->lingers && conn->state != SRV_CONN_ENDED && !reaper->stopping)
+        srv_lingers_add(&reaper->lingers, conn->fd, SOURCE_LINGER);
     if (conn->prev != NULL)
         conn->prev->next = conn->next;
     else
@@ -199,9 +172,15 @@ void srv_reaper_linger(struct srv_reaper *reaper, struct srv_conn *conn)
     pthread_mutex_unlock(&reaper->mutex);
 }
 
-int srv_conn_fd(const struct srv_conn *conn)
+void srv_conn_answer(const struct srv_conn *conn, enum srv_error error, const struct att_err *err)
 {
-    return conn->fd;
+    if (!conn->is_encrypted)
+        srv_raw_answer(conn->fd, error, err);
+}
+
+void *srv_conn_context(const struct srv_conn *conn)
+{
+    return conn->context;
 }
 
 enum srv_error srv_conn_target_error(const struct srv_conn *conn)
@@ -259,7 +238,7 @@ static void look_at_left(struct srv_reaper *reaper, struct srv_conn *conn, uint6
             atomic_store_explicit(conn->cancel, true, memory_order_relaxed);
     } else if ((conn->state == SRV_CONN_BODY || (conn->state == SRV_CONN_HEADER && !is_silent(conn))) &&
                now_us - conn->left_us > HALF_CLOSED_US && now_us - conn->since_us > HALF_CLOSED_US) {
-        srv_raw_answer(conn->fd, SRV_ERR_FRAMING, NULL);
+        srv_conn_answer(conn, SRV_ERR_FRAMING, NULL);
         end(reaper, conn);
     }
 }
@@ -278,7 +257,7 @@ static void look_at_deadline(struct srv_reaper *reaper, struct srv_conn *conn)
     else
         answers = conn->state == SRV_CONN_BODY;
     if (answers)
-        srv_raw_answer(conn->fd, SRV_ERR_TIMEOUT, NULL);
+        srv_conn_answer(conn, SRV_ERR_TIMEOUT, NULL);
     if (answers || conn->state == SRV_CONN_SENDING)
         srv_metrics_drop(reaper->options.metrics, reason, 1);
     end(reaper, conn);
@@ -299,18 +278,6 @@ static void look_at(struct srv_reaper *reaper, struct srv_conn *conn, uint64_t n
         end(reaper, conn);
 }
 
-static void close_linger(struct srv_reaper *reaper, struct lingering **link)
-{
-    struct lingering *linger = *link;
-
-    *link = linger->next;
-    reaper->n_lingers--;
-    /* The library may still hold the first descriptor, which alone would keep the socket in the set. */
-    (void)epoll_ctl(reaper->epoll_fd, EPOLL_CTL_DEL, linger->fd, NULL);
-    close(linger->fd);
-    att_mem_free(linger);
-}
-
 static void scan(struct srv_reaper *reaper, uint64_t now_us)
 {
     pthread_mutex_lock(&reaper->mutex);
@@ -319,66 +286,46 @@ static void scan(struct srv_reaper *reaper, uint64_t now_us)
         for (struct srv_conn *conn = reaper->conns; conn != NULL; conn = conn->next)
             look_at(reaper, conn, now_us);
     }
-    for (struct lingering **link = &reaper->lingers; *link != NULL;) {
-        if (now_us >= (*link)->until_us)
-            close_linger(reaper, link);
-        else
-            link = &(*link)->next;
-    }
+    srv_lingers_expire(&reaper->lingers, now_us);
     pthread_mutex_unlock(&reaper->mutex);
 }
 
 /* ---- events ---- */
 
-static void watch_listen(struct srv_reaper *reaper, bool on)
+static void watch_listeners(struct srv_reaper *reaper, bool on)
 {
-    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &reaper->listen_source};
+    for (size_t i = 0; i < reaper->options.n_listeners && reaper->accepting != on; i++) {
+        struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &reaper->listening[i]};
 
-    if (reaper->accepting != on)
-        (void)epoll_ctl(reaper->epoll_fd, EPOLL_CTL_MOD, reaper->options.listen_fd, &event);
+        if (reaper->options.listeners[i].fd >= 0)
+            (void)epoll_ctl(reaper->epoll_fd, EPOLL_CTL_MOD, reaper->options.listeners[i].fd, &event);
+    }
     reaper->accepting = on;
 }
 
 /* Accepts until nothing waits, or the table is full, or descriptors are out. */
-static void accept_some(struct srv_reaper *reaper, size_t max)
+static void accept_some(struct srv_reaper *reaper, const struct srv_listener *listener, size_t max)
 {
-    for (size_t i = 0; i < max && reaper->options.listen_fd >= 0; i++) {
+    for (size_t i = 0; i < max && listener->fd >= 0; i++) {
         struct sockaddr_storage address;
         socklen_t len = sizeof(address);
         int fd;
 
         if (srv_reaper_count(reaper) >= reaper->options.connections_max) {
-            watch_listen(reaper, false);
+            watch_listeners(reaper, false);
             return;
         }
-        fd = accept4(reaper->options.listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        fd = accept4(listener->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            reaper->options.accepted(reaper->options.context, fd, (struct sockaddr *)&address, len);
+            reaper->options.accepted(reaper->options.context, listener, fd, (struct sockaddr *)&address, len);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            watch_listen(reaper, false);
+            watch_listeners(reaper, false);
             reaper->paused_until_us = att_clock_us() + PAUSE_US;
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
         }
     }
-}
-
-static void read_linger(struct srv_reaper *reaper, struct lingering *linger)
-{
-    char waste[65536];
-    ssize_t n = read(linger->fd, waste, sizeof(waste));
-
-    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-        return;
-    pthread_mutex_lock(&reaper->mutex);
-    for (struct lingering **link = &reaper->lingers; *link != NULL; link = &(*link)->next) {
-        if (*link == linger) {
-            close_linger(reaper, link);
-            break;
-        }
-    }
-    pthread_mutex_unlock(&reaper->mutex);
 }
 
 static void note_left(struct srv_reaper *reaper, struct srv_conn *conn)
@@ -394,12 +341,12 @@ static void note_left(struct srv_reaper *reaper, struct srv_conn *conn)
 
 static void handle(struct srv_reaper *reaper, const struct epoll_event *event)
 {
-    struct source *source = event->data.ptr;
+    struct srv_source *source = event->data.ptr;
     uint64_t count;
 
     switch (source->kind) {
     case SOURCE_LISTEN:
-        accept_some(reaper, ACCEPTS_MAX);
+        accept_some(reaper, ((struct listening *)source)->listener, ACCEPTS_MAX);
         break;
     case SOURCE_WAKE:
         (void)!read(reaper->wake_fd, &count, sizeof(count));
@@ -408,7 +355,9 @@ static void handle(struct srv_reaper *reaper, const struct epoll_event *event)
         note_left(reaper, (struct srv_conn *)source);
         break;
     case SOURCE_LINGER:
-        read_linger(reaper, (struct lingering *)source);
+        pthread_mutex_lock(&reaper->mutex);
+        srv_lingers_read(&reaper->lingers, source);
+        pthread_mutex_unlock(&reaper->mutex);
         break;
     }
 }
@@ -445,21 +394,30 @@ static void refuse_handshakes(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
-/* One look at the listening socket while the daemon drains. */
-static void drain_listen(struct srv_reaper *reaper)
+/* One look at the listening sockets while the daemon drains. */
+static void drain_listeners(struct srv_reaper *reaper)
 {
     uint64_t now_us = att_clock_us();
+    bool is_over = now_us - reaper->drain_us >= HANDSHAKE_US;
 
-    if (!reaper->options.listen_is_shared) {
-        if (!reaper->filtered)
-            refuse_handshakes(reaper->options.listen_fd);
-        reaper->filtered = true;
-        accept_some(reaper, SIZE_MAX);
-        if (now_us - reaper->drain_us < HANDSHAKE_US)
-            return;
+    for (size_t i = 0; i < reaper->options.n_listeners; i++) {
+        struct srv_listener *listener = &reaper->options.listeners[i];
+
+        if (listener->is_shared) {
+            srv_listen_close(listener);
+            continue;
+        }
+        if (!reaper->filtered && listener->path[0] == '\0')
+            refuse_handshakes(listener->fd);
+        else if (!reaper->filtered)
+            (void)unlink(listener->path);
+        accept_some(reaper, listener, SIZE_MAX);
+        if (is_over)
+            srv_listen_close(listener);
     }
-    close(reaper->options.listen_fd);
-    reaper->options.listen_fd = -1;
+    reaper->filtered = true;
+    if (!is_over)
+        return;
     pthread_mutex_lock(&reaper->mutex);
     reaper->closed_us = now_us;
     pthread_mutex_unlock(&reaper->mutex);
@@ -468,20 +426,21 @@ static void drain_listen(struct srv_reaper *reaper)
 /* The draining and stopping flags, and accepting again after a pause. False: stop. */
 static bool obey(struct srv_reaper *reaper, bool *ret_busy)
 {
-    bool draining, stopping;
+    bool draining, stopping, closed;
     size_t n_conns;
 
     pthread_mutex_lock(&reaper->mutex);
     draining = reaper->draining;
     stopping = reaper->stopping;
+    closed = reaper->closed_us != 0;
     n_conns = reaper->n_conns;
-    *ret_busy = n_conns > 0 || reaper->n_lingers > 0;
+    *ret_busy = n_conns > 0 || reaper->lingers.count > 0;
     pthread_mutex_unlock(&reaper->mutex);
-    if (draining && reaper->options.listen_fd >= 0)
-        drain_listen(reaper);
-    if (!reaper->accepting && reaper->options.listen_fd >= 0 && n_conns < reaper->options.connections_max &&
+    if (draining && !closed)
+        drain_listeners(reaper);
+    if (!reaper->accepting && !closed && n_conns < reaper->options.connections_max &&
         att_clock_us() >= reaper->paused_until_us)
-        watch_listen(reaper, true);
+        watch_listeners(reaper, true);
     if (!reaper->accepting || draining)
         *ret_busy = true;
     return !stopping;
@@ -509,27 +468,35 @@ static void *reaper_main(void *argument)
 
 /* ---- life ---- */
 
+static bool watch(struct srv_reaper *reaper, int fd, void *source)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
+
+    return epoll_ctl(reaper->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 enum att_status srv_reaper_create(const struct srv_reaper_options *options, struct srv_reaper **ret_reaper,
                                   struct att_err *err)
 {
     struct srv_reaper *reaper = att_mem_calloc(1, sizeof(*reaper));
-    struct epoll_event listen_event = {.events = EPOLLIN}, wake_event = {.events = EPOLLIN};
+    bool watched;
 
+    assert(options->n_listeners > 0 && options->n_listeners <= LISTENERS_MAX);
     if (reaper == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for the reaper");
     reaper->options = *options;
-    reaper->listen_source.kind = SOURCE_LISTEN;
     reaper->wake_source.kind = SOURCE_WAKE;
     reaper->accepting = true;
     pthread_mutex_init(&reaper->mutex, NULL);
     reaper->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    reaper->lingers.epoll_fd = reaper->epoll_fd;
     reaper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    listen_event.data.ptr = &reaper->listen_source;
-    wake_event.data.ptr = &reaper->wake_source;
-    if (reaper->epoll_fd < 0 || reaper->wake_fd < 0 ||
-        epoll_ctl(reaper->epoll_fd, EPOLL_CTL_ADD, options->listen_fd, &listen_event) != 0 ||
-        epoll_ctl(reaper->epoll_fd, EPOLL_CTL_ADD, reaper->wake_fd, &wake_event) != 0) {
-        reaper->options.listen_fd = -1;
+    watched = reaper->epoll_fd >= 0 && reaper->wake_fd >= 0 && watch(reaper, reaper->wake_fd, &reaper->wake_source);
+    for (size_t i = 0; i < options->n_listeners && watched; i++) {
+        reaper->listening[i] = (struct listening){{SOURCE_LISTEN}, &options->listeners[i]};
+        watched = watch(reaper, options->listeners[i].fd, &reaper->listening[i]);
+    }
+    if (!watched) {
         srv_reaper_destroy(reaper);
         return att_err_set(err, ATT_EIO, "cannot watch sockets with epoll");
     }
@@ -582,10 +549,7 @@ void srv_reaper_destroy(struct srv_reaper *reaper)
         pthread_join(reaper->thread, NULL);
     }
     free_dead(reaper);
-    while (reaper->lingers != NULL)
-        close_linger(reaper, &reaper->lingers);
-    if (reaper->options.listen_fd >= 0)
-        close(reaper->options.listen_fd);
+    srv_lingers_expire(&reaper->lingers, UINT64_MAX);
     if (reaper->epoll_fd >= 0)
         close(reaper->epoll_fd);
     if (reaper->wake_fd >= 0)

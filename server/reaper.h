@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "server/errors.h"
+#include "server/listen.h"
 #include "server/metrics.h"
 
 enum srv_conn_state {
@@ -33,14 +34,15 @@ struct srv_conn; /* one connection; opaque */
 struct srv_reaper;
 
 struct srv_reaper_options {
-    int listen_fd;
-    bool listen_is_shared; /* somebody else holds the socket too, and serves what waits in it later */
+    struct srv_listener *listeners; /* [n_listeners]; closed by the reaper when it drains */
+    size_t n_listeners;
     size_t connections_max;
     uint32_t header_timeout_ms, body_timeout_ms, send_timeout_ms, keepalive_timeout_ms;
     struct srv_metrics *metrics;
     void *context;
     /* A connection was accepted; takes the descriptor. */
-    void (*accepted)(void *context, int fd, const struct sockaddr *address, socklen_t len);
+    void (*accepted)(void *context, const struct srv_listener *listener, int fd, const struct sockaddr *address,
+                     socklen_t len);
     /* Called every few milliseconds, with no lock held. */
     void (*tick)(void *context);
 };
@@ -60,8 +62,9 @@ bool srv_reaper_is_drained(struct srv_reaper *reaper);
 /* Stops the thread; connections must be gone. */
 void srv_reaper_destroy(struct srv_reaper *reaper);
 
-/* From the threads of the HTTP library. NULL when memory is out. */
-struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd);
+/* From the threads of the HTTP library. NULL when memory is out. `context` is the caller's; is_encrypted: nothing may
+ * be written to the socket but by the library. */
+struct srv_conn *srv_reaper_add(struct srv_reaper *reaper, int fd, bool is_encrypted, void *context);
 /* Before the descriptor is closed. */
 void srv_reaper_remove(struct srv_reaper *reaper, struct srv_conn *conn);
 /* The connection enters a state. False: it was ended meanwhile, close it. `cancel` for SRV_CONN_BUSY: set when the
@@ -70,7 +73,9 @@ bool srv_reaper_enter(struct srv_reaper *reaper, struct srv_conn *conn, enum srv
 /* The client may still be sending when this connection closes: read on for a moment, so that no reset overtakes the
  * answer. */
 void srv_reaper_linger(struct srv_reaper *reaper, struct srv_conn *conn);
-int srv_conn_fd(const struct srv_conn *conn);
+/* Answers an error on the socket itself, where the library takes no answer; nothing on an encrypted one. */
+void srv_conn_answer(const struct srv_conn *conn, enum srv_error error, const struct att_err *err);
+void *srv_conn_context(const struct srv_conn *conn);
 /* What the request target was found to be, kept from the request line to the header. */
 enum srv_error srv_conn_target_error(const struct srv_conn *conn);
 void srv_conn_set_target_error(struct srv_conn *conn, enum srv_error error);

@@ -1,7 +1,8 @@
 /*
  * A request's life, apart from HTTP's bytes: header → body → task → jobs →
- * answer. http.c calls these functions in order, from one thread; between
- * suspend and resume the batcher holds the work, and nobody else touches it.
+ * answer. http.c calls these functions in order, from one thread; between suspend
+ * and resume the batcher holds the work, and nobody else touches it. From header to
+ * answer a request stands on one generation (generation.h).
  */
 #ifndef SRV_REQUEST_H
 #define SRV_REQUEST_H
@@ -34,11 +35,14 @@ struct srv_answer {
     const char *allow;                    /* NULL but for 405 and OPTIONS */
     unsigned retry_after_s;               /* 0: none */
     const char *request_id, *traceparent; /* traceparent may be NULL */
-    char server_timing[160];              /* empty: none */
+    const char *cors_origin;              /* its pages may read the answer; or NULL */
+    bool cors_preflight, asks_for_key;
+    char server_timing[160]; /* empty: none */
 };
 
 /* NULL when memory is out. */
-struct srv_request *srv_request_create(struct srv_server *server, const struct srv_transport *transport, void *conn);
+struct srv_request *srv_request_create(struct srv_server *server, const struct srv_transport *transport, void *conn,
+                                       bool on_admin_socket);
 /* The header is read. `refusal`: what the transport found wrong before (SRV_ERR_NONE: nothing), told by err. */
 enum srv_next srv_request_begin(struct srv_request *request, const struct srv_head *head, enum srv_error refusal,
                                 const struct att_err *err);

@@ -1,6 +1,6 @@
 /*
  * Routes: the API at a glance. One row is method, path with {parameters},
- * scope, and either a task or a built-in answer. A new endpoint is one row.
+ * scope, and what answers. A new endpoint is one row.
  */
 #ifndef SRV_ROUTES_H
 #define SRV_ROUTES_H
@@ -8,8 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/keys.h"
 #include "tasks/task.h"
 
+struct srv_generation;
 struct srv_server;
 
 /* A built-in writes its whole answer; path_params as in struct task_call. Returns ATT_OK or why not. */
@@ -19,17 +21,16 @@ struct srv_builtin_answer {
     char *bytes; /* att_mem_free */
     size_t len;
 };
-typedef enum att_status srv_builtin(struct srv_server *server, const char *const path_params[2],
-                                    struct srv_builtin_answer *ret_answer, struct att_err *err);
-
-enum srv_scope { SRV_SCOPE_PUBLIC, SRV_SCOPE_INFER, SRV_SCOPE_KB };
+typedef enum att_status srv_builtin(struct srv_server *server, struct srv_generation *generation,
+                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    struct att_err *err);
 
 struct srv_route {
     const char *method; /* GET rows also serve HEAD */
     const char *path;
     enum srv_scope scope;
-    const struct task *task;
-    srv_builtin *builtin;
+    const struct task *task; /* or */
+    srv_builtin *builtin;    /* or neither: a reload, which another thread does */
     bool takes_body;
 };
 

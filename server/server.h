@@ -4,21 +4,21 @@
 
 #include <stdatomic.h>
 
-#include "server/batcher.h"
-#include "server/config.h"
-#include "server/log.h"
-#include "server/metrics.h"
-#include "server/models.h"
+#include "server/generation.h"
+#include "server/listen.h"
+
+struct srv_reloader; /* server/reload.h */
+struct srv_tls;      /* server/tls.h */
 
 struct srv_server {
-    const struct srv_config *config;
-    struct srv_log log;
-    struct srv_models models;
-    struct srv_metrics metrics;  /* atomics */
-    struct srv_batcher *batcher; /* locks itself */
-    struct task_env env;
+    const struct srv_config *config;    /* of the start: for what only a restart changes */
+    struct srv_log log;                 /* level and format: atomics */
+    struct srv_metrics metrics;         /* atomics */
+    struct srv_generations generations; /* locks itself */
+    struct srv_reloader *reloader;      /* locks itself */
+    struct srv_tls *tls;                /* locks itself; NULL: plain HTTP */
+    char address[SRV_ADDRESS_MAX];
     atomic_bool draining;
-    int64_t started_unix_s;
     uint64_t request_seed; /* random, for request ids */
     atomic_uint_fast64_t request_count;
 };

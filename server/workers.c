@@ -103,13 +103,16 @@ static enum att_status create_contexts(struct worker *worker, const struct srv_w
     if (worker->contexts == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for a worker");
     for (size_t i = 0; i < models->n_models; i++) {
-        size_t max_tokens = att_model_info(models->models[i].model)->max_tokens;
+        struct att_model *model = models->list[i].task.model;
+        size_t max_tokens = model != NULL ? att_model_info(model)->max_tokens : 0;
         size_t budget = max_tokens > options->tokens_budget ? max_tokens : options->tokens_budget;
-        enum att_status status =
-            att_context_create(models->models[i].model, budget, options->items_max, &worker->contexts[i], err);
+        enum att_status status;
 
+        if (model == NULL) /* disabled */
+            continue;
+        status = att_context_create(model, budget, options->items_max, &worker->contexts[i], err);
         if (status != ATT_OK) {
-            att_err_prefix(err, "model '%s'", models->models[i].name);
+            att_err_prefix(err, "model '%s'", models->list[i].task.name);
             return status;
         }
         srv_batcher_model(worker->workers->batcher, i, budget, options->items_max);
@@ -187,7 +190,7 @@ size_t srv_workers_context_bytes(const struct srv_workers *workers)
 
     for (size_t i = 0; i < workers->n_workers; i++)
         for (size_t k = 0; k < workers->n_models; k++)
-            bytes += att_context_bytes(workers->list[i].contexts[k]);
+            bytes += workers->list[i].contexts[k] != NULL ? att_context_bytes(workers->list[i].contexts[k]) : 0;
     return bytes;
 }
 

@@ -183,6 +183,7 @@ enum att_status store_items_open(const char *path, size_t n_items, struct store_
     struct store_items *items = att_mem_calloc(1, sizeof *items);
     if (!items)
         return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    atomic_init(&items->references, 1);
     att_arena_init(&items->arena, arena_bytes_max);
     items->path = path_of(path);
     enum att_status status = items->path ? ATT_OK : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
@@ -204,9 +205,15 @@ enum att_status store_items_open(const char *path, size_t n_items, struct store_
     return status;
 }
 
+struct store_items *store_items_ref(struct store_items *items)
+{
+    atomic_fetch_add_explicit(&items->references, 1, memory_order_relaxed);
+    return items;
+}
+
 void store_items_close(struct store_items *items)
 {
-    if (!items)
+    if (!items || atomic_fetch_sub_explicit(&items->references, 1, memory_order_acq_rel) > 1)
         return;
     att_arena_finish(&items->arena);
     att_mem_free(items->items);

@@ -43,7 +43,8 @@ struct store_items;
  * no table; ATT_EFORMAT names the file, the line and the field. */
 enum att_status store_items_open(const char *path, size_t n_items, struct store_items **ret_items,
                                  struct att_err *err) ATT_MUST_USE;
-void store_items_close(struct store_items *items); /* NULL is allowed */
+struct store_items *store_items_ref(struct store_items *items);
+void store_items_close(struct store_items *items); /* drops a reference, the last one frees; NULL is allowed */
 
 /* n_items of the model; indexes run from 1 to it. */
 size_t store_items_count(const struct store_items *items);

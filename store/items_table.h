@@ -2,12 +2,14 @@
 #ifndef STORE_ITEMS_TABLE_H
 #define STORE_ITEMS_TABLE_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/attend.h"
 #include "store/items.h"
 
 struct store_items {
+    atomic_size_t references;
     struct att_arena arena;   /* the strings */
     struct store_item *items; /* [count + 1] */
     uint32_t *slots;          /* [mask + 1] indexes by hash of the id; 0: empty */

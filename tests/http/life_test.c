@@ -121,9 +121,9 @@ static void test_signals(void **state)
     reply = live_ask(&live, "GET", "/readyz", NULL, NULL);
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
-    for (int i = 0; i < 100 && !live_logged(&live, "reload_not_supported"); i++)
+    for (int i = 0; i < 500 && !live_logged(&live, "event=reloaded"); i++)
         usleep(10000);
-    assert_true(live_logged(&live, "reload_not_supported"));
+    assert_true(live_logged(&live, "event=reloaded"));
     live_signal(&live, SIGINT);
     live_wait(&live);
 }

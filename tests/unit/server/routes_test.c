@@ -37,7 +37,7 @@ static void test_every_row_is_reached(void **state)
         srv_route_match(routes[i].method, path, &match);
         assert_ptr_equal(match.route, &routes[i]);
         assert_non_null(strstr(match.allow, routes[i].method));
-        assert_true((routes[i].task == NULL) != (routes[i].builtin == NULL));
+        assert_true(routes[i].task == NULL || routes[i].builtin == NULL);
         /* A longer and a shorter path are other paths. */
         assert_true(strlen(path) + 3 < sizeof(path));
         memcpy(path + strlen(path), "/x/y", 5);

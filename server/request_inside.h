@@ -1,0 +1,51 @@
+/* The inside of a request: for the files request*.c alone. */
+#ifndef SRV_REQUEST_INSIDE_H
+#define SRV_REQUEST_INSIDE_H
+
+#include "server/access.h"
+#include "server/reload.h"
+#include "server/request.h"
+#include "server/routes.h"
+
+enum { SRV_ORIGIN_BYTES_MAX = 255 };
+
+enum stage { RECEIVING, WAITING, RELOADING, READY };
+
+struct srv_request {
+    struct srv_work work; /* first: done() casts back */
+    struct srv_reload_job reload;
+    struct srv_server *server;
+    struct srv_generation *generation; /* NULL once the answer is rendered */
+    const struct srv_transport *transport;
+    void *conn;
+    enum stage stage;
+    struct srv_match match;
+    char id[SRV_REQUEST_ID_MAX + 1], traceparent[SRV_TRACEPARENT_LEN + 1];
+    char origin[SRV_ORIGIN_BYTES_MAX + 1]; /* one that cors_origins allows; else empty */
+    struct srv_access access;
+    char key_name[SRV_KEY_NAME_MAX + 1];
+    unsigned wait_s; /* until the key's limit lets it pass */
+    bool on_admin_socket, discards, admitted, refused_raw, logs;
+    uint64_t begun_us, deadline_us;
+    char *body;
+    size_t body_len, body_capacity;
+    struct att_json *json;
+    struct att_arena arena;
+    struct task_call call;
+    enum srv_error error; /* SRV_ERR_NONE: an answer */
+    struct att_err err;
+    struct srv_answer answer;
+};
+
+/* The answer is this error. */
+enum srv_next srv_request_fail(struct srv_request *request, enum srv_error error);
+/* The same for what a task or the core says; request->err is set. */
+enum srv_next srv_request_fail_status(struct srv_request *request, enum att_status status);
+/* The body as a JSON object, to request->json; the bytes go back. */
+enum att_status srv_request_parse_body(struct srv_request *request) ATT_MUST_USE;
+
+/* POST /v1/models/{id}/reload: hands the work to the reloader, and answers when it is done. */
+enum srv_next srv_request_reload(struct srv_request *request);
+enum srv_next srv_request_reloaded(struct srv_request *request);
+
+#endif
