@@ -29,10 +29,11 @@ int cli_eval_reply(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
+int cli_key(int argc, char **argv);
 
 /* ---- options.c ---- */
 
-enum { CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_MAX = 256 };
+enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_MAX = 256 };
 
 struct cli_options {
     const char *model, *encoder, *kb;
@@ -40,6 +41,9 @@ struct cli_options {
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */
     size_t n_maps;
+    const char *limits[CLI_LIMITS_MAX]; /* "requests_per_s=50" */
+    size_t n_limits;
+    const char *keys, *scopes;
     const char *input, *data, *task, *head, *file, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds;                           /* 0: not given */

@@ -328,7 +328,7 @@ static enum att_status start_front(struct srv_http *http, struct front *front, s
         optional[n++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)per_address, NULL};
     if (front->is_encrypted) {
         flags |= MHD_USE_TLS;
-        optional[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)on_handshake, NULL};
+        optional[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)on_handshake};
         optional[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)SRV_TLS_PRIORITIES};
     }
     optional[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};

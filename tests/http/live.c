@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +66,57 @@ static void write_config(const struct live *live, const char *extra)
             "[server]\nlisten = 127.0.0.1:0\n%s",
             source, source, source, live->folder, extra);
     assert_int_equal(fclose(out), 0);
+}
+
+void live_configure(const struct live *live, const char *extra)
+{
+    write_config(live, extra);
+}
+
+const char *live_path(const struct live *live, const char *name)
+{
+    static char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", live->folder, name);
+    return path;
+}
+
+void live_write(const char *path, const char *bytes, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, len), len);
+    assert_int_equal(close(fd), 0);
+}
+
+void live_copy_folder(const char *from, const char *to)
+{
+    DIR *dir = opendir(from);
+    const struct dirent *entry;
+
+    assert_non_null(dir);
+    assert_int_equal(mkdir(to, 0700), 0);
+    while ((entry = readdir(dir)) != NULL) {
+        char source[4096], target[4096];
+        struct stat facts;
+        FILE *in;
+        char *bytes;
+
+        snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
+        snprintf(target, sizeof(target), "%s/%s", to, entry->d_name);
+        if (stat(source, &facts) != 0 || !S_ISREG(facts.st_mode))
+            continue;
+        in = fopen(source, "r");
+        bytes = malloc((size_t)facts.st_size + 1);
+        assert_non_null(in);
+        assert_non_null(bytes);
+        assert_int_equal(fread(bytes, 1, (size_t)facts.st_size, in), facts.st_size);
+        fclose(in);
+        live_write(target, bytes, (size_t)facts.st_size);
+        free(bytes);
+    }
+    closedir(dir);
 }
 
 static void nap_ms(long ms)
@@ -156,16 +210,35 @@ bool live_logged(const struct live *live, const char *text)
     return found;
 }
 
+void live_wait_logged(const struct live *live, const char *text, size_t times)
+{
+    for (int waited = 0; waited < 10000; waited += 10) {
+        char path[96], *log;
+        size_t n = 0;
+
+        path_in(live, "log", path, sizeof(path));
+        log = read_file(path);
+        for (const char *at = strstr(log, text); at != NULL; at = strstr(at + 1, text))
+            n++;
+        free(log);
+        if (n >= times)
+            return;
+        nap_ms(10);
+    }
+    fail_msg("the log does not say '%s' %zu times", text, times);
+}
+
+static int remove_one(const char *path, const struct stat *facts, int kind, struct FTW *place)
+{
+    (void)facts;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
 static void remove_folder(const struct live *live)
 {
-    static const char *const names[] = {"attentd.conf", "log", "kb.db", "kb.db-wal", "kb.db-shm"};
-    char path[96];
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        path_in(live, names[i], path, sizeof(path));
-        unlink(path);
-    }
-    rmdir(live->folder);
+    nftw(live->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void live_wait(struct live *live)
@@ -257,10 +330,14 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
     char url[512];
 
     assert_non_null(curl);
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", live->port, path);
+    snprintf(url, sizeof(url), "%s://127.0.0.1:%d%s", live->ca[0] != '\0' ? "https" : "http", live->port, path);
     for (; headers != NULL && *headers != NULL; headers++)
         list = curl_slist_append(list, *headers);
     curl_easy_setopt(curl, CURLOPT_URL, url);
+    if (live->socket[0] != '\0')
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, live->socket);
+    if (live->ca[0] != '\0')
+        curl_easy_setopt(curl, CURLOPT_CAINFO, live->ca);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);

@@ -17,6 +17,8 @@ struct live {
     pid_t pid;
     int port;
     char folder[64];
+    char socket[108]; /* not empty: live_ask goes through this unix socket */
+    char ca[128];     /* not empty: live_ask speaks TLS, and trusts this certificate alone */
 };
 
 /* `extra`: lines of configuration after the models "sentiment", "encoder" and "movies", and the knowledge base
@@ -24,6 +26,15 @@ struct live {
 void live_start(struct live *live, const char *extra);
 /* The same with a listening socket handed over as systemd does. */
 void live_start_with(struct live *live, const char *extra, int listen_fd);
+/* Another configuration in the place of the one it was started with. */
+void live_configure(const struct live *live, const char *extra);
+/* FOLDER/NAME of the daemon's folder, which live_wait removes with all that is in it; in a static buffer. */
+const char *live_path(const struct live *live, const char *name);
+void live_write(const char *path, const char *bytes, size_t len);
+/* Copies the regular files of a folder into a new one. */
+void live_copy_folder(const char *from, const char *to);
+/* Until the log holds `text` so many times, at most ten seconds; fails then. */
+void live_wait_logged(const struct live *live, const char *text, size_t times);
 void live_signal(const struct live *live, int signal_number);
 /* Waits for the exit that a signal asked for, and judges the log. */
 void live_wait(struct live *live);
