@@ -13,12 +13,18 @@
 #include "core/base/utf8.h"
 #include "store/sqlite.h"
 
-enum { JSON_DEPTH = 8 };
+enum { JSON_DEPTH = 8, METADATA_DEPTH = 1024 };
 static const size_t view_bytes_max = (size_t)4 << 30;
 
 static enum att_status no_memory(struct att_err *err)
 {
     return att_err_set(err, ATT_ENOMEM, "out of memory for the knowledge base");
+}
+
+/* Why a column came out as NULL: SQLite makes its value one when it cannot allocate. */
+static bool short_of_memory(sqlite3_stmt *row)
+{
+    return (sqlite3_errcode(sqlite3_db_handle(row)) & 255) == SQLITE_NOMEM;
 }
 
 /* A text column, copied. The file may have been written by anyone, and what is read here is sent to clients. */
@@ -27,7 +33,7 @@ static enum att_status column(struct att_arena *arena, sqlite3_stmt *row, int i,
 {
     const char *text = (const char *)sqlite3_column_text(row, i);
     size_t len = text ? (size_t)sqlite3_column_bytes(row, i) : 0;
-    if (!text && sqlite3_column_type(row, i) != SQLITE_NULL)
+    if (!text && short_of_memory(row))
         return no_memory(err);
     if (!text || memchr(text, '\0', len) || !att_utf8_valid(text, len))
         return att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s of entry %lld is no UTF-8 text", path,
@@ -69,6 +75,20 @@ static enum att_status parse_prompts(struct att_arena *arena, const char *path, 
     return status;
 }
 
+/* It goes into answers as it stands. */
+static enum att_status check_metadata(const char *path, const struct store_kb_entry *entry, struct att_err *err)
+{
+    struct att_json *object = NULL;
+    if (strcmp(entry->metadata, "{}") == 0)
+        return ATT_OK;
+    enum att_status status = att_json_parse(entry->metadata, strlen(entry->metadata), 0, METADATA_DEPTH, &object, err);
+    if (status != ATT_ENOMEM && !att_json_is_object(object))
+        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: the metadata of entry %lld is no JSON object", path,
+                             (long long)entry->id);
+    att_json_destroy(object);
+    return status;
+}
+
 static enum att_status load_entry(struct att_arena *arena, sqlite3_stmt *row, const char *path,
                                   struct store_kb_entry *entry, struct att_err *err)
 {
@@ -80,17 +100,15 @@ static enum att_status load_entry(struct att_arena *arena, sqlite3_stmt *row, co
     for (int i = 0; status == ATT_OK && i < 6; i++)
         status = column(arena, row, i + 1, path, texts[i], err);
     entry->context_only = sqlite3_column_int(row, 7) != 0;
-    if (status == ATT_OK && !sqlite3_column_int(row, 8))
-        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: the metadata of entry %lld is no JSON object", path,
-                             (long long)entry->id);
+    if (status == ATT_OK)
+        status = check_metadata(path, entry, err);
     return status == ATT_OK ? parse_prompts(arena, path, prompts, entry->id, entry, err) : status;
 }
 
 static enum att_status load_entries(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
 {
-    static const char sql[] =
-        "SELECT id, lang, question, answer, source, metadata, prompts, context_only,"
-        " CASE WHEN json_valid(metadata) THEN json_type(metadata) = 'object' ELSE 0 END FROM entries ORDER BY id";
+    static const char sql[] = "SELECT id, lang, question, answer, source, metadata, prompts, context_only FROM entries "
+                              "ORDER BY id";
     struct store_kb_entry *entries = att_arena_alloc(&view->arena, view->view.n_entries + 1, sizeof *entries);
     sqlite3_stmt *row = NULL;
     if (!entries)
@@ -115,7 +133,7 @@ static enum att_status load_vector(struct kb_view *view, sqlite3_stmt *row, cons
     const void *blob = sqlite3_column_blob(row, 3);
     size_t bytes = (size_t)sqlite3_column_bytes(row, 3), n = view->view.dimensions;
     bool finite = blob && bytes == n * sizeof *vector;
-    if (!blob && bytes > 0)
+    if (!blob && short_of_memory(row))
         return no_memory(err);
     if (finite)
         memcpy(vector, blob, bytes);
