@@ -37,6 +37,7 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *kb;
+    bool kb_create; /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */

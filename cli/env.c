@@ -2,9 +2,11 @@
  * The world of one command: the model of --model, the encoder beside it, and
  * the bases that adapters build on, under the names that requests use.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "store/items.h"
@@ -186,8 +188,11 @@ static enum att_status open_models(struct cli_env *env, const struct cli_options
 }
 
 /* The text encoder of a knowledge base is --encoder, else the model. */
-static enum att_status open_kb(struct cli_env *env, const char *path, struct att_err *err)
+static enum att_status open_kb(struct cli_env *env, const char *path, bool create, struct att_err *err)
 {
+    /* A mistyped name would leave an empty file. */
+    if (!create && access(path, F_OK) != 0)
+        return att_err_set(err, ATT_ENOTFOUND, "%s: %s", path, strerror(errno));
     env->kb.name = "default";
     env->kb.encoder = env->encoder.model ? &env->encoder : &env->model;
     const struct att_model_info *info = att_model_info(env->kb.encoder->model);
@@ -202,7 +207,7 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
     env->bases.options = options;
     enum att_status status = open_models(env, options, err);
     if (status == ATT_OK && options->kb)
-        status = open_kb(env, options->kb, err);
+        status = open_kb(env, options->kb, options->kb_create, err);
     if (status != ATT_OK) {
         cli_env_destroy(env);
         return status;

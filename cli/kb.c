@@ -1,7 +1,8 @@
 /*
  * attend kb: knowledge bases from the command line. An import checks every line
- * first, then embeds and writes the entries that are new or changed; running it
- * again changes nothing.
+ * first, then embeds the entries that are new or changed, and writes all of them
+ * in one transaction: it is there wholly or not at all, the file is locked for a
+ * moment only, and running it again changes nothing.
  */
 #include "cli/cli.h"
 
@@ -11,7 +12,7 @@
 #include "cli/kb_file.h"
 #include "tasks/kb_entry.h"
 
-enum { CHUNK = 64, DEPTH_MAX = 16, BODY_BYTES_MAX = 128 << 20, ARENA_BYTES = 64 << 20 };
+enum { CHUNK = 64, DEPTH_MAX = 16, BODY_BYTES_MAX = 128 << 20, JOBS_BYTES = 64 << 20, ENTRIES_BYTES = 1 << 30 };
 
 struct place {
     int64_t id;
@@ -21,8 +22,12 @@ struct place {
 struct import {
     const struct cli_env *env;
     const struct cli_kb_file *file;
-    bool *changed; /* [file->count] */
-    size_t n_changed;
+    struct att_arena arena;         /* holds what the entries are made of, beside json */
+    struct att_json **json;         /* [n_entries], the entries' texts */
+    struct store_kb_entry *entries; /* new or changed */
+    size_t n_entries, n_texts;
+    float *vectors;                  /* [n_texts][hidden_size] */
+    size_t first, count, texts_done; /* of the chunk that is embedded */
 };
 
 static int by_id(const void *a, const void *b)
@@ -42,83 +47,122 @@ static enum att_status check_ids(struct place *places, size_t n, struct att_err 
     return ATT_OK;
 }
 
-/* Parses every entry and notes which differ from the stored ones. Those are tokenised too, so that nothing is written
- * of a file that holds a text too long for the encoder. */
-static enum att_status check_entries(struct import *import, const struct store_kb_view *view, struct att_err *err)
+/* Tokenises the entry, so that nothing is written of a file that holds a text too long for the encoder. */
+static enum att_status check_texts(const struct import *import, const struct store_kb_entry *entry, struct att_err *err)
 {
-    enum att_status status = ATT_OK;
-    struct place *places = att_mem_calloc(import->file->count + 1, sizeof *places);
-    if (!places)
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
-    for (size_t i = 0; status == ATT_OK && i < import->file->count; i++) {
-        const char *text = import->file->entries[i];
-        struct att_json *json = NULL;
-        struct att_arena arena;
-        struct store_kb_entry entry;
-        att_arena_init(&arena, ARENA_BYTES);
-        struct task_call call = {.env = cli_env_task(import->env), .arena = &arena};
-        status = att_json_parse(text, strlen(text), 0, DEPTH_MAX, &json, err);
-        if (status == ATT_OK)
-            status = task_kb_entry_parse(&call, json, "", 0, &entry, err);
-        if (status == ATT_OK)
-            import->changed[i] = !store_kb_same(view, &entry);
-        if (status == ATT_OK && import->changed[i])
-            status = task_kb_entry_jobs(&call, cli_env_kb(import->env)->encoder, "", &entry, 1, err);
-        if (status == ATT_OK)
-            places[i] = (struct place){entry.id, import->file->numbers[i]};
-        import->n_changed += import->changed[i];
-        if (status != ATT_OK)
-            att_err_prefix(err, "line %zu", import->file->numbers[i]);
+    struct att_arena arena;
+    att_arena_init(&arena, JOBS_BYTES);
+    struct task_call call = {.env = cli_env_task(import->env), .arena = &arena};
+    enum att_status status = task_kb_entry_jobs(&call, cli_env_kb(import->env)->encoder, "", entry, 1, err);
+    att_arena_finish(&arena);
+    return status;
+}
+
+/* Line i: kept in `entries` when it differs from what is stored. */
+static enum att_status take_entry(struct import *import, const struct store_kb_view *view, size_t i, int64_t *ret_id,
+                                  struct att_err *err)
+{
+    struct task_call call = {.env = cli_env_task(import->env), .arena = &import->arena};
+    const char *text = import->file->entries[i];
+    struct att_json *json = NULL;
+    struct store_kb_entry entry;
+    enum att_status status = att_json_parse(text, strlen(text), 0, DEPTH_MAX, &json, err);
+    if (status == ATT_OK)
+        status = task_kb_entry_parse(&call, json, "", 0, &entry, err);
+    bool changed = status == ATT_OK && !store_kb_same(view, &entry);
+    if (changed)
+        status = check_texts(import, &entry, err);
+    if (status != ATT_OK) {
         att_json_destroy(json);
-        att_arena_finish(&arena);
+        return status;
+    }
+    *ret_id = entry.id;
+    if (changed) {
+        import->json[import->n_entries] = json;
+        import->entries[import->n_entries++] = entry;
+        import->n_texts += 1 + entry.n_alternates;
+    } else {
+        att_json_destroy(json);
+    }
+    return ATT_OK;
+}
+
+/* Parses every line. */
+static enum att_status take_entries(struct import *import, const struct store_kb_view *view, struct att_err *err)
+{
+    size_t n = import->file->count;
+    enum att_status status = ATT_OK;
+    struct place *places = att_mem_calloc(n + 1, sizeof *places);
+    import->json = att_mem_calloc(n + 1, sizeof(struct att_json *));
+    import->entries = att_mem_calloc(n + 1, sizeof *import->entries);
+    if (!places || !import->json || !import->entries)
+        status = att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        places[i].line = import->file->numbers[i];
+        status = take_entry(import, view, i, &places[i].id, err);
+        if (status != ATT_OK)
+            att_err_prefix(err, "line %zu", places[i].line);
     }
     if (status == ATT_OK)
-        status = check_ids(places, import->file->count, err);
+        status = check_ids(places, n, err);
     att_mem_free(places);
     return status;
 }
 
-/* The next changed entries from *at on as a request body. */
-static enum att_status chunk_body(const struct import *import, size_t *at, struct att_json **ret_body,
-                                  struct att_err *err)
+/* A chunk of entries as a task, so that its jobs are packed and run as those of any other. */
+static enum att_status embed_parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    struct att_jsonw w;
-    char *text = NULL;
-    size_t len = 0, count = 0;
-    att_jsonw_init(&w, BODY_BYTES_MAX);
-    att_jsonw_object_begin(&w);
-    att_jsonw_key(&w, "entries");
-    att_jsonw_array_begin(&w);
-    for (; *at < import->file->count && count < CHUNK; ++*at)
-        if (import->changed[*at]) {
-            att_jsonw_raw(&w, import->file->entries[*at], strlen(import->file->entries[*at]));
-            count++;
-        }
-    att_jsonw_array_end(&w);
-    att_jsonw_object_end(&w);
-    enum att_status status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_OK && count > 0)
-        status = att_json_parse(text, len, 0, DEPTH_MAX, ret_body, err);
-    att_mem_free(text);
-    return status;
+    const struct import *import = call->env->context;
+    (void)body;
+    return task_kb_entry_jobs(call, cli_env_kb(import->env)->encoder, "", import->entries + import->first,
+                              import->count, err);
 }
 
-static enum att_status write_entries(const struct import *import, struct att_err *err)
+static enum att_status embed_render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
+    struct import *import = call->env->context;
+    const struct task_model *encoder = cli_env_kb(import->env)->encoder;
+    size_t hidden = att_model_info(encoder->model)->hidden_size;
+    const float *vectors = task_kb_entry_vectors(call, encoder, err);
+    if (!vectors)
+        return err->status;
+    memcpy(import->vectors + import->texts_done * hidden, vectors, call->n_jobs * hidden * sizeof *vectors);
+    import->texts_done += call->n_jobs;
+    att_jsonw_null(answer);
+    return ATT_OK;
+}
+
+static enum att_status embed_entries(struct import *import, struct att_err *err)
+{
+    static const struct task embed = {"kb_import", embed_parse, NULL, embed_render, NULL};
+    size_t hidden = att_model_info(cli_env_kb(import->env)->encoder->model)->hidden_size, floats;
+    struct task_env env = *cli_env_task(import->env);
     struct task_contexts *contexts = NULL;
+    env.context = import;
+    if (att_size_mul(import->n_texts + 1, hidden, &floats))
+        import->vectors = att_mem_aligned(floats, sizeof *import->vectors);
+    if (!import->vectors)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for the vectors");
     enum att_status status = task_contexts_create(&contexts, err);
-    for (size_t at = 0; status == ATT_OK && at < import->file->count;) {
-        struct att_json *body = NULL;
+    for (import->first = 0; status == ATT_OK && import->first < import->n_entries; import->first += import->count) {
+        size_t left = import->n_entries - import->first, len;
         char *answer = NULL;
-        size_t len;
-        status = chunk_body(import, &at, &body, err);
-        if (status == ATT_OK && body)
-            status = task_run(contexts, &task_kb_entries_put, cli_env_task(import->env), body, &answer, &len, err);
-        att_json_destroy(body);
+        import->count = left < CHUNK ? left : CHUNK;
+        status = task_run(contexts, &embed, &env, NULL, &answer, &len, err);
         att_mem_free(answer);
     }
     task_contexts_destroy(contexts);
     return status;
+}
+
+static void import_finish(struct import *import)
+{
+    for (size_t i = 0; i < import->n_entries; i++)
+        att_json_destroy(import->json[i]);
+    att_mem_free(import->json);
+    att_mem_free(import->entries);
+    att_mem_free(import->vectors);
+    att_arena_finish(&import->arena);
 }
 
 static int run_import(const struct cli_env *env, const char *path)
@@ -127,22 +171,23 @@ static int run_import(const struct cli_env *env, const char *path)
     struct cli_kb_file file;
     struct store_kb *kb = cli_env_kb(env)->kb;
     struct import import = {.env = env, .file = &file};
+    att_arena_init(&import.arena, ENTRIES_BYTES);
     enum att_status status = cli_kb_file_read(path, &file, &err);
-    if (status == ATT_OK && !(import.changed = att_mem_calloc(file.count + 1, sizeof *import.changed)))
-        status = att_err_set(&err, ATT_ENOMEM, "out of memory");
     if (status == ATT_OK) {
         const struct store_kb_view *view = store_kb_view(kb);
-        status = check_entries(&import, view, &err);
+        status = take_entries(&import, view, &err);
         store_kb_view_release(kb, view);
         if (status != ATT_OK)
             att_err_prefix(&err, "%s", path);
     }
+    if (status == ATT_OK && import.n_entries > 0)
+        status = embed_entries(&import, &err);
+    if (status == ATT_OK && import.n_entries > 0)
+        status = store_kb_put(kb, import.entries, import.n_entries, import.vectors, false, &err);
     if (status == ATT_OK)
-        status = write_entries(&import, &err);
-    if (status == ATT_OK)
-        printf("%zu entries read, %zu written, %zu unchanged\n", file.count, import.n_changed,
-               file.count - import.n_changed);
-    att_mem_free(import.changed);
+        printf("%zu entries read, %zu written, %zu unchanged\n", file.count, import.n_entries,
+               file.count - import.n_entries);
+    import_finish(&import);
     cli_kb_file_finish(&file);
     return status == ATT_OK ? CLI_OK : cli_fail("kb", &err);
 }
@@ -167,6 +212,11 @@ static int run_export(const struct cli_env *env)
         att_mem_free(text);
     }
     store_kb_view_release(kb, view);
+    /* This is a backup for some: a cut one must not look whole. */
+    if (code == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        fprintf(stderr, "attend kb: standard output cannot be written\n");
+        code = CLI_FAILED;
+    }
     return code;
 }
 
@@ -201,6 +251,7 @@ int cli_kb(int argc, char **argv)
     }
     if (!options.model || !options.kb || (import && !options.file))
         return cli_missing("kb", !options.model ? "model" : !options.kb ? "kb" : "file");
+    options.kb_create = import;
     if (cli_env_create(&options, &env, &err) != ATT_OK)
         return cli_fail("kb", &err);
     code = import ? run_import(env, options.file) : export ? run_export(env) : run_list(env);

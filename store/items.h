@@ -57,7 +57,8 @@ size_t store_items_find(const struct store_items *items, const char *id);
  * by another encoder than the one of this digest and these dimensions. The table serves on without vectors. */
 enum att_status store_items_vectors_load(struct store_items *items, const char *encoder_digest, size_t dimensions,
                                          struct att_err *err) ATT_MUST_USE;
-/* Replaces items.index as a whole or not at all. vectors: [count + 1][dimensions], finite, row 0 zeros. */
+/* Replaces items.index as a whole or not at all, durably. ATT_EBUSY: another process is writing it. vectors: [count +
+ * 1][dimensions], finite, row 0 zeros. */
 enum att_status store_items_vectors_write(const struct store_items *items, const float *vectors,
                                           const char *encoder_digest, size_t dimensions,
                                           struct att_err *err) ATT_MUST_USE;

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +38,8 @@ static uint64_t get_number(const unsigned char *bytes, size_t size)
 
 static enum att_status io_error(const char *path, const char *what, struct att_err *err)
 {
-    enum att_status status = errno == ENOSPC || errno == EROFS || errno == EDQUOT ? ATT_ESPACE : ATT_EIO;
+    enum att_status status =
+        errno == ENOSPC || errno == EROFS || errno == EDQUOT || errno == EFBIG ? ATT_ESPACE : ATT_EIO;
     return att_err_set(err, status, "%s: %s: %s", path, what, strerror(errno));
 }
 
@@ -211,20 +214,73 @@ static enum att_status write_bytes(const char *path, int fd, const void *bytes, 
     return ATT_OK;
 }
 
-static enum att_status write_part(const char *path, const unsigned char *header, const float *vectors, size_t bytes,
-                                  struct att_err *err)
+/* Opens the new file for this process alone: two writers would mix their bytes. Who waited for a file that has been
+ * renamed or removed meanwhile tries the name again. */
+static enum att_status open_part(const char *path, int *ret_fd, struct att_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return io_error(path, "cannot be created", err);
-    enum att_status status = write_bytes(path, fd, header, HEADER_BYTES, err);
-    if (status == ATT_OK)
-        status = write_bytes(path, fd, vectors, bytes, err);
-    if (status == ATT_OK && fsync(fd) != 0)
-        status = io_error(path, "cannot be written", err);
-    if (close(fd) != 0 && status == ATT_OK)
-        status = io_error(path, "cannot be written", err);
+    for (;;) {
+        struct stat opened, named;
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+        if (fd < 0)
+            return io_error(path, "cannot be created", err);
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            enum att_status status = errno == EWOULDBLOCK
+                                         ? att_err_set(err, ATT_EBUSY, "%s: another process is writing it", path)
+                                         : io_error(path, "cannot be locked", err);
+            close(fd);
+            return status;
+        }
+        bool same = fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+                    opened.st_ino == named.st_ino;
+        if (same && ftruncate(fd, 0) == 0) {
+            *ret_fd = fd;
+            return ATT_OK;
+        }
+        enum att_status status = same ? io_error(path, "cannot be emptied", err) : ATT_OK;
+        close(fd);
+        if (status != ATT_OK)
+            return status;
+    }
+}
+
+/* A name is durable when its folder is. */
+static enum att_status sync_folder(const char *path, struct att_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) + 1 : 1;
+    char *folder = att_mem_calloc(len + 1, 1);
+    if (!folder)
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    memcpy(folder, slash ? path : ".", len);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum att_status status = ATT_OK;
+    if (fd < 0 || fsync(fd) != 0)
+        status = io_error(folder, "cannot be written", err);
+    if (fd >= 0)
+        close(fd);
+    att_mem_free(folder);
     return status;
+}
+
+/* The whole file beside its place, then moved there. */
+static enum att_status write_file(const char *path, const char *part, const unsigned char *header, const float *vectors,
+                                  size_t bytes, struct att_err *err)
+{
+    int fd = -1;
+    enum att_status status = open_part(part, &fd, err);
+    if (status != ATT_OK)
+        return status;
+    status = write_bytes(part, fd, header, HEADER_BYTES, err);
+    if (status == ATT_OK)
+        status = write_bytes(part, fd, vectors, bytes, err);
+    if (status == ATT_OK && fsync(fd) != 0)
+        status = io_error(part, "cannot be written", err);
+    if (status == ATT_OK && rename(part, path) != 0)
+        status = io_error(path, "cannot be replaced", err);
+    if (status != ATT_OK)
+        unlink(part);
+    close(fd); /* the lock ends here, when the name is gone */
+    return status == ATT_OK ? sync_folder(path, err) : status;
 }
 
 enum att_status store_items_vectors_write(const struct store_items *items, const float *vectors,
@@ -246,11 +302,7 @@ enum att_status store_items_vectors_write(const struct store_items *items, const
         memcpy(header + AT_ENCODER, encoder_digest, HEX_BYTES);
         memcpy(header + AT_TABLE, items->digest, HEX_BYTES);
         memcpy(header + AT_VECTORS, digest, HEX_BYTES);
-        status = write_part(part, header, vectors, bytes, err);
-        if (status == ATT_OK && rename(part, path) != 0)
-            status = io_error(path, "cannot be replaced", err);
-        if (status != ATT_OK)
-            unlink(part);
+        status = write_file(path, part, header, vectors, bytes, err);
     }
     att_mem_free(path);
     att_mem_free(part);

@@ -6,13 +6,16 @@
 #include "store/kb.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/json.h"
 #include "core/base/utf8.h"
+#include "store/kb_schema.h"
 #include "store/kb_view.h"
 #include "store/sqlite.h"
 
@@ -22,60 +25,30 @@ struct store_kb {
     char *path;
     size_t dimensions;
     atomic_size_t refs;
+    dev_t device; /* of the open file: SQLite goes on with it wherever its name has gone */
+    ino_t inode;
     pthread_mutex_t write_mutex; /* protects db and version: one transaction at a time, held until it is on the disk */
     sqlite3 *db;
-    int64_t version; /* SQLite's data_version as of the current view: other processes' commits change it */
+    int64_t version;              /* SQLite's data_version as of the current view: other processes' commits change it */
     pthread_mutex_t search_mutex; /* protects search */
     sqlite3 *search;
     pthread_mutex_t view_mutex; /* protects current; held for no call but the count of a reference */
     struct kb_view *current;
 };
 
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS entries(id INTEGER PRIMARY KEY, lang TEXT NOT NULL, question TEXT NOT NULL,"
-    " answer TEXT NOT NULL, source TEXT NOT NULL, metadata TEXT NOT NULL, prompts TEXT NOT NULL,"
-    " context_only INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS texts(id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " entry INTEGER NOT NULL REFERENCES entries(id) ON DELETE CASCADE, text TEXT NOT NULL, vector BLOB NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS texts_entry ON texts(entry);"
-    "CREATE VIRTUAL TABLE IF NOT EXISTS texts_fts USING fts5(text, content='texts', content_rowid='id',"
-    " tokenize='trigram');"
-    "CREATE TRIGGER IF NOT EXISTS texts_insert AFTER INSERT ON texts BEGIN"
-    " INSERT INTO texts_fts(rowid, text) VALUES (new.id, new.text); END;"
-    "CREATE TRIGGER IF NOT EXISTS texts_delete AFTER DELETE ON texts BEGIN"
-    " INSERT INTO texts_fts(texts_fts, rowid, text) VALUES ('delete', old.id, old.text); END;";
-
-/* meta[key] must be `value`; it is written when the file is new. */
-static enum att_status meta_agree(struct store_kb *kb, const char *key, const char *value, const char *advice,
-                                  struct att_err *err)
+/* A write to a file that was removed or replaced would be lost. Nor can the new one be opened: the old one's log lies
+ * beside it, and SQLite would take that for its own. */
+static enum att_status check_place(const struct store_kb *kb, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    enum att_status status =
-        store_sqlite_prepare(kb->db, kb->path, "INSERT OR IGNORE INTO meta VALUES (?1, ?2)", &row, err);
-    if (status != ATT_OK)
-        return status;
-    sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC);
-    sqlite3_bind_text(row, 2, value, -1, SQLITE_STATIC);
-    int step = sqlite3_step(row);
-    sqlite3_finalize(row);
-    if (step != SQLITE_DONE)
-        return store_sqlite_error(kb->db, kb->path, err);
-    status = store_sqlite_prepare(kb->db, kb->path, "SELECT value FROM meta WHERE key = ?1", &row, err);
-    if (status != ATT_OK)
-        return status;
-    sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC);
-    if (sqlite3_step(row) != SQLITE_ROW) {
-        status = store_sqlite_error(kb->db, kb->path, err);
-    } else {
-        const char *stored = (const char *)sqlite3_column_text(row, 0);
-        if (!stored || strcmp(stored, value) != 0)
-            status = att_err_set(err, ATT_EFORMAT, "%s: its %s is %.16s, expected %.16s: %s", kb->path, key,
-                                 stored ? stored : "(none)", value, advice);
-    }
-    sqlite3_finalize(row);
-    return status;
+    struct stat info;
+    if (stat(kb->path, &info) != 0)
+        return att_err_set(err, ATT_EIO, "%s: was removed or moved while it is open: %s", kb->path, strerror(errno));
+    if (info.st_dev != kb->device || info.st_ino != kb->inode)
+        return att_err_set(err, ATT_EIO, "%s: was replaced while it is open; stop what has it open first", kb->path);
+    return ATT_OK;
 }
+
+/* ---- views ---- */
 
 /* Must be asked inside the transaction that reads the view. */
 static enum att_status data_version(struct store_kb *kb, int64_t *ret_version, struct att_err *err)
@@ -118,22 +91,24 @@ static enum att_status read_view(struct store_kb *kb, struct att_err *err)
     return status;
 }
 
-static enum att_status prepare_file(struct store_kb *kb, const char *encoder_digest, struct att_err *err)
+/* ---- opening and closing ---- */
+
+static enum att_status open_file(struct store_kb *kb, const char *encoder_digest, struct att_err *err)
 {
-    char dimensions[24];
-    snprintf(dimensions, sizeof dimensions, "%zu", kb->dimensions);
-    enum att_status status = store_sqlite_exec(kb->db, kb->path, schema, err);
+    struct stat info;
+    enum att_status status = store_sqlite_open(kb->path, &kb->db, err);
     if (status == ATT_OK)
-        status = meta_agree(kb, "schema", "1", "it was written by another version", err);
-    if (status == ATT_OK)
-        status = meta_agree(kb, "encoder", encoder_digest,
-                            "it was embedded by another encoder; import its entries into a new file", err);
-    if (status == ATT_OK)
-        status = meta_agree(kb, "dimensions", dimensions, "it was embedded by another encoder", err);
+        status = store_kb_schema_prepare(kb->db, kb->path, encoder_digest, kb->dimensions, err);
     if (status == ATT_OK)
         status = read_view(kb, err);
     if (status == ATT_OK)
         status = store_sqlite_open(kb->path, &kb->search, err);
+    if (status == ATT_OK && stat(kb->path, &info) != 0)
+        status = att_err_set(err, ATT_EIO, "%s: vanished while it was opened", kb->path);
+    if (status == ATT_OK) {
+        kb->device = info.st_dev;
+        kb->inode = info.st_ino;
+    }
     return status;
 }
 
@@ -143,7 +118,7 @@ enum att_status store_kb_open(const char *path, const char *encoder_digest, size
     assert(path && encoder_digest && dimensions > 0);
     struct store_kb *kb = att_mem_calloc(1, sizeof *kb);
     if (!kb)
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     atomic_init(&kb->refs, 1);
     pthread_mutex_init(&kb->write_mutex, NULL);
     pthread_mutex_init(&kb->search_mutex, NULL);
@@ -151,9 +126,7 @@ enum att_status store_kb_open(const char *path, const char *encoder_digest, size
     kb->dimensions = dimensions;
     kb->path = att_mem_strdup(path);
     enum att_status status =
-        kb->path ? store_sqlite_open(path, &kb->db, err) : att_err_set(err, ATT_ENOMEM, "out of memory");
-    if (status == ATT_OK)
-        status = prepare_file(kb, encoder_digest, err);
+        kb->path ? open_file(kb, encoder_digest, err) : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     if (status != ATT_OK)
         store_kb_close(kb);
     else
@@ -186,7 +159,9 @@ struct store_kb *store_kb_ref(struct store_kb *kb)
 enum att_status store_kb_refresh(struct store_kb *kb, struct att_err *err)
 {
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = read_view(kb, err);
+    enum att_status status = check_place(kb, err);
+    if (status == ATT_OK)
+        status = read_view(kb, err);
     pthread_mutex_unlock(&kb->write_mutex);
     return status;
 }
@@ -269,13 +244,11 @@ static enum att_status put_entry(struct store_kb *kb, const struct statements *s
     enum att_status status = run_once(kb, s->remove, err);
     if (status != ATT_OK)
         return status;
+    const char *const texts[] = {entry->lang, entry->question, entry->answer, entry->source, entry->metadata, prompts};
     sqlite3_bind_int64(s->entry, 1, entry->id);
-    sqlite3_bind_text(s->entry, 2, entry->lang, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s->entry, 3, entry->question, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s->entry, 4, entry->answer, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s->entry, 5, entry->source, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s->entry, 6, entry->metadata, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s->entry, 7, prompts, -1, SQLITE_TRANSIENT);
+    for (int i = 0; i < 6; i++)
+        if (sqlite3_bind_text(s->entry, i + 2, texts[i], -1, SQLITE_STATIC) != SQLITE_OK)
+            return store_sqlite_error(kb->db, kb->path, err);
     sqlite3_bind_int(s->entry, 8, entry->context_only);
     return run_once(kb, s->entry, err);
 }
@@ -284,9 +257,21 @@ static enum att_status put_text(struct store_kb *kb, const struct statements *s,
                                 const float *vector, struct att_err *err)
 {
     sqlite3_bind_int64(s->text, 1, id);
-    sqlite3_bind_text(s->text, 2, text, -1, SQLITE_STATIC);
-    sqlite3_bind_blob64(s->text, 3, vector, kb->dimensions * sizeof *vector, SQLITE_STATIC);
+    if (sqlite3_bind_text(s->text, 2, text, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_blob64(s->text, 3, vector, kb->dimensions * sizeof *vector, SQLITE_STATIC) != SQLITE_OK)
+        return store_sqlite_error(kb->db, kb->path, err);
     return run_once(kb, s->text, err);
+}
+
+static enum att_status begin_write(struct store_kb *kb, struct att_err *err)
+{
+    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    if (status != ATT_OK)
+        return status;
+    status = check_place(kb, err);
+    if (status != ATT_OK)
+        sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
 }
 
 /* Ends the transaction; on success the view is replaced, on failure nothing has changed. */
@@ -315,7 +300,7 @@ enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *e
 {
     struct statements s = {NULL, NULL, NULL};
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = begin_write(kb, err);
     if (status == ATT_OK) {
         status = statements_prepare(kb, &s, err);
         if (status == ATT_OK && replace_all)
@@ -340,7 +325,7 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
     sqlite3_stmt *row = NULL;
     bool removed = false;
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = begin_write(kb, err);
     if (status == ATT_OK) {
         status = store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &row, err);
         if (status == ATT_OK) {

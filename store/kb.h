@@ -1,7 +1,7 @@
 /*
  * A knowledge base of question–answer entries in one SQLite file.
  *
- *   entries(id, lang, question, answer, source, metadata, prompts, context_only, digest)
+ *   entries(id, lang, question, answer, source, metadata, prompts, context_only)
  *   texts(id, entry, text, vector)      the question and its alternates, each embedded
  *   texts_fts                           FTS5 over texts, trigram tokenizer: Chinese needs no word breaks
  *   meta(key, value)                    schema version, the encoder's digest, dimensions
@@ -64,7 +64,8 @@ struct store_kb_view {
 struct store_kb;
 
 /* Opens or creates. encoder_digest and dimensions are those of the model that embeds for this file; a file made with
- * another encoder is refused with advice. */
+ * another encoder is refused with advice, as is what is damaged, or no knowledge base: ATT_EFORMAT. The messages of
+ * all functions here name the file. */
 enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions, struct store_kb **ret_kb,
                               struct att_err *err) ATT_MUST_USE;
 /* Drops one reference; the last one closes, and then no view may be held. NULL is allowed. */
@@ -72,7 +73,8 @@ void store_kb_close(struct store_kb *kb);
 /* One more owner of an open file, for instance the next configuration beside the present one. Returns kb. */
 struct store_kb *store_kb_ref(struct store_kb *kb);
 /* Reads the file anew and replaces the view when another process has changed it since the view was made; costs one
- * small read when none has. Waits for a write that is under way. On failure the old view stays. Thread safe. */
+ * small read when none has. Waits for a write that is under way. On failure the old view stays; a file that was removed
+ * or replaced while it is open is such a failure, ATT_EIO. Thread safe. */
 enum att_status store_kb_refresh(struct store_kb *kb, struct att_err *err) ATT_MUST_USE;
 
 const struct store_kb_view *store_kb_view(struct store_kb *kb);
@@ -81,8 +83,9 @@ void store_kb_view_release(struct store_kb *kb, const struct store_kb_view *view
 size_t store_kb_find(const struct store_kb_view *view, int64_t id);
 
 /* Inserts or replaces entries by id. vectors: for every entry its question's and alternates' vectors in order,
- * [sum of 1 + n_alternates][dimensions]. `replace_all` removes all other entries. ATT_ESPACE: disk full or read-only.
- */
+ * [sum of 1 + n_alternates][dimensions]. `replace_all` removes all other entries. On failure file and view are as
+ * before. ATT_ESPACE: disk full or read-only; ATT_EBUSY: another process held the file for five seconds; ATT_EIO: the
+ * disk failed, or the file was removed or replaced while it is open. */
 enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *entries, size_t n_entries,
                              const float *vectors, bool replace_all, struct att_err *err) ATT_MUST_USE;
 /* *ret_removed is false when there was no such entry. */

@@ -6,12 +6,14 @@
 #include "store/kb_view.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "core/base/json.h"
+#include "core/base/utf8.h"
 #include "store/sqlite.h"
 
-enum { JSON_DEPTH = 8 };
+enum { JSON_DEPTH = 8, METADATA_DEPTH = 1024 };
 static const size_t view_bytes_max = (size_t)4 << 30;
 
 static enum att_status no_memory(struct att_err *err)
@@ -19,10 +21,25 @@ static enum att_status no_memory(struct att_err *err)
     return att_err_set(err, ATT_ENOMEM, "out of memory for the knowledge base");
 }
 
-static const char *column(struct att_arena *arena, sqlite3_stmt *row, int i)
+/* Why a column came out as NULL: SQLite makes its value one when it cannot allocate. */
+static bool short_of_memory(sqlite3_stmt *row)
 {
-    const unsigned char *text = sqlite3_column_text(row, i);
-    return att_arena_copy(arena, text ? (const char *)text : "", (size_t)sqlite3_column_bytes(row, i));
+    return (sqlite3_errcode(sqlite3_db_handle(row)) & 255) == SQLITE_NOMEM;
+}
+
+/* A text column, copied. The file may have been written by anyone, and what is read here is sent to clients. */
+static enum att_status column(struct att_arena *arena, sqlite3_stmt *row, int i, const char *path, const char **ret,
+                              struct att_err *err)
+{
+    const char *text = (const char *)sqlite3_column_text(row, i);
+    size_t len = text ? (size_t)sqlite3_column_bytes(row, i) : 0;
+    if (!text && short_of_memory(row))
+        return no_memory(err);
+    if (!text || memchr(text, '\0', len) || !att_utf8_valid(text, len))
+        return att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s of entry %lld is no UTF-8 text", path,
+                           sqlite3_column_name(row, i), (long long)sqlite3_column_int64(row, 0));
+    *ret = att_arena_copy(arena, text, len);
+    return *ret ? ATT_OK : no_memory(err);
 }
 
 static enum att_status count_rows(sqlite3 *db, const char *path, const char *sql, size_t *ret, struct att_err *err)
@@ -52,10 +69,40 @@ static enum att_status parse_prompts(struct att_arena *arena, const char *path, 
             status = ATT_EFORMAT;
     att_json_destroy(list);
     if (status != ATT_OK && status != ATT_ENOMEM)
-        return att_err_set(err, ATT_EFORMAT, "%s: entry %lld: its prompts are damaged", path, (long long)id);
+        return att_err_set(err, ATT_EFORMAT, "%s: is damaged: the prompts of entry %lld", path, (long long)id);
     entry->prompts = prompts;
     entry->n_prompts = n;
     return status;
+}
+
+/* It goes into answers as it stands. */
+static enum att_status check_metadata(const char *path, const struct store_kb_entry *entry, struct att_err *err)
+{
+    struct att_json *object = NULL;
+    if (strcmp(entry->metadata, "{}") == 0)
+        return ATT_OK;
+    enum att_status status = att_json_parse(entry->metadata, strlen(entry->metadata), 0, METADATA_DEPTH, &object, err);
+    if (status != ATT_ENOMEM && !att_json_is_object(object))
+        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: the metadata of entry %lld is no JSON object", path,
+                             (long long)entry->id);
+    att_json_destroy(object);
+    return status;
+}
+
+static enum att_status load_entry(struct att_arena *arena, sqlite3_stmt *row, const char *path,
+                                  struct store_kb_entry *entry, struct att_err *err)
+{
+    const char *prompts = NULL;
+    const char **const texts[] = {&entry->lang,   &entry->question, &entry->answer,
+                                  &entry->source, &entry->metadata, &prompts};
+    enum att_status status = ATT_OK;
+    entry->id = sqlite3_column_int64(row, 0);
+    for (int i = 0; status == ATT_OK && i < 6; i++)
+        status = column(arena, row, i + 1, path, texts[i], err);
+    entry->context_only = sqlite3_column_int(row, 7) != 0;
+    if (status == ATT_OK)
+        status = check_metadata(path, entry, err);
+    return status == ATT_OK ? parse_prompts(arena, path, prompts, entry->id, entry, err) : status;
 }
 
 static enum att_status load_entries(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
@@ -70,43 +117,50 @@ static enum att_status load_entries(struct kb_view *view, sqlite3 *db, const cha
     enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
     size_t i = 0;
     int step = SQLITE_DONE;
-    while (status == ATT_OK && i < view->view.n_entries && (step = sqlite3_step(row)) == SQLITE_ROW) {
-        struct store_kb_entry *entry = &entries[i++];
-        entry->id = sqlite3_column_int64(row, 0);
-        entry->lang = column(&view->arena, row, 1);
-        entry->question = column(&view->arena, row, 2);
-        entry->answer = column(&view->arena, row, 3);
-        entry->source = column(&view->arena, row, 4);
-        entry->metadata = column(&view->arena, row, 5);
-        const char *prompts = column(&view->arena, row, 6);
-        entry->context_only = sqlite3_column_int(row, 7) != 0;
-        if (!entry->lang || !entry->question || !entry->answer || !entry->source || !entry->metadata || !prompts)
-            status = no_memory(err);
-        else
-            status = parse_prompts(&view->arena, path, prompts, entry->id, entry, err);
-    }
+    while (status == ATT_OK && i < view->view.n_entries && (step = sqlite3_step(row)) == SQLITE_ROW)
+        status = load_entry(&view->arena, row, path, &entries[i++], err);
     if (status == ATT_OK && i != view->view.n_entries)
-        status = step == SQLITE_DONE ? att_err_set(err, ATT_EFORMAT, "%s: entries are missing", path)
+        status = step == SQLITE_DONE ? att_err_set(err, ATT_EFORMAT, "%s: is damaged: entries are missing", path)
                                      : store_sqlite_error(db, path, err);
     sqlite3_finalize(row);
     return status;
+}
+
+/* A vector of the file; one number that is none would spread to every score. */
+static enum att_status load_vector(struct kb_view *view, sqlite3_stmt *row, const char *path, float *vector,
+                                   struct att_err *err)
+{
+    const void *blob = sqlite3_column_blob(row, 3);
+    size_t bytes = (size_t)sqlite3_column_bytes(row, 3), n = view->view.dimensions;
+    bool finite = blob && bytes == n * sizeof *vector;
+    if (!blob && short_of_memory(row))
+        return no_memory(err);
+    if (finite)
+        memcpy(vector, blob, bytes);
+    for (size_t i = 0; finite && i < n; i++)
+        finite = isfinite(vector[i]);
+    if (!finite)
+        return att_err_set(err, ATT_EFORMAT, "%s: is damaged: a vector of entry %lld", path,
+                           (long long)sqlite3_column_int64(row, 0));
+    return ATT_OK;
 }
 
 /* One row of texts into slot i of the view. */
 static enum att_status load_text(struct kb_view *view, sqlite3_stmt *row, const char *path, size_t i,
                                  struct store_kb_text *text, struct att_err *err)
 {
-    size_t bytes = view->view.dimensions * sizeof(float);
     uint32_t grams[STORE_GRAMS_MAX];
-    int64_t entry_id = sqlite3_column_int64(row, 1);
-    view->text_ids[i] = sqlite3_column_int64(row, 0);
+    int64_t entry_id = sqlite3_column_int64(row, 0);
+    view->text_ids[i] = sqlite3_column_int64(row, 1);
     text->entry = store_kb_find(&view->view, entry_id);
-    text->text = column(&view->arena, row, 2);
-    if (!text->text)
-        return no_memory(err);
-    if (text->entry == view->view.n_entries || (size_t)sqlite3_column_bytes(row, 3) != bytes)
-        return att_err_set(err, ATT_EFORMAT, "%s: a text of entry %lld is damaged", path, (long long)entry_id);
-    memcpy(view->vectors + i * view->view.dimensions, sqlite3_column_blob(row, 3), bytes);
+    enum att_status status = column(&view->arena, row, 2, path, &text->text, err);
+    if (status == ATT_OK)
+        status = load_vector(view, row, path, view->vectors + i * view->view.dimensions, err);
+    if (status != ATT_OK)
+        return status;
+    if (text->entry == view->view.n_entries)
+        return att_err_set(err, ATT_EFORMAT, "%s: is damaged: a text of entry %lld, which is missing", path,
+                           (long long)entry_id);
     text->n_grams = store_grams(text->text, strlen(text->text), grams);
     uint32_t *copy = att_arena_alloc(&view->arena, text->n_grams + 1, sizeof *copy);
     if (!copy)
@@ -119,7 +173,7 @@ static enum att_status load_text(struct kb_view *view, sqlite3_stmt *row, const 
 
 static enum att_status load_texts(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
 {
-    static const char sql[] = "SELECT id, entry, text, vector FROM texts ORDER BY id";
+    static const char sql[] = "SELECT entry, id, text, vector FROM texts ORDER BY id";
     size_t n = view->view.n_texts, floats;
     struct store_kb_text *texts = att_arena_alloc(&view->arena, n + 1, sizeof *texts);
     view->text_ids = att_arena_alloc(&view->arena, n + 1, sizeof *view->text_ids);
@@ -131,12 +185,14 @@ static enum att_status load_texts(struct kb_view *view, sqlite3 *db, const char 
     sqlite3_stmt *row = NULL;
     enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
     size_t i = 0;
-    while (status == ATT_OK && i < n && sqlite3_step(row) == SQLITE_ROW) {
+    int step = SQLITE_DONE;
+    while (status == ATT_OK && i < n && (step = sqlite3_step(row)) == SQLITE_ROW) {
         status = load_text(view, row, path, i, &texts[i], err);
         i++;
     }
     if (status == ATT_OK && i != n)
-        status = store_sqlite_error(db, path, err);
+        status = step == SQLITE_DONE ? att_err_set(err, ATT_EFORMAT, "%s: is damaged: texts are missing", path)
+                                     : store_sqlite_error(db, path, err);
     sqlite3_finalize(row);
     return status;
 }

@@ -1,37 +1,69 @@
-/* Opening a database file as the store needs it. */
+/*
+ * Opening a database file as the store needs it, and SQLite's errors in our
+ * words. The settings stand here and nowhere else: a write-ahead log that is
+ * synced by every commit and bounded in size, no memory mapping of the file (a
+ * failing disk would be a signal instead of an error), temporary tables in
+ * memory (no other disk is needed).
+ */
 #include "store/sqlite.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
 
 enum { BUSY_MS = 5000 };
 
-enum att_status store_sqlite_error(sqlite3 *db, const char *path, struct att_err *err)
+/* error: what the system said, for failures of input and output; 0: unknown. */
+static enum att_status describe(sqlite3 *db, int error, const char *path, struct att_err *err)
 {
-    int code = db ? sqlite3_errcode(db) : SQLITE_NOMEM;
-    const char *text = db ? sqlite3_errmsg(db) : "out of memory";
+    int code = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
+    bool full = error == ENOSPC || error == EDQUOT || error == EFBIG || error == EROFS;
+    if (code == SQLITE_IOERR_NOMEM)
+        code = SQLITE_NOMEM;
     switch (code & 255) {
     case SQLITE_NOMEM:
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     case SQLITE_FULL:
     case SQLITE_READONLY:
-        return att_err_set(err, ATT_ESPACE, "%s: cannot be written: %s", path, text);
+        return att_err_set(err, ATT_ESPACE, "%s: cannot be written: %s", path, sqlite3_errmsg(db));
     case SQLITE_IOERR:
-        return att_err_set(err, ATT_ESPACE, "%s: %s", path, text);
+        return att_err_set(err, full ? ATT_ESPACE : ATT_EIO, "%s: cannot be %s: %s", path,
+                           code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ ? "read" : "read or written",
+                           error != 0 ? strerror(error) : sqlite3_errmsg(db));
+    case SQLITE_CANTOPEN:
+        return att_err_set(err, full ? ATT_ESPACE : ATT_EIO, "%s: it or its log cannot be opened: %s", path,
+                           error != 0 ? strerror(error) : sqlite3_errmsg(db));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return att_err_set(err, ATT_EFORMAT, "%s: is no SQLite database or is damaged: %s", path, text);
+        return att_err_set(err, ATT_EFORMAT, "%s: is no SQLite database or is damaged: %s", path, sqlite3_errmsg(db));
     case SQLITE_BUSY:
-        return att_err_set(err, ATT_EIO, "%s: another process writes to it", path);
+    case SQLITE_PROTOCOL:
+        return att_err_set(err, ATT_EBUSY, "%s: another process writes to it", path);
+    case SQLITE_TOOBIG:
+        return att_err_limit(err, NULL, (uint64_t)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, -1), 0,
+                             "%s: a row is over SQLite's limit", path);
     default:
-        return att_err_set(err, ATT_EIO, "%s: %s", path, text);
+        return att_err_set(err, ATT_EIO, "%s: %s", path, sqlite3_errmsg(db));
     }
+}
+
+enum att_status store_sqlite_error(sqlite3 *db, const char *path, struct att_err *err)
+{
+    return describe(db, db ? sqlite3_system_errno(db) : 0, path, err);
 }
 
 enum att_status store_sqlite_exec(sqlite3 *db, const char *path, const char *sql, struct att_err *err)
 {
     assert(db && sql);
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? ATT_OK : store_sqlite_error(db, path, err);
+    errno = 0;
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return ATT_OK;
+    /* SQLite notes the system's error of a failed statement, but not of a failed COMMIT. */
+    int error = errno;
+    return describe(db, error ? error : sqlite3_system_errno(db), path, err);
 }
 
 enum att_status store_sqlite_prepare(sqlite3 *db, const char *path, const char *sql, sqlite3_stmt **ret_statement,
@@ -44,22 +76,64 @@ enum att_status store_sqlite_prepare(sqlite3 *db, const char *path, const char *
     return ATT_OK;
 }
 
+/* SQLite would wait for the other end of a FIFO, and say little about a folder. A missing file is made. */
+static enum att_status check_kind(const char *path, struct att_err *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+        return ATT_OK;
+    return att_err_set(err, ATT_EFORMAT, "%s: is %s, expected a regular file", path,
+                       S_ISDIR(info.st_mode)    ? "a folder"
+                       : S_ISFIFO(info.st_mode) ? "a FIFO"
+                                                : "a device or socket");
+}
+
+/* Where no log can be kept, SQLite stays in another mode without an error; then nothing would be durable as promised.
+ */
+static enum att_status use_log(sqlite3 *db, const char *path, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(db, path, "PRAGMA journal_mode=WAL", &row, err);
+    if (status == ATT_OK && sqlite3_step(row) != SQLITE_ROW) {
+        status = store_sqlite_error(db, path, err);
+    } else if (status == ATT_OK) {
+        const char *mode = (const char *)sqlite3_column_text(row, 0);
+        if (!mode)
+            status = store_sqlite_error(db, path, err);
+        else if (strcmp(mode, "wal") != 0)
+            status = att_err_set(err, sqlite3_db_readonly(db, "main") == 1 ? ATT_ESPACE : ATT_EIO,
+                                 "%s: cannot keep a write-ahead log: %s", path,
+                                 sqlite3_db_readonly(db, "main") == 1 ? "the file or its disk is read-only" : mode);
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
+static enum att_status configure(sqlite3 *db, const char *path, struct att_err *err)
+{
+    static const char settings[] = "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cell_size_check=ON;"
+                                   "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=1000;"
+                                   "PRAGMA journal_size_limit=16777216;";
+    sqlite3_busy_timeout(db, BUSY_MS);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    enum att_status status = store_sqlite_exec(db, path, settings, err);
+    return status == ATT_OK ? use_log(db, path, err) : status;
+}
+
 enum att_status store_sqlite_open(const char *path, sqlite3 **ret_db, struct att_err *err)
 {
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
-        enum att_status status = store_sqlite_error(db, path, err);
-        sqlite3_close(db);
+    enum att_status status = check_kind(path, err);
+    if (status != ATT_OK)
         return status;
-    }
-    sqlite3_busy_timeout(db, BUSY_MS);
-    enum att_status status =
-        store_sqlite_exec(db, path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;", err);
-    if (status != ATT_OK) {
+    if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
+        status = store_sqlite_error(db, path, err);
+    else
+        status = configure(db, path, err);
+    if (status == ATT_OK)
+        *ret_db = db;
+    else
         sqlite3_close(db);
-        return status;
-    }
-    *ret_db = db;
-    return ATT_OK;
+    return status;
 }

@@ -110,6 +110,14 @@ static enum att_status parse_entry(struct task_call *call, const struct att_json
     return status;
 }
 
+/* The store's words name a file, which is nobody's business outside; only this status would carry them there. */
+static enum att_status told(enum att_status status, struct att_err *err)
+{
+    return status == ATT_EBUSY
+               ? att_err_set(err, ATT_EBUSY, "another process is writing to the knowledge base; try again later")
+               : status;
+}
+
 static enum att_status write_entries(struct task_call *call, bool replace_all, struct att_jsonw *answer,
                                      struct att_err *err)
 {
@@ -118,7 +126,7 @@ static enum att_status write_entries(struct task_call *call, bool replace_all, s
     if (!vectors)
         return err->status;
     enum att_status status =
-        store_kb_put(kb_call->kb->kb, kb_call->entries, kb_call->n_entries, vectors, replace_all, err);
+        told(store_kb_put(kb_call->kb->kb, kb_call->entries, kb_call->n_entries, vectors, replace_all, err), err);
     if (status != ATT_OK)
         return status;
     const struct store_kb_view *view = store_kb_view(kb_call->kb->kb);
@@ -262,6 +270,7 @@ static enum att_status render_removed(struct task_call *call, struct att_jsonw *
     bool removed = true;
     enum att_status status = kb_call->id ? store_kb_remove(kb_call->kb->kb, kb_call->id, &removed, err)
                                          : store_kb_clear(kb_call->kb->kb, err);
+    status = told(status, err);
     if (status == ATT_OK && !removed)
         status =
             att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld", (long long)kb_call->id);

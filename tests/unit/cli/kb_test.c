@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,6 +132,127 @@ static void a_bad_line_is_named_and_nothing_is_written(void **state)
         strstr(attend(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL}), "8\t"));
 }
 
+enum { MANY = 300 };
+
+/* Entries of about 2 kB, with ids from `first`. */
+static void write_many(int first)
+{
+    static char answer[2001];
+    memset(answer, 'x', sizeof answer - 1);
+    snprintf(file, sizeof file, "%s/many%d.jsonl", folder, first);
+    FILE *stream = fopen(file, "wb");
+    assert_non_null(stream);
+    for (int i = first; i < first + MANY; i++)
+        fprintf(stream, "{\"id\":%d,\"question\":\"question %d\",\"answer\":\"%s\"}\n", i, i, answer);
+    assert_int_equal(fclose(stream), 0);
+}
+
+static size_t count_lines(void)
+{
+    int status;
+    size_t lines = 0;
+    const char *said = attend(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL});
+    assert_int_equal(status, 0);
+    for (; *said; said++)
+        lines += *said == '\n';
+    return lines;
+}
+
+/* A file that may not grow beyond a part of the import stands for a disk that fills up. */
+static void a_full_disk_imports_nothing(void **state)
+{
+    (void)state;
+    struct rlimit before, little;
+    import(".jsonl", two, 0, "2 entries read");
+    write_many(1000);
+    getrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_IGN); /* which the program inherits */
+    for (rlim_t kib = 150; kib <= 600; kib += 150) {
+        little = (struct rlimit){kib << 10, before.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &little);
+        EXPECT(1, "File too large", "kb", "import", "--kb", db, "--model", model, "--file", file);
+        setrlimit(RLIMIT_FSIZE, &before);
+        assert_int_equal(count_lines(), 2);
+    }
+    EXPECT(0, "300 written", "kb", "import", "--kb", db, "--model", model, "--file", file);
+    assert_int_equal(count_lines(), 2 + MANY);
+    unlink(file);
+}
+
+static pid_t start_import(void)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child > 0)
+        return child;
+    if (!freopen("/dev/null", "w", stdout))
+        _exit(99);
+    execl(program, program, "kb", "import", "--kb", db, "--model", model, "--file", file, (char *)NULL);
+    _exit(99);
+}
+
+/* Killed at any moment, an import is there wholly or not at all. */
+static void a_killed_import_is_whole_or_not_there(void **state)
+{
+    (void)state;
+    size_t n = count_lines();
+    for (int round = 0; round < 12; round++) {
+        int first = 2000 + MANY * round, status = 0;
+        write_many(first);
+        pid_t child = start_import();
+        usleep((useconds_t)(15000 + 9000 * round));
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        size_t now = count_lines();
+        assert_true(now == n || now == n + MANY);
+        n = now;
+        unlink(file);
+    }
+}
+
+static void two_imports_at_once_both_arrive(void **state)
+{
+    (void)state;
+    size_t n = count_lines();
+    pid_t children[2];
+    for (int i = 0; i < 2; i++) {
+        write_many(10000 + MANY * i);
+        children[i] = start_import();
+    }
+    for (int i = 0; i < 2; i++) {
+        int status = -1;
+        waitpid(children[i], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(count_lines(), n + 2 * (size_t)MANY);
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/many%d.jsonl", folder, 10000 + MANY * i);
+        unlink(file);
+    }
+}
+
+static void a_mistyped_file_is_not_made(void **state)
+{
+    (void)state;
+    char missing[160];
+    snprintf(missing, sizeof missing, "%s/missing.db", folder);
+    EXPECT(1, "missing.db: No such file", "kb", "list", "--kb", missing, "--model", model);
+    EXPECT(1, "missing.db: No such file", "reply", "--kb", missing, "--model", model);
+    assert_int_equal(access(missing, F_OK), -1);
+}
+
+static void a_cut_export_fails(void **state)
+{
+    (void)state;
+    char kept[sizeof out];
+    snprintf(kept, sizeof kept, "%s", out);
+    snprintf(out, sizeof out, "/dev/full");
+    int status = 0;
+    attend(&status, (const char *const[]){"kb", "export", "--kb", db, "--model", model, NULL});
+    snprintf(out, sizeof out, "%s", kept);
+    assert_int_equal(status, 1);
+}
+
 static void replies_and_retrieval_use_it(void **state)
 {
     (void)state;
@@ -187,6 +310,11 @@ int main(void)
         cmocka_unit_test(what_is_exported_can_be_imported),
         cmocka_unit_test(a_bad_line_is_named_and_nothing_is_written),
         cmocka_unit_test(replies_and_retrieval_use_it),
+        cmocka_unit_test(a_full_disk_imports_nothing),
+        cmocka_unit_test(a_killed_import_is_whole_or_not_there),
+        cmocka_unit_test(two_imports_at_once_both_arrive),
+        cmocka_unit_test(a_mistyped_file_is_not_made),
+        cmocka_unit_test(a_cut_export_fails),
     };
     return cmocka_run_group_tests_name("cli/kb", tests, start, stop);
 }

@@ -5,11 +5,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/attend.h"
@@ -299,6 +304,85 @@ static void a_failed_write_changes_nothing(void **state)
     store_items_close(items);
 }
 
+/* What an earlier writer left when it was killed is no obstacle; one that is at work is. */
+static void one_writer_at_a_time(void **state)
+{
+    (void)state;
+    char part[160], stale[4096];
+    struct att_err err = {.status = ATT_OK};
+    write_index();
+    struct store_items *items = opened(table);
+    snprintf(part, sizeof part, "%s.part", index_path);
+    memset(stale, 'x', sizeof stale);
+    write_file(part, stale, sizeof stale);
+    int holder = open(part, O_WRONLY);
+    assert_int_equal(flock(holder, LOCK_EX), 0);
+    assert_int_equal(store_items_vectors_write(items, vectors, other_encoder, DIMENSIONS, &err), ATT_EBUSY);
+    assert_non_null(strstr(err.message, "items.index.part: another process is writing it"));
+    assert_int_equal(access(part, F_OK), 0);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    store_items_close(items);
+    close(holder);
+    write_index();
+    items = opened(table);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    assert_int_equal(access(part, F_OK), -1);
+    store_items_close(items);
+}
+
+/* Processes write it again and again and are killed; whatever they leave, the index is one that was written whole. */
+static void killed_writers_leave_a_whole_index(void **state)
+{
+    (void)state;
+    char part[160];
+    snprintf(part, sizeof part, "%s.part", index_path);
+    write_index();
+    struct store_items *items = opened(table);
+    for (int round = 0; round < 8; round++) {
+        pid_t children[2];
+        for (int i = 0; i < 2; i++) {
+            children[i] = fork();
+            assert_true(children[i] >= 0);
+            for (; children[i] == 0;)
+                (void)!store_items_vectors_write(items, vectors, encoder, DIMENSIONS, NULL);
+        }
+        for (int i = 0; i < 2; i++) {
+            usleep(2000 + 1500 * (useconds_t)round);
+            kill(children[i], SIGKILL);
+            waitpid(children[i], NULL, 0);
+        }
+        struct store_items *again = NULL;
+        assert_int_equal(store_items_open(folder, N_ITEMS, &again, NULL), ATT_OK);
+        assert_int_equal(store_items_vectors_load(again, encoder, DIMENSIONS, NULL), ATT_OK);
+        store_items_close(again);
+    }
+    unlink(part);
+    store_items_close(items);
+}
+
+/* A file that may not grow stands for a full disk. */
+static void a_full_disk_keeps_the_index(void **state)
+{
+    (void)state;
+    char part[160];
+    struct att_err err = {.status = ATT_OK};
+    struct rlimit before, little;
+    write_index();
+    struct store_items *items = opened(table);
+    snprintf(part, sizeof part, "%s.part", index_path);
+    getrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_IGN);
+    little = (struct rlimit){HEADER_BYTES + 8, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &little);
+    enum att_status status = store_items_vectors_write(items, vectors, other_encoder, DIMENSIONS, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, ATT_ESPACE);
+    assert_non_null(strstr(err.message, "items.index.part: cannot be written: File too large"));
+    assert_int_equal(access(part, F_OK), -1);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    store_items_close(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +395,9 @@ int main(void)
         cmocka_unit_test(damaged_vectors_are_refused),
         cmocka_unit_test(vectors_that_are_not_finite_are_refused),
         cmocka_unit_test(a_failed_write_changes_nothing),
+        cmocka_unit_test(one_writer_at_a_time),
+        cmocka_unit_test(killed_writers_leave_a_whole_index),
+        cmocka_unit_test(a_full_disk_keeps_the_index),
     };
     return cmocka_run_group_tests_name("store/items", tests, start, stop);
 }

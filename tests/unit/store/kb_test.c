@@ -487,12 +487,18 @@ static void a_refresh_meets_writers_here_and_elsewhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_entries_over_reopening),     cmocka_unit_test(replaces_by_id_and_removes),
-        cmocka_unit_test(finds_by_trigrams_in_any_script),  cmocka_unit_test(a_failed_write_changes_nothing),
-        cmocka_unit_test(readers_and_a_writer_do_not_meet), cmocka_unit_test(acknowledged_writes_survive_a_kill),
-        cmocka_unit_test(a_full_disk_changes_nothing),      cmocka_unit_test(no_failed_allocation_breaks_it),
-        cmocka_unit_test(a_refresh_reads_what_others_wrote), cmocka_unit_test(a_failed_refresh_keeps_the_view),
-        cmocka_unit_test(the_last_reference_closes), cmocka_unit_test(a_refresh_meets_writers_here_and_elsewhere),
+        cmocka_unit_test(keeps_entries_over_reopening),
+        cmocka_unit_test(replaces_by_id_and_removes),
+        cmocka_unit_test(finds_by_trigrams_in_any_script),
+        cmocka_unit_test(a_failed_write_changes_nothing),
+        cmocka_unit_test(readers_and_a_writer_do_not_meet),
+        cmocka_unit_test(acknowledged_writes_survive_a_kill),
+        cmocka_unit_test(a_full_disk_changes_nothing),
+        cmocka_unit_test(no_failed_allocation_breaks_it),
+        cmocka_unit_test(a_refresh_reads_what_others_wrote),
+        cmocka_unit_test(a_failed_refresh_keeps_the_view),
+        cmocka_unit_test(the_last_reference_closes),
+        cmocka_unit_test(a_refresh_meets_writers_here_and_elsewhere),
         cmocka_unit_test(refuses_other_encoders_and_files),
     };
     return cmocka_run_group_tests_name("store/kb", tests, setup, teardown);
