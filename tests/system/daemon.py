@@ -25,13 +25,13 @@ model = encoder
 
 
 def ask(address, method, path, body=None, headers=None, timeout=20):
-    """(status, headers, body) of one request on a connection of its own."""
+    """(status, headers by lower-case name, body) of one request on a connection of its own."""
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close",
                                                 **(headers or {})})
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
     finally:
         connection.close()
 
