@@ -1,7 +1,8 @@
 /*
  * Opening and reading files of a model directory (see dir.h). openat2 with
- * RESOLVE_BENEATH keeps symlinks and ".." inside; where the kernel has no
- * openat2 (before 5.6), a plain name without '/' is opened with O_NOFOLLOW.
+ * RESOLVE_BENEATH keeps symlinks and ".." inside; where there is no openat2
+ * (kernels before 5.6, and every systemd service with RestrictSUIDSGID=, which
+ * refuses it with ENOSYS) the name is walked and no symlink is followed at all.
  */
 #include "core/io/dir.h"
 
@@ -46,6 +47,39 @@ void att_dir_close(struct att_dir *dir)
     *dir = (struct att_dir){.fd = -1};
 }
 
+/* Folder by folder; `name` is relative and "..", "." or an empty part in it is refused. */
+static int open_by_steps(int dir_fd, const char *name, int flags)
+{
+    char part[ATT_FILE_NAME_MAX];
+    int at = dir_fd, fd = -1;
+
+    for (;;) {
+        size_t len = strcspn(name, "/");
+        bool is_last = name[len] == '\0';
+
+        errno = len >= sizeof part ? ENAMETOOLONG : EXDEV;
+        fd = -1;
+        if (len == 0 || len >= sizeof part || (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'))))
+            break;
+        memcpy(part, name, len);
+        part[len] = '\0';
+        fd = openat(at, part, (is_last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+        if (is_last || fd < 0)
+            break;
+        if (at != dir_fd)
+            close(at);
+        at = fd;
+        name += len + 1;
+    }
+    if (at != dir_fd) {
+        int saved = errno;
+
+        close(at);
+        errno = saved;
+    }
+    return fd;
+}
+
 static int open_beneath(int dir_fd, const char *name, int flags)
 {
     struct open_how how = {
@@ -53,9 +87,7 @@ static int open_beneath(int dir_fd, const char *name, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
-    if (fd < 0 && errno == ENOSYS && !strchr(name, '/'))
-        fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
-    return (int)fd;
+    return fd < 0 && errno == ENOSYS ? open_by_steps(dir_fd, name, flags) : (int)fd;
 }
 
 bool att_dir_has(const struct att_dir *dir, const char *name)

@@ -14,11 +14,12 @@ import subprocess
 import sys
 
 SKIPPED_DIRS = re.compile(r"^(\.git|build.*|var|__pycache__|corpus)$")
-TEXT = (".c", ".h", ".def", ".md", ".py", ".sh", ".conf", ".service", ".socket", ".build", ".txt", ".html", ".js", ".css")
+TEXT = (".c", ".h", ".def", ".md", ".py", ".sh", ".conf", ".in", ".service", ".socket", ".build", ".yml", ".cfg", ".1",
+        ".8", ".txt", ".html", ".js", ".css")
 SCRIPT_DIRS = ("scripts", "examples", "bench", ".ci")
 SOURCE_DIRS = ("core", "store", "tasks", "server", "cli", "fuzz", "tests", "bench")
 TOP_DIRS = ("core", "store", "tasks", "server", "cli", "conf", "systemd", "docs", "tests", "fuzz", "bench", "examples",
-            "tools", "models", "scripts", ".ci")
+            "tools", "models", "scripts", "man", ".ci")
 
 
 class Tree:

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""The installed units under a real systemd, as PID 1 of namespaces of its own over a copy-on-write view of this machine.
+
+Needs root, and a kernel that lets it mount. Nothing outside the namespaces is touched but a cgroup that is removed.
+"""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+from tap import Skip, check, run
+
+SOURCE = os.environ["ATT_SOURCE_ROOT"]
+BUILD = os.environ["ATT_BUILD_ROOT"]
+PREFIX = os.environ["ATT_PREFIX"]
+SYSCONFDIR = os.path.join(PREFIX, os.environ["ATT_SYSCONFDIR"])
+
+BOOT = r"""
+set -e
+mount -t tmpfs tmpfs "$WORK"
+mkdir "$WORK/upper" "$WORK/work" "$WORK/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$WORK/upper,workdir=$WORK/work" "$WORK/root"
+cd "$WORK/root"
+# Of the machine's own services and state nothing is seen.
+mkdir -p etc/systemd/system var/lib var/log old
+for folder in etc/systemd/system var/lib var/log run tmp dev; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
+chmod 1777 tmp
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+for device in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 "dev/${device%:*}" c 1 "${device#*:}"; done
+mknod -m 666 dev/tty c 5 0
+mkdir dev/shm dev/pts
+mount -t tmpfs tmpfs dev/shm
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+cp -a "$FILES/." .
+pivot_root . old
+umount -l old
+mount --make-rshared /
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=sysinit.target
+"""
+
+
+class Machine:
+    """A booted systemd; run() runs a shell command beside it."""
+
+    def __init__(self):
+        if os.environ.get("ATT_SANITIZED") == "yes":
+            raise Skip("a sanitizer does not fit into the sandbox")
+        if os.geteuid() != 0:
+            raise Skip("not root")
+        if not os.access("/lib/systemd/systemd", os.X_OK):
+            raise Skip("no systemd")
+        if not shutil.which("curl"):
+            raise Skip("no curl")
+        self.folder = tempfile.mkdtemp(prefix="attentd-sandbox-")
+        self.cgroup = self.process = None
+        try:
+            self._boot()
+        except BaseException:
+            self.close()
+            raise
+
+    def _boot(self):
+        files, work = f"{self.folder}/files", f"{self.folder}/work"
+        os.mkdir(files)
+        os.mkdir(work)
+        install_into(files)
+        with open("/proc/self/mounts", encoding="utf-8") as f:
+            hierarchy = [x.split()[1] for x in f if x.split()[2] == "cgroup2"]
+        if not hierarchy:
+            raise Skip("no cgroup2")
+        try:
+            os.mkdir(cgroup := f"{hierarchy[0]}/attentd-test-{os.getpid()}")
+        except OSError as error:
+            raise Skip(f"no cgroup: {error}") from error
+        self.cgroup = cgroup
+        spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup"]
+        self.log = open(f"{self.folder}/log", "w+", encoding="utf-8")
+        self.process = subprocess.Popen(
+            ["sh", "-c", 'echo $$ >"$CGROUP/cgroup.procs" && exec unshare --fork --kill-child --propagation private "$@"',
+             "sh", *spaces, "bash", "-c", BOOT], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env={**os.environ, "CGROUP": cgroup, "WORK": work, "FILES": files})
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                self.log.seek(0)
+                raise Skip("systemd cannot run here: " + (self.log.read().strip().splitlines() or ["?"])[-1])
+            if self.pid() and self.run("systemctl is-active --quiet sysinit.target", may_fail=True)[0] == 0:
+                return
+            time.sleep(0.1)
+        raise AssertionError("systemd did not come up: " + self.run("systemctl list-jobs", may_fail=True)[1])
+
+    def pid(self):
+        try:
+            with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="utf-8") as f:
+                pid = f.read().split()[0]
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+                return pid if f.read() == "systemd\n" else None
+        except (OSError, IndexError):
+            return None
+
+    def run(self, command, may_fail=False):
+        """(exit status, output)"""
+        result = subprocess.run(["nsenter", "-t", self.pid(), "-m", "-p", "-n", "-i", "-u", "-C", "--root", "--wdns=/",
+                                 "env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", command],
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/")
+        if result.returncode != 0 and not may_fail:
+            raise AssertionError(f"{command}: {result.returncode}: {result.stdout}\n{self.journal()}")
+        return result.returncode, result.stdout
+
+    def journal(self):
+        return self.run("journalctl --sync; journalctl --no-pager -n 30 -o cat -u 'attentd*'", may_fail=True)[1]
+
+    def main_pid(self, unit="attentd.service"):
+        return self.run(f"systemctl show -P MainPID {unit}")[1].strip()
+
+    def close(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        if self.cgroup is not None:
+            # Its folders can go once the last process in it is gone.
+            for _ in range(100):
+                for folder, _, _ in os.walk(self.cgroup, topdown=False):
+                    try:
+                        os.rmdir(folder)
+                    except OSError:
+                        pass
+                if not os.path.exists(self.cgroup):
+                    break
+                time.sleep(0.05)
+        shutil.rmtree(self.folder)
+
+
+def install_into(root):
+    result = subprocess.run([os.environ["ATT_MESON"], "install", "-C", BUILD, "--no-rebuild", "--destdir", root],
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    check(result.returncode == 0, result.stdout)
+    # Small models where the fetched ones would be, and no others.
+    state = f"{root}/var/lib/attentd"
+    for name, data in (("minilm", "st-bert-mean"), ("sentiment", "bert-sentiment")):
+        shutil.copytree(f"{SOURCE}/tests/data/models/{data}", f"{state}/models/{name}")
+    with open(f"{root}{SYSCONFDIR}/attentd/attentd.conf", "w", encoding="utf-8") as f:
+        f.write("[model minilm]\npath = /var/lib/attentd/models/minilm\n"
+                "[model sentiment]\npath = /var/lib/attentd/models/sentiment\n"
+                "[kb default]\npath = /var/lib/attentd/kb/default.db\nmodel = minilm\n")
+    os.makedirs(f"{root}/etc/credstore")
+    with open(f"{root}/etc/credstore/attentd.api-keys", "w", encoding="utf-8") as f:
+        f.write("")
+
+
+CURL = "curl -sS -m 20 -H 'Content-Type: application/json'"
+URL = "http://127.0.0.1:8080"
+BODY = """'{"model":"sentiment","input":"good"}'"""
+machine = None
+
+
+def booted():
+    """The one machine of all tests; where it cannot be, the reason is raised for each."""
+    global machine
+    if machine is None:
+        try:
+            machine = Machine()
+        except Skip as reason:
+            machine = reason
+    if isinstance(machine, Skip):
+        raise machine
+    return machine
+
+
+def test_first_request_starts_it():
+    m = booted()
+    m.run("systemctl start attentd.socket")
+    check(m.run("systemctl is-active attentd.service", may_fail=True)[1].strip() == "inactive", "it runs already")
+    check(m.run(f"{CURL} {URL}/readyz")[1] == '{"status":"ready"}', m.journal())
+    check('"label"' in m.run(f"{CURL} {URL}/v1/classify -d {BODY}")[1], m.journal())
+
+
+def test_it_has_no_privilege():
+    m = booted()
+    pid = m.main_pid()
+    status = m.run(f"cat /proc/{pid}/status")[1]
+    for line in ("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        check(line in status, f"no '{line}' in {status}")
+    check(int(re.search(r"^Uid:\t(\d+)", status, re.M).group(1)) > 60000, status)
+    check(m.run(f"readlink /proc/{pid}/ns/net")[1] != m.run("readlink /proc/1/ns/net")[1], "it sees the network")
+    inside = f"nsenter -t {pid} -m"
+    check(m.run(f"{inside} touch /var/lib/attentd/models/x", may_fail=True)[0] != 0, "models can be written")
+    check(m.run(f"{inside} touch /usr/x", may_fail=True)[0] != 0, "/usr can be written")
+    check(m.run(f"{inside} ls /var")[1].split() == ["lib", "tmp"], "it sees /var")
+
+
+def test_knowledge_base_is_written():
+    m = booted()
+    body = """'{"question":"Is it open?","answer":"Yes."}'"""
+    answer = m.run(f"{CURL} -X PUT {URL}/v1/kb/default/entries/1 -d {body}")[1]
+    check('"written":1' in answer, answer)
+
+
+def test_credentials_that_exist_are_handed_over():
+    m = booted()
+    found = m.run(f"nsenter -t {m.main_pid()} -m ls /run/credentials/attentd.service")[1]
+    check(found.split() == ["api-keys"], f"{found!r}")
+
+
+def test_restarts_refuse_no_connection():
+    m = booted()
+    done = threading.Event()
+    failures, counts = [], []
+
+    def client():
+        n = 0
+        while not done.is_set():
+            status, text = m.run(f"{CURL} {URL}/v1/classify -d {BODY}", may_fail=True)
+            n += 1
+            if status != 0 or '"label"' not in text:
+                failures.append((status, text))
+        counts.append(n)
+
+    threads = [threading.Thread(target=client) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            time.sleep(0.3)
+            m.run("systemctl restart attentd.service")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    check(not failures and sum(counts) > 10, f"{len(failures)} of {sum(counts)} failed: {failures[:3]}")
+
+
+def test_a_stuck_daemon_is_restarted():
+    m = booted()
+    m.run("mkdir -p /run/systemd/system/attentd.service.d && "
+          "printf '[Service]\\nWatchdogSec=1s\\n' >/run/systemd/system/attentd.service.d/watchdog.conf && "
+          "systemctl daemon-reload && systemctl restart attentd.service")
+    pid = m.main_pid()
+    m.run(f"kill -STOP {pid}")
+    until = time.monotonic() + 30
+    while time.monotonic() < until and m.main_pid() in (pid, "0"):
+        time.sleep(0.1)
+    check(m.run(f"{CURL} {URL}/readyz")[1] == '{"status":"ready"}', m.journal())
+    check(m.main_pid() != pid and "atchdog" in m.journal(), m.journal())
+
+
+def test_standalone_takes_over_and_back():
+    m = booted()
+    for unit in ("attentd-standalone.service", "attentd.socket"):
+        m.run(f"systemctl start {unit}")
+        check(m.run(f"{CURL} {URL}/readyz")[1] == '{"status":"ready"}', m.journal())
+    states = m.run("systemctl is-active attentd-standalone.service attentd.service", may_fail=True)[1]
+    check(states.split() == ["inactive", "active"], states)
+
+
+try:
+    run(test_first_request_starts_it, test_it_has_no_privilege, test_knowledge_base_is_written,
+        test_credentials_that_exist_are_handed_over, test_restarts_refuse_no_connection,
+        test_a_stuck_daemon_is_restarted, test_standalone_takes_over_and_back)
+finally:
+    if isinstance(machine, Machine):
+        machine.close()
