@@ -156,7 +156,7 @@ bool live_logged(const struct live *live, const char *text)
     return found;
 }
 
-static void remove_folder(const struct live *live)
+void live_discard(const struct live *live)
 {
     static const char *const names[] = {"attentd.conf", "log", "kb.db", "kb.db-wal", "kb.db-shm"};
     char path[96];
@@ -185,7 +185,7 @@ void live_wait(struct live *live)
     if (strstr(log, "level=error") != NULL || strstr(log, "Sanitizer") != NULL)
         fail_msg("the daemon logged an error");
     free(log);
-    remove_folder(live);
+    live_discard(live);
 }
 
 void live_stop(struct live *live)
