@@ -22,8 +22,10 @@ struct store_kb {
     size_t dimensions;
     pthread_mutex_t write_mutex; /* protects db: one transaction at a time, held while it reaches the disk */
     sqlite3 *db;
+    bool db_suspect;
     pthread_mutex_t search_mutex; /* protects search */
     sqlite3 *search;
+    bool search_suspect;
     pthread_mutex_t view_mutex; /* protects current; held for no call but the count of a reference */
     struct kb_view *current;
 };
@@ -42,6 +44,22 @@ static const char schema[] =
     " INSERT INTO texts_fts(rowid, text) VALUES (new.id, new.text); END;"
     "CREATE TRIGGER IF NOT EXISTS texts_delete AFTER DELETE ON texts BEGIN"
     " INSERT INTO texts_fts(texts_fts, rowid, text) VALUES ('delete', old.id, old.text); END;";
+
+/* What ran out of memory inside SQLite may be left with a transaction that could not be rolled back, or with caches of
+ * FTS5 that call a sound file damaged. So a suspect connection is replaced before its next use. */
+static enum att_status renew(const struct store_kb *kb, sqlite3 **db, bool *suspect, struct att_err *err)
+{
+    sqlite3 *fresh = NULL;
+    if (!*suspect)
+        return ATT_OK;
+    enum att_status status = store_sqlite_open(kb->path, &fresh, err);
+    if (status != ATT_OK)
+        return status;
+    sqlite3_close(*db);
+    *db = fresh;
+    *suspect = false;
+    return ATT_OK;
+}
 
 /* meta[key] must be `value`; it is written when the file is new. */
 static enum att_status meta_agree(struct store_kb *kb, const char *key, const char *value, const char *advice,
@@ -66,9 +84,11 @@ static enum att_status meta_agree(struct store_kb *kb, const char *key, const ch
         status = store_sqlite_error(kb->db, kb->path, err);
     } else {
         const char *stored = (const char *)sqlite3_column_text(row, 0);
-        if (!stored || strcmp(stored, value) != 0)
-            status = att_err_set(err, ATT_EFORMAT, "%s: its %s is %.16s, expected %.16s: %s", kb->path, key,
-                                 stored ? stored : "(none)", value, advice);
+        if (!stored)
+            status = store_sqlite_error(kb->db, kb->path, err);
+        else if (strcmp(stored, value) != 0)
+            status = att_err_set(err, ATT_EFORMAT, "%s: its %s is %.16s, expected %.16s: %s", kb->path, key, stored,
+                                 value, advice);
     }
     sqlite3_finalize(row);
     return status;
@@ -214,7 +234,8 @@ static enum att_status put_entry(struct store_kb *kb, const struct statements *s
     sqlite3_bind_text(s->entry, 4, entry->answer, -1, SQLITE_STATIC);
     sqlite3_bind_text(s->entry, 5, entry->source, -1, SQLITE_STATIC);
     sqlite3_bind_text(s->entry, 6, entry->metadata, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s->entry, 7, prompts, -1, SQLITE_TRANSIENT);
+    if (sqlite3_bind_text(s->entry, 7, prompts, -1, SQLITE_TRANSIENT) != SQLITE_OK)
+        return store_sqlite_error(kb->db, kb->path, err);
     sqlite3_bind_int(s->entry, 8, entry->context_only);
     return run_once(kb, s->entry, err);
 }
@@ -226,6 +247,15 @@ static enum att_status put_text(struct store_kb *kb, const struct statements *s,
     sqlite3_bind_text(s->text, 2, text, -1, SQLITE_STATIC);
     sqlite3_bind_blob64(s->text, 3, vector, kb->dimensions * sizeof *vector, SQLITE_STATIC);
     return run_once(kb, s->text, err);
+}
+
+static enum att_status begin_write(struct store_kb *kb, struct att_err *err)
+{
+    enum att_status status = renew(kb, &kb->db, &kb->db_suspect, err);
+    if (status == ATT_OK)
+        status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    kb->db_suspect = kb->db_suspect || status == ATT_ENOMEM;
+    return status;
 }
 
 /* Ends the transaction; on success the view is replaced, on failure nothing has changed. */
@@ -240,6 +270,7 @@ static enum att_status end_write(struct store_kb *kb, enum att_status status, st
         store_kb_view_unref(view);
         /* Some failures end the transaction themselves; then this one fails, harmlessly. */
         sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
+        kb->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(kb->db);
         return status;
     }
     pthread_mutex_lock(&kb->view_mutex);
@@ -255,7 +286,7 @@ enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *e
 {
     struct statements s = {NULL, NULL, NULL};
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = begin_write(kb, err);
     if (status == ATT_OK) {
         status = statements_prepare(kb, &s, err);
         if (status == ATT_OK && replace_all)
@@ -280,7 +311,7 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
     sqlite3_stmt *row = NULL;
     bool removed = false;
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = begin_write(kb, err);
     if (status == ATT_OK) {
         status = store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &row, err);
         if (status == ATT_OK) {
@@ -350,7 +381,9 @@ enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *
         return ATT_OK;
     }
     pthread_mutex_lock(&kb->search_mutex);
-    enum att_status status = store_sqlite_prepare(kb->search, kb->path, trigrams ? by_trigrams : by_part, &row, err);
+    enum att_status status = renew(kb, &kb->search, &kb->search_suspect, err);
+    if (status == ATT_OK)
+        status = store_sqlite_prepare(kb->search, kb->path, trigrams ? by_trigrams : by_part, &row, err);
     if (status == ATT_OK) {
         int step;
         sqlite3_bind_text(row, 1, trigrams ? expression : query, trigrams ? -1 : (int)len, SQLITE_STATIC);
@@ -364,6 +397,7 @@ enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *
             status = store_sqlite_error(kb->search, kb->path, err);
     }
     sqlite3_finalize(row);
+    kb->search_suspect = kb->search_suspect || status == ATT_ENOMEM;
     pthread_mutex_unlock(&kb->search_mutex);
     if (status == ATT_OK)
         *ret_count = count;

@@ -19,9 +19,13 @@ static enum att_status no_memory(struct att_err *err)
     return att_err_set(err, ATT_ENOMEM, "out of memory for the knowledge base");
 }
 
+/* NULL when memory is out; SQLite may have to copy the text, to end it with a NUL. */
 static const char *column(struct att_arena *arena, sqlite3_stmt *row, int i)
 {
+    bool is_null = sqlite3_column_type(row, i) == SQLITE_NULL;
     const unsigned char *text = sqlite3_column_text(row, i);
+    if (!text && !is_null)
+        return NULL;
     return att_arena_copy(arena, text ? (const char *)text : "", (size_t)sqlite3_column_bytes(row, i));
 }
 
@@ -106,7 +110,10 @@ static enum att_status load_text(struct kb_view *view, sqlite3_stmt *row, const 
         return no_memory(err);
     if (text->entry == view->view.n_entries || (size_t)sqlite3_column_bytes(row, 3) != bytes)
         return att_err_set(err, ATT_EFORMAT, "%s: a text of entry %lld is damaged", path, (long long)entry_id);
-    memcpy(view->vectors + i * view->view.dimensions, sqlite3_column_blob(row, 3), bytes);
+    const void *vector = sqlite3_column_blob(row, 3);
+    if (!vector)
+        return no_memory(err);
+    memcpy(view->vectors + i * view->view.dimensions, vector, bytes);
     text->n_grams = store_grams(text->text, strlen(text->text), grams);
     uint32_t *copy = att_arena_alloc(&view->arena, text->n_grams + 1, sizeof *copy);
     if (!copy)
