@@ -90,8 +90,8 @@ static void expect_success(const struct call *call, long k, long told)
     long status = ask(call);
     if (status < 200 || status > 299) {
         show_errors();
-        fail_msg("%s %s: status %ld after allocation %ld failed, which was answered %ld", call->method, call->path, status,
-                 k, told);
+        fail_msg("%s %s: status %ld after allocation %ld failed, which was answered %ld", call->method, call->path,
+                 status, k, told);
     }
 }
 
