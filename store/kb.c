@@ -30,8 +30,10 @@ struct store_kb {
     pthread_mutex_t write_mutex; /* protects db and version: one transaction at a time, held until it is on the disk */
     sqlite3 *db;
     int64_t version;              /* SQLite's data_version as of the current view: other processes' commits change it */
+    bool db_suspect;
     pthread_mutex_t search_mutex; /* protects search */
     sqlite3 *search;
+    bool search_suspect;
     pthread_mutex_t view_mutex; /* protects current; held for no call but the count of a reference */
     struct kb_view *current;
 };
@@ -46,6 +48,30 @@ static enum att_status check_place(const struct store_kb *kb, struct att_err *er
     if (info.st_dev != kb->device || info.st_ino != kb->inode)
         return att_err_set(err, ATT_EIO, "%s: was replaced while it is open; stop what has it open first", kb->path);
     return ATT_OK;
+}
+
+/* What ran out of memory inside SQLite may be left with a transaction that could not be rolled back, or with caches of
+ * FTS5 that call a sound file damaged. So a suspect connection is replaced before its next use. */
+static enum att_status renew(const struct store_kb *kb, sqlite3 **db, bool *suspect, struct att_err *err)
+{
+    sqlite3 *fresh = NULL;
+    if (!*suspect)
+        return ATT_OK;
+    enum att_status status = store_sqlite_open(kb->path, &fresh, err);
+    if (status != ATT_OK)
+        return status;
+    sqlite3_close(*db);
+    *db = fresh;
+    *suspect = false;
+    return ATT_OK;
+}
+
+/* A new connection counts its data_version anew: the next look at the file reads it. */
+static enum att_status renew_db(struct store_kb *kb, struct att_err *err)
+{
+    if (kb->db_suspect)
+        kb->version = -1;
+    return renew(kb, &kb->db, &kb->db_suspect, err);
 }
 
 /* ---- views ---- */
@@ -159,7 +185,9 @@ struct store_kb *store_kb_ref(struct store_kb *kb)
 enum att_status store_kb_refresh(struct store_kb *kb, struct att_err *err)
 {
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = check_place(kb, err);
+    enum att_status status = renew_db(kb, err);
+    if (status == ATT_OK)
+        status = check_place(kb, err);
     if (status == ATT_OK)
         status = read_view(kb, err);
     pthread_mutex_unlock(&kb->write_mutex);
@@ -265,7 +293,10 @@ static enum att_status put_text(struct store_kb *kb, const struct statements *s,
 
 static enum att_status begin_write(struct store_kb *kb, struct att_err *err)
 {
-    enum att_status status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = renew_db(kb, err);
+    if (status == ATT_OK)
+        status = store_sqlite_exec(kb->db, kb->path, "BEGIN IMMEDIATE", err);
+    kb->db_suspect = kb->db_suspect || status == ATT_ENOMEM;
     if (status != ATT_OK)
         return status;
     status = check_place(kb, err);
@@ -289,6 +320,7 @@ static enum att_status end_write(struct store_kb *kb, enum att_status status, st
         store_kb_view_unref(view);
         /* Some failures end the transaction themselves; then this one fails, harmlessly. */
         sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
+        kb->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(kb->db);
         return status;
     }
     publish(kb, view, version);
@@ -395,7 +427,9 @@ enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *
         return ATT_OK;
     }
     pthread_mutex_lock(&kb->search_mutex);
-    enum att_status status = store_sqlite_prepare(kb->search, kb->path, trigrams ? by_trigrams : by_part, &row, err);
+    enum att_status status = renew(kb, &kb->search, &kb->search_suspect, err);
+    if (status == ATT_OK)
+        status = store_sqlite_prepare(kb->search, kb->path, trigrams ? by_trigrams : by_part, &row, err);
     if (status == ATT_OK) {
         int step;
         sqlite3_bind_text(row, 1, trigrams ? expression : query, trigrams ? -1 : (int)len, SQLITE_STATIC);
@@ -409,6 +443,7 @@ enum att_status store_kb_match(struct store_kb *kb, const struct store_kb_view *
             status = store_sqlite_error(kb->search, kb->path, err);
     }
     sqlite3_finalize(row);
+    kb->search_suspect = kb->search_suspect || status == ATT_ENOMEM;
     pthread_mutex_unlock(&kb->search_mutex);
     if (status == ATT_OK)
         *ret_count = count;

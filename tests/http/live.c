@@ -236,7 +236,7 @@ static int remove_one(const char *path, const struct stat *facts, int kind, stru
     return remove(path);
 }
 
-static void remove_folder(const struct live *live)
+void live_discard(const struct live *live)
 {
     nftw(live->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -258,7 +258,7 @@ void live_wait(struct live *live)
     if (strstr(log, "level=error") != NULL || strstr(log, "Sanitizer") != NULL)
         fail_msg("the daemon logged an error");
     free(log);
-    remove_folder(live);
+    live_discard(live);
 }
 
 void live_stop(struct live *live)

@@ -40,6 +40,8 @@ void live_signal(const struct live *live, int signal_number);
 void live_wait(struct live *live);
 /* SIGTERM, then live_wait. */
 void live_stop(struct live *live);
+/* Removes the folder of a daemon whose end somebody else judges. */
+void live_discard(const struct live *live);
 /* Whether the log so far holds `text`. */
 bool live_logged(const struct live *live, const char *text);
 
