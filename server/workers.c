@@ -13,7 +13,7 @@
 
 #include "core/base/clock.h"
 
-enum { BATCH_ITEMS_MAX = 256 /* what task_jobs_run takes */, SLICE_NS = 50000000 };
+enum { BATCH_ITEMS_MAX = 256 /* what task_jobs_run takes */, SLICE_NS = 10000000 };
 
 struct worker {
     struct srv_workers *workers;
@@ -50,9 +50,9 @@ static void run_batch(struct worker *worker, struct srv_item **items, size_t n_i
     srv_batcher_done(worker->workers->batcher, items, n_items);
 }
 
-/* A worker that computes asks the kernel (6.12 or later, without privileges) for long slices: threads with shorter ones,
- * which are those of HTTP, then take its core as soon as they wake, and a full queue refuses at once. Where the kernel
- * does not know this or the sandbox forbids it, nothing is lost but that. */
+/* A worker asks the kernel for long slices (6.12 or later, without privileges): threads with shorter ones, which are
+ * those of HTTP, then take its core as soon as they wake, and a full queue refuses at once. Where the kernel does not
+ * know this or the sandbox forbids it, nothing is lost but that. */
 static void prefer_others(void)
 {
     struct {
