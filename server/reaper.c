@@ -11,16 +11,18 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/filter.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "server/listen.h"
 #include "server/raw.h"
 
 enum {
@@ -29,9 +31,10 @@ enum {
     TICK_MS = 20,
     IDLE_TICK_MS = 200,
     SCAN_US = 100000,
-    HALF_CLOSED_US = 1000000, /* inside a request */
-    HANDSHAKE_US = 50000,     /* while the daemon stops: for handshakes that have begun */
-    DRAIN_GRACE_US = 200000,  /* for a request that is on its way while the daemon stops */
+    HALF_CLOSED_US = 1000000,     /* inside a request, while the library has not read all that came before */
+    HALF_CLOSED_READ_US = 200000, /* when it has */
+    HANDSHAKE_US = 50000,         /* while the daemon stops: for handshakes that have begun */
+    DRAIN_GRACE_US = 200000,      /* for a request that is on its way while the daemon stops */
     LINGER_US = 2000000,
     LINGERS_MAX = 256,
     PAUSE_US = 100000 /* without descriptors, before accept is tried again */
@@ -245,6 +248,16 @@ static void end(struct srv_reaper *reaper, struct srv_conn *conn)
     (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
+/* A client closed its side inside a request, and the library had the time to read what came before. */
+static bool is_over(const struct srv_conn *conn, uint64_t now_us)
+{
+    uint64_t from_us = conn->left_us > conn->since_us ? conn->left_us : conn->since_us;
+    int n = 0;
+    bool all_read = ioctl(conn->fd, SIOCINQ, &n) == 0 && n == 0;
+
+    return now_us > from_us && now_us - from_us > (all_read ? HALF_CLOSED_READ_US : HALF_CLOSED_US);
+}
+
 static bool is_silent(const struct srv_conn *conn)
 {
     return received_bytes(conn->fd) == conn->received;
@@ -258,7 +271,7 @@ static void look_at_left(struct srv_reaper *reaper, struct srv_conn *conn, uint6
         if (conn->cancel != NULL)
             atomic_store_explicit(conn->cancel, true, memory_order_relaxed);
     } else if ((conn->state == SRV_CONN_BODY || (conn->state == SRV_CONN_HEADER && !is_silent(conn))) &&
-               now_us - conn->left_us > HALF_CLOSED_US && now_us - conn->since_us > HALF_CLOSED_US) {
+               is_over(conn, now_us)) {
         srv_raw_answer(conn->fd, SRV_ERR_FRAMING, NULL);
         end(reaper, conn);
     }
@@ -429,22 +442,6 @@ static void free_dead(struct srv_reaper *reaper)
     }
 }
 
-/* Drops the SYN of new connections, so that the backlog empties: a connection that waits in it when the socket is
- * closed would be reset. Their clients try again after a second and are refused, or meet the next daemon. */
-static void refuse_handshakes(int fd)
-{
-    /* The filter sees the TCP header; its flags are byte 13, SYN is bit 1. */
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-    };
-    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-}
-
 /* One look at the listening socket while the daemon drains. */
 static void drain_listen(struct srv_reaper *reaper)
 {
@@ -452,7 +449,7 @@ static void drain_listen(struct srv_reaper *reaper)
 
     if (!reaper->options.listen_is_shared) {
         if (!reaper->filtered)
-            refuse_handshakes(reaper->options.listen_fd);
+            srv_listen_refuse(reaper->options.listen_fd);
         reaper->filtered = true;
         accept_some(reaper, SIZE_MAX);
         if (now_us - reaper->drain_us < HANDSHAKE_US)
