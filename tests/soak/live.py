@@ -65,7 +65,7 @@ def is_sanitized():
 
 # ---- a model that costs something ----
 
-def write_heavy_model(folder, hidden=384, layers=6, wide=1536, positions=512):
+def write_heavy_model(folder, hidden=384, layers=6, wide=1536, positions=256):
     """A BERT encoder with mean pooling and random weights, with the tokenizer of st-bert-mean."""
     source = os.path.join(MODELS, "st-bert-mean")
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("golden.jsonl", "model.safetensors"))
