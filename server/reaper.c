@@ -267,12 +267,18 @@ static bool is_silent(const struct srv_conn *conn)
  * resume and sends nothing, even where the client would still read. */
 static void look_at_left(struct srv_reaper *reaper, struct srv_conn *conn, uint64_t now_us)
 {
+    bool is_waiting = conn->state == SRV_CONN_HEADER || conn->state == SRV_CONN_KEEPALIVE;
+
     if (conn->state == SRV_CONN_BUSY) {
         if (conn->cancel != NULL)
             atomic_store_explicit(conn->cancel, true, memory_order_relaxed);
-    } else if ((conn->state == SRV_CONN_BODY || (conn->state == SRV_CONN_HEADER && !is_silent(conn))) &&
-               is_over(conn, now_us)) {
+    } else if (conn->state == SRV_CONN_BODY || (conn->state == SRV_CONN_HEADER && !is_silent(conn))) {
+        if (!is_over(conn, now_us))
+            return;
         srv_raw_answer(conn->fd, SRV_ERR_FRAMING, NULL);
+        end(reaper, conn);
+    } else if (is_waiting && now_us > conn->left_us + HALF_CLOSED_US && now_us > conn->since_us + HALF_CLOSED_US) {
+        /* The library has not seen it, and would not before its own timeout. */
         end(reaper, conn);
     }
 }
