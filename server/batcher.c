@@ -59,6 +59,7 @@ enum att_status srv_batcher_admit(struct srv_batcher *batcher, struct srv_work *
     enum att_status status;
 
     pthread_mutex_lock(&batcher->mutex);
+    work->released = false;
     status = srv_sched_admit(&batcher->sched, &work->ticket, err);
     pthread_mutex_unlock(&batcher->mutex);
     return status;
@@ -87,10 +88,17 @@ enum att_status srv_batcher_submit(struct srv_batcher *batcher, struct srv_work 
     return status;
 }
 
+static void free_place(struct srv_batcher *batcher, struct srv_work *work)
+{
+    if (!work->released)
+        srv_sched_release(&batcher->sched, &work->ticket);
+    work->released = true;
+}
+
 void srv_batcher_release(struct srv_batcher *batcher, struct srv_work *work)
 {
     pthread_mutex_lock(&batcher->mutex);
-    srv_sched_release(&batcher->sched, &work->ticket);
+    free_place(batcher, work);
     pthread_mutex_unlock(&batcher->mutex);
 }
 
@@ -216,6 +224,9 @@ struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher)
         if (srv_sched_cancel(&batcher->sched, &work->ticket))
             collect(&complete, &work->ticket, now_us);
     }
+    /* Others need not wait for the places until the HTTP threads have ended a thousand connections. */
+    for (struct srv_work *work = complete; work != NULL; work = work->next_done)
+        free_place(batcher, work);
     pthread_mutex_unlock(&batcher->mutex);
     tell(complete);
     return drops;

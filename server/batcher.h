@@ -16,6 +16,7 @@ struct srv_work {
     struct srv_ticket ticket; /* first: the batcher casts back */
     void (*done)(struct srv_work *work);
     atomic_bool cancelled; /* set from any thread: the client left; the next tick drops what waits */
+    bool released;         /* its place is free again */
     uint64_t submitted_us, finished_us;
     struct srv_work *next_done;
 };
@@ -37,6 +38,7 @@ enum att_status srv_batcher_admit(struct srv_batcher *batcher, struct srv_work *
 /* Queues ticket.items. ATT_EDEADLINE when deadline_us has passed; ATT_EBUSY only at the first submit. */
 enum att_status srv_batcher_submit(struct srv_batcher *batcher, struct srv_work *work, uint64_t deadline_us,
                                    struct att_err *err) ATT_MUST_USE;
+/* Gives the place back; where a tick dropped the work it did so already. */
 void srv_batcher_release(struct srv_batcher *batcher, struct srv_work *work);
 
 /* What a worker is to do. */

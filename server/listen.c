@@ -1,11 +1,12 @@
 /*
- * Opening the listening socket. Addresses are numeric: a name would make the
+ * Opening the listening socket, and closing it without losing clients. Addresses are numeric: a name would make the
  * start depend on a resolver, and could bind somewhere else tomorrow.
  */
 #include "server/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -166,4 +167,18 @@ void srv_listen_name(int fd, char ret_name[SRV_ADDRESS_MAX])
     } else {
         snprintf(ret_name, SRV_ADDRESS_MAX, "inherited socket");
     }
+}
+
+void srv_listen_refuse(int fd)
+{
+    /* The filter sees the TCP header; its flags are byte 13, SYN is bit 1. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }

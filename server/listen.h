@@ -28,4 +28,8 @@ void srv_listen_close(struct srv_listener *listener);
 /* What the socket is bound to, as text: "127.0.0.1:40123". */
 void srv_listen_name(int fd, char ret_name[SRV_ADDRESS_MAX]);
 
+/* Drops the SYN of new connections, so that the backlog empties: a connection that waits in it when the socket is
+ * closed would be reset. Their clients try again after a second and are refused, or meet the next daemon. */
+void srv_listen_refuse(int fd);
+
 #endif

@@ -11,12 +11,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/filter.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -31,10 +32,11 @@ enum {
     TICK_MS = 20,
     IDLE_TICK_MS = 200,
     SCAN_US = 100000,
-    HALF_CLOSED_US = 1000000, /* inside a request */
-    HANDSHAKE_US = 50000,     /* while the daemon stops: for handshakes that have begun */
-    DRAIN_GRACE_US = 200000,  /* for a request that is on its way while the daemon stops */
-    PAUSE_US = 100000         /* without descriptors, before accept is tried again */
+    HALF_CLOSED_US = 1000000,     /* inside a request, while the library has not read all that came before */
+    HALF_CLOSED_READ_US = 200000, /* when it has */
+    HANDSHAKE_US = 50000,         /* while the daemon stops: for handshakes that have begun */
+    DRAIN_GRACE_US = 200000,      /* for a request that is on its way while the daemon stops */
+    PAUSE_US = 100000             /* without descriptors, before accept is tried again */
 };
 
 enum source_kind { SOURCE_LISTEN, SOURCE_WAKE, SOURCE_CONN, SOURCE_LINGER };
@@ -224,6 +226,16 @@ static void end(struct srv_reaper *reaper, struct srv_conn *conn)
     (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
+/* A client closed its side inside a request, and the library had the time to read what came before. */
+static bool is_over(const struct srv_conn *conn, uint64_t now_us)
+{
+    uint64_t from_us = conn->left_us > conn->since_us ? conn->left_us : conn->since_us;
+    int n = 0;
+    bool all_read = ioctl(conn->fd, SIOCINQ, &n) == 0 && n == 0;
+
+    return now_us > from_us && now_us - from_us > (all_read ? HALF_CLOSED_READ_US : HALF_CLOSED_US);
+}
+
 static bool is_silent(const struct srv_conn *conn)
 {
     return received_bytes(conn->fd) == conn->received;
@@ -233,12 +245,18 @@ static bool is_silent(const struct srv_conn *conn)
  * resume and sends nothing, even where the client would still read. */
 static void look_at_left(struct srv_reaper *reaper, struct srv_conn *conn, uint64_t now_us)
 {
+    bool is_waiting = conn->state == SRV_CONN_HEADER || conn->state == SRV_CONN_KEEPALIVE;
+
     if (conn->state == SRV_CONN_BUSY) {
         if (conn->cancel != NULL)
             atomic_store_explicit(conn->cancel, true, memory_order_relaxed);
-    } else if ((conn->state == SRV_CONN_BODY || (conn->state == SRV_CONN_HEADER && !is_silent(conn))) &&
-               now_us - conn->left_us > HALF_CLOSED_US && now_us - conn->since_us > HALF_CLOSED_US) {
+    } else if (conn->state == SRV_CONN_BODY || (conn->state == SRV_CONN_HEADER && !is_silent(conn))) {
+        if (!is_over(conn, now_us))
+            return;
         srv_conn_answer(conn, SRV_ERR_FRAMING, NULL);
+        end(reaper, conn);
+    } else if (is_waiting && now_us > conn->left_us + HALF_CLOSED_US && now_us > conn->since_us + HALF_CLOSED_US) {
+        /* The library has not seen it, and would not before its own timeout. */
         end(reaper, conn);
     }
 }
@@ -378,22 +396,6 @@ static void free_dead(struct srv_reaper *reaper)
     }
 }
 
-/* Drops the SYN of new connections, so that the backlog empties: a connection that waits in it when the socket is
- * closed would be reset. Their clients try again after a second and are refused, or meet the next daemon. */
-static void refuse_handshakes(int fd)
-{
-    /* The filter sees the TCP header; its flags are byte 13, SYN is bit 1. */
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-    };
-    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-}
-
 /* One look at the listening sockets while the daemon drains. */
 static void drain_listeners(struct srv_reaper *reaper)
 {
@@ -408,7 +410,7 @@ static void drain_listeners(struct srv_reaper *reaper)
             continue;
         }
         if (!reaper->filtered && listener->path[0] == '\0')
-            refuse_handshakes(listener->fd);
+            srv_listen_refuse(listener->fd);
         else if (!reaper->filtered)
             (void)unlink(listener->path);
         accept_some(reaper, listener, SIZE_MAX);
