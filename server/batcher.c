@@ -16,6 +16,7 @@ struct srv_batcher {
     size_t idle_workers;
     bool stopping;
     size_t helpers_wanted, leader, leader_model; /* the latest call for help */
+    struct srv_batcher_drops drops;              /* since the last tick */
     atomic_bool waits;                           /* something is queued; read without the lock */
 };
 
@@ -113,39 +114,6 @@ static bool call_for_help(struct srv_batcher *batcher, size_t worker, size_t mod
     return true;
 }
 
-struct srv_turn srv_batcher_next(struct srv_batcher *batcher, size_t worker, struct srv_item **items, size_t capacity)
-{
-    struct srv_turn turn = {.what = SRV_TURN_STOP};
-    bool calls = false;
-
-    pthread_mutex_lock(&batcher->mutex);
-    if (batcher->leader == worker)
-        batcher->helpers_wanted = 0; /* its batch is done */
-    batcher->idle_workers++;
-    while (!batcher->stopping) {
-        turn.n_items =
-            srv_sched_next(&batcher->sched, att_clock_us(), batcher->idle_workers, items, capacity, &turn.model);
-        if (turn.n_items > 0) {
-            turn.what = SRV_TURN_BATCH;
-            break;
-        }
-        if (batcher->helpers_wanted > 0) {
-            batcher->helpers_wanted--;
-            turn = (struct srv_turn){.what = SRV_TURN_HELP, .model = batcher->leader_model, .leader = batcher->leader};
-            break;
-        }
-        pthread_cond_wait(&batcher->work_waits, &batcher->mutex);
-    }
-    batcher->idle_workers--;
-    if (turn.what == SRV_TURN_BATCH)
-        calls = call_for_help(batcher, worker, turn.model);
-    atomic_store_explicit(&batcher->waits, batcher->sched.n_queued > 0, memory_order_relaxed);
-    pthread_mutex_unlock(&batcher->mutex);
-    if (calls)
-        pthread_cond_broadcast(&batcher->work_waits);
-    return turn;
-}
-
 bool srv_batcher_waits(void *context)
 {
     struct srv_batcher *batcher = context;
@@ -198,20 +166,19 @@ void srv_batcher_stop(struct srv_batcher *batcher)
     pthread_cond_broadcast(&batcher->work_waits);
 }
 
-struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher)
+/* Under the lock: drops what is past its deadline or cancelled, and counts it in batcher->drops. What is complete
+ * thereby is returned, to be told without the lock. */
+static struct srv_work *drop_late(struct srv_batcher *batcher, uint64_t now_us)
 {
-    uint64_t now_us = att_clock_us();
-    struct srv_batcher_drops drops = {0, 0};
     struct srv_work *complete = NULL;
     struct srv_ticket *ticket;
 
-    pthread_mutex_lock(&batcher->mutex);
     for (;;) {
         bool is_complete = srv_sched_expire(&batcher->sched, now_us, &ticket);
 
         if (ticket == NULL)
             break;
-        drops.expired += ticket->dropped;
+        batcher->drops.expired += ticket->dropped;
         if (is_complete)
             collect(&complete, ticket, now_us);
     }
@@ -220,16 +187,69 @@ struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher)
 
         if (work->ticket.n_queued == 0 || !atomic_load_explicit(&work->cancelled, memory_order_relaxed))
             continue;
-        drops.cancelled++;
+        batcher->drops.cancelled++;
         if (srv_sched_cancel(&batcher->sched, &work->ticket))
             collect(&complete, &work->ticket, now_us);
     }
     /* Others need not wait for the places until the HTTP threads have ended a thousand connections. */
     for (struct srv_work *work = complete; work != NULL; work = work->next_done)
         free_place(batcher, work);
+    return complete;
+}
+
+struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher)
+{
+    struct srv_batcher_drops drops;
+    struct srv_work *complete;
+
+    pthread_mutex_lock(&batcher->mutex);
+    complete = drop_late(batcher, att_clock_us());
+    drops = batcher->drops;
+    batcher->drops = (struct srv_batcher_drops){0, 0};
     pthread_mutex_unlock(&batcher->mutex);
     tell(complete);
     return drops;
+}
+
+struct srv_turn srv_batcher_next(struct srv_batcher *batcher, size_t worker, struct srv_item **items, size_t capacity)
+{
+    struct srv_turn turn = {.what = SRV_TURN_STOP};
+    bool calls = false;
+
+    pthread_mutex_lock(&batcher->mutex);
+    if (batcher->leader == worker)
+        batcher->helpers_wanted = 0; /* its batch is done */
+    batcher->idle_workers++;
+    while (!batcher->stopping) {
+        uint64_t now_us = att_clock_us();
+        struct srv_work *late = drop_late(batcher, now_us);
+
+        if (late != NULL) { /* no kernel sees it, and who waits for it is told first */
+            pthread_mutex_unlock(&batcher->mutex);
+            tell(late);
+            pthread_mutex_lock(&batcher->mutex);
+            continue;
+        }
+        turn.n_items = srv_sched_next(&batcher->sched, now_us, batcher->idle_workers, items, capacity, &turn.model);
+        if (turn.n_items > 0) {
+            turn.what = SRV_TURN_BATCH;
+            break;
+        }
+        if (batcher->helpers_wanted > 0) {
+            batcher->helpers_wanted--;
+            turn = (struct srv_turn){.what = SRV_TURN_HELP, .model = batcher->leader_model, .leader = batcher->leader};
+            break;
+        }
+        pthread_cond_wait(&batcher->work_waits, &batcher->mutex);
+    }
+    batcher->idle_workers--;
+    if (turn.what == SRV_TURN_BATCH)
+        calls = call_for_help(batcher, worker, turn.model);
+    atomic_store_explicit(&batcher->waits, batcher->sched.n_queued > 0, memory_order_relaxed);
+    pthread_mutex_unlock(&batcher->mutex);
+    if (calls)
+        pthread_cond_broadcast(&batcher->work_waits);
+    return turn;
 }
 
 struct srv_batcher_stats srv_batcher_stats(struct srv_batcher *batcher)

@@ -57,11 +57,13 @@ bool srv_batcher_waits(void *context);
 void srv_batcher_done(struct srv_batcher *batcher, struct srv_item *const *items, size_t n_items);
 void srv_batcher_stop(struct srv_batcher *batcher);
 
-/* Drops what is past its deadline or cancelled; to be called every few milliseconds. Returns how many requests it
- * dropped work of, by reason. */
 struct srv_batcher_drops {
-    size_t expired, cancelled;
-} srv_batcher_tick(struct srv_batcher *batcher);
+    size_t expired, cancelled; /* requests */
+};
+/* Drops what is past its deadline or cancelled, also while all workers are busy; to be called every few milliseconds.
+ * Before a batch is taken the same happens, so that such work never reaches a kernel. Returns how many requests have
+ * lost work since the last call, by reason. */
+struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher);
 struct srv_batcher_stats srv_batcher_stats(struct srv_batcher *batcher);
 
 #endif

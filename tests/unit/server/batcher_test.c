@@ -168,11 +168,62 @@ static void test_past_deadlines_are_refused(void **state)
     srv_batcher_destroy(batcher);
 }
 
+/* No tick has looked yet when a worker becomes free: what is late or left is dropped all the same, never run. */
+static void test_late_work_is_never_run(void **state)
+{
+    const struct srv_sched_limits limits = {4, 100, 100, 1000, 4};
+    struct srv_batcher *batcher = NULL;
+    struct work late = {.n_done = 0}, left = {.n_done = 0}, wanted = {.n_done = 0};
+    struct work *works[] = {&late, &left, &wanted};
+    int runs[3][ITEMS] = {{0}};
+    struct timespec pause = {0, 3000000};
+    struct srv_item *items[BATCH];
+    struct srv_turn turn;
+
+    (void)state;
+    assert_int_equal(srv_batcher_create(&limits, 1, &batcher, NULL), ATT_OK);
+    srv_batcher_model(batcher, 0, 32, BATCH);
+    for (size_t i = 0; i < 3; i++) {
+        struct work *work = works[i];
+
+        pthread_mutex_init(&work->mutex, NULL);
+        pthread_cond_init(&work->done, NULL);
+        atomic_init(&work->work.cancelled, false);
+        work->work.done = on_done;
+        work->work.ticket.tokens = 1;
+        work->work.ticket.deadline_us = UINT64_MAX;
+        for (size_t k = 0; k < ITEMS; k++)
+            work->items[k] = (struct srv_item){.model = 0, .tokens = 1, .job = &runs[i][k]};
+        work->work.ticket.items = work->items;
+        work->work.ticket.n_items = ITEMS;
+        assert_int_equal(srv_batcher_admit(batcher, &work->work, NULL), ATT_OK);
+        assert_int_equal(srv_batcher_submit(batcher, &work->work, i == 0 ? att_clock_us() + 1000 : UINT64_MAX, NULL),
+                         ATT_OK);
+    }
+    atomic_store(&left.work.cancelled, true);
+    nanosleep(&pause, NULL);
+    turn = srv_batcher_next(batcher, 0, items, BATCH);
+    assert_int_equal(turn.what, SRV_TURN_BATCH);
+    assert_int_equal(turn.n_items, ITEMS);
+    for (size_t i = 0; i < turn.n_items; i++)
+        assert_ptr_equal(items[i]->ticket, &wanted.work.ticket);
+    assert_int_equal(late.n_done, 1);
+    assert_int_equal(left.n_done, 1);
+    assert_true(late.work.ticket.dropped && left.work.ticket.dropped && !wanted.work.ticket.dropped);
+    srv_batcher_done(batcher, items, turn.n_items);
+    assert_int_equal(srv_batcher_tick(batcher).cancelled, 1);
+    for (size_t i = 0; i < 3; i++)
+        srv_batcher_release(batcher, &works[i]->work);
+    assert_int_equal(srv_batcher_stats(batcher).requests, 0);
+    srv_batcher_destroy(batcher);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_work_comes_back_once),
         cmocka_unit_test(test_past_deadlines_are_refused),
+        cmocka_unit_test(test_late_work_is_never_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
