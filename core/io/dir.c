@@ -63,7 +63,8 @@ static int open_by_steps(int dir_fd, const char *name, int flags)
             break;
         memcpy(part, name, len);
         part[len] = '\0';
-        fd = openat(at, part, (is_last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+        fd =
+            openat(at, part, (is_last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
         if (is_last || fd < 0)
             break;
         if (at != dir_fd)
