@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -240,6 +241,42 @@ static void test_socket_activation(void **state)
     live_stop(&live);
 }
 
+/* A unix socket: served, not open to strangers, gone after the stop; one that was left behind is replaced. */
+static void test_unix_socket(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat facts;
+    struct live live;
+    struct reply reply;
+    char where[160];
+    int fd;
+
+    (void)state;
+    live_start_unix(&live, "");
+    reply = live_post(&live, "/v1/classify", "{\"model\":\"sentiment\",\"input\":\"shares rose\"}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    /* It is no admin socket. */
+    expect_error(live_ask(&live, "POST", "/v1/models/sentiment/reload", NULL, NULL), 403, "insufficient_scope", NULL);
+    assert_int_equal(stat(live.socket, &facts), 0);
+    assert_int_equal(facts.st_mode & 0777, 0660);
+    memcpy(address.sun_path, live.socket, sizeof(live.socket));
+    live_stop(&live);
+    assert_int_equal(access(address.sun_path, F_OK), -1);
+    /* Nobody listens on a socket that a killed daemon left; one that is in use is not taken away. */
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/left.sock", folder);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    snprintf(where, sizeof(where), "unix:%s", address.sun_path);
+    assert_int_equal(RUN("--listen", where, "--model", "m=/usr"), 1);
+    said("Address already in use");
+    close(fd);
+    assert_int_equal(RUN("--listen", where, "--model", "m=/usr"), 1);
+    said("config.json");
+    assert_int_equal(access(address.sun_path, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_information),   cmocka_unit_test(test_signals),
         cmocka_unit_test(test_second_signal), cmocka_unit_test(test_late_request),
         cmocka_unit_test(test_systemd),       cmocka_unit_test(test_socket_activation),
+        cmocka_unit_test(test_unix_socket),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -51,6 +51,7 @@ static char *read_file(const char *path)
 
 static void write_config(const struct live *live, const char *extra)
 {
+    bool on_unix = live->socket[0] != '\0';
     const char *source = root_of("ATT_SOURCE_ROOT", ".");
     char path[96];
     FILE *out;
@@ -63,8 +64,8 @@ static void write_config(const struct live *live, const char *extra)
             "[model encoder]\npath = %s/tests/data/models/st-bert-mean\n"
             "[model movies]\npath = %s/tests/data/models/sasrec\nencoder = encoder\n"
             "[kb default]\npath = %s/kb.db\nmodel = encoder\n"
-            "[server]\nlisten = 127.0.0.1:0\n%s",
-            source, source, source, live->folder, extra);
+            "[server]\nlisten = %s%s\n%s",
+            source, source, source, live->folder, on_unix ? "unix:" : "127.0.0.1:0", live->socket, extra);
     assert_int_equal(fclose(out), 0);
 }
 
@@ -133,11 +134,11 @@ static void wait_ready(struct live *live)
     path_in(live, "log", path, sizeof(path));
     for (int waited = 0; waited < READY_MS; waited += 10) {
         char *text = read_file(path);
-        const char *ready = strstr(text, "ready on 127.0.0.1:");
+        const char *ready = strstr(text, "ready on ");
         int state;
 
         if (ready != NULL && strchr(ready, '\n') != NULL)
-            live->port = (int)strtol(ready + strlen("ready on 127.0.0.1:"), NULL, 10);
+            live->port = live->socket[0] != '\0' ? -1 : (int)strtol(ready + strlen("ready on 127.0.0.1:"), NULL, 10);
         if (live->port == 0 && waitpid(live->pid, &state, WNOHANG) == live->pid)
             fail_msg("the daemon did not start: %s", text);
         free(text);
@@ -167,13 +168,18 @@ void live_start(struct live *live, const char *extra)
     live_start_with(live, extra, -1);
 }
 
-void live_start_with(struct live *live, const char *extra, int listen_fd)
+static void make_folder(struct live *live)
 {
-    char program[4096], config[96], log[96];
-
     memset(live, 0, sizeof(*live));
     snprintf(live->folder, sizeof(live->folder), "/tmp/attentd-http-XXXXXX");
     assert_non_null(mkdtemp(live->folder));
+}
+
+/* live->folder is made. */
+static void launch(struct live *live, const char *extra, int listen_fd)
+{
+    char program[4096], config[96], log[96];
+
     write_config(live, extra);
     path_in(live, "attentd.conf", config, sizeof(config));
     path_in(live, "log", log, sizeof(log));
@@ -191,6 +197,19 @@ void live_start_with(struct live *live, const char *extra, int listen_fd)
         _exit(127);
     }
     wait_ready(live);
+}
+
+void live_start_with(struct live *live, const char *extra, int listen_fd)
+{
+    make_folder(live);
+    launch(live, extra, listen_fd);
+}
+
+void live_start_unix(struct live *live, const char *extra)
+{
+    make_folder(live);
+    path_in(live, "http.sock", live->socket, sizeof(live->socket));
+    launch(live, extra, -1);
 }
 
 void live_signal(const struct live *live, int signal_number)
@@ -330,7 +349,8 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
     char url[512];
 
     assert_non_null(curl);
-    snprintf(url, sizeof(url), "%s://127.0.0.1:%d%s", live->ca[0] != '\0' ? "https" : "http", live->port, path);
+    snprintf(url, sizeof(url), "%s://127.0.0.1:%d%s", live->ca[0] != '\0' ? "https" : "http",
+             live->port > 0 ? live->port : 80, path);
     for (; headers != NULL && *headers != NULL; headers++)
         list = curl_slist_append(list, *headers);
     curl_easy_setopt(curl, CURLOPT_URL, url);

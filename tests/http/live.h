@@ -26,6 +26,8 @@ struct live {
 void live_start(struct live *live, const char *extra);
 /* The same with a listening socket handed over as systemd does. */
 void live_start_with(struct live *live, const char *extra, int listen_fd);
+/* The same on a unix socket in the folder, which live_ask uses from then on. */
+void live_start_unix(struct live *live, const char *extra);
 /* Another configuration in the place of the one it was started with. */
 void live_configure(const struct live *live, const char *extra);
 /* FOLDER/NAME of the daemon's folder, which live_wait removes with all that is in it; in a static buffer. */

@@ -174,12 +174,43 @@ static void test_ids(void **state)
     }
 }
 
+static void test_keys_of_headers(void **state)
+{
+    struct srv_facts facts;
+    const char *key = NULL;
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "bEARER  abc")), SRV_ERR_NONE);
+    assert_true(srv_guard_key(&facts, &key, &len));
+    assert_int_equal(len, 3);
+    assert_memory_equal(key, "abc", 3);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("X-Api-Key", "def")), SRV_ERR_NONE);
+    assert_true(srv_guard_key(&facts, &key, &len));
+    assert_memory_equal(key, "def", 3);
+    /* A field that says who asks stands once, and the standard one goes first. */
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Bearer a"), H("X-API-Key", "b")),
+                     SRV_ERR_NONE);
+    assert_true(srv_guard_key(&facts, &key, &len));
+    assert_memory_equal(key, "a", 1);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Bearer a"), H("Authorization", "Bearer b")),
+                     SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("X-API-Key", "a"), H("X-API-Key", "b")), SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Basic abc")), SRV_ERR_NONE);
+    assert_false(srv_guard_key(&facts, &key, &len));
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Bearer ")), SRV_ERR_NONE);
+    assert_false(srv_guard_key(&facts, &key, &len));
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("X-API-Key", "")), SRV_ERR_NONE);
+    assert_false(srv_guard_key(&facts, &key, &len));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound_requests), cmocka_unit_test(test_framing_is_refused),
-        cmocka_unit_test(test_names_and_host), cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_bodies),         cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_sound_requests),  cmocka_unit_test(test_framing_is_refused),
+        cmocka_unit_test(test_names_and_host),  cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_bodies),          cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_keys_of_headers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

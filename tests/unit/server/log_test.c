@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -83,13 +86,53 @@ static void test_long_values_are_cut(void **state)
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
 
+/* The journal's native protocol: FIELD=value lines in one datagram. Only where no journal runs, and as root. */
+static void test_journal(void **state)
+{
+    static const char path[] = "/run/systemd/journal/socket";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct srv_log log = {SRV_LOG_INFO, SRV_LOG_JOURNAL, ends[1]};
+    bool made_folders;
+    int fd;
+
+    (void)state;
+    if (access(path, F_OK) == 0 || geteuid() != 0)
+        skip();
+    made_folders = mkdir("/run/systemd", 0755) == 0;
+    made_folders = mkdir("/run/systemd/journal", 0755) == 0 || made_folders;
+    memcpy(address.sun_path, path, sizeof(path));
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(fd);
+        skip();
+    }
+    srv_log(&log, SRV_LOG_WARN, "request", SRV_TEXT("route", "/v1/reply"), SRV_NUMBER("status", 503),
+            SRV_TEXT("why", "a b\nPRIORITY=0"));
+    line[0] = '\0';
+    line[recv(fd, line, sizeof(line) - 1, 0)] = '\0';
+    unlink(path);
+    close(fd);
+    if (made_folders) {
+        rmdir("/run/systemd/journal");
+        rmdir("/run/systemd");
+    }
+    assert_non_null(strstr(line, "PRIORITY=4\n"));
+    assert_non_null(strstr(line, "MESSAGE=request route=/v1/reply status=503 why=\"a b\\u000aPRIORITY=0\"\n"));
+    assert_non_null(strstr(line, "ATTENTD_EVENT=request\n"));
+    assert_non_null(strstr(line, "ATTENTD_ROUTE=/v1/reply\n"));
+    assert_non_null(strstr(line, "ATTENTD_STATUS=503\n"));
+    /* A value with a line break is sent with its length, so it forges no field. */
+    assert_null(strstr(line, "ATTENTD_WHY=a b"));
+    assert_non_null(strstr(line, "ATTENTD_WHY\n"));
+    assert_string_equal(written(), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logfmt),
-        cmocka_unit_test(test_no_forgery),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_logfmt),  cmocka_unit_test(test_no_forgery),
+        cmocka_unit_test(test_json),    cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_journal),
     };
 
     return cmocka_run_group_tests(tests, open_pipe, NULL);
