@@ -94,7 +94,7 @@ static void test_values(void **state)
     assert_string_equal(config.server_listen.text, "[::1]:0");
     assert_int_equal(config.server_http_threads.number, 4);
     assert_int_equal(config.limits_body_bytes_max.number, 2 << 20);
-    assert_int_equal(config.log_format.number, 1);
+    assert_int_equal(config.log_format.number, 2);
     assert_int_equal(config.n_models, 2);
     assert_string_equal(config.models[1].path.text, "y # not a comment");
     assert_string_equal(srv_config_text(&config.models[1].encoder), "m");
