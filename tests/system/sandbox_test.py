@@ -184,6 +184,12 @@ def test_first_request_starts_it():
     check('"label"' in m.run(f"{CURL} {URL}/v1/classify -d {BODY}")[1], m.journal())
 
 
+def test_journal_has_fields():
+    m = booted()
+    found = m.run("journalctl --sync; journalctl -o cat -u attentd.service ATTENTD_EVENT=request ATTENTD_STATUS=200")[1]
+    check("/v1/classify" in found, found)
+
+
 def test_it_has_no_privilege():
     m = booted()
     pid = m.main_pid()
@@ -301,7 +307,7 @@ def test_standalone_takes_over_and_back():
 
 
 try:
-    run(test_first_request_starts_it, test_it_has_no_privilege, test_knowledge_base_is_written,
+    run(test_first_request_starts_it, test_journal_has_fields, test_it_has_no_privilege, test_knowledge_base_is_written,
         test_credentials_that_exist_are_handed_over, test_reload, test_admin_socket, test_restarts_refuse_no_connection,
         test_a_stuck_daemon_is_restarted, test_standalone_takes_over_and_back)
 finally:
