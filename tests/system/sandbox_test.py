@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The installed units under a real systemd, as PID 1 of namespaces of its own over a copy-on-write view of this machine.
+"""The installed units under a real systemd, PID 1 of namespaces of its own over a copy-on-write view of this machine.
 
 Needs root, and a kernel that lets it mount. Nothing outside the namespaces is touched but a cgroup that is removed.
 """
@@ -84,8 +84,8 @@ class Machine:
         spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup"]
         self.log = open(f"{self.folder}/log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            ["sh", "-c", 'echo $$ >"$CGROUP/cgroup.procs" && exec unshare --fork --kill-child --propagation private "$@"',
-             "sh", *spaces, "bash", "-c", BOOT], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            ["sh", "-c", 'echo $$ >"$CGROUP/cgroup.procs" && exec unshare --fork --kill-child "$@"', "sh",
+             "--propagation", "private", *spaces, "bash", "-c", BOOT], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, "CGROUP": cgroup, "WORK": work, "FILES": files})
         until = time.monotonic() + 60
         while time.monotonic() < until:
