@@ -85,7 +85,8 @@ class Machine:
         self.log = open(f"{self.folder}/log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             ["sh", "-c", 'echo $$ >"$CGROUP/cgroup.procs" && exec unshare --fork --kill-child "$@"', "sh",
-             "--propagation", "private", *spaces, "bash", "-c", BOOT], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+             "--propagation", "private", *spaces, "bash", "-c", BOOT],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, "CGROUP": cgroup, "WORK": work, "FILES": files})
         until = time.monotonic() + 60
         while time.monotonic() < until:
