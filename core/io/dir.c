@@ -56,6 +56,7 @@ static int open_by_steps(int dir_fd, const char *name, int flags)
     for (;;) {
         size_t len = strcspn(name, "/");
         bool is_last = name[len] == '\0';
+        int how = (is_last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW;
 
         errno = len >= sizeof part ? ENAMETOOLONG : EXDEV;
         fd = -1;
@@ -63,8 +64,7 @@ static int open_by_steps(int dir_fd, const char *name, int flags)
             break;
         memcpy(part, name, len);
         part[len] = '\0';
-        fd =
-            openat(at, part, (is_last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+        fd = openat(at, part, how);
         if (is_last || fd < 0)
             break;
         if (at != dir_fd)

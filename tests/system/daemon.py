@@ -1,4 +1,4 @@
-"""A real attentd, started by hand: with a configuration of its own on small models, and whatever systemd would give it."""
+"""A real attentd, started by hand: with a configuration of its own on small models, and what systemd would give it."""
 import fcntl
 import http.client
 import os

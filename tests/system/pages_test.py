@@ -33,7 +33,7 @@ def test_commands_of_attend():
 
 
 def test_options_of_the_configuration():
-    page = read(f"{BUILD}/man/attentd.conf.5")
+    page = read(f"{BUILD}/conf/attentd.conf.5")
     known = re.findall(r"^SRV_OPTION(?:_OF)?\((\w+), (\w+),", read(f"{SOURCE}/server/options.def"), re.M)
     check(len(known) > 30, "options.def was not understood")
     check(len(known) == len(re.findall(r"^\.It Cm ", page, re.M)), "an option is missing in attentd.conf(5)")
@@ -44,7 +44,7 @@ def test_options_of_the_configuration():
 def test_pages_are_clean():
     if not shutil.which("mandoc"):
         raise Skip("no mandoc")
-    for path in (f"{SOURCE}/man/attentd.8", f"{SOURCE}/man/attend.1", f"{BUILD}/man/attentd.conf.5"):
+    for path in (f"{SOURCE}/man/attentd.8", f"{SOURCE}/man/attend.1", f"{BUILD}/conf/attentd.conf.5"):
         result = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], text=True, capture_output=True)
         check(result.returncode == 0, result.stdout)
 

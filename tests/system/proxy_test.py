@@ -161,7 +161,8 @@ def overload(name):
         statuses = [x[0] for x in seen]
         refused = [x for x in seen if x[0] == 429]
         check(refused and len(seen) == 8 and set(statuses) <= {200, 429}, f"{statuses}")
-        check(all("retry-after" in headers and "error" in json.loads(body) for _, headers, body in refused), f"{refused}")
+        check(all("retry-after" in headers and "error" in json.loads(body) for _, headers, body in refused),
+              f"{refused}")
         asked = metric(daemon, 'attentd_requests_total{method="POST",')
         check(asked == 8, f"asked {asked} times for 8 requests")
 

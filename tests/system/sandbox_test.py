@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The installed units under a real systemd, as PID 1 of namespaces of its own over a copy-on-write view of this machine.
+"""The installed units under a real systemd, PID 1 of namespaces of its own over a copy-on-write view of this machine.
 
 Needs root, and a kernel that lets it mount. Nothing outside the namespaces is touched but a cgroup that is removed.
 """
+import hashlib
 import os
 import re
 import shutil
@@ -83,8 +84,9 @@ class Machine:
         spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup"]
         self.log = open(f"{self.folder}/log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            ["sh", "-c", 'echo $$ >"$CGROUP/cgroup.procs" && exec unshare --fork --kill-child --propagation private "$@"',
-             "sh", *spaces, "bash", "-c", BOOT], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            ["sh", "-c", 'echo $$ >"$CGROUP/cgroup.procs" && exec unshare --fork --kill-child "$@"', "sh",
+             "--propagation", "private", *spaces, "bash", "-c", BOOT],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, "CGROUP": cgroup, "WORK": work, "FILES": files})
         until = time.monotonic() + 60
         while time.monotonic() < until:
@@ -152,10 +154,11 @@ def install_into(root):
                 "[kb default]\npath = /var/lib/attentd/kb/default.db\nmodel = minilm\n")
     os.makedirs(f"{root}/etc/credstore")
     with open(f"{root}/etc/credstore/attentd.api-keys", "w", encoding="utf-8") as f:
-        f.write("")
+        f.write(f"shop {hashlib.sha256(KEY.encode()).hexdigest()} infer,write\n")
 
 
-CURL = "curl -sS -m 20 -H 'Content-Type: application/json'"
+KEY = "canary-key-of-a-test"
+CURL = f"curl -sS -m 20 -H 'Content-Type: application/json' -H 'Authorization: Bearer {KEY}'"
 URL = "http://127.0.0.1:8080"
 BODY = """'{"model":"sentiment","input":"good"}'"""
 machine = None
@@ -180,6 +183,12 @@ def test_first_request_starts_it():
     check(m.run("systemctl is-active attentd.service", may_fail=True)[1].strip() == "inactive", "it runs already")
     check(m.run(f"{CURL} {URL}/readyz")[1] == '{"status":"ready"}', m.journal())
     check('"label"' in m.run(f"{CURL} {URL}/v1/classify -d {BODY}")[1], m.journal())
+
+
+def test_journal_has_fields():
+    m = booted()
+    found = m.run("journalctl --sync; journalctl -o cat -u attentd.service ATTENTD_EVENT=request ATTENTD_STATUS=200")[1]
+    check("/v1/classify" in found, found)
 
 
 def test_it_has_no_privilege():
@@ -207,10 +216,48 @@ def test_credentials_that_exist_are_handed_over():
     m = booted()
     found = m.run(f"nsenter -t {m.main_pid()} -m ls /run/credentials/attentd.service")[1]
     check(found.split() == ["api-keys"], f"{found!r}")
+    answer = m.run(f"curl -sS -m 20 -H 'Content-Type: application/json' {URL}/v1/classify -d {BODY}")[1]
+    check("missing_api_key" in answer, answer)
+    environment = m.run(f"cat /proc/{m.main_pid()}/environ /proc/{m.main_pid()}/cmdline")[1]
+    check(KEY not in environment and KEY not in m.journal(), "the key is shown")
+
+
+def test_reload():
+    """systemctl reload takes a new model; a bad file leaves everything as it was."""
+    m = booted()
+    pid = m.main_pid()
+    drop_in = f"{SYSCONFDIR}/attentd/attentd.conf.d/more.conf"
+    m.run(f"printf '[model more]\\npath = /var/lib/attentd/models/sentiment\\n' >{drop_in}")
+    m.run("systemctl reload attentd.service")
+    until = time.monotonic() + 20
+    while '"more"' not in m.run(f"{CURL} {URL}/v1/models")[1]:
+        check(time.monotonic() < until, m.journal())
+        time.sleep(0.1)
+    m.run(f"echo nonsense >{drop_in}; systemctl reload attentd.service")
+    while "reload failed" not in (status := m.run("systemctl show -P StatusText attentd.service")[1]):
+        check(time.monotonic() < until, status)
+        time.sleep(0.1)
+    check('"more"' in m.run(f"{CURL} {URL}/v1/models")[1] and m.main_pid() == pid, m.journal())
+    m.run(f"rm {drop_in}")
+
+
+def test_admin_socket():
+    m = booted()
+    m.run("systemctl stop attentd.service && systemctl start attentd-admin.socket && systemctl start attentd.service")
+    check(m.run("stat -c '%a %U' /run/attentd/admin.sock")[1].strip() == "600 root", "its mode")
+    path = "/v1/models/sentiment/reload"
+    answer = m.run(f"curl -sS -m 20 --unix-socket /run/attentd/admin.sock -X POST http://localhost{path}")[1]
+    check('"version":2' in answer, answer)
+    check("insufficient_scope" in m.run(f"{CURL} -X POST {URL}{path}")[1], "open on the other socket")
+    m.run("systemctl restart attentd.service")
+    check("ready" in m.run("curl -sS -m 20 --unix-socket /run/attentd/admin.sock http://localhost/readyz")[1],
+          "gone after a restart")
 
 
 def test_restarts_refuse_no_connection():
     m = booted()
+    # Restarts by hand count as well, and at the limit the socket is closed.
+    m.run("systemctl reset-failed attentd.service")
     done = threading.Event()
     failures, counts = [], []
 
@@ -261,8 +308,8 @@ def test_standalone_takes_over_and_back():
 
 
 try:
-    run(test_first_request_starts_it, test_it_has_no_privilege, test_knowledge_base_is_written,
-        test_credentials_that_exist_are_handed_over, test_restarts_refuse_no_connection,
+    run(test_first_request_starts_it, test_journal_has_fields, test_it_has_no_privilege, test_knowledge_base_is_written,
+        test_credentials_that_exist_are_handed_over, test_reload, test_admin_socket, test_restarts_refuse_no_connection,
         test_a_stuck_daemon_is_restarted, test_standalone_takes_over_and_back)
 finally:
     if isinstance(machine, Machine):

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """What systemd does to a service, done by hand: notifications, the watchdog, sockets handed over, restarts."""
+import hashlib
+import http.client
 import os
 import re
 import signal
@@ -59,6 +61,23 @@ def test_ready_watchdog_stopping():
         check("STATUS" in systemd.read("STOPPING", "1"), "no STATUS while it stops")
         status, log = daemon.wait()
         check(status == 0, log)
+
+
+def test_reload_is_told():
+    """RELOADING=1 with the time, then READY=1: a good one, a bad one."""
+    with Notifications() as systemd:
+        with Daemon(environment={"NOTIFY_SOCKET": systemd.path}) as daemon:
+            systemd.read("READY", "1")
+            for extra, words in (("", "Serving 3 models"), ("[limits]\nnonsense = 1\n", "unknown key 'nonsense'")):
+                with open(os.path.join(daemon.folder, "attentd.conf"), "a", encoding="utf-8") as f:
+                    f.write(extra)
+                before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+                daemon.signal(signal.SIGHUP)
+                told = int(systemd.read("RELOADING", "1")["MONOTONIC_USEC"])
+                check(before <= told <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, f"{before} {told}")
+                status = systemd.read("READY", "1")["STATUS"]
+                check(words in status, status)
+                check(ask(daemon.address, "GET", "/readyz")[0] == 200, "it does not serve on")
 
 
 def test_watchdog_of_another_process_is_left_alone():
@@ -133,6 +152,56 @@ def test_what_does_not_listen_is_refused():
         refuses([(file, "http")], "does not listen")
 
 
-run(test_ready_watchdog_stopping, test_watchdog_of_another_process_is_left_alone,
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self.path)
+
+
+def test_admin_socket():
+    """The socket named admin opens the admin paths, whatever its place; the other one does not."""
+    for is_first in (False, True):
+        with tempfile.TemporaryDirectory() as folder, listener() as s, socket.socket(socket.AF_UNIX) as admin:
+            path = os.path.join(folder, "admin.sock")
+            admin.bind(path)
+            admin.listen()
+            sockets = [(admin, "admin"), (s, "http")] if is_first else [(s, "http"), (admin, "admin")]
+            with Daemon(sockets=sockets) as daemon:
+                check(daemon.address == s.getsockname(), f"{daemon.address}")
+                connection = UnixConnection(path)
+                connection.request("POST", "/v1/models/sentiment/reload", headers={"Connection": "close"})
+                answer = connection.getresponse()
+                check(answer.status == 200 and b'"version":2' in answer.read(), f"{answer.status}")
+                connection.close()
+                status = ask(daemon.address, "POST", "/v1/models/sentiment/reload")[0]
+                check(status == 403, f"{status} on the open socket")
+
+
+def test_sockets_that_fit_nowhere_are_refused():
+    with listener() as a, listener() as b:
+        refuses([(a, "http"), (b, "other")], "2 sockets were handed over")
+        refuses([(a, "http"), (b, "admin")], "no unix socket")
+
+
+def test_credentials():
+    """Keys that systemd hands over are found without a word in the configuration."""
+    key = "canary-key-of-a-test"
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "api-keys"), "w", encoding="utf-8") as f:
+            f.write(f"shop {hashlib.sha256(key.encode()).hexdigest()} infer\n")
+        body = '{"model":"sentiment","input":"good"}'
+        with Daemon(environment={"CREDENTIALS_DIRECTORY": folder}) as daemon:
+            check(ask(daemon.address, "POST", "/v1/classify", body)[0] == 401, "open without a key")
+            status = ask(daemon.address, "POST", "/v1/classify", body, {"Authorization": f"Bearer {key}"})[0]
+            check(status == 200, f"{status} with the key")
+            check(key not in daemon.log(), "the key is in the log")
+
+
+run(test_ready_watchdog_stopping, test_reload_is_told, test_watchdog_of_another_process_is_left_alone,
     test_sockets_of_another_process_are_left_alone, test_restarts_refuse_no_connection,
-    test_what_does_not_listen_is_refused)
+    test_what_does_not_listen_is_refused, test_sockets_that_fit_nowhere_are_refused, test_admin_socket,
+    test_credentials)
