@@ -318,12 +318,18 @@ def a_held_lock_is_told_and_reads_go_on():
         holder = sqlite3.connect(daemon.db, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         answers = []
-        writer = threading.Thread(target=lambda: answers.append(put(daemon, 2)))
-        writer.start()
+        writers = [threading.Thread(target=lambda: answers.append(put(daemon, 2))) for _ in range(2)]
+        for writer in writers:
+            writer.start()
         time.sleep(0.2)
-        check_alive(daemon, {1})
-        writer.join()
-        check_refusal(answers[0], {"queue_full": 429})
+        begun = time.monotonic()
+        for _ in range(8):  # new connections, on every thread that serves them
+            check_alive(daemon, {1})
+        assert time.monotonic() - begun < 3 and not answers, "reads waited for the lock"
+        for writer in writers:
+            writer.join()
+        for answer in answers:
+            check_refusal(answer, {"queue_full": 429})
         holder.execute("ROLLBACK")
         holder.close()
         put_must(daemon, 2)
