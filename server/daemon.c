@@ -27,6 +27,7 @@
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/tls.h"
+#include "server/writer.h"
 
 enum { DRAIN_POLL_MS = 20, STUCK_US = 5000000, END_WAIT_US = 5000000, RELOAD_WAIT_US = 5000000, LISTENERS_MAX = 2 };
 
@@ -234,6 +235,8 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
     if (status == ATT_OK)
         status = srv_reloader_start(server, &reload, &server->reloader, err);
     if (status == ATT_OK)
+        status = srv_writer_start(&server->writer, err);
+    if (status == ATT_OK)
         status = srv_http_start(server, daemon->listeners, daemon->n_listeners, &daemon->http, err);
     return status;
 }
@@ -333,6 +336,7 @@ static void stop(struct daemon *daemon)
     if (!srv_reloader_stop(server->reloader, RELOAD_WAIT_US))
         _exit(0);
     srv_http_stop(daemon->http);
+    srv_writer_stop(server->writer);
     srv_generations_finish(&server->generations);
     srv_tls_destroy(server->tls);
     srv_metrics_finish(&server->metrics);

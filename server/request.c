@@ -7,6 +7,7 @@
  *       +- admit, parse, submit -> WAITING: resumed --+
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
+ *       |     a task that writes goes through WRITING |
  *       +- reload -> RELOADING: resumed --------------+
  *
  * Admission comes before anything is parsed: a full queue answers at once. All
@@ -16,6 +17,7 @@
 #include "server/request.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -190,6 +192,37 @@ static enum srv_next render(struct srv_request *request)
     return SRV_NEXT_ANSWER;
 }
 
+/* On the writer's thread. Nothing is written for a client that has left, nor past the deadline. */
+static void on_write(struct srv_write *write)
+{
+    struct srv_request *request =
+        (struct srv_request *)(void *)((char *)write - offsetof(struct srv_request, write)); /* its owner */
+
+    if (atomic_load_explicit(&request->work.cancelled, memory_order_relaxed)) {
+        request->transport->resume(request->conn);
+        return;
+    }
+    if (att_clock_us() > request->deadline_us) {
+        att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before anything was written");
+        srv_request_fail(request, SRV_ERR_DEADLINE);
+    } else {
+        render(request);
+    }
+    request->transport->resume(request->conn);
+}
+
+/* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
+static enum srv_next complete(struct srv_request *request)
+{
+    if (!request->call.writes)
+        return render(request);
+    request->write.run = on_write;
+    request->stage = WRITING;
+    request->transport->suspend(request->conn);
+    srv_writer_submit(request->server->writer, &request->write);
+    return SRV_NEXT_WAIT;
+}
+
 static void on_done(struct srv_work *work)
 {
     struct srv_request *request = (struct srv_request *)work;
@@ -249,11 +282,11 @@ static enum srv_next resumed(struct srv_request *request)
             return srv_request_fail(request, SRV_ERR_INTERNAL);
         }
     if (request->call.task->advance == NULL)
-        return render(request);
+        return complete(request);
     status = request->call.task->advance(&request->call, &request->err);
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
-    return request->call.n_jobs > 0 ? submit(request) : render(request);
+    return request->call.n_jobs > 0 ? submit(request) : complete(request);
 }
 
 enum att_status srv_request_parse_body(struct srv_request *request)
@@ -322,7 +355,7 @@ static enum srv_next run_task(struct srv_request *request)
     if (request->call.deadline_ms > 0 &&
         request->begun_us + (uint64_t)request->call.deadline_ms * 1000 < request->deadline_us)
         request->deadline_us = request->begun_us + (uint64_t)request->call.deadline_ms * 1000;
-    return request->call.n_jobs > 0 ? submit(request) : render(request);
+    return request->call.n_jobs > 0 ? submit(request) : complete(request);
 }
 
 static enum srv_next run_builtin(struct srv_request *request)
@@ -358,6 +391,8 @@ enum srv_next srv_request_run(struct srv_request *request)
         return request->match.route->task != NULL ? run_task(request) : srv_request_reload(request);
     case WAITING:
         return resumed(request);
+    case WRITING:
+        return SRV_NEXT_DROP; /* still unwritten: the client left */
     case RELOADING:
         return srv_request_reloaded(request);
     case READY:

@@ -6,14 +6,16 @@
 #include "server/reload.h"
 #include "server/request.h"
 #include "server/routes.h"
+#include "server/writer.h"
 
 enum { SRV_ORIGIN_BYTES_MAX = 255 };
 
-enum stage { RECEIVING, WAITING, RELOADING, READY };
+enum stage { RECEIVING, WAITING, WRITING, RELOADING, READY };
 
 struct srv_request {
     struct srv_work work; /* first: done() casts back */
     struct srv_reload_job reload;
+    struct srv_write write;
     struct srv_server *server;
     struct srv_generation *generation; /* NULL once the answer is rendered */
     const struct srv_transport *transport;

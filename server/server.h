@@ -9,6 +9,7 @@
 
 struct srv_reloader; /* server/reload.h */
 struct srv_tls;      /* server/tls.h */
+struct srv_writer;   /* server/writer.h */
 
 struct srv_server {
     const struct srv_config *config;    /* of the start: for what only a restart changes */
@@ -16,6 +17,7 @@ struct srv_server {
     struct srv_metrics metrics;         /* atomics */
     struct srv_generations generations; /* locks itself */
     struct srv_reloader *reloader;      /* locks itself */
+    struct srv_writer *writer;          /* locks itself */
     struct srv_tls *tls;                /* locks itself; NULL: plain HTTP */
     char address[SRV_ADDRESS_MAX];
     atomic_bool draining;

@@ -167,8 +167,9 @@ static enum att_status check_file(sqlite3 *db, const char *path, struct att_err 
         status = att_err_set(err, ATT_EFORMAT, "%s: is a database of another program, no knowledge base", path);
     if (status == ATT_OK)
         status = ask(db, path, "PRAGMA quick_check(1)", NULL, found, err);
+    const char *line = strrchr(found, '\n'); /* below a headline */
     if (status == ATT_OK && strcmp(found, "ok") != 0)
-        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s", path, found);
+        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s", path, line ? line + 1 : found);
     return status;
 }
 

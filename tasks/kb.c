@@ -64,6 +64,7 @@ static enum att_status parse_entries(struct task_call *call, const struct att_js
     static const char *const fields[] = {"entries", NULL};
     struct kb_call *kb_call = NULL;
     enum att_status status = begin(call, false, &kb_call, err);
+    call->writes = true;
     if (status == ATT_OK)
         status = task_fields_known(body, "", fields, err);
     if (status != ATT_OK)
@@ -98,6 +99,7 @@ static enum att_status parse_entry(struct task_call *call, const struct att_json
 {
     struct kb_call *kb_call = NULL;
     enum att_status status = begin(call, true, &kb_call, err);
+    call->writes = true;
     if (status != ATT_OK)
         return status;
     kb_call->entries = task_alloc(call, 1, sizeof *kb_call->entries, err);
@@ -254,6 +256,7 @@ static enum att_status parse_remove_all(struct task_call *call, const struct att
 {
     struct kb_call *kb_call = NULL;
     (void)body;
+    call->writes = true;
     return begin(call, false, &kb_call, err);
 }
 
@@ -261,6 +264,7 @@ static enum att_status parse_remove_one(struct task_call *call, const struct att
 {
     struct kb_call *kb_call = NULL;
     (void)body;
+    call->writes = true;
     return begin(call, true, &kb_call, err);
 }
 

@@ -82,6 +82,7 @@ struct task_call {
     const struct task_model *model; /* the model that answers, for metrics; may be NULL */
     uint32_t deadline_ms;           /* from the body; 0: none given */
     bool bulk;                      /* priority */
+    bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
     size_t prompt_tokens;           /* usage, set by parse */
     struct task_timing timing;
     int http_status; /* 200 unless the task says otherwise (201, 204) */

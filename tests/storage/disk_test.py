@@ -1,93 +1,21 @@
 #!/usr/bin/env python3
 """The disk fills up, becomes read-only, fails: writes are refused and nothing of them stays, reads and models go on, and
-writes succeed again without a restart. A 2xx comes after fdatasync. Other processes may write to the file too.
+writes succeed again without a restart. A 2xx comes after fdatasync.
 
 What needs a mount of its own (root) or strace is skipped without them.
 """
-import json
 import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 
-from daemon import BUILD, MODEL, Daemon, Skip, run_tests
+from cases import FAILED, FULL, Case, check_after_kill, check_alive, check_refusal, make_entry, put, put_must
+from daemon import Skip, run_tests
 
 TMPFS_BYTES = 3 << 20
-ATTEND = os.path.join(BUILD, "attend")
-
-
-def make_entry(identity, kilobytes=1):
-    return {"id": identity, "question": f"where is order number {identity}",
-            "answer": f"{identity:06d} " * (146 * kilobytes)}
-
-
-def put(daemon, identity, kilobytes=1):
-    return daemon.ask("PUT", f"/v1/kb/default/entries/{identity}", make_entry(identity, kilobytes))
-
-
-def put_must(daemon, identity, kilobytes=1):
-    status, answer = put(daemon, identity, kilobytes)
-    assert status == 200, answer
-
-
-def check_alive(daemon, ids):
-    """Reads and inference, with exactly these entries."""
-    found = daemon.entries()
-    assert set(found) == set(ids), f"entries {sorted(found)}, expected {sorted(ids)}"
-    for identity, entry in found.items():
-        assert entry["question"] == make_entry(identity)["question"]
-    status, answer = daemon.ask("POST", "/v1/embeddings", {"model": "encoder", "input": ["where is it"]})
-    assert status == 200, answer
-    status, answer = daemon.ask("POST", "/v1/reply", {"question": make_entry(min(ids))["question"], "top": 5})
-    assert status == 200 and min(ids) in [entry["id"] for entry in answer["answers"]], answer
-
-
-def check_refusal(answer, codes):
-    status, body = answer
-    assert body["error"]["code"] in codes and status == codes[body["error"]["code"]], (status, body)
-    assert "/" not in body["error"]["message"], f"a path is told: {body}"
-
-
-FULL = {"storage_full": 507}
-FAILED = {"storage_failed": 503}
-
-
-class Case:
-    """A folder and a daemon in it, gone afterwards whatever happens."""
-
-    def __init__(self, folder=None, start=True):
-        self.folder = tempfile.mkdtemp(prefix="attentd-disk-")
-        self.daemon = Daemon(self.folder, folder and os.path.join(self.folder, folder, "kb.db"))
-        self.start = start
-
-    def __enter__(self):
-        if self.start:
-            self.daemon.start()
-        return self.daemon
-
-    def __exit__(self, kind, error, trace):
-        try:
-            if kind is None and self.daemon.process.poll() is None:
-                self.daemon.stop()
-        finally:
-            self.daemon.kill()
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def check_after_kill(daemon, ids):
-    """What was acknowledged is there after kill -9."""
-    daemon.kill()
-    with sqlite3.connect(daemon.db) as db:
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    db.close()
-    daemon.start()
-    check_alive(daemon, ids)
 
 
 # ---- a small disk ----
@@ -289,74 +217,8 @@ def a_2xx_comes_after_fdatasync():
         assert answers == 10, f"{answers} answers seen, expected 10"
 
 
-# ---- other processes ----
-
-def an_import_beside_the_daemon():
-    with Case() as daemon:
-        put_must(daemon, 1)
-        path = os.path.join(daemon.folder, "entries.jsonl")
-        with open(path, "w") as f:
-            for identity in range(1000, 1300):
-                f.write(json.dumps(make_entry(identity)) + "\n")
-        statuses = []
-        writer = threading.Thread(target=lambda: statuses.extend(put(daemon, i)[0] for i in range(2, 22)))
-        writer.start()
-        done = subprocess.run([ATTEND, "kb", "import", "--kb", daemon.db, "--model", MODEL, "--file", path],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        writer.join()
-        assert done.returncode == 0 and "300 written" in done.stdout, done.stdout
-        assert statuses == [200] * 20, statuses
-        put_must(daemon, 30)  # a write reads what others wrote
-        ids = {1, 30} | set(range(2, 22)) | set(range(1000, 1300))
-        check_alive(daemon, ids)
-        check_after_kill(daemon, ids)
-
-
-def a_held_lock_is_told_and_reads_go_on():
-    with Case() as daemon:
-        put_must(daemon, 1)
-        holder = sqlite3.connect(daemon.db, isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
-        answers = []
-        writer = threading.Thread(target=lambda: answers.append(put(daemon, 2)))
-        writer.start()
-        time.sleep(0.2)
-        check_alive(daemon, {1})
-        writer.join()
-        check_refusal(answers[0], {"queue_full": 429})
-        holder.execute("ROLLBACK")
-        holder.close()
-        put_must(daemon, 2)
-        check_alive(daemon, {1, 2})
-
-
-def a_replaced_file_takes_no_writes():
-    with Case() as daemon:
-        put_must(daemon, 1)
-        os.rename(daemon.db, daemon.db + ".aside")
-        check_refusal(put(daemon, 2), FAILED)
-        check_alive(daemon, {1})
-        os.rename(daemon.db + ".aside", daemon.db)
-        put_must(daemon, 2)
-        check_alive(daemon, {1, 2})
-
-
-def a_corrupt_file_is_refused_by_name():
-    with Case() as daemon:
-        for identity in range(1, 40):
-            put_must(daemon, identity, 4)
-        daemon.stop()
-        with open(daemon.db, "r+b") as f:
-            f.seek(3 * 4096)
-            f.write(os.urandom(8 * 4096))
-        daemon.spawn()
-        assert daemon.process.wait(60) == 1
-        assert f"kb 'default': {daemon.db}: is" in daemon.said() and "damaged" in daemon.said(), daemon.said()
-
-
 if __name__ == "__main__":
     own_mounts()
     run_tests([a_full_disk_is_507_until_there_is_room, a_read_only_disk_is_told_at_the_start,
                failing_calls_lose_nothing_and_end_with_the_fault, one_failing_call_in_a_row_of_writes,
-               a_2xx_comes_after_fdatasync, an_import_beside_the_daemon, a_held_lock_is_told_and_reads_go_on,
-               a_replaced_file_takes_no_writes, a_corrupt_file_is_refused_by_name])
+               a_2xx_comes_after_fdatasync])

@@ -137,6 +137,9 @@ def one_round(daemon, stored, rng):
                       random.Random(rng.random())) for number in range(CLIENTS)]
     for client in clients:
         client.start()
+    end = time.monotonic() + 5
+    while not any(client.acknowledged for client in clients) and time.monotonic() < end:
+        time.sleep(0.001)
     time.sleep(rng.random() * 0.3)
     daemon.kill()
     for client in clients:

@@ -132,7 +132,7 @@ static void a_bad_line_is_named_and_nothing_is_written(void **state)
         strstr(attend(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL}), "8\t"));
 }
 
-enum { MANY = 300 };
+enum { MANY = 150 };
 
 /* Entries of about 2 kB, with ids from `first`. */
 static void write_many(int first)
@@ -167,14 +167,14 @@ static void a_full_disk_imports_nothing(void **state)
     write_many(1000);
     getrlimit(RLIMIT_FSIZE, &before);
     signal(SIGXFSZ, SIG_IGN); /* which the program inherits */
-    for (rlim_t kib = 150; kib <= 600; kib += 150) {
+    for (rlim_t kib = 100; kib <= 300; kib += 200) {
         little = (struct rlimit){kib << 10, before.rlim_max};
         setrlimit(RLIMIT_FSIZE, &little);
         EXPECT(1, "File too large", "kb", "import", "--kb", db, "--model", model, "--file", file);
         setrlimit(RLIMIT_FSIZE, &before);
         assert_int_equal(count_lines(), 2);
     }
-    EXPECT(0, "300 written", "kb", "import", "--kb", db, "--model", model, "--file", file);
+    EXPECT(0, "150 written", "kb", "import", "--kb", db, "--model", model, "--file", file);
     assert_int_equal(count_lines(), 2 + MANY);
     unlink(file);
 }
@@ -196,11 +196,11 @@ static void a_killed_import_is_whole_or_not_there(void **state)
 {
     (void)state;
     size_t n = count_lines();
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 6; round++) {
         int first = 2000 + MANY * round, status = 0;
         write_many(first);
         pid_t child = start_import();
-        usleep((useconds_t)(15000 + 9000 * round));
+        usleep((useconds_t)(15000 + 15000 * round));
         kill(child, SIGKILL);
         waitpid(child, &status, 0);
         size_t now = count_lines();
