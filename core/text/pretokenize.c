@@ -383,7 +383,7 @@ enum att_status att_pretokenize(const struct att_steps *steps, const struct att_
     att_pieces_close(lists.from, 0, origin);
     for (size_t i = 0; i < steps->count; i++) {
         if (!run(&steps->items[i], work, &lists))
-            return att_err_set(err, ATT_ELIMIT, "the text takes too long for a pattern of the pre-tokenizer");
+            return att_regex_gave_up(work->match, "pre-tokenizer", err);
         turn(&lists);
         if (lists.failed)
             return att_err_set(err, ATT_ENOMEM, "out of memory for words");
