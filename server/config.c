@@ -430,7 +430,8 @@ static enum att_status read_one(struct srv_config *config, const char *path, str
 
     reading.file = fopen(path, "re");
     if (reading.file == NULL)
-        return att_err_set(err, ATT_EIO, "%s: cannot be read: %s", path, strerror(errno));
+        return att_err_set(err, errno == ENOMEM ? ATT_ENOMEM : ATT_EIO, "%s: cannot be read: %s", path,
+                           strerror(errno));
     if (fstat(fileno(reading.file), &facts) != 0 || !S_ISREG(facts.st_mode)) {
         fclose(reading.file);
         return att_err_set(err, ATT_EIO, "%s: is not a regular file", path);
@@ -458,6 +459,9 @@ static enum att_status list_drop_ins(const char *folder, char **names, size_t *r
     enum att_status status = ATT_OK;
     size_t n = 0;
 
+    if (dir == NULL && errno != ENOENT)
+        return att_err_set(err, errno == ENOMEM ? ATT_ENOMEM : ATT_EIO, "%s: cannot be read: %s", folder,
+                           strerror(errno));
     while (dir != NULL && status == ATT_OK && (entry = readdir(dir)) != NULL) {
         size_t len = strlen(entry->d_name);
 

@@ -264,14 +264,17 @@ static bool same_value(const struct att_json *a, const struct att_json *b)
 }
 
 /* Whether an entry's metadata has all (or one) of the filter's members. */
-static bool passes(const struct reply *reply, const struct store_kb_entry *entry)
+static enum att_status passes(const struct reply *reply, const struct store_kb_entry *entry, bool *ret,
+                              struct att_err *err)
 {
     struct att_json *metadata = NULL;
     struct att_json_iter iter;
     const char *key;
     const struct att_json *wanted;
-    if (att_json_parse(entry->metadata, strlen(entry->metadata), 0, METADATA_DEPTH, &metadata, NULL) != ATT_OK)
-        return false;
+    enum att_status status =
+        att_json_parse(entry->metadata, strlen(entry->metadata), 0, METADATA_DEPTH, &metadata, err);
+    if (status == ATT_ENOMEM)
+        return status;
     bool all = true, any = false;
     att_json_iter_init(&iter, reply->metadata);
     while (att_json_iter_next(&iter, &key, &wanted)) {
@@ -279,8 +282,9 @@ static bool passes(const struct reply *reply, const struct store_kb_entry *entry
         all &= same;
         any |= same;
     }
+    *ret = status == ATT_OK && (reply->match_any ? any : all);
     att_json_destroy(metadata);
-    return reply->match_any ? any : all;
+    return ATT_OK;
 }
 
 static enum att_status rank(struct task_call *call, struct reply *reply, struct att_err *err)
@@ -297,8 +301,8 @@ static enum att_status rank(struct task_call *call, struct reply *reply, struct 
         allowed = task_alloc(call, reply->view->n_entries + 1, sizeof *allowed, err);
         if (!allowed)
             return err->status;
-        for (size_t i = 0; i < reply->view->n_entries; i++)
-            allowed[i] = passes(reply, &reply->view->entries[i]);
+        for (size_t i = 0; status == ATT_OK && i < reply->view->n_entries; i++)
+            status = passes(reply, &reply->view->entries[i], &allowed[i], err);
     }
     query.allowed = allowed;
     /* Two at least, so that the decision knows the runner-up. */

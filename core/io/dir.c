@@ -99,23 +99,23 @@ bool att_dir_has(const struct att_dir *dir, const char *name)
 
 bool att_dir_find(const struct att_dir *dir, const char *ending, char name[ATT_FILE_NAME_MAX])
 {
-    int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    /* readdir would need memory, and to be out of it is not to have found nothing. */
+    _Alignas(struct dirent64) char block[4096];
     size_t found = 0, end = strlen(ending);
-    if (!entries) {
-        if (fd >= 0)
-            close(fd);
+    int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
         return false;
+    for (ssize_t n; (n = getdents64(fd, block, sizeof block)) > 0;) {
+        for (ssize_t at = 0; at < n; at += ((const struct dirent64 *)(const void *)(block + at))->d_reclen) {
+            const char *entry = ((const struct dirent64 *)(const void *)(block + at))->d_name;
+            size_t len = strlen(entry);
+            if (entry[0] == '.' || len < end || len >= ATT_FILE_NAME_MAX || strcmp(entry + len - end, ending) != 0)
+                continue;
+            memcpy(name, entry, len + 1);
+            found++;
+        }
     }
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
-        size_t len = strlen(entry->d_name);
-        if (entry->d_name[0] == '.' || len < end || len >= ATT_FILE_NAME_MAX ||
-            strcmp(entry->d_name + len - end, ending) != 0)
-            continue;
-        memcpy(name, entry->d_name, len + 1);
-        found++;
-    }
-    closedir(entries);
+    close(fd);
     return found == 1;
 }
 

@@ -46,7 +46,7 @@ static bool reserve(struct att_aligned *text, size_t more)
 
 void att_aligned_append(struct att_aligned *to, const char *text, size_t begin, size_t end)
 {
-    if (!reserve(to, end - begin))
+    if (end == begin || !reserve(to, end - begin))
         return;
     memcpy(to->bytes + to->len, text + begin, end - begin);
     for (size_t at = begin; at < end;) {
@@ -74,7 +74,7 @@ void att_aligned_copy(struct att_aligned *to, const struct att_aligned *from, si
 
 void att_aligned_put(struct att_aligned *to, const char *bytes, size_t len, uint32_t start, uint32_t end)
 {
-    if (!reserve(to, len))
+    if (len == 0 || !reserve(to, len))
         return;
     memcpy(to->bytes + to->len, bytes, len);
     for (size_t i = 0; i < len; i++) {

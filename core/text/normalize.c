@@ -328,7 +328,9 @@ enum att_status att_normalize(const struct att_steps *steps, const char *text, s
         att_aligned_reset(to);
         work->changes.failed = false;
         if (!run(&steps->items[i], work, from, (uint32_t)begin, to))
-            return att_err_set(err, ATT_ELIMIT, "the text takes too long for a pattern of the normalizer");
+            return att_regex_gave_up(work->match, "normalizer", err);
+        if (from->failed || to->failed || work->changes.failed)
+            return no_memory(err); /* not every step passes on that it lost text */
         struct att_aligned *next = from;
         from = to;
         to = next;

@@ -310,11 +310,13 @@ static void to_byte_chars(const struct att_pieces *from, struct att_pieces *to)
 
 struct lists {
     struct att_pieces *from, *to;
+    bool failed; /* some list before these lost text */
 };
 
 static void turn(struct lists *lists)
 {
     struct att_pieces *next = lists->from;
+    lists->failed |= next->failed || next->text.failed;
     lists->from = lists->to;
     lists->to = next;
     att_pieces_reset(lists->to);
@@ -374,17 +376,16 @@ enum att_status att_pretokenize(const struct att_steps *steps, const struct att_
                                 size_t end, uint32_t origin, struct att_step_work *work, const struct att_pieces **ret,
                                 struct att_err *err)
 {
-    struct lists lists = {&work->pieces[0], &work->pieces[1]};
+    struct lists lists = {&work->pieces[0], &work->pieces[1], false};
     att_pieces_reset(lists.from);
     att_pieces_reset(lists.to);
     att_aligned_copy(&lists.from->text, normal, begin, end);
     att_pieces_close(lists.from, 0, origin);
     for (size_t i = 0; i < steps->count; i++) {
         if (!run(&steps->items[i], work, &lists))
-            return att_err_set(err, ATT_ELIMIT, "the text takes too long for a pattern of the pre-tokenizer");
-        bool failed = lists.to->failed || lists.to->text.failed || lists.from->failed || lists.from->text.failed;
+            return att_regex_gave_up(work->match, "pre-tokenizer", err);
         turn(&lists);
-        if (failed)
+        if (lists.failed)
             return att_err_set(err, ATT_ENOMEM, "out of memory for words");
     }
     *ret = lists.from;

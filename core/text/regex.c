@@ -18,6 +18,7 @@ struct att_regex {
 struct att_regex_match {
     pcre2_match_data *data;
     pcre2_match_context *context;
+    bool out_of_memory; /* at the last find */
 };
 
 static enum att_status refuse(const char *field, const char *what, const char *pattern, struct att_err *err)
@@ -90,7 +91,9 @@ enum att_status att_regex_compile(const char *pattern, const char *field, struct
     if (status == ATT_OK) {
         regex->code = pcre2_compile((PCRE2_SPTR)rewritten, PCRE2_ZERO_TERMINATED,
                                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &where, NULL);
-        if (!regex->code)
+        if (!regex->code && code == PCRE2_ERROR_HEAP_FAILED)
+            status = att_err_set(err, ATT_ENOMEM, "out of memory for a pattern");
+        else if (!regex->code)
             status = att_err_set(err, ATT_EUNSUPPORTED, "%s: '%.80s' is not a pattern that is known (error %d)", field,
                                  pattern, code);
     }
@@ -139,6 +142,7 @@ int att_regex_find(const struct att_regex *regex, struct att_regex_match *match,
                    size_t from, size_t *ret_begin, size_t *ret_end)
 {
     int rc = pcre2_match(regex->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_UTF_CHECK, match->data, match->context);
+    match->out_of_memory = rc == PCRE2_ERROR_NOMEMORY;
     if (rc == PCRE2_ERROR_NOMATCH)
         return 0;
     if (rc < 0)
@@ -147,4 +151,11 @@ int att_regex_find(const struct att_regex *regex, struct att_regex_match *match,
     *ret_begin = found[0];
     *ret_end = found[1];
     return 1;
+}
+
+enum att_status att_regex_gave_up(const struct att_regex_match *match, const char *of, struct att_err *err)
+{
+    if (match->out_of_memory)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for a pattern");
+    return att_err_set(err, ATT_ELIMIT, "the text takes too long for a pattern of the %s", of);
 }

@@ -26,5 +26,7 @@ void att_regex_match_destroy(struct att_regex_match *match);
  */
 int att_regex_find(const struct att_regex *regex, struct att_regex_match *match, const char *text, size_t len,
                    size_t from, size_t *ret_begin, size_t *ret_end);
+/* What -1 was: ATT_ENOMEM, or ATT_ELIMIT for a pattern `of` something. */
+enum att_status att_regex_gave_up(const struct att_regex_match *match, const char *of, struct att_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * A malloc that fails on demand, for LD_PRELOAD: every allocation of a process
- * passes here, those of its libraries too. The plan lies in a file that the test
- * maps as well, so arming it needs no signal and no pause.
+ * A malloc that fails on demand, for LD_PRELOAD or linked into a test: every
+ * allocation of the process passes here, those of its libraries too. A daemon
+ * maps its plan from a file, as its test does, so arming it needs no signal and
+ * no pause.
  *
  * It calls the C library's own entries by name: a look-up at run time would
  * allocate.
@@ -21,21 +22,22 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
 extern void *__libc_memalign(size_t align, size_t size);
 
-static struct fail_plan *plan;
+struct fail_plan *fail_malloc_plan;
 
 __attribute__((constructor)) static void map_plan(void)
 {
     const char *path = getenv("ATT_FAIL_FILE");
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(struct fail_plan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0)
         close(fd);
     if (page != MAP_FAILED)
-        plan = page;
+        fail_malloc_plan = page;
 }
 
 static bool fails(void)
 {
+    struct fail_plan *plan = fail_malloc_plan;
     if (!plan)
         return false;
     long number = atomic_fetch_add(&plan->count, 1) + 1, from = atomic_load(&plan->from);

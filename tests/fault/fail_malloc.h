@@ -1,4 +1,4 @@
-/* What a test and fail_malloc.c in the daemon share: one page, mapped from the file that ATT_FAIL_FILE names. */
+/* What a test and fail_malloc.c share: in one process, or through the file that ATT_FAIL_FILE names. */
 #ifndef TESTS_FAULT_FAIL_MALLOC_H
 #define TESTS_FAULT_FAIL_MALLOC_H
 
@@ -9,5 +9,7 @@ struct fail_plan {
     atomic_long from, until; /* those with from <= number < until fail, counted from 1; from 0: none */
     atomic_long failed;      /* how many did */
 };
+
+extern struct fail_plan *fail_malloc_plan;
 
 #endif

@@ -15,7 +15,7 @@ static const char *const folders[] = {"bert-sentiment", "st-bert-mean", "two-hea
 static struct task_model models[] = {{.name = "plain"}, {.name = "encoder"}, {.name = "heads"}, {.name = "movies"}};
 static struct att_context *contexts[MODELS];
 static struct task_kb kb = {.name = "shop", .encoder = &models[ENCODER]};
-static char folder[] = "/tmp/attend-world-XXXXXX";
+static char folder[40];
 
 static const struct {
     const struct task *task;
@@ -130,6 +130,8 @@ static enum att_status open_items(struct att_err *err)
 enum att_status world_open(struct att_err *err)
 {
     char path[128];
+    /* Memory where there is some: thousands of transactions would wait for a disk. */
+    snprintf(folder, sizeof folder, "%s/attend-world-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(folder))
         return att_err_set(err, ATT_EIO, "%s: cannot be made", folder);
     enum att_status status = open_models(err);
