@@ -13,7 +13,7 @@
 enum { PATTERN_MAX = 4096, MATCH_LIMIT = 50000000, HEAP_LIMIT_KIB = 1 << 16 };
 /* PCRE2's limits count backtracking within one match, not the places where none begins, nor runs that are scanned
  * whole: so the time is looked at, after every few of either. */
-enum { BASE_US = 1000000, STARTS = 64, FINDS = 64 };
+enum { BASE_US = 250000, STARTS = 64, FINDS = 64 };
 
 struct att_regex {
     pcre2_code *code;
