@@ -5,10 +5,10 @@
 #include "core/generate/generate.h"
 #include "store/items.h"
 
-static const char about[] =
-    "usage: attend check DIR [--base NAME=DIR]\n\n"
-    "Loads a model directory and its items and runs its golden.jsonl, as the daemon would. Exit status 1 and one line on\n"
-    "standard error, FILE: FIELD: what, expected what, for one that is not served.\n";
+static const char about[] = "usage: attend check DIR [--base NAME=DIR]\n\n"
+                            "Loads a model directory and its items and runs its golden.jsonl, as the daemon would. "
+                            "Exit status 1 and one line on\n"
+                            "standard error, FILE: FIELD: what, expected what, for one that is not served.\n";
 
 /* What is read beside the model: how it writes, and a recommender's items, which are optional. */
 static enum att_status check_beside(const char *dir, const struct att_model *model, struct att_err *err)

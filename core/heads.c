@@ -103,8 +103,8 @@ static enum att_status head_parse(struct att_arena *arena, const struct att_json
         return att_err_set(err, ATT_EUNSUPPORTED,
                            "heads.%s.problem_type: is '%.60s', expected single_label_classification or "
                            "multi_label_classification",
-                           head->name, att_json_is_string(problem) ? att_json_string(problem, NULL)
-                                                                   : att_json_type_name(problem));
+                           head->name,
+                           att_json_is_string(problem) ? att_json_string(problem, NULL) : att_json_type_name(problem));
     head->temperature = (float)att_json_number(warmth, warmth ? 0 : 1);
     if (!(head->temperature > 0.001f && head->temperature < 1000))
         return att_err_set(err, ATT_EFORMAT, "heads.%s.temperature: is %s %g, expected a number from 0.001 to 1000",
@@ -118,8 +118,8 @@ static enum att_status head_parse(struct att_arena *arena, const struct att_json
     if (att_json_is_object(polarity))
         status = label_values(arena, polarity, head, "polarity", -1, 0, &head->polarity, err);
     if (status == ATT_OK && head->multi_label)
-        status = label_values(arena, att_json_get(entry, "threshold"), head, "threshold", 0, 0.5, &head->thresholds,
-                              err);
+        status =
+            label_values(arena, att_json_get(entry, "threshold"), head, "threshold", 0, 0.5, &head->thresholds, err);
     if (status == ATT_OK && att_json_is_object(scope))
         status = scope_parse(scope, head, err);
     return status;

@@ -22,7 +22,8 @@ static enum att_status modes_read(struct att_model *model, const char *file, con
     };
     enum att_pooling chosen = ATT_POOL_NONE;
     size_t hidden = model->info.hidden_size, width = hidden;
-    enum att_status status = att_config_size(config, "word_embedding_dimension", 1, SIZE_MAX >> 11, hidden, &width, err);
+    enum att_status status =
+        att_config_size(config, "word_embedding_dimension", 1, SIZE_MAX >> 11, hidden, &width, err);
     if (status == ATT_OK && width != hidden)
         return att_err_set(err, ATT_EFORMAT, "%s: word_embedding_dimension: is %zu, expected hidden_size, %zu", file,
                            width, hidden);
@@ -32,9 +33,8 @@ static enum att_status modes_read(struct att_model *model, const char *file, con
         if (status != ATT_OK || !on)
             continue;
         if (modes[i].pooling == ATT_POOL_NONE || chosen != ATT_POOL_NONE)
-            return att_err_set(err, ATT_EUNSUPPORTED,
-                               "%s: %s: expected exactly one of cls, mean or last token pooling", file,
-                               modes[i].field);
+            return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s: expected exactly one of cls, mean or last token pooling",
+                               file, modes[i].field);
         chosen = modes[i].pooling;
     }
     if (status != ATT_OK)

@@ -13,7 +13,7 @@ struct store_items {
     uint32_t *slots;          /* [mask + 1] indexes by hash of the id; 0: empty */
     size_t count, mask;
     char *path;      /* of items.jsonl */
-    bool named; /* the file itself was named: a link is followed; one that lies in a model folder is not */
+    bool named;      /* the file itself was named: a link is followed; one that lies in a model folder is not */
     char digest[65]; /* of its bytes */
     float *vectors;  /* [count + 1][dimensions] or NULL */
     size_t dimensions;

@@ -44,7 +44,8 @@ static void put_text(struct att_jsonw *out, struct att_gguf_text text)
 
 static int by_text(const void *a, const void *b)
 {
-    const struct att_gguf_text *x = *(const struct att_gguf_text *const *)a, *y = *(const struct att_gguf_text *const *)b;
+    const struct att_gguf_text *x = *(const struct att_gguf_text *const *)a,
+                               *y = *(const struct att_gguf_text *const *)b;
     return strcmp(x->bytes, y->bytes);
 }
 

@@ -103,8 +103,8 @@ enum att_status att_regex_compile(const char *pattern, const char *field, struct
                                                 : att_err_set(err, ATT_ENOMEM, "out of memory for a pattern");
     if (status == ATT_OK) {
         regex->code = pcre2_compile((PCRE2_SPTR)rewritten, PCRE2_ZERO_TERMINATED,
-                                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &code, &where,
-                                    NULL);
+                                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &code,
+                                    &where, NULL);
         if (!regex->code)
             status = att_err_set(err, ATT_EUNSUPPORTED, "%s: '%.80s' is not a pattern that is known (error %d)", field,
                                  pattern, code);

@@ -14,9 +14,15 @@
 
 #include <cmocka.h>
 
-static const char *const names[] = {"config.json",           "model.safetensors",        "tokenizer.json",
-                                    "tokenizer_config.json", "vocab.txt",                "modules.json",
-                                    "golden.jsonl",          "sentence_bert_config.json", "1_Pooling/config.json"};
+static const char *const names[] = {"config.json",
+                                    "model.safetensors",
+                                    "tokenizer.json",
+                                    "tokenizer_config.json",
+                                    "vocab.txt",
+                                    "modules.json",
+                                    "golden.jsonl",
+                                    "sentence_bert_config.json",
+                                    "1_Pooling/config.json"};
 enum { N_NAMES = sizeof(names) / sizeof(*names) };
 
 static char folder[] = "/tmp/attentd-replace-XXXXXX";

@@ -102,9 +102,9 @@ static void copy_model(const char *name)
 /* True: it loads and its answers are the golden ones. A refusal names a file. */
 static bool loads(const char *what, const char *name, size_t at)
 {
-    static const char *const files[] = {"config.json",           "model.safetensors", "tokenizer.json", "vocab.txt",
-                                        "tokenizer_config.json", "golden.jsonl",      "modules.json",
-                                        "sentence_bert_config.json"};
+    static const char *const files[] = {"config.json",  "model.safetensors",        "tokenizer.json",
+                                        "vocab.txt",    "tokenizer_config.json",    "golden.jsonl",
+                                        "modules.json", "sentence_bert_config.json"};
     const struct att_model_options options = {.dtype = ATT_F32};
     struct att_model *model = NULL;
     struct att_err err = {.message = ""};

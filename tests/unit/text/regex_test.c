@@ -32,7 +32,8 @@ static long count(const char *pattern, const char *text, size_t len)
     int rc = 1;
     assert_non_null(match);
     att_regex_match_begin(match, len);
-    for (size_t at = 0, begin, end; at < len && (rc = att_regex_find(regex, match, text, len, at, &begin, &end)) == 1;) {
+    for (size_t at = 0, begin, end;
+         at < len && (rc = att_regex_find(regex, match, text, len, at, &begin, &end)) == 1;) {
         assert_true(begin >= at && end >= begin && end <= len);
         found++;
         at = end > begin ? end : end + 1;
@@ -46,9 +47,9 @@ static void test_refused(void **state)
 {
     (void)state;
     static const char *const patterns[] = {
-        "(?R)",  "(?1)",  "(?+1)",   "(?&a)",    "(?P>a)",     "(?C)", "(?#a)", "(?(1)a)",   "(*LIMIT_MATCH=9)a", "(*UTF)a",
-        "(a)\\1", "\\k<a>", "\\Gab", "\\Qa\\E",  "a\\K",       "\\X",  "\\R",   "[[:alpha:]]", "[a[b]]",          "[a&&b]",
-        "(",     "[a",    "a{5,2}",  "(?|a|b)",  "\\C"};
+        "(?R)",    "(?1)",   "(?+1)",  "(?&a)", "(?P>a)",  "(?C)",    "(?#a)", "(?(1)a)", "(*LIMIT_MATCH=9)a",
+        "(*UTF)a", "(a)\\1", "\\k<a>", "\\Gab", "\\Qa\\E", "a\\K",    "\\X",   "\\R",     "[[:alpha:]]",
+        "[a[b]]",  "[a&&b]", "(",      "[a",    "a{5,2}",  "(?|a|b)", "\\C"};
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         struct att_regex *regex = NULL;
         struct att_err err = {.message = ""};
@@ -62,8 +63,9 @@ static void test_found(void **state)
 {
     (void)state;
     assert_int_equal(count("(?i:'s|'t)|(?:ab)+|(?<!x)y|z(?=!)|(?>q)", "'S abab xy y z! z q", 19), 5);
-    assert_int_equal(count("\\s", "a b\xc2\x85"
-                                  "c",
+    assert_int_equal(count("\\s",
+                           "a b\xc2\x85"
+                           "c",
                            6),
                      2);
     assert_int_equal(count("[^\\s]+", "\xc3\xa9\xc3\xa9 \xe4\xb8\xad", 8), 2);
@@ -83,7 +85,8 @@ static void test_published(void **state)
     (void)state;
     static const char *const patterns[] = {
         "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+        "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
         "\\s+(?!\\S)|\\s+"};
     static const char *const units[] = {"a", " ", "\n", "a ", " \n", "1", "!", "'s", "\xe4\xb8\xad"};
     /* The whole megabyte of blanks; less of the rest. */
@@ -104,8 +107,9 @@ static void test_published(void **state)
 static void test_catastrophic(void **state)
 {
     (void)state;
-    static const char *const patterns[] = {"(x+x+)+y", "(x|x)*y",       "(x*)*$y",  "[x]*[yz]",   "[x]*+[yz]", "x*+y|x",
-                                           "(?>x+)y",  "(?:x+)+[^x]{2}", "x+?y|x",   "(?=x*y)x|x", "(x*?)*z",   "x{1,999}y"};
+    static const char *const patterns[] = {"(x+x+)+y",  "(x|x)*y",    "(x*)*$y", "[x]*[yz]",
+                                           "[x]*+[yz]", "x*+y|x",     "(?>x+)y", "(?:x+)+[^x]{2}",
+                                           "x+?y|x",    "(?=x*y)x|x", "(x*?)*z", "x{1,999}y"};
     char *text = malloc(TEXT_BYTES);
     assert_non_null(text);
     memset(text, 'x', TEXT_BYTES);
