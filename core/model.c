@@ -78,12 +78,16 @@ static enum att_status find_base(struct att_model *model, struct loading *loadin
     return att_dir_open(base->info.dir, &loading->base_dir, err);
 }
 
-static enum att_status unknown_type(const char *type, struct att_err *err)
+static enum att_status unknown_type(const struct att_json *value, struct att_err *err)
 {
+    const char *type = att_json_string(value, NULL);
     char names[512];
     att_arch_names(names, sizeof names);
     return att_err_set(err, ATT_EUNSUPPORTED, "model_type: '%.60s' is not known, expected one of: %s",
-                       type ? type : "(none)", names);
+                       type    ? type
+                       : value ? att_json_type_name(value)
+                               : "missing",
+                       names);
 }
 
 /* Layers of one stack that the file holds. */
@@ -98,10 +102,11 @@ static size_t stored_layers(const struct att_model *model, size_t stack)
 /* config.json → arch, arch_info and the zeroed state. */
 static enum att_status configure(struct att_model *model, struct att_err *err)
 {
-    const char *type = att_json_string(att_json_get(model->config, "model_type"), NULL);
+    const struct att_json *kind = att_json_get(model->config, "model_type");
+    const char *type = att_json_string(kind, NULL);
     model->arch = type ? att_arch_find(type) : NULL;
     if (!model->arch)
-        return unknown_type(type, err);
+        return unknown_type(kind, err);
     const char *class_name = att_json_string(att_json_at(att_json_get(model->config, "architectures"), 0), NULL);
     model->arch_info.class_name = class_name ? class_name : "";
     model->state = att_mem_calloc(1, model->arch->state_bytes);
