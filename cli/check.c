@@ -1,10 +1,29 @@
 /* attend check DIR: the same loading and self-test as the daemon's, and one line that says what is wrong. */
-#include "cli/cli.h"
+#include <string.h>
 
-static const char about[] =
-    "usage: attend check DIR [--base NAME=DIR]\n\n"
-    "Loads a model directory and runs its golden.jsonl, as the daemon would. Exit status 1 and one line on\n"
-    "standard error, FILE: FIELD: what, expected what, for one that is not served.\n";
+#include "cli/cli.h"
+#include "core/generate/generate.h"
+#include "store/items.h"
+
+static const char about[] = "usage: attend check DIR [--base NAME=DIR]\n\n"
+                            "Loads a model directory and its items and runs its golden.jsonl, as the daemon would. "
+                            "Exit status 1 and one line on\n"
+                            "standard error, FILE: FIELD: what, expected what, for one that is not served.\n";
+
+/* What is read beside the model: how it writes, and a recommender's items, which are optional. */
+static enum att_status check_beside(const char *dir, const struct att_model *model, struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(model);
+    struct att_generation generation;
+    struct store_items *items = NULL;
+    if (info->generates)
+        return att_generation_defaults(model, &generation, err);
+    if (strcmp(info->task, "recommend") != 0)
+        return ATT_OK;
+    enum att_status status = store_items_open(dir, info->vocab_size - 1, &items, err);
+    store_items_close(items);
+    return status == ATT_ENOTFOUND ? ATT_OK : status;
+}
 
 int cli_check(int argc, char **argv)
 {
@@ -22,6 +41,8 @@ int cli_check(int argc, char **argv)
     enum att_status status = cli_model_load(options.rest[0], &options, &model, &err);
     if (status == ATT_OK)
         status = att_model_self_test(model, &cases, &err);
+    if (status == ATT_OK)
+        status = check_beside(options.rest[0], model, &err);
     if (status == ATT_OK) {
         const struct att_model_info *info = att_model_info(model);
         printf("%s: ok: %s for %s, %zu self-test cases passed\n", options.rest[0], info->arch, info->task, cases);

@@ -23,9 +23,11 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
         return att_err_set(err, ATT_EUNSUPPORTED, "peft_type: is '%s', expected 'LORA'", type ? type : "(none)");
     static const char *const off[] = {"use_dora", "use_qalora", "lora_bias"}, *const empty[] = {"rank_pattern",
                                                                                                 "alpha_pattern"};
-    for (size_t i = 0; i < sizeof off / sizeof *off; i++)
-        if (att_json_bool(att_json_get(config, off[i]), false))
-            return att_err_set(err, ATT_EUNSUPPORTED, "%s: is true, expected false", off[i]);
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
+        enum att_status status = att_config_must_be_bool(config, off[i], false, err);
+        if (status != ATT_OK)
+            return status;
+    }
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
         if (att_json_count(att_json_get(config, empty[i])) > 0)
             return att_err_set(err, ATT_EUNSUPPORTED, "%s: has patterns, expected none", empty[i]);
@@ -35,17 +37,19 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
                            "init_lora_weights: is '%.40s', which changes the base; expected an adapter saved for the "
                            "unchanged one",
                            init);
-    const char *bias = att_json_string(att_json_get(config, "bias"), NULL);
-    if (bias && strcmp(bias, "none") != 0)
-        return att_err_set(err, ATT_EUNSUPPORTED, "bias: is '%s', expected 'none'", bias);
     float alpha = 0;
-    enum att_status status = att_config_size(config, "r", 1, RANK_MAX, SIZE_MAX, &adapter->rank, err);
+    bool stabilised = false;
+    enum att_status status = att_config_must_be(config, "bias", "none", err);
+    if (status == ATT_OK)
+        status = att_config_size(config, "r", 1, RANK_MAX, SIZE_MAX, &adapter->rank, err);
     if (status == ATT_OK)
         status = att_config_float(config, "lora_alpha", 0, 65536, 8, &alpha, err);
+    if (status == ATT_OK)
+        status = att_config_bool(config, "fan_in_fan_out", false, &adapter->transposed, err);
+    if (status == ATT_OK)
+        status = att_config_bool(config, "use_rslora", false, &stabilised, err);
     if (status != ATT_OK)
         return status;
-    adapter->transposed = att_json_bool(att_json_get(config, "fan_in_fan_out"), false);
-    bool stabilised = att_json_bool(att_json_get(config, "use_rslora"), false);
     adapter->scale = alpha / (stabilised ? sqrtf((float)adapter->rank) : (float)adapter->rank);
     return ATT_OK;
 }
@@ -145,6 +149,10 @@ enum att_status att_adapter_merge(struct att_adapter *adapter, const struct att_
                              a ? "A" : "B", a ? "B" : "A");
     if (status == ATT_OK && a)
         add_product(adapter, rows, cols, a, b, weight);
+    for (size_t i = 0; status == ATT_OK && a && i < rows * cols; i++)
+        if (!isfinite(weight[i]))
+            status = att_err_set(err, ATT_EFORMAT,
+                                 "adapter_model.safetensors: lora_A and lora_B of '%s' make it overflow", name);
     att_mem_free(a);
     att_mem_free(b);
     return status;

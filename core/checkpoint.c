@@ -123,8 +123,10 @@ static enum att_status source_read(void *context, const char *name, size_t rank,
     char expected[64], got[96];
     att_shape_text(rank, shape, expected, sizeof expected);
     if (!tensor)
-        return att_err_set(err, ATT_EFORMAT, "model.safetensors: tensor '%s%s' is missing, expected shape %s", prefix,
-                           name, expected);
+        return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s%s' is missing, expected shape %s",
+                           checkpoint->weights.n_shards == 1 ? checkpoint->weights.shard_names[0]
+                                                             : "model.safetensors.index.json",
+                           prefix, name, expected);
     if (!shape_is(tensor, rank, shape)) {
         att_shape_text(tensor->rank, tensor->shape, got, sizeof got);
         return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has shape %s, expected %s by the sizes of config.json%s",

@@ -39,19 +39,26 @@ static enum att_status string_array(struct att_arena *arena, const struct att_js
 
 /* {"label": number, …} or one number for all, as an array in label order. */
 static enum att_status label_values(struct att_arena *arena, const struct att_json *value,
-                                    const struct att_head_info *head, const char *field, double otherwise,
+                                    const struct att_head_info *head, const char *field, double min, double otherwise,
                                     const float **ret_values, struct att_err *err)
 {
     float *values = att_arena_alloc(arena, head->n_labels, sizeof *values);
     if (!values)
         return no_memory(err);
+    size_t named = 0;
     for (size_t i = 0; i < head->n_labels; i++) {
         const struct att_json *entry = att_json_is_object(value) ? att_json_get(value, head->labels[i]) : value;
-        if (entry && !att_json_is_number(entry))
-            return att_err_set(err, ATT_EFORMAT, "heads.%s.%s: is %s for '%s', expected a number", head->name, field,
-                               att_json_type_name(entry), head->labels[i]);
-        values[i] = (float)att_json_number(entry, otherwise);
+        double number = att_json_number(entry, otherwise);
+        if ((entry && !att_json_is_number(entry)) || !(number >= min && number <= 1))
+            return att_err_set(err, ATT_EFORMAT, "heads.%s.%s: is %s %.9g for '%.60s', expected a number from %g to 1",
+                               head->name, field, att_json_type_name(entry), att_json_number(entry, 0), head->labels[i],
+                               min);
+        named += entry != NULL;
+        values[i] = (float)number;
     }
+    if (att_json_is_object(value) && named < att_json_count(value))
+        return att_err_set(err, ATT_EFORMAT, "heads.%s.%s: names something that is none of the head's labels",
+                           head->name, field);
     *ret_values = values;
     return ATT_OK;
 }
@@ -72,6 +79,15 @@ static enum att_status scope_parse(const struct att_json *scope, struct att_head
     return ATT_OK;
 }
 
+/* Absent is single. */
+static bool problem_known(const struct att_json *problem, bool *ret_multi)
+{
+    const char *name = att_json_string(problem, NULL);
+    *ret_multi = name && strcmp(name, "multi_label_classification") == 0;
+    return !problem || att_json_type(problem) == ATT_JSON_NULL || *ret_multi ||
+           (name && strcmp(name, "single_label_classification") == 0);
+}
+
 static enum att_status head_parse(struct att_arena *arena, const struct att_json *entry, struct att_head_info *head,
                                   struct att_err *err)
 {
@@ -82,23 +98,28 @@ static enum att_status head_parse(struct att_arena *arena, const struct att_json
         string_array(arena, att_json_get(entry, "labels"), head->name, &head->labels, &head->n_labels, err);
     if (status != ATT_OK)
         return status;
-    const char *problem = att_json_string(att_json_get(entry, "problem_type"), NULL);
-    if (problem && strcmp(problem, "multi_label_classification") == 0)
-        head->multi_label = true;
-    else if (problem && strcmp(problem, "single_label_classification") != 0)
+    const struct att_json *problem = att_json_get(entry, "problem_type"), *warmth = att_json_get(entry, "temperature");
+    if (!problem_known(problem, &head->multi_label))
         return att_err_set(err, ATT_EUNSUPPORTED,
-                           "heads.%s.problem_type: is '%s', expected single_label_classification or "
+                           "heads.%s.problem_type: is '%.60s', expected single_label_classification or "
                            "multi_label_classification",
-                           head->name, problem);
-    head->temperature = (float)att_json_number(att_json_get(entry, "temperature"), 1);
+                           head->name,
+                           att_json_is_string(problem) ? att_json_string(problem, NULL) : att_json_type_name(problem));
+    head->temperature = (float)att_json_number(warmth, warmth ? 0 : 1);
     if (!(head->temperature > 0.001f && head->temperature < 1000))
-        return att_err_set(err, ATT_EFORMAT, "heads.%s.temperature: is %g, expected 0.001 to 1000", head->name,
-                           (double)head->temperature);
+        return att_err_set(err, ATT_EFORMAT, "heads.%s.temperature: is %s %g, expected a number from 0.001 to 1000",
+                           head->name, att_json_type_name(warmth), (double)head->temperature);
     const struct att_json *polarity = att_json_get(entry, "polarity"), *scope = att_json_get(entry, "out_of_scope");
+    const struct att_json *objects[] = {polarity, scope};
+    for (size_t i = 0; i < 2; i++)
+        if (objects[i] && att_json_type(objects[i]) != ATT_JSON_NULL && !att_json_is_object(objects[i]))
+            return att_err_set(err, ATT_EFORMAT, "heads.%s.%s: is %s, expected an object", head->name,
+                               i ? "out_of_scope" : "polarity", att_json_type_name(objects[i]));
     if (att_json_is_object(polarity))
-        status = label_values(arena, polarity, head, "polarity", 0, &head->polarity, err);
+        status = label_values(arena, polarity, head, "polarity", -1, 0, &head->polarity, err);
     if (status == ATT_OK && head->multi_label)
-        status = label_values(arena, att_json_get(entry, "threshold"), head, "threshold", 0.5, &head->thresholds, err);
+        status =
+            label_values(arena, att_json_get(entry, "threshold"), head, "threshold", 0, 0.5, &head->thresholds, err);
     if (status == ATT_OK && att_json_is_object(scope))
         status = scope_parse(scope, head, err);
     return status;
@@ -184,11 +205,16 @@ static enum att_status own_head(struct att_model *model, struct att_err *err)
         if (!labels[i])
             return no_memory(err);
     }
-    const char *problem = att_json_string(att_json_get(model->config, "problem_type"), NULL);
+    const struct att_json *problem = att_json_get(model->config, "problem_type");
+    const char *kind = att_json_string(problem, NULL);
     *head = (struct att_head_info){.name = "default", .n_labels = count, .labels = labels, .temperature = 1};
-    head->multi_label = problem && strcmp(problem, "multi_label_classification") == 0;
+    if (!problem_known(problem, &head->multi_label) && (!kind || strcmp(kind, "regression") != 0))
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "config.json: problem_type: is '%.60s', expected single_label_classification, "
+                           "multi_label_classification or regression",
+                           kind ? kind : att_json_type_name(problem));
     if (head->multi_label) {
-        enum att_status status = label_values(arena, NULL, head, "threshold", 0.5, &head->thresholds, err);
+        enum att_status status = label_values(arena, NULL, head, "threshold", 0, 0.5, &head->thresholds, err);
         if (status != ATT_OK)
             return status;
     }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/arch/config.h"
 #include "core/base/mem.h"
 #include "core/gguf/gguf.h"
 #include "core/kern/kern.h"
@@ -77,12 +78,16 @@ static enum att_status find_base(struct att_model *model, struct loading *loadin
     return att_dir_open(base->info.dir, &loading->base_dir, err);
 }
 
-static enum att_status unknown_type(const char *type, struct att_err *err)
+static enum att_status unknown_type(const struct att_json *value, struct att_err *err)
 {
+    const char *type = att_json_string(value, NULL);
     char names[512];
     att_arch_names(names, sizeof names);
     return att_err_set(err, ATT_EUNSUPPORTED, "model_type: '%.60s' is not known, expected one of: %s",
-                       type ? type : "(none)", names);
+                       type    ? type
+                       : value ? att_json_type_name(value)
+                               : "missing",
+                       names);
 }
 
 /* Layers of one stack that the file holds. */
@@ -97,16 +102,22 @@ static size_t stored_layers(const struct att_model *model, size_t stack)
 /* config.json → arch, arch_info and the zeroed state. */
 static enum att_status configure(struct att_model *model, struct att_err *err)
 {
-    const char *type = att_json_string(att_json_get(model->config, "model_type"), NULL);
+    const struct att_json *kind = att_json_get(model->config, "model_type");
+    const char *type = att_json_string(kind, NULL);
     model->arch = type ? att_arch_find(type) : NULL;
     if (!model->arch)
-        return unknown_type(type, err);
+        return unknown_type(kind, err);
     const char *class_name = att_json_string(att_json_at(att_json_get(model->config, "architectures"), 0), NULL);
     model->arch_info.class_name = class_name ? class_name : "";
     model->state = att_mem_calloc(1, model->arch->state_bytes);
     if (!model->state)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
     enum att_status status = model->arch->configure(model->config, model->state, &model->arch_info, err);
+    size_t rows = model->arch_info.vocab_size, target = model->arch_info.target_vocab_size;
+    if (status == ATT_OK)
+        status = att_config_names(model->config, "architectures", err);
+    if (status == ATT_OK)
+        status = att_config_ids(model->config, rows > target ? rows : target, model->arch_info.generates, err);
     if (status != ATT_OK)
         return status;
     for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
@@ -210,6 +221,24 @@ static enum att_status tokenizer_load(struct att_model *model, const struct att_
     enum att_status status =
         att_tokenizer_open(dir, model->arch_info.vocab_size, model->arch_info.type_vocab_size, &model->tokenizer, err);
     return status == ATT_ENOTFOUND && !att_tokenizer_in(dir) ? ATT_OK : status; /* a GGUF file without one */
+}
+
+/* attend.json's own words that are shown to clients. */
+static enum att_status words_check(const struct att_json *own, struct att_err *err)
+{
+    static const char *const tasks[] = {"embed", "classify", "recommend", "generate", "tokens", "rerank"};
+    const struct att_json *task = att_json_get(own, "task"), *licence = att_json_get(own, "licence");
+    const char *name = att_json_string(task, NULL);
+    size_t i = 0;
+    while (name && i < sizeof tasks / sizeof *tasks && strcmp(tasks[i], name) != 0)
+        i++;
+    if (task && (!name || i == sizeof tasks / sizeof *tasks))
+        return att_err_set(err, ATT_EFORMAT,
+                           "task: is '%.40s', expected embed, classify, recommend, generate, tokens or rerank",
+                           name ? name : att_json_type_name(task));
+    if (licence && !att_json_is_string(licence))
+        return att_err_set(err, ATT_EFORMAT, "licence: is %s, expected a string", att_json_type_name(licence));
+    return att_config_names(own, "languages", err);
 }
 
 static const char *implied_task(const struct att_model *model)
@@ -332,6 +361,8 @@ static enum att_status open_parts(struct att_model *model, struct loading *loadi
 {
     enum att_status status = att_json_file(&loading->dir, "attend.json", true, &model->attend_json, err);
     bool adapted = att_dir_has(&loading->dir, "adapter_config.json");
+    if (status == ATT_OK && model->attend_json && (status = words_check(model->attend_json, err)) != ATT_OK)
+        return att_err_file(err, status, "attend.json");
     if (status == ATT_OK && adapted)
         status = att_json_file(&loading->dir, "adapter_config.json", false, &loading->adapter_config, err);
     if (status == ATT_OK && adapted)

@@ -9,7 +9,8 @@
 #include "core/arch/config.h"
 #include "core/model.h"
 
-static enum att_status modes_read(struct att_model *model, const struct att_json *config, struct att_err *err)
+static enum att_status modes_read(struct att_model *model, const char *file, const struct att_json *config,
+                                  struct att_err *err)
 {
     static const struct {
         const char *field;
@@ -20,18 +21,26 @@ static enum att_status modes_read(struct att_model *model, const struct att_json
         {"pooling_mode_lasttoken", ATT_POOL_LAST},  {"pooling_mode_weightedmean_tokens", ATT_POOL_NONE},
     };
     enum att_pooling chosen = ATT_POOL_NONE;
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-        if (!att_json_bool(att_json_get(config, modes[i].field), false))
+    size_t hidden = model->info.hidden_size, width = hidden;
+    enum att_status status =
+        att_config_size(config, "word_embedding_dimension", 1, SIZE_MAX >> 11, hidden, &width, err);
+    if (status == ATT_OK && width != hidden)
+        return att_err_set(err, ATT_EFORMAT, "%s: word_embedding_dimension: is %zu, expected hidden_size, %zu", file,
+                           width, hidden);
+    for (size_t i = 0; status == ATT_OK && i < sizeof modes / sizeof *modes; i++) {
+        bool on = false;
+        status = att_config_bool(config, modes[i].field, false, &on, err);
+        if (status != ATT_OK || !on)
             continue;
         if (modes[i].pooling == ATT_POOL_NONE || chosen != ATT_POOL_NONE)
-            return att_err_set(err, ATT_EUNSUPPORTED,
-                               "1_Pooling/config.json: %s: expected exactly one of cls, mean or "
-                               "last token pooling",
-                               modes[i].field);
+            return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s: expected exactly one of cls, mean or last token pooling",
+                               file, modes[i].field);
         chosen = modes[i].pooling;
     }
+    if (status != ATT_OK)
+        return att_err_file(err, status, file);
     if (chosen == ATT_POOL_NONE)
-        return att_err_set(err, ATT_EFORMAT, "1_Pooling/config.json: names no pooling mode");
+        return att_err_set(err, ATT_EFORMAT, "%s: names no pooling mode", file);
     model->info.pooling = chosen;
     return ATT_OK;
 }
@@ -44,6 +53,26 @@ static const char *module_kind(const struct att_json *module)
     return dot ? dot + 1 : "";
 }
 
+/* The module's folder: its path is one plain name. */
+static enum att_status pooling_read(struct att_model *model, const struct att_dir *dir, size_t i,
+                                    const struct att_json *module, struct att_err *err)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const struct att_json *value = att_json_get(module, "path");
+    const char *path = value ? att_json_string(value, NULL) : "1_Pooling";
+    char file[ATT_FILE_NAME_MAX];
+    if (!path || !*path || path[0] == '.' || path[strspn(path, letters)] ||
+        snprintf(file, sizeof file, "%s/config.json", path) >= (int)sizeof file)
+        return att_err_set(err, ATT_EFORMAT, "modules.json: [%zu].path: is '%.60s', expected the name of a folder", i,
+                           path ? path : att_json_type_name(value));
+    struct att_json *config = NULL;
+    enum att_status status = att_json_file(dir, file, false, &config, err);
+    if (status == ATT_OK)
+        status = modes_read(model, file, config, err);
+    att_json_destroy(config);
+    return status;
+}
+
 static enum att_status modules_read(struct att_model *model, const struct att_dir *dir, const struct att_json *modules,
                                     struct att_err *err)
 {
@@ -53,11 +82,7 @@ static enum att_status modules_read(struct att_model *model, const struct att_di
         if (strcmp(kind, "Normalize") == 0) {
             model->info.normalize = true;
         } else if (strcmp(kind, "Pooling") == 0) {
-            struct att_json *config = NULL;
-            enum att_status status = att_json_file(dir, "1_Pooling/config.json", false, &config, err);
-            if (status == ATT_OK)
-                status = modes_read(model, config, err);
-            att_json_destroy(config);
+            enum att_status status = pooling_read(model, dir, i, att_json_at(modules, i), err);
             if (status != ATT_OK)
                 return status;
         } else if (strcmp(kind, "Transformer") != 0) {
@@ -109,8 +134,11 @@ enum att_status att_pooling_load(struct att_model *model, const struct att_dir *
         model->info.pooling = ATT_POOL_CLS;
     else if (stored && model->arch_info.n_logits == 0 && !recommends && strcmp(stored, "last") == 0)
         model->info.pooling = ATT_POOL_LAST;
-    enum att_status status = att_json_file(dir, "modules.json", true, &modules, err);
-    if (status == ATT_OK && modules)
+    enum att_status status = att_json_file_any(dir, "modules.json", true, &modules, err);
+    if (status == ATT_OK && modules && !att_json_is_array(modules))
+        status = att_err_set(err, ATT_EFORMAT, "modules.json: is %s, expected an array of modules",
+                             att_json_type_name(modules));
+    else if (status == ATT_OK && modules)
         status = modules_read(model, dir, modules, err);
     if (status == ATT_OK)
         status = att_json_file(dir, "sentence_bert_config.json", true, &lengths, err);

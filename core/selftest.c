@@ -87,6 +87,14 @@ static enum att_status text_line(struct run *run, const struct att_json *line, s
     if (status != ATT_OK)
         return status;
     const struct att_json *heads = att_json_get(line, "head_logits"), *embedding = att_json_get(line, "embedding");
+    if ((!heads && !embedding) || (heads && info->n_head_infos == 0) || (embedding && !out.pooled))
+        return att_err_set(err, ATT_EFORMAT,
+                           "golden.jsonl: line %zu: %s: expected head_logits or embedding, as the "
+                           "model has them",
+                           run->line,
+                           heads       ? "head_logits"
+                           : embedding ? "embedding"
+                                       : "nothing");
     for (size_t i = 0; status == ATT_OK && heads && i < info->n_head_infos; i++) {
         const struct att_head_info *head = &info->heads[i];
         status = compare(run, head->name, att_json_get(heads, head->name), out.logits + head->logits_begin,
@@ -103,9 +111,11 @@ static enum att_status history_line(struct run *run, const struct att_json *line
     const struct att_json *scores = att_json_get(line, "topk_scores");
     size_t all = att_json_count(history), room = run->model->info.max_tokens;
     size_t skip = all > room ? all - room : 0, len = all - skip;
-    if (len == 0 || !run->scores || att_json_count(ids) != att_json_count(scores))
-        return att_err_set(err, ATT_EFORMAT, "golden.jsonl: line %zu: history: needs items and a recommender",
-                           run->line);
+    if (len == 0 || !run->scores || att_json_count(ids) == 0 || att_json_count(ids) != att_json_count(scores))
+        return att_err_set(
+            err, ATT_EFORMAT,
+            "golden.jsonl: line %zu: history: needs items, a recommender, and as many topk_ids as topk_scores",
+            run->line);
     for (size_t i = 0; i < len; i++) {
         int64_t id;
         if (!att_json_integer(att_json_at(history, skip + i), 1, INT32_MAX, &id))

@@ -163,10 +163,11 @@ static enum att_status make_table(struct store_items *items, size_t n_items, str
 }
 
 /* FOLDER/items.jsonl, or the file itself. */
-static char *path_of(const char *path)
+static char *path_of(const char *path, bool *ret_named)
 {
     struct stat info;
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+    *ret_named = stat(path, &info) != 0 || !S_ISDIR(info.st_mode);
+    if (*ret_named)
         return att_mem_strdup(path);
     size_t size = strlen(path) + sizeof "/items.jsonl";
     char *joined = att_mem_calloc(size, 1);
@@ -185,12 +186,12 @@ enum att_status store_items_open(const char *path, size_t n_items, struct store_
         return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     atomic_init(&items->references, 1);
     att_arena_init(&items->arena, arena_bytes_max);
-    items->path = path_of(path);
+    items->path = path_of(path, &items->named);
     enum att_status status = items->path ? ATT_OK : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     if (status == ATT_OK)
         status = make_table(items, n_items, err);
     if (status == ATT_OK)
-        status = store_file_read(items->path, file_bytes_max, &bytes, &len, err);
+        status = store_file_read(items->path, items->named, file_bytes_max, &bytes, &len, err);
     if (status == ATT_OK)
         status = parse_lines(items, bytes, len, err);
     if (status == ATT_OK) {

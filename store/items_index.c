@@ -45,13 +45,17 @@ static enum att_status io_error(const char *path, const char *what, struct att_e
 
 /* ---- reading ---- */
 
-/* Opens a regular file; never waits for the other end of a FIFO. */
-static enum att_status open_file(const char *path, int *ret_fd, size_t *ret_size, struct att_err *err)
+/* Opens a regular file, or a link to one if `follow`; never waits for the other end of a FIFO. */
+static enum att_status open_file(const char *path, bool follow, int *ret_fd, size_t *ret_size, struct att_err *err)
 {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW));
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return att_err_set(err, ATT_ENOTFOUND, "%s: is missing", path);
+    if (fd < 0 && errno == ELOOP)
+        return att_err_set(err, ATT_EFORMAT, "%s: is a symbolic link, expected a regular file", path);
+    if (fd < 0 && errno == ENXIO)
+        return att_err_set(err, ATT_EFORMAT, "%s: is a socket, expected a regular file", path);
     if (fd < 0)
         return io_error(path, "cannot be opened", err);
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -78,12 +82,12 @@ static enum att_status read_bytes(const char *path, int fd, void *bytes, size_t 
     return ATT_OK;
 }
 
-enum att_status store_file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_len,
+enum att_status store_file_read(const char *path, bool follow, size_t max_bytes, char **ret_bytes, size_t *ret_len,
                                 struct att_err *err)
 {
     int fd = -1;
     size_t size = 0;
-    enum att_status status = open_file(path, &fd, &size, err);
+    enum att_status status = open_file(path, follow, &fd, &size, err);
     if (status != ATT_OK)
         return status;
     char *bytes = NULL;
@@ -179,7 +183,7 @@ enum att_status store_items_vectors_load(struct store_items *items, const char *
     char *path = index_path(items, ".index");
     if (!path)
         return att_err_set(err, ATT_ENOMEM, "%s: out of memory", items->path);
-    enum att_status status = open_file(path, &fd, &size, err);
+    enum att_status status = open_file(path, items->named, &fd, &size, err);
     if (status == ATT_ENOTFOUND)
         att_err_set(err, ATT_ENOTFOUND, "%s: is missing; %s", path, advice);
     if (status == ATT_OK && size < HEADER_BYTES)

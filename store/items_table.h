@@ -15,6 +15,7 @@ struct store_items {
     uint32_t *slots;          /* [mask + 1] indexes by hash of the id; 0: empty */
     size_t count, mask;
     char *path;      /* of items.jsonl */
+    bool named;      /* the file itself was named: a link is followed; one that lies in a model folder is not */
     char digest[65]; /* of its bytes */
     float *vectors;  /* [count + 1][dimensions] or NULL */
     size_t dimensions;
@@ -22,7 +23,7 @@ struct store_items {
 
 /* A regular file's bytes with a NUL behind them; ATT_ENOTFOUND when there is none, ATT_ELIMIT above max_bytes. Free
  * with att_mem_free. */
-enum att_status store_file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_len,
+enum att_status store_file_read(const char *path, bool follow, size_t max_bytes, char **ret_bytes, size_t *ret_len,
                                 struct att_err *err) ATT_MUST_USE;
 
 #endif

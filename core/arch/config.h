@@ -25,6 +25,12 @@ enum att_status att_config_float(const struct att_json *config, const char *fiel
                                  double otherwise, float *ret, struct att_err *err) ATT_MUST_USE;
 enum att_status att_config_bool(const struct att_json *config, const char *field, bool otherwise, bool *ret,
                                 struct att_err *err) ATT_MUST_USE;
+/* Fields that hold token ids, each null, -1 (none) or below rows; eos_token_id may be a list. Every model's
+ * pad_token_id, the others where `generates`; elsewhere they only must be numbers. */
+enum att_status att_config_ids(const struct att_json *config, size_t rows, bool generates,
+                               struct att_err *err) ATT_MUST_USE;
+/* A list of names (architectures): absent, null, or an array of strings. */
+enum att_status att_config_names(const struct att_json *config, const char *field, struct att_err *err) ATT_MUST_USE;
 /* An activation by name; absent: `otherwise`. */
 enum att_status att_config_act(const struct att_json *config, const char *field, enum att_act otherwise,
                                enum att_act *ret, struct att_err *err) ATT_MUST_USE;

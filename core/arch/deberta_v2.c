@@ -174,6 +174,9 @@ static enum att_status configure_types(const struct att_json *config, struct deb
         model->position_to_content = strstr(line, "p2c") != NULL;
         return ATT_OK;
     }
+    if (types && att_json_type(types) != ATT_JSON_NULL && !att_json_is_array(types))
+        return att_err_set(err, ATT_EFORMAT, "pos_att_type: is %s, expected a string or an array",
+                           att_json_type_name(types));
     for (size_t i = 0; i < att_json_count(types); i++) {
         const char *type = att_json_string(att_json_at(types, i), NULL);
         if (type && strcmp(type, "c2p") == 0)
@@ -204,7 +207,10 @@ static enum att_status configure_relative(const struct att_json *config, struct 
                                           struct att_arch_info *info, struct att_err *err)
 {
     bool relative = false;
-    const char *norm = att_json_string(att_json_get(config, "norm_rel_ebd"), NULL);
+    const struct att_json *normed = att_json_get(config, "norm_rel_ebd");
+    const char *norm = att_json_string(normed, NULL);
+    if (!norm && normed && att_json_type(normed) != ATT_JSON_NULL)
+        return att_err_set(err, ATT_EFORMAT, "norm_rel_ebd: is %s, expected a string", att_json_type_name(normed));
     enum att_status status = att_config_bool(config, "relative_attention", false, &relative, err);
     if (status == ATT_OK)
         status = configure_types(config, model, err);

@@ -114,6 +114,13 @@ enum att_status att_rope_configure(const struct att_json *config, const struct a
                                    struct att_rope *rope, struct att_err *err)
 {
     const struct att_json *params = att_json_get(config, "rope_parameters"), *scaling = params;
+    static const char *const objects[] = {"rope_parameters", "rope_scaling"};
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        const struct att_json *value = att_json_get(config, objects[i]);
+        if (value && att_json_type(value) != ATT_JSON_NULL && !att_json_is_object(value))
+            return att_err_set(err, ATT_EFORMAT, "%s: is %s, expected an object", objects[i],
+                               att_json_type_name(value));
+    }
     if (fields->section && att_json_get(params, fields->section))
         params = scaling = att_json_get(params, fields->section);
     if (!att_json_is_object(params)) {

@@ -6,6 +6,8 @@
 
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t att_clock_us(void);
+/* What this thread has computed, in microseconds: waiting does not count. */
+uint64_t att_clock_thread_us(void);
 /* Seconds since the epoch, for `created` fields and records alone. */
 int64_t att_clock_unix_s(void);
 

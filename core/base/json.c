@@ -3,8 +3,8 @@
  * includes it. A struct att_json is jansson's json_t under another name, so no
  * value is copied.
  *
- * Depth is counted over the text before jansson runs, since its own limit
- * (2,048 levels) is compiled in. Its hash seed is set once, before threads
+ * Depth and memory are counted over the text before jansson runs, since its own
+ * limit of depth (2,048 levels) is compiled in, and of memory it has none. Its hash seed is set once, before threads
  * start, because jansson seeds itself at first use.
  */
 #include "core/base/json.h"
@@ -69,10 +69,16 @@ static const struct att_json *wrap(const json_t *value)
     return (const struct att_json *)(const void *)value;
 }
 
-/* Brackets nest no deeper than max_depth; strings are skipped. */
-static bool depth_allowed(const char *bytes, size_t len, size_t max_depth)
+/* What a text's values will take is estimated before any is made: "{}," is 3 bytes of text and 270 of memory. */
+enum { OBJECT_BYTES = 272, ARRAY_BYTES = 144, STRING_BYTES = 80, MEMBER_BYTES = 64, SLOT_BYTES = 48 };
+enum { MEMORY_FLOOR = 64 << 20, MEMORY_FACTOR = 10 };
+
+enum refusal { WELL, TOO_DEEP, TOO_MANY };
+
+/* Brackets nest no deeper than max_depth, and the values fit: a text may take ten times its bytes, or the floor. */
+static enum refusal scan(const char *bytes, size_t len, size_t max_depth)
 {
-    size_t depth = 0;
+    size_t depth = 0, memory = 0;
     bool in_string = false;
     for (size_t i = 0; i < len; i++) {
         char c = bytes[i];
@@ -81,16 +87,34 @@ static bool depth_allowed(const char *bytes, size_t len, size_t max_depth)
                 i++;
             else if (c == '"')
                 in_string = false;
-        } else if (c == '"') {
+            continue;
+        }
+        switch (c) {
+        case '"':
             in_string = true;
-        } else if (c == '[' || c == '{') {
+            memory += STRING_BYTES;
+            break;
+        case '{':
+        case '[':
+            memory += c == '{' ? OBJECT_BYTES : ARRAY_BYTES;
             if (++depth > max_depth)
-                return false;
-        } else if ((c == ']' || c == '}') && depth > 0) {
-            depth--;
+                return TOO_DEEP;
+            break;
+        case '}':
+        case ']':
+            depth -= depth > 0;
+            break;
+        case ':':
+            memory += MEMBER_BYTES;
+            break;
+        case ',':
+            memory += SLOT_BYTES;
+            break;
+        default:
+            break;
         }
     }
-    return true;
+    return memory <= MEMORY_FLOOR || memory / MEMORY_FACTOR <= len ? WELL : TOO_MANY;
 }
 
 /* json_loadb with a reserve; *ret_root is NULL for a text that is not JSON. */
@@ -123,8 +147,11 @@ enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, si
     /* jansson 2.14 swallows a NUL byte behind a number; the grammar has none anywhere. */
     if (memchr(bytes, '\0', len) != NULL)
         return att_err_set(err, ATT_ESYNTAX, "not JSON: a NUL byte");
-    if (!depth_allowed(bytes, len, max_depth))
+    enum refusal refused = scan(bytes, len, max_depth);
+    if (refused == TOO_DEEP)
         return att_err_set(err, ATT_ESYNTAX, "not JSON we accept: nested deeper than %zu levels", max_depth);
+    if (refused == TOO_MANY)
+        return att_err_set(err, ATT_ESYNTAX, "not JSON we accept: far more values than %zu bytes should hold", len);
     size_t mode = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;
     if (flags & ATT_JSON_ALLOW_NUL)
         mode |= JSON_ALLOW_NUL;

@@ -2,7 +2,8 @@
  * JSON: reading by jansson behind this header, writing by a growing buffer.
  *
  * Reading refuses duplicate keys, invalid UTF-8, numbers beyond double, trailing
- * bytes and more than max_depth levels. Numbers are doubles (jansson's
+ * bytes, more than max_depth levels, and texts whose values would take more than
+ * 64 MiB and ten times their bytes. Numbers are doubles (jansson's
  * JSON_DECODE_INT_AS_REAL), because published tokenizer_config.json files hold
  * integers above 2^63; integers are exact to 2^53. Values belong to the document
  * they were read from. A document is read by any number of threads.

@@ -12,7 +12,7 @@ static enum att_status read_id(const struct att_json *value, const char *field, 
     int64_t id = -1;
     if (!value || att_json_type(value) == ATT_JSON_NULL)
         return ATT_OK;
-    if (!att_json_integer(value, 0, INT32_MAX, &id))
+    if (!att_json_integer(value, -1, INT32_MAX, &id)) /* -1 is what old files write for none */
         return att_err_set(err, ATT_EFORMAT, "%s: is %s, expected a token id", field, att_json_type_name(value));
     *ret = (int32_t)id;
     return ATT_OK;

@@ -1,4 +1,5 @@
 /* config.json of the checkpoint that a GGUF file was made from. */
+#include <math.h>
 #include <string.h>
 
 #include "core/gguf/file.h"
@@ -87,9 +88,14 @@ static enum att_status put_size(const struct att_gguf *gguf, const char *key, co
 static void put_number(const struct att_gguf *gguf, const char *key, const char *name, struct att_jsonw *out)
 {
     const struct att_gguf_value *value = att_gguf_find(gguf, key);
-    if (!value || value->type == ATT_GGUF_STRING || value->type == ATT_GGUF_ARRAY)
+    if (!value)
         return;
     att_jsonw_key(out, name);
+    if (value->type == ATT_GGUF_STRING || value->type == ATT_GGUF_ARRAY || value->type == ATT_GGUF_BOOL ||
+        !isfinite(value->number)) { /* the reader of the config refuses it by its name */
+        att_jsonw_cstring(out, isfinite(value->number) ? "no number" : "not finite");
+        return;
+    }
     /* A float of the file is the float that the config's digits meant. */
     if (value->type == ATT_GGUF_F32)
         att_jsonw_float(out, (float)value->number);
@@ -100,6 +106,8 @@ static void put_number(const struct att_gguf *gguf, const char *key, const char 
 static enum att_status put_scaling(const struct att_gguf *gguf, struct att_jsonw *out, struct att_err *err)
 {
     const char *type = att_gguf_string(gguf, ".rope.scaling.type");
+    if (!type && att_gguf_find(gguf, ".rope.scaling.type"))
+        return att_err_set(err, ATT_EFORMAT, "%s: %s.rope.scaling.type: is no string", gguf->file, gguf->arch);
     if (!type || strcmp(type, "none") == 0)
         return ATT_OK;
     if (strcmp(type, "linear") != 0 && strcmp(type, "yarn") != 0)

@@ -412,13 +412,17 @@ enum att_status att_gguf_size(const struct att_gguf *gguf, const char *key, size
     if (!value)
         return ATT_OK;
     if (value->type == ATT_GGUF_STRING || value->type == ATT_GGUF_ARRAY || value->type == ATT_GGUF_BOOL ||
-        value->number != floor(value->number) || value->number < (double)min || value->number > (double)max)
-        return att_err_set(err, ATT_EFORMAT, "%s: %s: is %s %.9g, expected an integer from %zu to %zu", gguf->file,
+        value->number != floor(value->number) || value->number < (double)min || value->number > (double)max) {
+        char number[32];
+        snprintf(number, sizeof number, "%.9g", value->number);
+        return att_err_set(err, ATT_EFORMAT, "%s: %s: is %s, expected an integer from %zu to %zu", gguf->file,
                            value->key,
                            value->type == ATT_GGUF_ARRAY    ? "an array"
                            : value->type == ATT_GGUF_STRING ? "a string"
-                                                            : "number",
-                           value->number, min, max);
+                           : value->type == ATT_GGUF_BOOL   ? "a boolean"
+                                                            : number,
+                           min, max);
+    }
     *ret = (size_t)value->number;
     return ATT_OK;
 }

@@ -42,6 +42,38 @@ static void put_text(struct att_jsonw *out, struct att_gguf_text text)
     att_jsonw_string(out, text.bytes, text.len);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    const struct att_gguf_text *x = *(const struct att_gguf_text *const *)a,
+                               *y = *(const struct att_gguf_text *const *)b;
+    return strcmp(x->bytes, y->bytes);
+}
+
+/* Token texts become keys of JSON: UTF-8 without NUL, none twice (but empty ones, which stand for nothing). */
+static enum att_status check_texts(const struct att_gguf *gguf, const struct att_gguf_value *tokens,
+                                   struct att_err *err)
+{
+    const struct att_gguf_text **sorted = att_mem_calloc(tokens->count, sizeof *sorted);
+    enum att_status status = ATT_OK;
+    if (!sorted)
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory for its tokens", gguf->file);
+    for (size_t id = 0; status == ATT_OK && id < tokens->count; id++) {
+        const struct att_gguf_text *text = &tokens->texts[id];
+        sorted[id] = text;
+        if (memchr(text->bytes, '\0', text->len) || !att_utf8_valid(text->bytes, text->len))
+            status = att_err_set(err, ATT_EFORMAT, "%s: tokenizer.ggml.tokens[%zu]: is no UTF-8 text without NUL",
+                                 gguf->file, id);
+    }
+    if (status == ATT_OK)
+        qsort(sorted, tokens->count, sizeof *sorted, by_text);
+    for (size_t i = 1; status == ATT_OK && i < tokens->count; i++)
+        if (sorted[i]->len > 0 && strcmp(sorted[i - 1]->bytes, sorted[i]->bytes) == 0)
+            status = att_err_set(err, ATT_EFORMAT, "%s: tokenizer.ggml.tokens: '%.60s' stands there twice", gguf->file,
+                                 sorted[i]->bytes);
+    att_mem_free(sorted);
+    return status;
+}
+
 static enum att_status open_vocab(struct vocab *vocab)
 {
     const struct att_gguf_value *tokens = att_gguf_find(vocab->gguf, "tokenizer.ggml.tokens");
@@ -58,6 +90,9 @@ static enum att_status open_vocab(struct vocab *vocab)
                                "%s: tokenizer.ggml.token_type[%zu]: is %.9g, expected 0 to %d", vocab->gguf->file, id,
                                kind, BYTE);
     }
+    enum att_status status = check_texts(vocab->gguf, tokens, vocab->err);
+    if (status != ATT_OK)
+        return status;
     vocab->tokens = tokens->texts;
     vocab->count = tokens->count;
     vocab->types = types;
@@ -364,6 +399,8 @@ enum att_status att_gguf_tokenizer(const struct att_gguf *gguf, char **ret_text,
     size_t i = 0;
     while (i < N_MODELS && (!name || strcmp(models[i].name, name) != 0))
         i++;
+    if (!name && att_gguf_find(gguf, "tokenizer.ggml.model"))
+        return att_err_set(err, ATT_EFORMAT, "%s: tokenizer.ggml.model: is no string", gguf->file);
     if (!name)
         return att_err_set(err, ATT_ENOTFOUND, "%s: has no tokenizer", gguf->file);
     if (i == N_MODELS)

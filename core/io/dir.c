@@ -3,6 +3,10 @@
  * RESOLVE_BENEATH keeps symlinks and ".." inside; where there is no openat2
  * (kernels before 5.6, and every systemd service with RestrictSUIDSGID=, which
  * refuses it with ENOSYS) the name is walked and no symlink is followed at all.
+ *
+ * One way leads out: Hugging Face's cache keeps a model as links, from
+ * snapshots/REVISION/NAME to ../../blobs/HASH. Such a link is followed by hand:
+ * its text must be just that, and the blob a file, no link, of that one folder.
  */
 #include "core/io/dir.h"
 
@@ -81,6 +85,47 @@ static int open_by_steps(int dir_fd, const char *name, int flags)
     return fd;
 }
 
+enum { BLOB_LINK_MAX = 128 };
+
+/* "../../blobs/HASH", with one "../" more for each folder in name; the hash, or NULL. */
+static const char *blob_hash(const char *name, const char *target)
+{
+    static const char blobs[] = "blobs/";
+    size_t up = 2;
+    for (const char *at = name; *at; at++)
+        up += *at == '/';
+    for (; up > 0; up--, target += 3)
+        if (strncmp(target, "../", 3) != 0)
+            return NULL;
+    if (strncmp(target, blobs, sizeof blobs - 1) != 0)
+        return NULL;
+    const char *hash = target + sizeof blobs - 1;
+    size_t len = strspn(hash, "0123456789abcdef");
+    return (len == 40 || len == 64) && hash[len] == '\0' ? hash : NULL;
+}
+
+/* The model directory is REVISION in REPOSITORY/snapshots, and name a link into REPOSITORY/blobs. -1: it is not. */
+static int open_blob(int dir_fd, const char *name)
+{
+    char target[BLOB_LINK_MAX];
+    struct stat above, snapshots;
+    ssize_t len = readlinkat(dir_fd, name, target, sizeof target - 1);
+    if (len <= 0 || len == sizeof target - 1)
+        return -1;
+    target[len] = '\0';
+    const char *hash = blob_hash(name, target);
+    if (!hash || fstatat(dir_fd, "..", &above, 0) != 0 ||
+        fstatat(dir_fd, "../../snapshots", &snapshots, AT_SYMLINK_NOFOLLOW) != 0 || above.st_dev != snapshots.st_dev ||
+        above.st_ino != snapshots.st_ino)
+        return -1;
+    int blobs = openat(dir_fd, "../../blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (blobs < 0)
+        return -1;
+    int fd = openat(blobs, hash, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+    close(blobs);
+    return fd;
+}
+
 static int open_beneath(int dir_fd, const char *name, int flags)
 {
     struct open_how how = {
@@ -88,6 +133,13 @@ static int open_beneath(int dir_fd, const char *name, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+    if (fd < 0 && (errno == EXDEV || errno == ENOSYS)) {
+        int why = errno, blob = open_blob(dir_fd, name);
+
+        if (blob >= 0)
+            return blob;
+        errno = why;
+    }
     return fd < 0 && errno == ENOSYS ? open_by_steps(dir_fd, name, flags) : (int)fd;
 }
 
@@ -138,6 +190,8 @@ enum att_status att_file_open(const struct att_dir *dir, const char *name, struc
     if (fd < 0) {
         if (errno == ENOENT)
             return att_err_set(err, ATT_ENOTFOUND, "%s: is missing", name);
+        if (errno == ENXIO)
+            return att_err_set(err, ATT_EFORMAT, "%s: is a socket, expected a regular file", name);
         if (errno == EXDEV || errno == ELOOP)
             return att_err_set(err, ATT_EFORMAT, "%s: leads outside the model directory, expected a regular file in it",
                                name);

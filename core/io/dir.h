@@ -1,7 +1,8 @@
 /*
  * A model directory, read safely: names are opened beneath it and nowhere else
- * (openat2 RESOLVE_BENEATH), only regular files, never blocking on a FIFO, never
- * mapped: a file that is truncated while we read gives an error, not a signal.
+ * (openat2 RESOLVE_BENEATH; and the blobs of Hugging Face's cache, see dir.c), only
+ * regular files, never blocking on a FIFO, never mapped: a file that is truncated while we read gives an error, not a
+ * signal.
  */
 #ifndef ATT_IO_DIR_H
 #define ATT_IO_DIR_H

@@ -3,7 +3,7 @@
 
 #include "core/base/mem.h"
 
-enum { JSON_FILE_MAX = 64 << 20, DEPTH_MAX = 64 };
+enum { JSON_FILE_MAX = 16 << 20, DEPTH_MAX = 64 };
 
 enum att_status att_err_file(struct att_err *err, enum att_status status, const char *file)
 {
@@ -18,6 +18,20 @@ enum att_status att_err_file(struct att_err *err, enum att_status status, const 
 
 enum att_status att_json_file(const struct att_dir *dir, const char *name, bool optional, struct att_json **ret_json,
                               struct att_err *err)
+{
+    struct att_json *json = NULL;
+    enum att_status status = att_json_file_any(dir, name, optional, &json, err);
+    if (status == ATT_OK && json && !att_json_is_object(json)) {
+        status = att_err_set(err, ATT_EFORMAT, "%s: is %s, expected a JSON object", name, att_json_type_name(json));
+        att_json_destroy(json);
+    } else if (status == ATT_OK && json) {
+        *ret_json = json;
+    }
+    return status;
+}
+
+enum att_status att_json_file_any(const struct att_dir *dir, const char *name, bool optional,
+                                  struct att_json **ret_json, struct att_err *err)
 {
     if (optional && !att_dir_has(dir, name))
         return ATT_OK;

@@ -125,6 +125,25 @@ static enum att_status tiles(const char *file, struct att_tensor *tensors, size_
     return ATT_OK;
 }
 
+static enum att_status header_check(const char *file, const struct att_json *header, struct att_err *err)
+{
+    if (!att_json_is_object(header))
+        return att_err_set(err, ATT_EFORMAT, "%s: header is %s, expected a JSON object", file,
+                           att_json_type_name(header));
+    const struct att_json *metadata = att_json_get(header, "__metadata__"), *value;
+    if (metadata && !att_json_is_object(metadata))
+        return att_err_set(err, ATT_EFORMAT, "%s: __metadata__: is %s, expected an object of strings", file,
+                           att_json_type_name(metadata));
+    struct att_json_iter iter;
+    const char *key;
+    att_json_iter_init(&iter, metadata);
+    while (att_json_iter_next(&iter, &key, &value))
+        if (!att_json_is_string(value))
+            return att_err_set(err, ATT_EFORMAT, "%s: __metadata__: '%.60s' is %s, expected a string", file, key,
+                               att_json_type_name(value));
+    return ATT_OK;
+}
+
 static enum att_status header_read(const struct att_file *file, struct att_json **ret_header, uint64_t *ret_data,
                                    struct att_err *err)
 {
@@ -146,6 +165,9 @@ static enum att_status header_read(const struct att_file *file, struct att_json 
         return att_err_set(err, ATT_ENOMEM, "out of memory for the header of %s", file->name);
     status = att_file_read(file, sizeof prefix, text, (size_t)len, err);
     struct att_json *header = NULL;
+    if (status == ATT_OK && text[0] != '{')
+        status =
+            att_err_set(err, ATT_EFORMAT, "%s: header does not begin with '{', expected a JSON object", file->name);
     if (status == ATT_OK) {
         status = att_json_parse(text, (size_t)len, 0, 8, &header, err);
         if (status != ATT_OK && status != ATT_ENOMEM) {
@@ -157,9 +179,8 @@ static enum att_status header_read(const struct att_file *file, struct att_json 
     att_mem_free(text);
     if (status != ATT_OK)
         return status;
-    if (!att_json_is_object(header)) {
-        status = att_err_set(err, ATT_EFORMAT, "%s: header is %s, expected a JSON object", file->name,
-                             att_json_type_name(header));
+    status = header_check(file->name, header, err);
+    if (status != ATT_OK) {
         att_json_destroy(header);
         return status;
     }
@@ -207,7 +228,7 @@ done:
 static bool shard_name_ok(const char *name)
 {
     size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-    return len > 0 && name[len] == '\0' && name[0] != '.';
+    return len > 0 && len < ATT_FILE_NAME_MAX && name[len] == '\0' && name[0] != '.';
 }
 
 static enum att_status shard_open(struct att_weights *weights, const struct att_dir *dir, const char *name,
@@ -215,6 +236,25 @@ static enum att_status shard_open(struct att_weights *weights, const struct att_
 {
     enum att_status status = att_weights_add_file(weights, dir, name, err);
     return status == ATT_OK ? shard_add(weights, weights->n_shards - 1, err) : status;
+}
+
+/* Every tensor of the index lies in the shard that it names. */
+static enum att_status index_check(struct att_weights *weights, const char *index_name, const struct att_json *map,
+                                   struct att_err *err)
+{
+    struct att_json_iter iter;
+    const char *name;
+    const struct att_json *value;
+    att_json_iter_init(&iter, map);
+    while (att_json_iter_next(&iter, &name, &value)) {
+        struct att_tensor *tensor = att_weights_find(weights, name);
+        const char *shard = att_json_string(value, NULL);
+        if (!tensor || strcmp(att_weights_file(weights, tensor), shard) != 0)
+            return att_err_set(err, ATT_EFORMAT, "%s: weight_map: tensor '%.200s' is not in %.100s", index_name, name,
+                               shard);
+        tensor->used = false;
+    }
+    return ATT_OK;
 }
 
 static enum att_status shards_open(struct att_weights *weights, const struct att_dir *dir, const char *index_name,
@@ -241,7 +281,7 @@ static enum att_status shards_open(struct att_weights *weights, const struct att
         const char *name = att_json_string(value, NULL);
         size_t i = 0;
         if (!name || !shard_name_ok(name)) {
-            status = att_err_set(err, ATT_EFORMAT, "%s: weight_map: '%s' names no plain file name", index_name, tensor);
+            status = att_err_set(err, ATT_EFORMAT, "%s: weight_map: '%.200s' names no plain file", index_name, tensor);
             break;
         }
         while (i < weights->n_shards && strcmp(weights->shard_names[i], name) != 0)
@@ -254,6 +294,10 @@ static enum att_status shards_open(struct att_weights *weights, const struct att
         else
             status = shard_open(weights, dir, name, err);
     }
+    if (status == ATT_OK)
+        status = att_weights_sort(weights, index_name, err);
+    if (status == ATT_OK)
+        status = index_check(weights, index_name, map, err);
     att_json_destroy(index);
     return status;
 }

@@ -177,6 +177,8 @@ static enum att_status open_files(const struct att_dir *dir, struct files *files
         status = att_dir_read(dir, "merges.txt", MERGES_BYTES_MAX, &files->merges, &files->merges_len, err);
     if (status == ATT_OK && !att_json_is_object(files->vocab))
         return att_err_set(err, ATT_EFORMAT, "vocab.json: expected an object of token texts and ids");
+    if (status == ATT_OK && files->merges_len == 0)
+        return att_err_set(err, ATT_EFORMAT, "merges.txt: is empty, expected lines of two pieces");
     return status == ATT_OK ? choose_family(files, err) : status;
 }
 

@@ -7,9 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 
-enum { PATTERN_MAX = 4096, MATCH_LIMIT = 100000000, HEAP_LIMIT_KIB = 1 << 16 };
+enum { PATTERN_MAX = 4096, MATCH_LIMIT = 50000000, HEAP_LIMIT_KIB = 1 << 16 };
+/* PCRE2's limits count backtracking within one match, not the places where none begins, nor runs that are scanned
+ * whole: so the time is looked at, after every few of either. */
+enum { BASE_US = 250000, STARTS = 64, FINDS = 64 };
 
 struct att_regex {
     pcre2_code *code;
@@ -19,11 +23,19 @@ struct att_regex_match {
     pcre2_match_data *data;
     pcre2_match_context *context;
     bool out_of_memory; /* at the last find */
+    uint64_t end_us;    /* of this thread's clock */
+    size_t finds;
 };
 
 static enum att_status refuse(const char *field, const char *what, const char *pattern, struct att_err *err)
 {
     return att_err_set(err, ATT_EUNSUPPORTED, "%s: '%.80s': %s is not known", field, pattern, what);
+}
+
+/* What follows "(": groups, (?:…), (?=…), (?!…), (?<…), (?>…) and flags are known. */
+static bool group_refused(const char *at)
+{
+    return *at == '*' || (*at == '?' && (!at[1] || !strchr(":=!<>imsx-^", at[1]) || (at[1] == '-' && at[2] == '1')));
 }
 
 /* Writes the rewritten pattern to `to`, which has room for eight times its length. */
@@ -35,7 +47,7 @@ static enum att_status rewrite(const char *pattern, const char *field, char *to,
         const char *put = NULL;
         if (*p == '\\' && p[1]) {
             char c = *++p;
-            if (strchr("wWbBhHvVRXGKkg", c))
+            if (strchr("wWbBhHvVRXGKkgEQ123456789", c))
                 return refuse(field, "an escape of words, lines or references", pattern, err);
             if (c == 's')
                 put = in_class ? "\\s\\x{85}" : "[\\s\\x{85}]";
@@ -48,6 +60,8 @@ static enum att_status rewrite(const char *pattern, const char *field, char *to,
                 to[at++] = c;
                 continue;
             }
+        } else if (*p == '(' && !in_class && group_refused(p + 1)) {
+            return refuse(field, "a group that recurses, refers, comments or calls", pattern, err);
         } else if (*p == '[' && p[1] != ':') {
             if (in_class)
                 return refuse(field, "a class in a class", pattern, err);
@@ -90,7 +104,8 @@ enum att_status att_regex_compile(const char *pattern, const char *field, struct
                                                 : att_err_set(err, ATT_ENOMEM, "out of memory for a pattern");
     if (status == ATT_OK) {
         regex->code = pcre2_compile((PCRE2_SPTR)rewritten, PCRE2_ZERO_TERMINATED,
-                                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &where, NULL);
+                                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &code,
+                                    &where, NULL);
         if (!regex->code && code == PCRE2_ERROR_HEAP_FAILED)
             status = att_err_set(err, ATT_ENOMEM, "out of memory for a pattern");
         else if (!regex->code)
@@ -113,6 +128,12 @@ void att_regex_destroy(struct att_regex *regex)
     att_mem_free(regex);
 }
 
+void att_regex_match_begin(struct att_regex_match *match, size_t len)
+{
+    match->end_us = att_clock_thread_us() + BASE_US + len;
+    match->finds = 0;
+}
+
 struct att_regex_match *att_regex_match_create(void)
 {
     struct att_regex_match *match = att_mem_calloc(1, sizeof *match);
@@ -124,6 +145,7 @@ struct att_regex_match *att_regex_match_create(void)
         att_regex_match_destroy(match);
         return NULL;
     }
+    att_regex_match_begin(match, 0);
     pcre2_set_match_limit(match->context, MATCH_LIMIT);
     pcre2_set_heap_limit(match->context, HEAP_LIMIT_KIB);
     return match;
@@ -141,10 +163,24 @@ void att_regex_match_destroy(struct att_regex_match *match)
 int att_regex_find(const struct att_regex *regex, struct att_regex_match *match, const char *text, size_t len,
                    size_t from, size_t *ret_begin, size_t *ret_end)
 {
-    int rc = pcre2_match(regex->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_UTF_CHECK, match->data, match->context);
-    match->out_of_memory = rc == PCRE2_ERROR_NOMEMORY;
-    if (rc == PCRE2_ERROR_NOMATCH)
-        return 0;
+    int rc;
+    match->out_of_memory = false;
+    if (match->finds++ % FINDS == 0 && att_clock_thread_us() > match->end_us)
+        return -1;
+    for (;;) {
+        size_t last = len - from > STARTS ? from + STARTS : len;
+        pcre2_set_offset_limit(match->context, last);
+        rc = pcre2_match(regex->code, (PCRE2_SPTR)text, len, from, PCRE2_NO_UTF_CHECK, match->data, match->context);
+        match->out_of_memory = rc == PCRE2_ERROR_NOMEMORY;
+        if (rc != PCRE2_ERROR_NOMATCH)
+            break;
+        for (from = last + 1; from < len && ((unsigned char)text[from] & 0xc0) == 0x80; from++)
+            ;
+        if (from > len)
+            return 0;
+        if (att_clock_thread_us() > match->end_us)
+            return -1;
+    }
     if (rc < 0)
         return -1;
     const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match->data);

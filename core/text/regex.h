@@ -22,6 +22,9 @@ void att_regex_destroy(struct att_regex *regex);
 struct att_regex_match;
 struct att_regex_match *att_regex_match_create(void);
 void att_regex_match_destroy(struct att_regex_match *match);
+/* Begins a text of len bytes: its matches may compute for a quarter of a second and a microsecond a byte in all. A new
+ * one has begun an empty text. */
+void att_regex_match_begin(struct att_regex_match *match, size_t len);
 /* The first match at or behind `from` in valid UTF-8; 1 found, 0 none, -1 the pattern takes too long or memory is out.
  */
 int att_regex_find(const struct att_regex *regex, struct att_regex_match *match, const char *text, size_t len,

@@ -319,6 +319,10 @@ enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, cons
         return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
     if (tokenizer->general && !tokens->general && !(tokens->general = att_mem_calloc(1, sizeof *tokens->general)))
         return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
+    if (tokens->general && !tokens->general->steps.match && !(tokens->general->steps.match = att_regex_match_create()))
+        return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
+    if (tokens->general)
+        att_regex_match_begin(tokens->general->steps.match, len);
     struct encoding encoding = {tokenizer, text, flags & ATT_ENCODE_SPECIAL_AS_TEXT, tokens_max, tokens};
     return encode_text(&encoding, len, err);
 }

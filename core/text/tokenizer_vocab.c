@@ -63,9 +63,13 @@ static enum att_status check_class(const struct att_json *config, struct att_err
 {
     static const char *const known[] = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer",
                                         "MobileBertTokenizer"};
-    const char *name = att_json_string(att_json_get(config, "tokenizer_class"), NULL);
-    if (!name)
+    const struct att_json *value = att_json_get(config, "tokenizer_class");
+    const char *name = att_json_string(value, NULL);
+    if (!name && att_json_type(value) == ATT_JSON_NULL)
         return ATT_OK;
+    if (!name)
+        return att_err_set(err, ATT_EFORMAT, "tokenizer_config.json: tokenizer_class: is %s, expected a string",
+                           att_json_type_name(value));
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t len = strlen(known[i]);
         if (strncmp(name, known[i], len) == 0 && (name[len] == '\0' || strcmp(name + len, "Fast") == 0))
@@ -122,6 +126,9 @@ static enum att_status add_listed(struct att_tokenizer *tokenizer, const struct 
     const struct att_json *value;
     struct att_json_iter iter;
     enum att_status status = ATT_OK;
+    if (att_json_type(list) != ATT_JSON_NULL && !att_json_is_object(list))
+        return att_err_set(err, ATT_EFORMAT, "tokenizer_config.json: added_tokens_decoder: is %s, expected an object",
+                           att_json_type_name(list));
     att_json_iter_init(&iter, list);
     while (status == ATT_OK && att_json_iter_next(&iter, &key, &value)) {
         char field[96];
@@ -181,6 +188,8 @@ static enum att_status read_config(const struct att_dir *dir, struct att_json **
         return status;
     status = att_json_parse(bytes, len, 0, DEPTH_MAX, ret_config, err);
     att_mem_free(bytes);
+    if (status == ATT_OK && !att_json_is_object(*ret_config))
+        status = att_err_set(err, ATT_EFORMAT, "is %s, expected a JSON object", att_json_type_name(*ret_config));
     if (status == ATT_OK)
         return ATT_OK;
     att_err_prefix(err, "tokenizer_config.json");

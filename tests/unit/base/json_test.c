@@ -100,6 +100,34 @@ static void bounds_depth_outside_strings_only(void **state)
     att_json_destroy(root);
 }
 
+/* Few bytes that would be much memory are refused before any is taken; many bytes that are much memory are not. */
+static void bounds_memory(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"{},", "[],", "\"\",", "1,", "[{}],"};
+    const size_t len = 6 << 20;
+    char *text = malloc(len + 2);
+    assert_non_null(text);
+    for (size_t k = 0; k < sizeof units / sizeof *units; k++) {
+        struct att_json *root = NULL;
+        struct att_err err;
+        size_t at = 1, unit = strlen(units[k]);
+        text[0] = '[';
+        for (; at + unit < len; at += unit)
+            memcpy(text + at, units[k], unit);
+        text[at - 1] = ']';
+        assert_int_equal(att_json_parse(text, at, 0, 8, &root, &err), ATT_ESYNTAX);
+        assert_non_null(strstr(err.message, "more values"));
+    }
+    struct att_json *root = NULL;
+    memset(text, 'x', len);
+    memcpy(text, "[\"", 2);
+    memcpy(text + len - 2, "\"]", 2);
+    assert_int_equal(att_json_parse(text, len, 0, 8, &root, NULL), ATT_OK);
+    att_json_destroy(root);
+    free(text);
+}
+
 static void reads_integers_beyond_int64(void **state)
 {
     (void)state;
@@ -256,6 +284,7 @@ int main(void)
         cmocka_unit_test(iterates_in_file_order),
         cmocka_unit_test(refuses),
         cmocka_unit_test(bounds_depth_outside_strings_only),
+        cmocka_unit_test(bounds_memory),
         cmocka_unit_test(reads_integers_beyond_int64),
         cmocka_unit_test(writes_what_reads_back),
         cmocka_unit_test(floats_round_trip),
