@@ -120,7 +120,10 @@ def write_heavy_model(folder, hidden=384, layers=6, wide=1536, positions=256):
 
 def prefer():
     """Before everything else on this machine: in a session of its own, whose share the kernel divides by (autogroup)."""
-    os.setsid()
+    try:
+        os.setsid()
+    except OSError:
+        pass  # it leads a group already: a shell's job
     try:
         os.setpriority(os.PRIO_PROCESS, 0, -19)
         with open("/proc/self/autogroup", "w") as f:
