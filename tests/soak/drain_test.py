@@ -5,7 +5,9 @@
 
 32 clients ask at once, each on a connection it keeps: some without a pause, some with, some that send the body only
 after the signal. A client stops when its connection is closed between two requests or a new one is refused; anything
-else that ends without an answer is a loss. The second signal must end the process at once.
+else that ends without an answer is a loss. A stopping daemon closes connections that were silent for 200 ms, and a
+request that crosses this close on the wire meets nobody, as everywhere in HTTP: those are counted apart, when the client
+had paused for 150 ms. The second signal must end the process at once.
 """
 import argparse
 import random
@@ -15,14 +17,14 @@ import time
 
 import live
 
-CLIENTS, EXIT_S, SECOND_S = 32, 35, 1
+CLIENTS, EXIT_S, SECOND_S, SILENT_S = 32, 35, 1, 0.15
 
 
 class Client(threading.Thread):
     def __init__(self, port, seed, stopping):
         super().__init__()
         self.port, self.source, self.stopping = port, random.Random(seed), stopping
-        self.answered, self.lost, self.statuses = 0, [], set()
+        self.answered, self.lost, self.crossed, self.statuses = 0, [], 0, set()
         self.late_body, self.pause_s = seed % 4 == 1, 0.02 if seed % 4 == 2 else 0
 
     def exchange(self, connection):
@@ -31,13 +33,21 @@ class Client(threading.Thread):
                                                 for _ in range(self.source.choice((1, 1, 4, 40)))]}
         data = live.request("POST", "/v1/classify", body)
         cut = data.find(b"\r\n\r\n") + 4
+        paused = time.monotonic() - self.last
         if self.late_body:
             connection.send(data[:cut])
             self.stopping.wait(0.3)
             time.sleep(self.source.random() * 0.2)
             data = data[cut:]
-        connection.send(data)
-        answer = connection.answer()
+        try:
+            connection.send(data)
+            answer = connection.answer()
+        except live.Refused as e:
+            if paused > SILENT_S and "after 0 bytes" in str(e):
+                self.crossed += 1
+                return False
+            raise live.Refused(f"{e}, {paused * 1e3:.0f} ms after the last answer, late body: {self.late_body}") from e
+        self.last = time.monotonic()
         self.statuses.add(answer.status)
         self.answered += 1
         return answer.headers.get("connection", "").lower() != "close"
@@ -48,6 +58,7 @@ class Client(threading.Thread):
                 connection = live.Connection(self.port, 40)
             except live.Refused:
                 return
+            self.last = time.monotonic()
             try:
                 while self.exchange(connection):
                     time.sleep(self.source.random() * self.pause_s)
@@ -73,7 +84,7 @@ def one_stop(seed):
     log = daemon.log()
     daemon.kill()
     return (status, took, sum(c.answered for c in clients), [x for c in clients for x in c.lost],
-            set().union(*(c.statuses for c in clients)), "level=error" in log or "Sanitizer" in log)
+            sum(c.crossed for c in clients), set().union(*(c.statuses for c in clients)), "level=error" in log or "Sanitizer" in log)
 
 
 def main():
@@ -83,12 +94,13 @@ def main():
     tap = live.Tap()
     stops = [one_stop(seed) for seed in range(arguments.count)]
     lost = [x for stop in stops for x in stop[3]]
-    tap.check(all(stop[0] == 0 and not stop[5] for stop in stops),
+    tap.check(all(stop[0] == 0 and not stop[6] for stop in stops),
               f"{len(stops)} stops, exit statuses {sorted({stop[0] for stop in stops}, key=str)}")
-    tap.check(not lost, f"{sum(stop[2] for stop in stops)} requests of {CLIENTS} clients answered, {len(lost)} lost")
+    tap.check(not lost, f"{sum(stop[2] for stop in stops)} requests of {CLIENTS} clients answered, {len(lost)} lost, "
+              f"{sum(stop[4] for stop in stops)} crossed the close of a silent connection")
     for why in sorted(set(lost)):
         tap.say(f"{lost.count(why)} times: {why}")
-    statuses = set().union(*(stop[4] for stop in stops))
+    statuses = set().union(*(stop[5] for stop in stops))
     tap.check(statuses == {200}, f"statuses of the answers: {sorted(statuses)}")
     tap.check(max(stop[1] for stop in stops) < EXIT_S, f"a stop takes {live.percentile([s[1] for s in stops], 0.5):.2f} s "
               f"at the median, {max(s[1] for s in stops):.2f} s at most; bound {EXIT_S} s")

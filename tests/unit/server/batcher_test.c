@@ -218,12 +218,46 @@ static void test_late_work_is_never_run(void **state)
     srv_batcher_destroy(batcher);
 }
 
+static void count_done(struct srv_work *work)
+{
+    work->submitted_us = UINT64_MAX;
+}
+
+/* A client that left gives its place to another at the tick, however late its own request gets to release it. */
+static void test_a_tick_frees_places(void **state)
+{
+    const struct srv_sched_limits limits = {1, 100, 100, 1000, 4};
+    struct srv_batcher *batcher = NULL;
+    struct srv_item item = {.tokens = 7};
+    struct srv_work work = {.ticket = {.tokens = 1, .items = &item, .n_items = 1}, .done = count_done};
+    struct srv_work other = {.ticket = {.tokens = 1}};
+
+    (void)state;
+    assert_int_equal(srv_batcher_create(&limits, 1, &batcher, NULL), ATT_OK);
+    srv_batcher_model(batcher, 0, 16, 4);
+    assert_int_equal(srv_batcher_admit(batcher, &work, NULL), ATT_OK);
+    assert_int_equal(srv_batcher_submit(batcher, &work, UINT64_MAX, NULL), ATT_OK);
+    assert_int_equal(srv_batcher_tick(batcher).cancelled, 0);
+    assert_int_equal(srv_batcher_stats(batcher).requests, 1);
+    atomic_store(&work.cancelled, true);
+    assert_int_equal(srv_batcher_tick(batcher).cancelled, 1);
+    assert_true(work.submitted_us == UINT64_MAX);
+    assert_int_equal(srv_batcher_stats(batcher).requests, 0);
+    assert_int_equal(srv_batcher_stats(batcher).tokens, 0);
+    assert_int_equal(srv_batcher_admit(batcher, &other, NULL), ATT_OK);
+    srv_batcher_release(batcher, &work);
+    assert_int_equal(srv_batcher_stats(batcher).requests, 1);
+    srv_batcher_release(batcher, &other);
+    srv_batcher_destroy(batcher);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_work_comes_back_once),
         cmocka_unit_test(test_past_deadlines_are_refused),
         cmocka_unit_test(test_late_work_is_never_run),
+        cmocka_unit_test(test_a_tick_frees_places),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
