@@ -133,7 +133,7 @@ def prefer():
 
 
 class Daemon:
-    """One attentd. `config`: further lines, which may begin with keys of [server]; cpus: those it is pinned to;
+    """One attentd. `config`: further lines, which may begin with keys of [server], {folder} for its folder; cpus: those it is pinned to;
     alone: as little as possible of other processes shall show in what is measured, which only root can do;
     files: its limit of descriptors; wrapper: a command before its own, env: more of its environment."""
 
@@ -149,7 +149,7 @@ class Daemon:
                     f"[model movies]\npath = {MODELS}/sasrec\nencoder = encoder\n"
                     + (f"[model heavy]\npath = {model}\n" if heavy else "")
                     + f"[kb default]\npath = {self.folder}/kb.db\nmodel = encoder\n"
-                    f"[server]\nlisten = 127.0.0.1:0\n{config}")
+                    f"[server]\nlisten = 127.0.0.1:0\n{config.replace('{folder}', self.folder)}")
 
         def prepare():
             PRCTL(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: whatever ends the test ends the daemon
