@@ -123,9 +123,8 @@ void srv_metrics_request(struct srv_metrics *metrics, size_t route, unsigned sta
         at++;
     while (bucket < SRV_LATENCY_BUCKETS - 1 && us > latency_bounds_us[bucket])
         bucket++;
-    count(&row->by_status[at], 1);
-    count(&row->latency[bucket], 1);
-    count(&row->latency_us, us);
+    count(&row->by_status[at].latency[bucket], 1);
+    count(&row->by_status[at].latency_us, us);
 }
 
 /* ---- the text ---- */
@@ -174,6 +173,16 @@ static void put_gauge(struct text *text, const char *name, const char *help, uin
     put(text, "%s %" PRIu64 "\n", name, value);
 }
 
+/* How many requests of a route were answered so. */
+static uint64_t requests_of(const struct srv_route_metrics *row, size_t status)
+{
+    uint64_t sum = 0;
+
+    for (size_t k = 0; k < SRV_LATENCY_BUCKETS; k++)
+        sum += value_of(&row->by_status[status].latency[k]);
+    return sum;
+}
+
 static void put_requests(struct text *text, const struct srv_metrics *metrics)
 {
     size_t n_routes;
@@ -183,7 +192,7 @@ static void put_requests(struct text *text, const struct srv_metrics *metrics)
              "Requests answered, by route and status; 499: the client left.");
     for (size_t i = 0; i <= n_routes; i++) {
         for (size_t k = 0; k < SRV_STATUSES; k++) {
-            uint64_t value = value_of(&metrics->routes[i].by_status[k]);
+            uint64_t value = requests_of(&metrics->routes[i], k);
 
             if (value > 0)
                 put(text, "attentd_requests_total{method=\"%s\",route=\"%s\",status=\"%u\"} %" PRIu64 "\n",
@@ -192,35 +201,37 @@ static void put_requests(struct text *text, const struct srv_metrics *metrics)
     }
 }
 
+static void put_latency(struct text *text, const struct srv_metrics *metrics, const struct srv_route *route, size_t i,
+                        size_t status)
+{
+    const struct srv_route_metrics *row = &metrics->routes[i];
+    char labels[256];
+    uint64_t sum = 0;
+
+    snprintf(labels, sizeof(labels), "method=\"%s\",route=\"%s\",status=\"%u\"", route->method, route->path,
+             statuses[status]);
+    for (size_t k = 0; k < SRV_LATENCY_BUCKETS; k++) {
+        sum += value_of(&row->by_status[status].latency[k]);
+        if (k < SRV_LATENCY_BUCKETS - 1)
+            put(text, "attentd_request_seconds_bucket{%s,le=\"%g\"} %" PRIu64 "\n", labels,
+                (double)latency_bounds_us[k] * 1e-6, sum);
+        else
+            put(text, "attentd_request_seconds_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", labels, sum);
+    }
+    put(text, "attentd_request_seconds_sum{%s} %.6f\nattentd_request_seconds_count{%s} %" PRIu64 "\n", labels,
+        (double)value_of(&row->by_status[status].latency_us) * 1e-6, labels, sum);
+}
+
 static void put_latencies(struct text *text, const struct srv_metrics *metrics)
 {
     size_t n_routes;
     const struct srv_route *routes = srv_routes(&n_routes);
 
-    put_head(text, "attentd_request_seconds", "histogram", "From the header to the answer, by route.");
-    for (size_t i = 0; i < n_routes; i++) {
-        const struct srv_route_metrics *row = &metrics->routes[i];
-        const char *method = routes[i].method, *path = routes[i].path;
-        uint64_t sum = 0;
-
-        for (size_t k = 0; k < SRV_LATENCY_BUCKETS; k++)
-            sum += value_of(&row->latency[k]);
-        if (sum == 0)
-            continue;
-        sum = 0;
-        for (size_t k = 0; k < SRV_LATENCY_BUCKETS; k++) {
-            sum += value_of(&row->latency[k]);
-            if (k < SRV_LATENCY_BUCKETS - 1)
-                put(text, "attentd_request_seconds_bucket{method=\"%s\",route=\"%s\",le=\"%g\"} %" PRIu64 "\n", method,
-                    path, (double)latency_bounds_us[k] * 1e-6, sum);
-            else
-                put(text, "attentd_request_seconds_bucket{method=\"%s\",route=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
-                    method, path, sum);
-        }
-        put(text, "attentd_request_seconds_sum{method=\"%s\",route=\"%s\"} %.6f\n", method, path,
-            (double)value_of(&row->latency_us) * 1e-6);
-        put(text, "attentd_request_seconds_count{method=\"%s\",route=\"%s\"} %" PRIu64 "\n", method, path, sum);
-    }
+    put_head(text, "attentd_request_seconds", "histogram", "From the header to the answer, by route and status.");
+    for (size_t i = 0; i < n_routes; i++)
+        for (size_t k = 0; k < SRV_STATUSES; k++)
+            if (requests_of(&metrics->routes[i], k) > 0)
+                put_latency(text, metrics, &routes[i], i, k);
 }
 
 static void put_batches(struct text *text, const struct srv_metrics *metrics)

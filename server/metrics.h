@@ -38,8 +38,9 @@ enum srv_reload { SRV_RELOAD_CONFIG, SRV_RELOAD_MODEL, SRV_RELOAD_COUNT };
 enum { SRV_LATENCY_BUCKETS = 15, SRV_BATCH_BUCKETS = 9, SRV_STATUSES = 24 };
 
 struct srv_route_metrics {
-    atomic_uint_fast64_t by_status[SRV_STATUSES];
-    atomic_uint_fast64_t latency[SRV_LATENCY_BUCKETS], latency_us;
+    struct {
+        atomic_uint_fast64_t latency[SRV_LATENCY_BUCKETS], latency_us;
+    } by_status[SRV_STATUSES];
 };
 
 struct srv_metrics {
