@@ -265,12 +265,21 @@ static size_t digests_equal(const char *a, const char *b)
     return (size_t)(((difference - 1U) >> 8) & 1U);
 }
 
+size_t srv_keys_place(const struct srv_keys *keys, const char *digest)
+{
+    size_t place = 0;
+
+    for (size_t i = 0; i < keys->n_keys; i++)
+        place += (i + 1) * digests_equal(digest, keys->list[i].digest);
+    return place;
+}
+
 enum att_status srv_keys_find(struct srv_keys *keys, const char *presented, size_t len, struct srv_key **ret_key,
                               struct att_err *err)
 {
     struct att_digest_state *state = NULL;
     char digest[DIGEST_CHARS + 1] = "";
-    size_t place = 0; /* 1 + the index of the key; 0: none */
+    size_t place;
     enum att_status status = att_digest_begin(&state, err);
 
     if (status == ATT_OK)
@@ -280,8 +289,7 @@ enum att_status srv_keys_find(struct srv_keys *keys, const char *presented, size
         return status;
     }
     att_digest_end(state, digest);
-    for (size_t i = 0; i < keys->n_keys; i++)
-        place += (i + 1) * digests_equal(digest, keys->list[i].digest);
+    place = srv_keys_place(keys, digest);
     *ret_key = place > 0 ? &keys->list[place - 1] : NULL;
     return ATT_OK;
 }

@@ -48,6 +48,9 @@ void srv_keys_destroy(struct srv_keys *keys); /* NULL is allowed */
 /* The key that was presented, or NULL: none is like it. ATT_ENOMEM is the one failure. */
 enum att_status srv_keys_find(struct srv_keys *keys, const char *presented, size_t len, struct srv_key **ret_key,
                               struct att_err *err) ATT_MUST_USE;
+/* What srv_keys_find compares with: 1 + the index of the key whose SHA-256 is `digest` (64 lower-case digits), or 0. No
+ * branch and no address depends on either. */
+size_t srv_keys_place(const struct srv_keys *keys, const char *digest);
 const char *srv_key_name(const struct srv_key *key);
 bool srv_key_allows(const struct srv_key *key, enum srv_scope scope);
 /* Charges a request and its tokens. False: a limit is used up, nothing was charged; *ret_wait_s: until when, at least
