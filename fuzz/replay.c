@@ -10,7 +10,7 @@
 
 #include "fuzz/target.h"
 
-enum { MUTATIONS = 400, SIZE_MAX_BYTES = 1 << 20 };
+enum { MUTATIONS_MAX = 400, RUNS_MAX = 4000, SIZE_MAX_BYTES = 1 << 20 };
 
 static uint64_t random_state = 88172645463325252u;
 
@@ -64,6 +64,16 @@ static size_t mutate(uint8_t *bytes, size_t size)
     return size;
 }
 
+/* A large corpus needs fewer of each file. */
+static int mutations_each(DIR *corpus)
+{
+    int files = 1;
+    for (struct dirent *entry; (entry = readdir(corpus)) != NULL;)
+        files += entry->d_name[0] != '.';
+    rewinddir(corpus);
+    return RUNS_MAX / files < MUTATIONS_MAX ? RUNS_MAX / files : MUTATIONS_MAX;
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t bytes[SIZE_MAX_BYTES], copy[SIZE_MAX_BYTES];
@@ -73,6 +83,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s CORPUS\n", argv[0]);
         return 2;
     }
+    int mutations = mutations_each(corpus);
     run(bytes, 0);
     for (struct dirent *entry; (entry = readdir(corpus)) != NULL;) {
         char path[4096];
@@ -85,7 +96,7 @@ int main(int argc, char **argv)
         size_t size = fread(bytes, 1, sizeof bytes, file);
         fclose(file);
         run(bytes, size);
-        for (int i = 0; i < MUTATIONS; i++) {
+        for (int i = 0; i < mutations; i++) {
             memcpy(copy, bytes, size);
             run(copy, mutate(copy, size));
         }

@@ -68,7 +68,7 @@ static bool disarm(void)
 }
 #endif
 
-enum { MANY = 32, ALL = 512 };
+enum { MANY = 16, ALL = 512 };
 
 typedef enum att_status (*work_fn)(const void *what, struct att_err *err);
 
@@ -148,13 +148,13 @@ static enum att_status load_and_compute(const void *what, struct att_err *err)
 
 static void models_load(void **state)
 {
-    static const char *const names[] = {"tests/data/models/bert-sentiment", "tests/data/models/st-bert-mean",
-                                        "tests/data/models/two-heads",      "tests/data/models/sasrec",
-                                        "tests/data/gguf/st-bert-mean",     "tests/golden/data/bert4rec",
-                                        "tests/golden/data/albert-seqcls",  "tests/golden/data/qwen3"};
+    static const char *const names[] = {"tests/data/models/bert-sentiment", "tests/data/models/two-heads",
+                                        "tests/data/models/sasrec",         "tests/data/gguf/st-bert-mean",
+                                        "tests/golden/data/bert4rec",       "tests/golden/data/qwen3"};
     char path[4096];
     (void)state;
-    assert_int_equal(att_model_load(source(names[1], path), &(struct att_model_options){.dtype = ATT_F32}, &base, NULL),
+    assert_int_equal(att_model_load(source("tests/data/models/st-bert-mean", path),
+                                    &(struct att_model_options){.dtype = ATT_F32}, &base, NULL),
                      ATT_OK);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_true(torture(names[i], MANY, load_and_compute, source(names[i], path), ATT_OK) > 20);
