@@ -166,9 +166,8 @@ static enum att_status header_read(const struct att_file *file, struct att_json 
         return att_err_set(err, ATT_ENOMEM, "out of memory for the header of %s", file->name);
     status = att_file_read(file, sizeof prefix, text, (size_t)len, err);
     struct att_json *header = NULL;
-    if (status == ATT_OK && text[0] != '{')
-        status =
-            att_err_set(err, ATT_EFORMAT, "%s: header does not begin with '{', expected a JSON object", file->name);
+    if (status == ATT_OK && text[0] && strchr(" \t\r\n", text[0]))
+        status = att_err_set(err, ATT_EFORMAT, "%s: header begins with a blank, expected '{'", file->name);
     if (status == ATT_OK) {
         status = att_json_parse(text, (size_t)len, ATT_JSON_NAME_KEYS, 8, &header, err);
         if (status != ATT_OK && status != ATT_ENOMEM) {
