@@ -151,7 +151,7 @@ static enum att_status history_line(struct run *run, const struct att_json *line
 static enum att_status one_line(struct run *run, const char *text, size_t len, struct att_err *err)
 {
     struct att_json *line = NULL;
-    enum att_status status = att_json_parse(text, len, 0, DEPTH, &line, err);
+    enum att_status status = att_json_parse(text, len, ATT_JSON_NAME_KEYS, DEPTH, &line, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "golden.jsonl: line %zu", run->line);
         return ATT_EFORMAT;

@@ -73,6 +73,7 @@ static const struct att_json *wrap(const json_t *value)
 enum { OBJECT_BYTES = 272, ARRAY_BYTES = 144, STRING_BYTES = 80, MEMBER_BYTES = 64, SLOT_BYTES = 48 };
 enum { MEMORY_FLOOR = 64 << 20, MEMORY_FACTOR = 10 };
 
+enum { KEY_SHOWN_MAX = 120 };
 enum refusal { WELL, TOO_DEEP, TOO_MANY };
 
 /* Brackets nest no deeper than max_depth, and the values fit: a text may take ten times its bytes, or the floor. */
@@ -138,6 +139,41 @@ static enum att_status load(const char *bytes, size_t len, size_t mode, json_t *
     return ATT_OK;
 }
 
+/* The string that ends at `end`, as it is written; its length, 0 where there is none. */
+static size_t string_before(const char *bytes, size_t end, const char **ret_text)
+{
+    size_t at = end;
+    if (end < 2 || bytes[end - 1] != '"')
+        return 0;
+    for (at = end - 2; at > 0 && (bytes[at] != '"' || bytes[at - 1] == '\\'); at--)
+        ;
+    *ret_text = bytes + at + 1;
+    return end - at - 2;
+}
+
+static const char *kind_of(enum json_error_code code)
+{
+    switch (code) {
+    case json_error_duplicate_key:
+        return "duplicate object key";
+    case json_error_invalid_utf8:
+        return "invalid UTF-8";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "U+0000 in a string";
+    case json_error_numeric_overflow:
+        return "number out of range";
+    case json_error_premature_end_of_input:
+        return "the text ends too early";
+    case json_error_end_of_input_expected:
+        return "bytes after the end";
+    case json_error_stack_overflow:
+        return "nested too deep";
+    default:
+        return "syntax error";
+    }
+}
+
 enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, size_t max_depth,
                                struct att_json **ret_root, struct att_err *err)
 {
@@ -164,34 +200,16 @@ enum att_status att_json_parse(const char *bytes, size_t len, unsigned flags, si
         return status;
     if (!root) {
         /* jansson's text may quote the input; what it found is told by place and kind alone. */
-        const char *kind = "syntax error";
-        switch (json_error_code(&why)) {
-        case json_error_duplicate_key:
-            kind = "duplicate object key";
-            break;
-        case json_error_invalid_utf8:
-            kind = "invalid UTF-8";
-            break;
-        case json_error_null_character:
-        case json_error_null_byte_in_key:
-            kind = "U+0000 in a string";
-            break;
-        case json_error_numeric_overflow:
-            kind = "number out of range";
-            break;
-        case json_error_premature_end_of_input:
-            kind = "the text ends too early";
-            break;
-        case json_error_end_of_input_expected:
-            kind = "bytes after the end";
-            break;
-        case json_error_stack_overflow:
-            kind = "nested too deep";
-            break;
-        default:
-            break;
-        }
-        return att_err_set(err, ATT_ESYNTAX, "not JSON: %s at line %d, column %d", kind, why.line, why.column);
+        const char *key = NULL;
+        size_t key_len = 0;
+        if ((flags & ATT_JSON_NAME_KEYS) && json_error_code(&why) == json_error_duplicate_key && why.position > 0 &&
+            (size_t)why.position <= len)
+            key_len = string_before(bytes, (size_t)why.position, &key);
+        if (key_len > 0)
+            return att_err_set(err, ATT_ESYNTAX, "not JSON: duplicate object key '%.*s' at line %d, column %d",
+                               key_len < KEY_SHOWN_MAX ? (int)key_len : KEY_SHOWN_MAX, key, why.line, why.column);
+        return att_err_set(err, ATT_ESYNTAX, "not JSON: %s at line %d, column %d", kind_of(json_error_code(&why)),
+                           why.line, why.column);
     }
     *ret_root = (struct att_json *)(void *)root;
     return ATT_OK;

@@ -31,6 +31,7 @@ enum att_json_type {
 enum {
     ATT_JSON_ALLOW_NUL = 1, /* U+0000 inside strings (offline tools; requests refuse it) */
     ATT_JSON_ANY_ROOT = 2,  /* the document may be any value; else an object or array */
+    ATT_JSON_NAME_KEYS = 4, /* a message names the key that stands twice (files; requests are not quoted) */
 };
 
 /* Parses len bytes. ATT_ESYNTAX with line and column, ATT_ENOMEM when memory (not

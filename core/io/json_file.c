@@ -41,7 +41,7 @@ enum att_status att_json_file_any(const struct att_dir *dir, const char *name, b
     if (status != ATT_OK)
         return status;
     struct att_json *json = NULL;
-    status = att_json_parse(text, len, 0, DEPTH_MAX, &json, err);
+    status = att_json_parse(text, len, ATT_JSON_NAME_KEYS, DEPTH_MAX, &json, err);
     att_mem_free(text);
     if (status != ATT_OK)
         return att_err_file(err, status, name);

@@ -12,6 +12,7 @@
 
 #include "core/base/json.h"
 #include "core/base/mem.h"
+#include "core/io/json_file.h"
 
 enum { HEADER_BYTES_MAX = 100 << 20 };
 
@@ -165,11 +166,10 @@ static enum att_status header_read(const struct att_file *file, struct att_json 
         return att_err_set(err, ATT_ENOMEM, "out of memory for the header of %s", file->name);
     status = att_file_read(file, sizeof prefix, text, (size_t)len, err);
     struct att_json *header = NULL;
-    if (status == ATT_OK && text[0] != '{')
-        status =
-            att_err_set(err, ATT_EFORMAT, "%s: header does not begin with '{', expected a JSON object", file->name);
+    if (status == ATT_OK && text[0] && strchr(" \t\r\n", text[0]))
+        status = att_err_set(err, ATT_EFORMAT, "%s: header begins with a blank, expected '{'", file->name);
     if (status == ATT_OK) {
-        status = att_json_parse(text, (size_t)len, 0, 8, &header, err);
+        status = att_json_parse(text, (size_t)len, ATT_JSON_NAME_KEYS, 8, &header, err);
         if (status != ATT_OK && status != ATT_ENOMEM) {
             /* Which name stands twice is what the user needs; the parser only knows the place. */
             att_err_prefix(err, "%s: header", file->name);
@@ -266,10 +266,10 @@ static enum att_status shards_open(struct att_weights *weights, const struct att
     enum att_status status = att_dir_read(dir, index_name, HEADER_BYTES_MAX, &text, &len, err);
     if (status != ATT_OK)
         return status;
-    status = att_json_parse(text, len, 0, 8, &index, err);
+    status = att_json_parse(text, len, ATT_JSON_NAME_KEYS, 8, &index, err);
     att_mem_free(text);
     if (status != ATT_OK)
-        return att_err_prefix(err, "%s", index_name);
+        return att_err_file(err, status, index_name);
     const struct att_json *map = att_json_get(index, "weight_map"), *value;
     if (!att_json_is_object(map) || att_json_count(map) == 0)
         status = att_err_set(err, ATT_EFORMAT, "%s: weight_map: missing, expected an object of tensor names to files",

@@ -432,7 +432,7 @@ enum att_status att_tokenizer_parse_json(const char *json, size_t len, const str
                                          struct att_tokenizer *tokenizer, struct att_err *err)
 {
     struct att_json *root = NULL;
-    enum att_status status = att_json_parse(json, len, 0, DEPTH_MAX, &root, err);
+    enum att_status status = att_json_parse(json, len, ATT_JSON_NAME_KEYS, DEPTH_MAX, &root, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "tokenizer.json");
         if (status == ATT_ESYNTAX)

@@ -186,7 +186,7 @@ static enum att_status read_config(const struct att_dir *dir, struct att_json **
     enum att_status status = att_dir_read(dir, "tokenizer_config.json", CONFIG_BYTES_MAX, &bytes, &len, err);
     if (status != ATT_OK)
         return status;
-    status = att_json_parse(bytes, len, 0, DEPTH_MAX, ret_config, err);
+    status = att_json_parse(bytes, len, ATT_JSON_NAME_KEYS, DEPTH_MAX, ret_config, err);
     att_mem_free(bytes);
     if (status == ATT_OK && !att_json_is_object(*ret_config))
         status = att_err_set(err, ATT_EFORMAT, "is %s, expected a JSON object", att_json_type_name(*ret_config));

@@ -185,9 +185,13 @@ static size_t char_len(const char *word, size_t len, size_t at)
     return end - at;
 }
 
-/* best[i] for every end of a piece; false: an unknown character without unk. */
-static bool viterbi(const struct att_unigram *unigram, const char *word, size_t len, struct att_unigram_best *best)
+/* best[i] for every end of a piece. Pieces of thousands of bytes that share their beginnings would make it as many
+ * times slower: STEPS a byte are far more than published ones take. */
+static enum att_status viterbi(const struct att_unigram *unigram, const char *word, size_t len,
+                               struct att_unigram_best *best, struct att_err *err)
 {
+    enum { STEPS = 256, STEPS_LEAST = 1 << 20 };
+    size_t steps = 0;
     for (size_t i = 0; i <= len; i++)
         best[i] = (struct att_unigram_best){.id = -1};
     for (size_t at = 0; at < len;) {
@@ -198,6 +202,7 @@ static bool viterbi(const struct att_unigram *unigram, const char *word, size_t 
         for (size_t end = at; end < len && (node = child_of(unigram, node, (uint8_t)word[end])) != 0;) {
             int32_t id = unigram->nodes[node].id;
             end++;
+            steps++;
             if (id < 0)
                 continue;
             offer(&best[end], unigram->scores[id] + here, at, id);
@@ -205,12 +210,14 @@ static bool viterbi(const struct att_unigram *unigram, const char *word, size_t 
         }
         if (!single) {
             if (unigram->unk_id < 0)
-                return false;
+                return att_err_set(err, ATT_EINVAL, "the text has a character that no token stands for");
             offer(&best[at + character], unigram->min_score - unknown_penalty + here, at, unigram->unk_id);
         }
+        if (steps > STEPS_LEAST && steps / STEPS > len)
+            return att_err_set(err, ATT_ELIMIT, "the text takes too long for the pieces of the vocabulary");
         at += character;
     }
-    return true;
+    return ATT_OK;
 }
 
 /* A piece by its text: fused unknown characters may spell one. */
@@ -243,8 +250,9 @@ enum att_status att_unigram_encode(const struct att_unigram *unigram, const char
 {
     if (!reserve(work, len))
         return att_err_set(err, ATT_ENOMEM, "out of memory for a word of %zu bytes", len);
-    if (!viterbi(unigram, word, len, work->best))
-        return att_err_set(err, ATT_EINVAL, "the text has a character that no token stands for");
+    enum att_status found = viterbi(unigram, word, len, work->best, err);
+    if (found != ATT_OK)
+        return found;
     size_t count = 0;
     bool fusing = false;
     for (size_t end = len; end > 0; end = work->best[end].start) {

@@ -296,7 +296,7 @@ static void refuses_directories_by_file_and_field(void **state)
         const char *file, *text, *says;
     } cases[] = {
         {"config.json", "{", "config.json: not JSON"},
-        {"config.json", "[]", "config.json: expected a JSON object"},
+        {"config.json", "[]", "config.json: is array, expected a JSON object"},
         {"config.json", "{\"model_type\":\"gpt9\"}", "config.json: model_type: 'gpt9'"},
         {"config.json", "{\"model_type\":\"bert\"}", "config.json: hidden_size: is missing"},
         {"config.json", "{\"model_type\":\"bert\",\"hidden_size\":32,\"num_hidden_layers\":1000000}",

@@ -100,6 +100,19 @@ static void bounds_depth_outside_strings_only(void **state)
     att_json_destroy(root);
 }
 
+/* Files are named to their owner, requests are not quoted. */
+static void names_keys_of_files(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"first\":1,\"ab\\\"c\":2,\"ab\\\"c\":3}";
+    struct att_json *root = NULL;
+    struct att_err err;
+    assert_int_equal(att_json_parse(text, sizeof text - 1, ATT_JSON_NAME_KEYS, 8, &root, &err), ATT_ESYNTAX);
+    assert_non_null(strstr(err.message, "duplicate object key 'ab\\\"c' at line 1"));
+    assert_int_equal(att_json_parse(text, sizeof text - 1, 0, 8, &root, &err), ATT_ESYNTAX);
+    assert_null(strstr(err.message, "ab"));
+}
+
 /* Few bytes that would be much memory are refused before any is taken; many bytes that are much memory are not. */
 static void bounds_memory(void **state)
 {
@@ -285,6 +298,7 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(bounds_depth_outside_strings_only),
         cmocka_unit_test(bounds_memory),
+        cmocka_unit_test(names_keys_of_files),
         cmocka_unit_test(reads_integers_beyond_int64),
         cmocka_unit_test(writes_what_reads_back),
         cmocka_unit_test(floats_round_trip),
