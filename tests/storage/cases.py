@@ -2,6 +2,7 @@
 import os
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 
 from daemon import Daemon
@@ -62,6 +63,8 @@ class Case:
                 self.daemon.stop()
         finally:
             self.daemon.kill()
+            if os.path.ismount(os.path.dirname(self.daemon.db)):
+                subprocess.run(["umount", os.path.dirname(self.daemon.db)], check=False)
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
