@@ -566,6 +566,10 @@ enum att_status srv_config_check(const struct srv_config *config, struct att_err
         if (find_model(config, kb->model.text) == NULL)
             return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is the name of no model", kb->where, kb->name,
                                kb->model.text);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(config->kbs[k].path.text, kb->path.text) == 0)
+                return att_err_set(err, ATT_EINVAL, "%s: [kb %s] path = %s is that of [kb %s] too", kb->where, kb->name,
+                                   kb->path.text, config->kbs[k].name);
         if (find_model(config, kb->model.text)->enabled.number == 0)
             return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is disabled", kb->where, kb->name,
                                kb->model.text);

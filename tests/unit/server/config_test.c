@@ -132,6 +132,9 @@ static void test_mistakes(void **state)
     refuses("[model m]\npath = x\nencoder = other\n", 0, "name of no other model");
     refuses(MODEL "[kb k]\npath = x\nmodel = other\n", 0, "name of no model");
     refuses(MODEL "[kb k]\nmodel = m\n", 0, "has no path");
+    refuses(MODEL "[kb k]\npath = x\nmodel = m\n[kb l]\npath = x\nmodel = m\n", 0, "is that of [kb k] too");
+    refuses("[model m]\npath = x\nenabled = no\n[kb k]\npath = x\nmodel = m\n", 0, "model = m is disabled");
+    refuses("[model m]\npath = x\nenabled = no\n[model r]\npath = x\nencoder = m\n", 0, "encoder = m is disabled");
     refuses("[server]\n", 0, "no model is configured");
     refuses("[limits]\ntokens_max = 2M\n" MODEL, 0, "could never be queued");
     refuses("[limits]\nbody_bytes_max = 100M\n" MODEL, 0, "could never be read");
