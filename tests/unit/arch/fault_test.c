@@ -19,7 +19,7 @@
 
 #include "core/attend.h"
 
-enum { FLIPS = 80, CUTS = 20, FILE_MAX = 1 << 20 };
+enum { FLIPS = 60, CUTS = 12, FILE_MAX = 1 << 20 };
 static size_t rounds = 1;
 static char folder[64];
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
