@@ -61,8 +61,11 @@ static void prefer_others(void)
         int32_t nice;
         uint32_t priority;
         uint64_t runtime, deadline, period;
-    } attributes = {.size = sizeof(attributes), .policy = SCHED_OTHER, .runtime = SLICE_NS};
+    } attributes = {.size = sizeof(attributes)};
 
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0) != 0 || attributes.policy != SCHED_OTHER)
+        return;
+    attributes.runtime = SLICE_NS;
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
