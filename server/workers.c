@@ -8,12 +8,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "core/base/clock.h"
 
-enum { BATCH_ITEMS_MAX = 256 /* what task_jobs_run takes */, SLICE_NS = 10000000 };
+enum { BATCH_ITEMS_MAX = 256 }; /* what task_jobs_run takes */
 
 struct worker {
     struct srv_workers *workers;
@@ -50,22 +48,6 @@ static void run_batch(struct worker *worker, struct srv_item **items, size_t n_i
     srv_batcher_done(worker->workers->batcher, items, n_items);
 }
 
-/* A worker asks the kernel for long slices (6.12 or later, without privileges): threads with shorter ones, which are
- * those of HTTP, then take its core as soon as they wake, and a full queue refuses at once. Where the kernel does not
- * know this or the sandbox forbids it, nothing is lost but that. */
-static void prefer_others(void)
-{
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attributes = {.size = sizeof(attributes), .policy = SCHED_OTHER, .runtime = SLICE_NS};
-
-    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
@@ -80,7 +62,6 @@ static void *worker_main(void *argument)
         CPU_SET((size_t)worker->cpu, &set);
         (void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
     }
-    prefer_others();
     while ((turn = srv_batcher_next(batcher, worker->number, items, BATCH_ITEMS_MAX)).what != SRV_TURN_STOP) {
         if (turn.what == SRV_TURN_BATCH)
             run_batch(worker, items, turn.n_items, turn.model);
