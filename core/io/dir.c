@@ -1,7 +1,7 @@
 /*
  * Opening and reading files of a model directory (see dir.h). openat2 with
- * RESOLVE_BENEATH keeps symlinks and ".." inside; where the kernel has no
- * openat2 (before 5.6), a plain name without '/' is opened with O_NOFOLLOW.
+ * RESOLVE_BENEATH keeps symlinks and ".." inside; where there is no openat2
+ * (Linux before 5.6, valgrind), the name is walked part by part with O_NOFOLLOW.
  */
 #include "core/io/dir.h"
 
@@ -46,6 +46,34 @@ void att_dir_close(struct att_dir *dir)
     *dir = (struct att_dir){.fd = -1};
 }
 
+/* No part may be "." or "..", nor a symlink. */
+static int open_by_parts(int dir_fd, const char *name, int flags)
+{
+    char part[ATT_FILE_NAME_MAX];
+    int at = dir_fd;
+    for (const char *next = name; at >= 0; name = next) {
+        size_t len = strcspn(name, "/");
+        bool last = name[len] == '\0';
+        int fd = -1;
+        next = name + len + !last;
+        errno = EXDEV;
+        if (len < sizeof part && len > 0 && strspn(name, ".") != len) {
+            memcpy(part, name, len);
+            part[len] = '\0';
+            fd = openat(at, part, last ? flags | O_NOFOLLOW : O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        }
+        if (at != dir_fd) {
+            int error = errno;
+            close(at);
+            errno = error;
+        }
+        at = fd;
+        if (last)
+            break;
+    }
+    return at;
+}
+
 static int open_beneath(int dir_fd, const char *name, int flags)
 {
     struct open_how how = {
@@ -53,8 +81,8 @@ static int open_beneath(int dir_fd, const char *name, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     long fd = syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
-    if (fd < 0 && errno == ENOSYS && !strchr(name, '/'))
-        fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOSYS)
+        fd = open_by_parts(dir_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     return (int)fd;
 }
 
