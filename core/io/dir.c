@@ -1,7 +1,7 @@
 /*
  * Opening and reading files of a model directory (see dir.h). openat2 with
  * RESOLVE_BENEATH keeps symlinks and ".." inside; where there is no openat2
- * (kernels before 5.6, and every systemd service with RestrictSUIDSGID=, which
+ * (kernels before 5.6, valgrind, and every systemd service with RestrictSUIDSGID=, which
  * refuses it with ENOSYS) the name is walked and no symlink is followed at all.
  *
  * One way leads out: Hugging Face's cache keeps a model as links, from

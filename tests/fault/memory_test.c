@@ -68,7 +68,7 @@ static bool disarm(void)
 }
 #endif
 
-enum { MANY = 16, ALL = 512 };
+enum { MANY = DENSE, ALL = 512 }; /* DENSE: how many the build can afford where one try is dear */
 
 typedef enum att_status (*work_fn)(const void *what, struct att_err *err);
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -188,6 +189,8 @@ static void launch(struct live *live, const char *extra, int listen_fd)
     assert_true(live->pid >= 0);
     if (live->pid == 0) {
         int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies takes its daemon along */
 
         dup2(fd, STDERR_FILENO);
         dup2(fd, STDOUT_FILENO);
