@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/attend.h"
@@ -318,19 +320,55 @@ static uint64_t count_entries(const char *path)
     return n > 2 ? n - 2 : 0;
 }
 
+/* Seconds since 1970 at which the process was started: /proc/self/stat, field 22, in ticks since the boot. */
+static double start_time(void)
+{
+    FILE *file = fopen("/proc/self/stat", "re");
+    unsigned long long ticks = 0;
+    struct timespec now, up;
+    char line[1024] = "";
+    const char *at;
+
+    if (file != NULL) {
+        if (fgets(line, sizeof(line), file) == NULL)
+            line[0] = '\0';
+        fclose(file);
+    }
+    at = strrchr(line, ')'); /* the name before it may hold anything */
+    if (at == NULL ||
+        sscanf(at + 1, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &ticks) != 1)
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9 - (double)up.tv_sec - (double)up.tv_nsec * 1e-9 +
+           (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* The names that Prometheus's own clients use. */
 static void put_process(struct text *text)
 {
-    unsigned long long pages_all = 0, pages_resident = 0;
+    unsigned long long pages_all = 0, pages_resident = 0, page = (unsigned long long)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");
+    struct rlimit files = {0};
+    struct rusage usage = {0};
 
     if (file != NULL) {
         if (fscanf(file, "%llu %llu", &pages_all, &pages_resident) != 2)
-            pages_resident = 0;
+            pages_all = pages_resident = 0;
         fclose(file);
     }
-    put_gauge(text, "process_resident_memory_bytes", "Resident memory.",
-              pages_resident * (uint64_t)sysconf(_SC_PAGESIZE));
+    (void)getrusage(RUSAGE_SELF, &usage);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    put_head(text, "process_cpu_seconds_total", "counter", "Processor time of all threads.");
+    put(text, "process_cpu_seconds_total %.3f\n",
+        (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
+    put_head(text, "process_start_time_seconds", "gauge", "When the process was started, since 1970.");
+    put(text, "process_start_time_seconds %.2f\n", start_time());
+    put_gauge(text, "process_resident_memory_bytes", "Resident memory.", pages_resident * page);
+    put_gauge(text, "process_virtual_memory_bytes", "Address space.", pages_all * page);
     put_gauge(text, "process_open_fds", "Open file descriptors.", count_entries("/proc/self/fd"));
+    put_gauge(text, "process_max_fds", "Their limit.", files.rlim_cur);
     put_gauge(text, "process_threads", "Threads.", count_entries("/proc/self/task"));
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -196,6 +197,10 @@ static void test_metrics(void **state)
     assert_non_null(strstr(reply.body, "attentd_batch_tokens_count "));
     assert_non_null(strstr(reply.body, "attentd_drops_total{reason=\"queue_full\"} 0"));
     assert_non_null(strstr(reply.body, "process_resident_memory_bytes "));
+    /* Started a moment ago. */
+    assert_non_null(strstr(reply.body, "\nprocess_start_time_seconds "));
+    assert_in_range(strtoll(strstr(reply.body, "\nprocess_start_time_seconds ") + 28, NULL, 10), time(NULL) - 600,
+                    time(NULL) + 1);
     /* Every line is a comment or "name{labels} value". */
     for (const char *line = reply.body; *line != '\0'; line += strcspn(line, "\n") + 1)
         assert_true(line[0] == '#' || memchr(line, ' ', strcspn(line, "\n")) != NULL);
