@@ -92,7 +92,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     if (!encoder)
         start();
+    static size_t changed = 0; /* the file of the input before */
     size_t file = (uint8_t)(bytes[0] - 'a') % FILES;
+    if (file != changed)
+        restore(changed);
+    changed = file;
     fuzz_directory_write(files[file], bytes + 1, size - 1);
     enum att_status status = att_model_load(folder_of(file), &options, &model, &err);
     if (status == ATT_OK)
@@ -105,6 +109,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (att_chat_open(&dir, &chat, NULL) == ATT_OK)
         att_chat_destroy(chat);
     att_dir_close(&dir);
-    restore(file);
     return 0;
 }

@@ -76,8 +76,9 @@ static inline void fixture_remove(const struct fixture *fixture, const char *nam
 
 static inline void fixture_close(struct fixture *fixture)
 {
-    static const char *const names[] = {"tokenizer.json", "vocab.txt", "tokenizer_config.json"};
-    for (size_t i = 0; i < 3; i++)
+    static const char *const names[] = {"tokenizer.json", "vocab.txt",  "tokenizer_config.json",
+                                        "vocab.json",     "merges.txt", "config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         fixture_remove(fixture, names[i]);
     att_dir_close(&fixture->dir);
     rmdir(fixture->path);
