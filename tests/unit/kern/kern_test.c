@@ -306,13 +306,16 @@ static void gemm_sizes_do_not_wrap(void **state)
     size_t count;
     const struct att_gemm *const *rows = att_gemm_rows(&count);
     for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
         assert_int_equal(rows[g]->packed_bytes(SIZE_MAX / 2, 8), 0);
         assert_int_equal(rows[g]->packed_bytes(SIZE_MAX, SIZE_MAX), 0);
     }
     size_t n;
     const struct att_attention *const *attention = att_attention_rows(&n);
     for (size_t i = 0; i < n; i++)
-        assert_int_equal(attention[i]->scratch_bytes(1, SIZE_MAX, 64), 0);
+        if (!(attention[i]->needs & ~features))
+            assert_int_equal(attention[i]->scratch_bytes(1, SIZE_MAX, 64), 0);
 }
 
 static void near(const char *what, const char *row, size_t n, double got, double expected, double bound)
