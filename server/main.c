@@ -4,6 +4,7 @@
 #include "core/attend.h"
 #include "server/args.h"
 #include "server/daemon.h"
+#include "server/tls.h"
 
 static int print_version(void)
 {
@@ -15,6 +16,26 @@ static int print_version(void)
     }
     printf("attentd %s\n%s\n", ATT_VERSION, att_kernel_names(ATT_F32));
     return 0;
+}
+
+/* What the configuration names but models: these are loaded, not read. */
+static int check(const struct srv_config *config)
+{
+    struct srv_keys *keys = NULL;
+    struct srv_tls_pair *pair = NULL;
+    struct att_err err;
+    enum att_status status = srv_keys_load(&config->server_api_keys, NULL, &keys, &err);
+
+    if (status == ATT_OK)
+        status = srv_tls_pair_load(config, &pair, &err);
+    if (status == ATT_OK)
+        fprintf(stderr, "the configuration is sound: %zu models, %zu knowledge bases%s%s\n", config->n_models,
+                config->n_kbs, keys != NULL ? ", API keys" : "", pair != NULL ? ", TLS" : "");
+    else
+        fprintf(stderr, "%s\n", err.message);
+    srv_keys_destroy(keys);
+    srv_tls_pair_destroy(pair);
+    return status == ATT_OK ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -34,8 +55,7 @@ int main(int argc, char **argv)
     else if (action == SRV_HELP)
         fputs(srv_args_help, stdout);
     else if (action == SRV_CHECK)
-        fprintf(stderr, "the configuration is sound: %zu models, %zu knowledge bases\n", settings->config.n_models,
-                settings->config.n_kbs);
+        result = check(&settings->config);
     else
         result = srv_daemon_run(settings, argc, argv);
     srv_settings_unref(settings);

@@ -215,6 +215,25 @@ static void test_rotation(void **state)
     live_stop(&live);
 }
 
+static void test_check(void **state)
+{
+    char config[96], text[256], output[1024];
+    const char *const arguments[] = {"--check", "--config", config, NULL};
+
+    (void)state;
+    snprintf(config, sizeof(config), "%s/conf", folder);
+    snprintf(text, sizeof(text), "[server]\napi_keys = %s\n[model m]\npath = x\n", file);
+    live_write(config, text, strlen(text));
+    write_usual_keys();
+    assert_int_equal(live_run(arguments, output, sizeof(output)), 0);
+    assert_non_null(strstr(output, "API keys"));
+    live_write(file, "shop canary infer\n", 18);
+    assert_int_equal(live_run(arguments, output, sizeof(output)), 1);
+    assert_non_null(strstr(output, "keys:1: expected the SHA-256"));
+    assert_null(strstr(output, "canary"));
+    unlink(config);
+}
+
 static void test_credential(void **state)
 {
     struct live live;
@@ -264,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_admin_is_closed_without_keys),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_credential),
         cmocka_unit_test(test_cors),
     };

@@ -197,6 +197,8 @@ static void expect_refused(const char *certificate, const char *key, const char 
     fprintf(out, "[model m]\npath = /nowhere\n[server]\nlisten = 127.0.0.1:0\n%s", options);
     fclose(out);
     snprintf(config, sizeof(config), "%s", path);
+    assert_int_equal(live_run((const char *const[]){"--check", "--config", config, NULL}, output, sizeof(output)), 1);
+    assert_non_null(strstr(output, words));
     assert_int_equal(live_run((const char *const[]){"--config", config, NULL}, output, sizeof(output)), 1);
     if (strstr(output, words) == NULL)
         fail_msg("'%s' does not say '%s'", output, words);
