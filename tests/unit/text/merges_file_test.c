@@ -77,7 +77,7 @@ static void refusals_name_the_file(void **state)
         const char *words, *pairs, *config, *says;
     } cases[] = {
         {"{", merges, NULL, "vocab.json: not JSON"},
-        {"[]", merges, NULL, "vocab.json: expected an object"},
+        {"[]", merges, NULL, "vocab.json: is array, expected a JSON object"},
         {vocab, merges, "{\"tokenizer_class\":\"CTRLTokenizer\"}", "merges.txt: belongs to 'CTRLTokenizer'"},
         {vocab, merges, NULL, "merges.txt: belongs to ''"},
         {vocab, "a z\n", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "vocab.json and merges.txt"},

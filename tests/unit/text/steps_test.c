@@ -40,7 +40,10 @@ static enum att_status normalize(const struct att_steps *steps, const char *in, 
     const struct att_aligned *normal = NULL;
     enum att_status status = att_normalize(steps, in, 0, strlen(in), &work, &normal, err);
     if (status == ATT_OK) {
-        *ret = strndup(normal->bytes ? normal->bytes : "", normal->len);
+        *ret = calloc(normal->len + 1, 1);
+        assert_non_null(*ret);
+        if (normal->len > 0)
+            memcpy(*ret, normal->bytes, normal->len);
         for (size_t i = 0; i < normal->len; i++)
             assert_true(normal->starts[i] <= normal->ends[i] && normal->ends[i] <= strlen(in));
     }
