@@ -81,8 +81,9 @@ static void refusals_name_the_file(void **state)
         {vocab, merges, "{\"tokenizer_class\":\"CTRLTokenizer\"}", "merges.txt: belongs to 'CTRLTokenizer'"},
         {vocab, merges, NULL, "merges.txt: belongs to ''"},
         {vocab, "a z\n", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "vocab.json and merges.txt"},
-        {"{\"a\":-1}", "", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "vocab.json and merges.txt"},
-        {"{\"a\":0}", "", "{\"tokenizer_class\":\"RobertaTokenizer\"}", "vocab.json and merges.txt"},
+        {"{\"a\":-1}", "a a\n", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "vocab.json and merges.txt"},
+        {"{\"a\":0}", "a a\n", "{\"tokenizer_class\":\"RobertaTokenizer\"}", "vocab.json and merges.txt"},
+        {vocab, "", "{\"tokenizer_class\":\"GPT2Tokenizer\"}", "merges.txt: is empty"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
