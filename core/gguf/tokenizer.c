@@ -1,4 +1,5 @@
 /* tokenizer.json and tokenizer_config.json of the checkpoint that a GGUF file was made from. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,6 +304,10 @@ static enum att_status put_pieces(const struct vocab *vocab)
     if (!scores || !scores->numbers || scores->count != vocab->count)
         return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.scores: expected %zu numbers",
                            vocab->gguf->file, vocab->count);
+    for (size_t id = 0; id < vocab->count; id++)
+        if (isnan(att_gguf_number(scores, id))) /* merges could not be put in order */
+            return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.scores[%zu]: is no number",
+                               vocab->gguf->file, id);
     put_member(vocab->out, "normalizer", prefix ? PIECES_NORMALIZER(PREPEND) : PIECES_NORMALIZER(""));
     put_member(vocab->out, "pre_tokenizer", "null");
     status = put_ends(vocab, true);
