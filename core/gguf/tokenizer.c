@@ -216,7 +216,7 @@ static void put_vocab(const struct vocab *vocab, bool with_special)
     att_jsonw_object_begin(vocab->out);
     for (size_t id = 0; id < vocab->count; id++) {
         enum kind kind = kind_of(vocab, id);
-        if (!with_special && kind != NORMAL && kind != BYTE)
+        if (vocab->tokens[id].len == 0 || (!with_special && kind != NORMAL && kind != BYTE))
             continue;
         att_jsonw_key(vocab->out, vocab->tokens[id].bytes);
         att_jsonw_int(vocab->out, (int64_t)id);
@@ -385,7 +385,8 @@ static enum att_status put_word_pieces(const struct vocab *vocab)
     att_jsonw_key(vocab->out, "vocab");
     att_jsonw_object_begin(vocab->out);
     for (size_t id = 0; id < vocab->count; id++)
-        put_word_piece(vocab->out, vocab->tokens[id], id);
+        if (vocab->tokens[id].len > 0)
+            put_word_piece(vocab->out, vocab->tokens[id], id);
     att_jsonw_object_end(vocab->out);
     att_jsonw_object_end(vocab->out);
     return ATT_OK;
