@@ -80,6 +80,8 @@ static void the_best_comes_first(void **state)
     gives(by_left, COUNT(by_left), "a+a aa+a a+aa");
     static const struct token by_right[] = {{"a", 0}, {"b", 0}, {"ba", -5}, {"ab", -1}, {"aba", -1}};
     gives(by_right, COUNT(by_right), "ab+a a+ba a+b b+a");
+    static const struct token turned[] = {{"a", 0}, {"b", 0}, {"ba", -5}, {"aba", -1}, {"ab", -1}};
+    gives(turned, COUNT(turned), "ab+a a+ba a+b b+a");
     static const struct token by_id[] = {{"c", 0}, {"b", 0}, {"a", 0}, {"bc", -1}, {"ab", -1}, {"ca", -1}};
     gives(by_id, COUNT(by_id), "b+c a+b c+a");
     static const struct token wide[] = {{"\xc3\xa9", 0}, {"a", 0}, {"aa", -7}, {"\xc3\xa9\xc3\xa9", -1}, {"aaa", -1}};
