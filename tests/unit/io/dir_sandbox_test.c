@@ -26,11 +26,11 @@ static char folder[] = "/tmp/attend-dir-XXXXXX";
 #define OTHER_HASH "fedcba98765432100123456789abcdef01234567"
 
 static const char *const folders[] = {
-    "model", "model/sub", "repo", "repo/blobs", "repo/snapshots", "repo/snapshots/main", "repo/snapshots/main/part",
+    "model", "model/sub", "model/sub/deep", "repo", "repo/blobs", "repo/snapshots", "repo/snapshots/main", "repo/snapshots/main/part",
     "repo/other", "repo/other/main", "bare", "bare/snapshots", "bare/snapshots/main",
 };
 static const char *const files[] = {
-    "model/file", "model/sub/file", "outside", "repo/blobs/" HASH, "repo/blobs/" LONG_HASH, "repo/blobs/named",
+    "model/file", "model/sub/file", "model/sub/deep/file", "outside", "repo/blobs/" HASH, "repo/blobs/" LONG_HASH, "repo/blobs/named",
 };
 static const struct {
     const char *name, *target;
@@ -105,6 +105,7 @@ static const struct {
 } cases[] = {
     {"model", "file", ATT_OK, NULL},
     {"model", "sub/file", ATT_OK, NULL},
+    {"model", "sub/deep/file", ATT_OK, NULL},
     {"model", "none", ATT_ENOTFOUND, ": is missing"},
     {"model", "sub/none", ATT_ENOTFOUND, ": is missing"},
     {"model", "none/file", ATT_ENOTFOUND, ": is missing"},
@@ -161,6 +162,8 @@ static void test_with_openat2(void **state)
 {
     (void)state;
     try_all();
+    if (syscall(SYS_openat2, -1, "", NULL, (size_t)0) < 0 && errno == ENOSYS)
+        return; /* valgrind has none, and walks */
     try_one("model", "up/outside", ATT_EFORMAT, ": leads outside the model directory");
     try_one("model", "sub/./file", ATT_OK, NULL);
 }
