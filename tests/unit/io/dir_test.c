@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -224,8 +226,13 @@ static void test_links(void **state)
     make_link("links/absolute", "/etc/passwd");
     make_link("links/device", "/dev/zero");
     make_link("links/self", "/proc/self/fd/0");
-    accepted("links", "inside");
-    accepted("links", "chain");
+    if (syscall(SYS_openat2, -1, "", NULL, (size_t)0) < 0 && errno == ENOSYS) { /* valgrind: no link is followed */
+        refused("links", "inside", "leads outside");
+        refused("links", "chain", "leads outside");
+    } else {
+        accepted("links", "inside");
+        accepted("links", "chain");
+    }
     accepted("links", "parts/file");
     static const char *const names[] = {"loop", "up", "and-back", "absolute", "device", "self"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
