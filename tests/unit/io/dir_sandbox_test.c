@@ -26,11 +26,12 @@ static char folder[] = "/tmp/attend-dir-XXXXXX";
 #define OTHER_HASH "fedcba98765432100123456789abcdef01234567"
 
 static const char *const folders[] = {
-    "model", "model/sub", "model/sub/deep", "repo", "repo/blobs", "repo/snapshots", "repo/snapshots/main", "repo/snapshots/main/part",
-    "repo/other", "repo/other/main", "bare", "bare/snapshots", "bare/snapshots/main",
+    "model", "model/sub", "model/sub/deep", "repo", "repo/blobs", "repo/snapshots", "repo/snapshots/main",
+    "repo/snapshots/main/part", "repo/other", "repo/other/main", "bare", "bare/snapshots", "bare/snapshots/main",
 };
 static const char *const files[] = {
-    "model/file", "model/sub/file", "model/sub/deep/file", "outside", "repo/blobs/" HASH, "repo/blobs/" LONG_HASH, "repo/blobs/named",
+    "model/file", "model/sub/file", "model/sub/deep/file", "outside",
+    "repo/blobs/" HASH, "repo/blobs/" LONG_HASH, "repo/blobs/named",
 };
 static const struct {
     const char *name, *target;
