@@ -64,7 +64,7 @@ static bool push(struct merges *merges, struct merge merge)
     return true;
 }
 
-/* Best first; ties by the longer left, the longer right, then as the tokens stand, and the ids of the halves. */
+/* Best first; ties by the longer left, the longer right, then as the tokens stand, which have one cut for each left. */
 static int by_score(const void *a, const void *b)
 {
     const struct merge *x = a, *y = b;
@@ -74,11 +74,7 @@ static int by_score(const void *a, const void *b)
         return x->left_chars > y->left_chars ? -1 : 1;
     if (x->right_chars != y->right_chars)
         return x->right_chars > y->right_chars ? -1 : 1;
-    if (x->token != y->token)
-        return x->token < y->token ? -1 : 1;
-    if (x->left != y->left)
-        return x->left < y->left ? -1 : 1;
-    return (x->right > y->right) - (x->right < y->right);
+    return (x->token > y->token) - (x->token < y->token);
 }
 
 static bool add_splits(struct merges *merges, size_t token, double score)

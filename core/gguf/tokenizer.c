@@ -1,4 +1,5 @@
 /* tokenizer.json and tokenizer_config.json of the checkpoint that a GGUF file was made from. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,7 +216,7 @@ static void put_vocab(const struct vocab *vocab, bool with_special)
     att_jsonw_object_begin(vocab->out);
     for (size_t id = 0; id < vocab->count; id++) {
         enum kind kind = kind_of(vocab, id);
-        if (!with_special && kind != NORMAL && kind != BYTE)
+        if (vocab->tokens[id].len == 0 || (!with_special && kind != NORMAL && kind != BYTE))
             continue;
         att_jsonw_key(vocab->out, vocab->tokens[id].bytes);
         att_jsonw_int(vocab->out, (int64_t)id);
@@ -303,6 +304,10 @@ static enum att_status put_pieces(const struct vocab *vocab)
     if (!scores || !scores->numbers || scores->count != vocab->count)
         return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.scores: expected %zu numbers",
                            vocab->gguf->file, vocab->count);
+    for (size_t id = 0; id < vocab->count; id++)
+        if (isnan(att_gguf_number(scores, id))) /* merges could not be put in order */
+            return att_err_set(vocab->err, ATT_EFORMAT, "%s: tokenizer.ggml.scores[%zu]: is no number",
+                               vocab->gguf->file, id);
     put_member(vocab->out, "normalizer", prefix ? PIECES_NORMALIZER(PREPEND) : PIECES_NORMALIZER(""));
     put_member(vocab->out, "pre_tokenizer", "null");
     status = put_ends(vocab, true);
@@ -380,7 +385,8 @@ static enum att_status put_word_pieces(const struct vocab *vocab)
     att_jsonw_key(vocab->out, "vocab");
     att_jsonw_object_begin(vocab->out);
     for (size_t id = 0; id < vocab->count; id++)
-        put_word_piece(vocab->out, vocab->tokens[id], id);
+        if (vocab->tokens[id].len > 0)
+            put_word_piece(vocab->out, vocab->tokens[id], id);
     att_jsonw_object_end(vocab->out);
     att_jsonw_object_end(vocab->out);
     return ATT_OK;

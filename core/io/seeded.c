@@ -35,17 +35,18 @@ void att_seeded_fill(const struct att_tensor *tensor, float *out)
 static enum att_status read_shape(const char *file, const struct att_json *shape, struct att_tensor *tensor,
                                   struct att_err *err)
 {
-    tensor->rank = att_json_count(shape);
+    bool known = att_json_is_array(shape) && att_json_count(shape) <= ATT_TENSOR_RANK_MAX;
+    tensor->rank = known ? att_json_count(shape) : 0;
     tensor->count = 1;
-    for (size_t i = 0; i < tensor->rank; i++) {
+    for (size_t i = 0; known && i < tensor->rank; i++) {
         int64_t dim = 0;
-        if (tensor->rank > ATT_TENSOR_RANK_MAX || !att_json_integer(att_json_at(shape, i), 1, INT32_MAX, &dim) ||
-            !att_size_mul(tensor->count, (size_t)dim, &tensor->count))
-            return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has no shape of at most %d dimensions", file,
-                               tensor->name, ATT_TENSOR_RANK_MAX);
+        known = att_json_integer(att_json_at(shape, i), 1, INT32_MAX, &dim) &&
+                att_size_mul(tensor->count, (size_t)dim, &tensor->count);
         tensor->shape[i] = (size_t)dim;
     }
-    return ATT_OK;
+    return known ? ATT_OK
+                 : att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' has no shape of at most %d dimensions", file,
+                               tensor->name, ATT_TENSOR_RANK_MAX);
 }
 
 static enum att_status check_first(const char *file, const struct att_json *first, const struct att_tensor *tensor,

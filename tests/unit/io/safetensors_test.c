@@ -33,8 +33,9 @@ static void path_of(const char *name, char path[160])
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "a.safetensors",
-                                        "b.safetensors", "other"};
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "a.safetensors",     "b.safetensors",
+                                        "c.safetensors",     "other"};
     char path[160];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         path_of(names[i], path);
@@ -133,8 +134,22 @@ static void refuses(void **state)
          "overlaps", 0, 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", "shape", 0, 4},
         {"{\"a\":7}", "'a' is number", 0, 0},
+        {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", "'a' has dtype '(none)'", 0, 4},
+        {"{\"a\":{\"dtype\":\"Q8_0\",\"shape\":[32],\"data_offsets\":[0,34]}}", "'a' has dtype 'Q8_0'", 0, 34},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]}}", "'a' has no shape of at most 8", 0, 4},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[9007199254740992,512],\"data_offsets\":[0,4]}}", "size overflows", 0, 4},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":\"0,4\"}}", "bad data_offsets", 0, 4},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0.5,4]}}", "bad data_offsets", 0, 4},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,\"4\"]}}", "bad data_offsets", 0, 4},
+        {"{\"__metadata__\":[]}", "__metadata__: is array, expected an object of strings", 0, 0},
+        {"{\"__metadata__\":{\"format\":1}}", "__metadata__: 'format' is number, expected a string", 0, 0},
+        {" {}", "header begins with a blank", 0, 0},
+        {"", "header", 0, 0},
+        {"{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
+         "\"data_offsets\":[0,4]}}",
+         "overlaps", 0, 4},
     };
-    const char zeros[16] = {0};
+    const char zeros[64] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t len = cases[i].header_len ? cases[i].header_len : strlen(cases[i].header);
         write_file("model.safetensors", cases[i].header, len, zeros, cases[i].data_len);
@@ -144,6 +159,51 @@ static void refuses(void **state)
         if (!strstr(err.message, cases[i].says) || !strstr(err.message, "model.safetensors"))
             fail_msg("case %zu: '%s' does not say '%s'", i, err.message, cases[i].says);
     }
+}
+
+/* Tensors without elements lie where others begin, in any order of the header. */
+static void empty_tensors_lie_between(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {
+        "{\"e\":{\"dtype\":\"F32\",\"shape\":[0,4],\"data_offsets\":[4,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
+        "\"data_offsets\":[4,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        "{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],"
+        "\"data_offsets\":[4,8]},\"e\":{\"dtype\":\"F32\",\"shape\":[0,4],\"data_offsets\":[4,4]}}"};
+    const float data[2] = {1, 2};
+    for (size_t i = 0; i < 2; i++) {
+        struct att_weights weights;
+        struct att_err err = {.message = ""};
+        float out = 0;
+        write_file("model.safetensors", headers[i], strlen(headers[i]), data, sizeof data);
+        if (open_model(&weights, &err) != ATT_OK)
+            fail_msg("%s", err.message);
+        assert_int_equal(att_weights_find(&weights, "e")->count, 0);
+        assert_int_equal(att_weights_read(&weights, att_weights_find(&weights, "a"), &out, &err), ATT_OK);
+        assert_true(out == 2);
+        att_weights_close(&weights);
+    }
+}
+
+/* What no header can be: shorter than its length, or longer than is read, here in a file with a hole. */
+static void files_of_no_sense_in_size_are_refused(void **state)
+{
+    (void)state;
+    struct att_weights weights;
+    struct att_err err = {.message = ""};
+    char path[160];
+    path_of("model.safetensors", path);
+    write_file("model.safetensors", "", 0, "", 0);
+    assert_int_equal(truncate(path, 7), 0);
+    assert_int_equal(open_model(&weights, &err), ATT_EFORMAT);
+    assert_string_equal(err.message, "model.safetensors: size is 7 bytes, expected a header length of 8 bytes first");
+    write_file("model.safetensors", "{", (100 << 20) + 1, "", 0);
+    assert_int_equal(truncate(path, 200 << 20), 0);
+    assert_int_equal(open_model(&weights, &err), ATT_EFORMAT);
+    assert_string_equal(err.message,
+                        "model.safetensors: header length 104857601 does not fit a file of 209715200 bytes");
+    write_file("model.safetensors", "{]", 2, "", 0);
+    assert_int_equal(open_model(&weights, NULL), ATT_EFORMAT); /* nobody asks why */
 }
 
 static void refuses_weights_that_are_not_finite(void **state)
@@ -170,24 +230,44 @@ static void reads_shards_and_refuses_paths(void **state)
     (void)state;
     const char *one = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
     const char *two = "{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    const char *both = "{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                       "\"c\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}";
     const float x = 4;
     char path[160];
     path_of("model.safetensors", path);
     unlink(path);
     write_file("a.safetensors", one, strlen(one), &x, 4);
     write_file("b.safetensors", two, strlen(two), &x, 4);
+    write_file("c.safetensors", both, strlen(both), (const float[2]){x, 5}, 8);
     path_of("model.safetensors.index.json", path);
-    static const struct {
+    char long_name[400] = "{\"weight_map\":{\"a\":\"";
+    size_t at = strlen(long_name);
+    memset(long_name + at, 'm', 256);
+    memcpy(long_name + at + 256, "\"}}", 4);
+    const struct {
         const char *index;
-        bool good;
+        const char *says; /* NULL: it opens */
     } cases[] = {
-        {"{\"weight_map\":{\"a\":\"a.safetensors\",\"b\":\"b.safetensors\"}}", true},
-        {"{\"weight_map\":{\"a\":\"../a.safetensors\"}}", false},
-        {"{\"weight_map\":{\"a\":\"/etc/hostname\"}}", false},
-        {"{\"weight_map\":{\"a\":\"missing.safetensors\"}}", false},
-        {"{\"weight_map\":{\"a\":3}}", false},
-        {"{\"weight_map\":{}}", false},
-        {"{}", false},
+        {"{\"weight_map\":{\"a\":\"a.safetensors\",\"b\":\"b.safetensors\"}}", NULL},
+        {"{\"weight_map\":{\"b\":\"b.safetensors\"}}", NULL},
+        {"{\"weight_map\":{\"c\":\"c.safetensors\",\"b\":\"c.safetensors\"}}", NULL},
+        {"{\"weight_map\":{\"a\":\"../a.safetensors\"}}", "weight_map: 'a' names no plain file"},
+        {"{\"weight_map\":{\"a\":\"/etc/hostname\"}}", "weight_map: 'a' names no plain file"},
+        {"{\"weight_map\":{\"a\":\"\"}}", "weight_map: 'a' names no plain file"},
+        {"{\"weight_map\":{\"a\":\".a.safetensors\"}}", "weight_map: 'a' names no plain file"},
+        {long_name, "weight_map: 'a' names no plain file"},
+        {"{\"weight_map\":{\"a\":3}}", "weight_map: 'a' names no plain file"},
+        {"{\"weight_map\":{\"a\":\"missing.safetensors\"}}", "missing.safetensors: is missing"},
+        {"{\"weight_map\":{}}", "weight_map: missing, expected an object"},
+        {"{\"weight_map\":[\"a\"]}", "weight_map: missing, expected an object"},
+        {"{}", "weight_map: missing, expected an object"},
+        {"{", "model.safetensors.index.json: not JSON"},
+        {"{\"weight_map\":{\"a\":\"b.safetensors\",\"b\":\"a.safetensors\"}}",
+         "weight_map: tensor 'a' is not in b.safetensors"},
+        {"{\"weight_map\":{\"b\":\"b.safetensors\",\"no.such\":\"b.safetensors\"}}",
+         "weight_map: tensor 'no.such' is not in b.safetensors"},
+        {"{\"weight_map\":{\"b\":\"b.safetensors\",\"c\":\"c.safetensors\"}}",
+         "model.safetensors.index.json: duplicate tensor 'b'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         FILE *file = fopen(path, "wb");
@@ -197,8 +277,10 @@ static void reads_shards_and_refuses_paths(void **state)
         struct att_weights weights;
         struct att_err err = {.message = ""};
         enum att_status status = open_model(&weights, &err);
-        assert_int_equal(status == ATT_OK, cases[i].good);
-        if (cases[i].good) {
+        if (cases[i].says ? strstr(err.message, cases[i].says) == NULL : err.message[0] != '\0')
+            fail_msg("case %zu: '%s' does not say '%s'", i, err.message, cases[i].says ? cases[i].says : "");
+        assert_int_equal(status == ATT_OK, cases[i].says == NULL);
+        if (status == ATT_OK) {
             float out;
             assert_int_equal(att_weights_read(&weights, att_weights_find(&weights, "b"), &out, &err), ATT_OK);
             assert_true(out == 4);
@@ -206,6 +288,44 @@ static void reads_shards_and_refuses_paths(void **state)
         }
     }
     unlink(path);
+}
+
+/* 64 files and no more, and an index that cannot be read is not passed over. */
+static void shards_have_bounds(void **state)
+{
+    (void)state;
+    const char *header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    const float x = 4;
+    char path[160], name[32];
+    struct att_weights weights;
+    struct att_err err = {.message = ""};
+    path_of("model.safetensors", path);
+    unlink(path);
+    path_of("model.safetensors.index.json", path);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    for (int i = 0; i <= ATT_SHARDS_MAX; i++) {
+        char own[80];
+        snprintf(name, sizeof name, "shard-%d", i);
+        snprintf(own, sizeof own, "{\"%c%d\":%s", i % 2 ? 'a' : 'b', i, strchr(header, ':') + 1);
+        write_file(name, own, strlen(own), &x, 4);
+        fprintf(file, "%s\"%c%d\":\"%s\"", i ? "," : "{\"weight_map\":{", i % 2 ? 'a' : 'b', i, name);
+    }
+    fputs("}}", file);
+    fclose(file);
+    assert_int_equal(open_model(&weights, &err), ATT_ELIMIT);
+    assert_string_equal(err.message, "model.safetensors.index.json: more than 64 shards");
+    for (int i = 0; i <= ATT_SHARDS_MAX; i++) {
+        char shard[160];
+        snprintf(name, sizeof name, "shard-%d", i);
+        path_of(name, shard);
+        assert_int_equal(unlink(shard), 0);
+    }
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(open_model(&weights, &err), ATT_EFORMAT);
+    assert_string_equal(err.message, "model.safetensors.index.json: is a directory, expected a regular file");
+    assert_int_equal(rmdir(path), 0);
 }
 
 static void opens_regular_files_beneath_only(void **state)
@@ -261,9 +381,15 @@ static void survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_all_dtypes_misaligned),         cmocka_unit_test(refuses),
-        cmocka_unit_test(refuses_weights_that_are_not_finite), cmocka_unit_test(reads_shards_and_refuses_paths),
-        cmocka_unit_test(opens_regular_files_beneath_only),    cmocka_unit_test(survives_every_failed_allocation),
+        cmocka_unit_test(reads_all_dtypes_misaligned),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(empty_tensors_lie_between),
+        cmocka_unit_test(files_of_no_sense_in_size_are_refused),
+        cmocka_unit_test(shards_have_bounds),
+        cmocka_unit_test(refuses_weights_that_are_not_finite),
+        cmocka_unit_test(reads_shards_and_refuses_paths),
+        cmocka_unit_test(opens_regular_files_beneath_only),
+        cmocka_unit_test(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("io/safetensors", tests, setup, teardown);
 }
