@@ -211,7 +211,7 @@ static void test_files_that_cannot_be_read(void **state)
 {
     struct srv_config config;
     struct att_err err;
-    char path[128], longest[400];
+    char path[200], longest[400];
 
     (void)state;
     assert_int_equal(srv_config_init(&config, &err), ATT_OK);
