@@ -1,12 +1,14 @@
 /* Where a secret lies, and which files are taken for one; key files through them, over a reload. */
 #include "server/secret.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,6 +23,21 @@
 
 static char folder[] = "/tmp/attentd-secret-XXXXXX";
 static char file[64];
+
+static int read_errors[2]; /* what the next reads of the program fail with; 0: they do not */
+
+/* In place of the C library's. */
+ssize_t read(int fd, void *to, size_t size)
+{
+    int error = read_errors[0];
+
+    read_errors[0] = read_errors[1];
+    read_errors[1] = 0;
+    if (error == 0)
+        return syscall(SYS_read, fd, to, size);
+    errno = error;
+    return -1;
+}
 
 static int make_folder(void **state)
 {
@@ -146,6 +163,25 @@ static void test_a_file_without_bytes(void **state)
     srv_secret_free(bytes, len);
 }
 
+/* An interrupted read is made again; one that fails is told. */
+static void test_reads_that_fail(void **state)
+{
+    struct att_err err;
+    char *bytes = NULL;
+    size_t len = 0;
+
+    (void)state;
+    write_file("ab", 2, 0600);
+    read_errors[0] = EINTR;
+    assert_int_equal(srv_secret_read(file, &bytes, &len, &err), ATT_OK);
+    assert_int_equal(read_errors[0], 0);
+    assert_string_equal(bytes, "ab");
+    srv_secret_free(bytes, len);
+    read_errors[0] = EINTR;
+    read_errors[1] = EIO;
+    refused(file, ATT_EIO, "cannot be read: Input/output error");
+}
+
 /* What sysfs says of the size is more than there is to read: what was read counts. */
 static void test_a_file_that_is_shorter_than_it_says(void **state)
 {
@@ -241,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_a_file_without_bytes),
+        cmocka_unit_test(test_reads_that_fail),
         cmocka_unit_test(test_a_file_that_is_shorter_than_it_says),
         cmocka_unit_test(test_keys_of_a_file),
         cmocka_unit_test(test_levels_over_a_reload),
