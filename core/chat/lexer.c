@@ -148,14 +148,14 @@ static enum att_status lex_number(struct lexer *lexer)
 {
     char digits[64];
     size_t at = lexer->at, n = 0;
-    bool real = false;
-    for (; at < lexer->len && n < sizeof digits - 2; at++) { /* an exponent takes two */
+    bool real = false, behind_dot = at > 0 && lexer->source[at - 1] == '.'; /* a.0.1: two indices */
+    for (; at < lexer->len && n < sizeof digits - 2; at++) {                /* an exponent takes two */
         char c = lexer->source[at];
         if (c == '_')
             continue;
-        bool fraction = c == '.' && !real && at + 1 < lexer->len && is_digit(lexer->source[at + 1]);
+        bool fraction = c == '.' && !real && !behind_dot && at + 1 < lexer->len && is_digit(lexer->source[at + 1]);
         bool exponent =
-            (c == 'e' || c == 'E') && at + 1 < lexer->len &&
+            (c == 'e' || c == 'E') && !behind_dot && at + 1 < lexer->len &&
             (is_digit(lexer->source[at + 1]) || lexer->source[at + 1] == '-' || lexer->source[at + 1] == '+');
         if (!is_digit(c) && !fraction && !exponent)
             break;
@@ -225,29 +225,47 @@ static enum att_status lex_tag(struct lexer *lexer, const char *end_mark, enum a
     }
 }
 
-/* {% raw %} … {% endraw %} as text; the place is behind "{%". True when it was one. */
+static size_t skip_space(const struct lexer *lexer, size_t at)
+{
+    while (at < lexer->len && is_space(lexer->source[at]))
+        at++;
+    return at;
+}
+
+static bool stands(const struct lexer *lexer, size_t at, const char *word)
+{
+    return lexer->len - at >= strlen(word) && memcmp(lexer->source + at, word, strlen(word)) == 0;
+}
+
+/* {% raw %} … {% endraw %} as text; the place is behind "{%" and its sign. True when it was one. */
 static bool lex_raw(struct lexer *lexer, enum att_status *ret_status)
 {
-    size_t at = lexer->at;
-    while (at < lexer->len && (is_space(lexer->source[at]) || lexer->source[at] == '-'))
-        at++;
-    if (lexer->len - at < 3 || memcmp(lexer->source + at, "raw", 3) != 0)
+    size_t at = skip_space(lexer, lexer->at);
+    if (!stands(lexer, at, "raw"))
         return false;
-    size_t begin = find(lexer, at, "%}"), end = find(lexer, at, "endraw"), open = end;
-    while (open > begin && memcmp(lexer->source + open, "{%", 2) != 0)
-        open--;
-    if (end == lexer->len || open <= begin) {
-        *ret_status = fail(lexer, "raw does not end");
+    at = skip_space(lexer, at + 3);
+    bool trim = stands(lexer, at, "-");
+    if (!stands(lexer, at + trim, "%}"))
+        return false;
+    lexer->at = at + trim + 2;
+    for (size_t open = lexer->at; (open = find(lexer, open, "{%")) < lexer->len; open += 2) {
+        char sign = stands(lexer, open + 2, "-") ? '-' : stands(lexer, open + 2, "+") ? '+' : 0;
+        at = skip_space(lexer, open + 2 + (sign != 0));
+        if (!stands(lexer, at, "endraw"))
+            continue;
+        at = skip_space(lexer, at + 6);
+        char close = stands(lexer, at, "-") ? '-' : stands(lexer, at, "+") ? '+' : 0;
+        if (!stands(lexer, at + (close != 0), "%}"))
+            continue;
+        lexer->trim = trim;
+        lexer->trim_newline = false;
+        *ret_status = put_text(lexer, open, '%', sign);
+        lexer->at = at + (close != 0) + 2;
+        lexer->trim = close == '-';
+        lexer->trim_newline = close == 0;
         return true;
     }
-    begin += 2;
-    if (lexer->source[begin] == '\n' && begin < open)
-        begin++;
-    *ret_status =
-        push(lexer, (struct att_lexeme){.kind = ATT_TOKEN_TEXT, .text = {lexer->source + begin, open - begin}});
-    lexer->at = find(lexer, end, "%}");
-    lexer->at = lexer->at + 2 < lexer->len ? lexer->at + 2 : lexer->len;
-    lexer->trim_newline = true;
+    *ret_status = fail(lexer, "raw does not end");
     return true;
 }
 

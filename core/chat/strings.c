@@ -128,10 +128,10 @@ static bool push_part(struct att_run *run, struct att_list *list, struct att_tex
            att_run_no_memory(run);
 }
 
-/* By runs of white space, of which the ends have none. */
+/* By runs of white space; `max` parts and the rest, which keeps what is behind it, as Python's does. */
 static bool split_blank(struct att_run *run, struct att_text text, int64_t max, struct att_list *list)
 {
-    struct att_text rest = att_text_strip(text, NULL, true, true);
+    struct att_text rest = att_text_strip(text, NULL, true, false);
     while (rest.len > 0) {
         size_t end = 0;
         for (size_t next = 0; end < rest.len; end = next)
@@ -161,15 +161,16 @@ static bool split_separator(struct att_run *run, struct att_text text, struct at
     return push_part(run, list, text, at, text.len);
 }
 
-/* Parts lie one behind the other in one text: the first of them, up to where `max` splits are left, become one. */
-static void merge_first(struct att_list *list, int64_t max)
+/* Parts lie one behind the other in `text`: the first of them, up to where `max` splits are left, become one, with
+ * what stands before it. */
+static void merge_first(struct att_list *list, struct att_text text, int64_t max)
 {
     size_t kept = max >= 0 ? (size_t)max : list->count;
-    if (list->count <= kept + 1)
+    if (list->count <= kept)
         return;
     size_t merged = list->count - kept;
     const struct att_text *last = &list->items[merged - 1].text;
-    list->items[0].text.len = (size_t)(last->bytes + last->len - list->items[0].text.bytes);
+    list->items[0].text = (struct att_text){text.bytes, (size_t)(last->bytes + last->len - text.bytes)};
     memmove(list->items + 1, list->items + merged, kept * sizeof *list->items);
     list->count = kept + 1;
 }
@@ -186,7 +187,7 @@ bool att_run_split(struct att_run *run, struct att_text text, const struct att_t
     if (!(separator ? split_separator(run, text, *separator, splits, list) : split_blank(run, text, splits, list)))
         return false;
     if (from_right)
-        merge_first(list, max);
+        merge_first(list, text, max);
     *ret = att_value_list(list);
     return true;
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/mem.h"
 #include "server/args.h"
 
 static char folder[] = "/tmp/attentd-config-XXXXXX";
@@ -138,6 +139,24 @@ static void test_mistakes(void **state)
     refuses("[server]\n", 0, "no model is configured");
     refuses("[limits]\ntokens_max = 2M\n" MODEL, 0, "could never be queued");
     refuses("[limits]\nbody_bytes_max = 100M\n" MODEL, 0, "could never be read");
+    refuses("[model x\n", 1, "heading");
+    refuses("[model 01234567890123456789012345678901234567890123456789]\n", 1, "of at most 49 bytes");
+    refuses("[model .x]\npath = x\n", 1, "begins with no '.'");
+    refuses("[model a b]\npath = x\n", 1, "a name is");
+    refuses("[model m]\n\tpath = x\n", 2, "begins with a blank");
+    refuses("[server]\n01234567890123456789012345678901234567890123456789 = x\n" MODEL, 2, "the name is too long");
+    refuses("[server]\nhttp_threads =\n" MODEL, 2, "expected a number of threads");
+    refuses("[server]\nconnections_max = :\n" MODEL, 2, "connections_max = ':', expected a number");
+    refuses("[server]\nconnections_max = /\n" MODEL, 2, "connections_max = '/', expected a number");
+    refuses("[limits]\nbody_bytes_max = K\n" MODEL, 2, "expected a number of bytes");
+    refuses("[limits]\nbody_bytes_max = 4X\n" MODEL, 2, "expected a number of bytes");
+    refuses("[limits]\nbody_bytes_max = 4KB\n" MODEL, 2, "expected a number of bytes");
+    refuses("[limits]\nbody_bytes_max = 2G\n" MODEL, 2, "body_bytes_max = 2G, expected 1024 to 1073741824");
+    refuses("[model m]\npath = x\nencoder = m\n", 0, "name of no other model");
+    refuses(MODEL "[kb k]\npath = x\n", 0, "[kb k] has no model");
+    refuses("[limits]\nbodies_bytes_max = 1M\n" MODEL, 0, "could never be read");
+    refuses("[limits]\ndeadline_ms_default = 5000\ndeadline_ms_max = 4000\n" MODEL, 0, "is above deadline_ms_max");
+    refuses("[server]\nhttp_threads = 8\nconnections_max = 4\n" MODEL, 0, "http_threads is above connections_max");
     memset(long_line, 'x', sizeof(long_line) - 1);
     long_line[sizeof(long_line) - 1] = '\0';
     memcpy(long_line, "[server]\nlisten = ", 18);
@@ -164,6 +183,228 @@ static void test_drop_ins_override(void **state)
     assert_memory_equal(err.message, path, strlen(path));
     srv_config_finish(&config);
     unlink(path);
+}
+
+/* What has the right to differ: blank lines, units, an encoder that is off beside a model that is, two stores. */
+static void test_what_is_allowed(void **state)
+{
+    struct srv_config config;
+    struct att_err err;
+
+    (void)state;
+    if (read_text(&config,
+                  "  \n\t\n[limits]\nbody_bytes_max = 8K\nbodies_bytes_max = 1G\n[model  m]\npath = x\nenabled = no\n"
+                  "[model r]\npath = y\nenabled = no\nencoder = m\n[model e]\npath: z\nencoder = none\n"
+                  "[kb k]\npath = k.db\nmodel = e\n[kb l]\npath = l.db\nmodel = e\n",
+                  &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(config.limits_body_bytes_max.number, 8 << 10);
+    assert_int_equal(config.limits_bodies_bytes_max.number, 1 << 30);
+    assert_string_equal(config.models[0].name, "m");
+    assert_null(srv_config_text(&config.models[2].encoder));
+    assert_null(srv_config_text(&(struct srv_value){.text = NULL}));
+    assert_int_equal(config.n_kbs, 2);
+    srv_config_finish(&config);
+}
+
+static void test_files_that_cannot_be_read(void **state)
+{
+    struct srv_config config;
+    struct att_err err;
+    char path[200], longest[400];
+
+    (void)state;
+    assert_int_equal(srv_config_init(&config, &err), ATT_OK);
+    assert_int_equal(srv_config_read(&config, "/nowhere/at/all.conf", &err), ATT_EIO);
+    assert_string_equal(err.message, "/nowhere/at/all.conf: cannot be read: No such file or directory");
+    assert_int_equal(srv_config_read(&config, folder, &err), ATT_EIO);
+    snprintf(path, sizeof(path), "%s: is not a regular file", folder);
+    assert_string_equal(err.message, path);
+    /* The folder of drop-ins: no folder, a name in it that is none, a path without room for ".d". */
+    write_file(file, MODEL);
+    rmdir(drop_in);
+    write_file(drop_in, "");
+    assert_int_equal(srv_config_read(&config, file, &err), ATT_EIO);
+    snprintf(path, sizeof(path), "%s: cannot be read: Not a directory", drop_in);
+    assert_string_equal(err.message, path);
+    unlink(drop_in);
+    assert_int_equal(mkdir(drop_in, 0700), 0);
+    snprintf(path, sizeof(path), "%s/1.conf", drop_in);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(srv_config_read(&config, file, &err), ATT_EIO);
+    assert_memory_equal(err.message, path, strlen(path));
+    assert_non_null(strstr(err.message, "is not a regular file"));
+    assert_int_equal(rmdir(path), 0);
+    memset(longest, '/', sizeof(longest));
+    memcpy(longest + 300 - strlen(file), file, strlen(file) + 1);
+    assert_int_equal(srv_config_read(&config, longest, &err), ATT_EINVAL);
+    assert_non_null(strstr(err.message, "the path is too long"));
+    srv_config_finish(&config);
+}
+
+/* Read by name, those that end in .conf alone; behind one that is wrong none is read. */
+static void test_order_of_drop_ins(void **state)
+{
+    static const char *const names[] = {"b.conf", "a.conf", ".conf", ".c.conf", "d.conf~", "conf"};
+    static const char *const texts[] = {
+        "[server]\nhttp_threads = 2\n", "[server]\nhttp_threads = 3\n", "x", "x", "x", "x"};
+    struct srv_config config;
+    struct att_err err;
+    char path[128];
+
+    (void)state;
+    mkdir(drop_in, 0700);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", drop_in, names[i]);
+        write_file(path, texts[i]);
+    }
+    assert_int_equal(read_text(&config, MODEL, &err), ATT_OK);
+    assert_int_equal(config.server_http_threads.number, 2);
+    srv_config_finish(&config);
+    snprintf(path, sizeof(path), "%s/a.conf", drop_in);
+    write_file(path, "x\n");
+    assert_int_equal(read_text(&config, MODEL, &err), ATT_EINVAL);
+    assert_memory_equal(err.message, path, strlen(path));
+    assert_non_null(strstr(err.message, ":1: neither [section] nor key = value"));
+    assert_int_equal(config.server_http_threads.number, 2); /* the default: b.conf was not read */
+    srv_config_finish(&config);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", drop_in, names[i]);
+        unlink(path);
+    }
+    for (int i = 0; i <= 256; i++) {
+        snprintf(path, sizeof(path), "%s/%d.conf", drop_in, i);
+        write_file(path, "");
+    }
+    assert_int_equal(read_text(&config, MODEL, &err), ATT_EINVAL);
+    assert_non_null(strstr(err.message, "more than 256 files"));
+    srv_config_finish(&config);
+    unlink(path);
+    assert_int_equal(read_text(&config, MODEL, &err), ATT_OK);
+    srv_config_finish(&config);
+    for (int i = 0; i < 256; i++) {
+        snprintf(path, sizeof(path), "%s/%d.conf", drop_in, i);
+        unlink(path);
+    }
+}
+
+/* As many named sections as may be, and one more. */
+static void test_sections_are_counted(void **state)
+{
+    static const char *const kinds[] = {"model", "kb"};
+    char text[SRV_MODELS_MAX * 64 + 128];
+    struct srv_config config;
+    struct att_err err;
+
+    (void)state;
+    for (size_t kind = 0; kind < 2; kind++) {
+        size_t len = (size_t)snprintf(text, sizeof(text), kind == 0 ? "" : MODEL);
+
+        for (int i = 0; i < SRV_MODELS_MAX; i++)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "[%s n%d]\npath = p%d\n%s", kinds[kind], i, i,
+                                    kind == 0 ? "" : "model = m\n");
+        if (read_text(&config, text, &err) != ATT_OK)
+            fail_msg("%s", err.message);
+        assert_int_equal(kind == 0 ? config.n_models : config.n_kbs, SRV_MODELS_MAX);
+        assert_string_equal(kind == 0 ? config.models[63].path.text : config.kbs[63].path.text, "p63");
+        srv_config_finish(&config);
+        snprintf(text + len, sizeof(text) - len, "[%s more]\n", kinds[kind]);
+        refuses(text, kind == 0 ? 129 : 195,
+                kind == 0 ? "more than 64 sections [model NAME]" : "more than 64 sections [kb NAME]");
+    }
+}
+
+/* Through the command line a name is as long as one likes. */
+static void test_names_are_short(void **state)
+{
+    char name[SRV_NAME_MAX + 2];
+    struct srv_config config;
+    struct att_err err;
+
+    (void)state;
+    memset(name, 'n', sizeof(name));
+    name[SRV_NAME_MAX + 1] = '\0';
+    assert_int_equal(srv_config_init(&config, &err), ATT_OK);
+    assert_int_equal(srv_config_set(&config, "model", name, "path", "x", "--model", &err), ATT_EINVAL);
+    assert_memory_equal(err.message, "--model: [model nnn", 19);
+    assert_non_null(strstr(err.message, "a name is 1 to 64"));
+    assert_int_equal(srv_config_set(&config, "model", "", "path", "x", "--model", &err), ATT_EINVAL);
+    assert_int_equal(config.n_models, 0);
+    assert_int_equal(srv_config_set(&config, "model", name + 1, "path", "x", "--model", &err), ATT_OK);
+    assert_int_equal(srv_config_set(&config, "nothing", NULL, "path", "x", "--x", &err), ATT_EINVAL);
+    assert_string_equal(err.message, "--x: unknown section [nothing]");
+    assert_int_equal(srv_config_set(&config, "nothing", "n", "path", "x", "--x", &err), ATT_EINVAL);
+    assert_string_equal(err.message, "--x: unknown section [nothing n]");
+    srv_config_finish(&config);
+}
+
+static void test_no_memory(void **state)
+{
+    struct srv_config config;
+    bool succeeded = false;
+
+    (void)state;
+    mkdir(drop_in, 0700);
+    for (uint64_t k = 1; !succeeded && k < 1000; k++) {
+        struct att_err err = {.message = ""};
+        enum att_status status;
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s/1.conf", drop_in);
+        write_file(path, "[server]\nlisten = a\n");
+        write_file(file, MODEL "[kb k]\npath = x\nmodel = m\n");
+        att_mem_fail_at(k, false);
+        status = srv_config_init(&config, &err);
+        if (status == ATT_OK)
+            status = srv_config_read(&config, file, &err);
+        att_mem_fail_at(0, false);
+        succeeded = status == ATT_OK;
+        if (!succeeded && (status != ATT_ENOMEM || strstr(err.message, "no memory for the configuration") == NULL))
+            fail_msg("allocation %llu: status %d, '%s'", (unsigned long long)k, (int)status, err.message);
+        srv_config_finish(&config);
+        unlink(path);
+    }
+    assert_true(succeeded);
+}
+
+static const struct srv_option *option_of(const char *section, const char *name)
+{
+    size_t n;
+    const struct srv_option *options = srv_options(&n);
+
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(options[i].section, section) == 0 && strcmp(options[i].name, name) == 0)
+            return &options[i];
+    fail_msg("no option %s in [%s]", name, section);
+    return NULL;
+}
+
+/* What a reload compares, and what it cannot bring in. */
+static void test_reload_facts(void **state)
+{
+    struct srv_config a, b;
+    struct att_err err;
+
+    (void)state;
+    assert_int_equal(srv_config_init(&a, &err), ATT_OK);
+    assert_int_equal(srv_config_init(&b, &err), ATT_OK);
+    assert_true(srv_option_equal(option_of("server", "listen"), &a, &b));
+    assert_true(srv_option_equal(option_of("server", "http_threads"), &a, &b));
+    assert_int_equal(srv_config_set(&b, "server", NULL, "listen", "unix:x", "here", &err), ATT_OK);
+    assert_int_equal(srv_config_set(&b, "server", NULL, "http_threads", "5", "here", &err), ATT_OK);
+    assert_false(srv_option_equal(option_of("server", "listen"), &a, &b));
+    assert_false(srv_option_equal(option_of("server", "http_threads"), &a, &b));
+    att_mem_free(b.server_listen.text);
+    b.server_listen.text = NULL;
+    assert_false(srv_option_equal(option_of("server", "listen"), &a, &b));
+    srv_config_finish(&a);
+    srv_config_finish(&b);
+    assert_true(srv_option_needs_restart(option_of("server", "listen")));
+    assert_true(srv_option_needs_restart(option_of("limits", "header_bytes_max")));
+    assert_false(srv_option_needs_restart(option_of("server", "api_keys")));
+    assert_false(srv_option_needs_restart(option_of("server", "cors_origins")));
+    assert_false(srv_option_needs_restart(option_of("limits", "body_bytes_max")));
+    assert_false(srv_option_needs_restart(option_of("log", "level")));
 }
 
 static enum att_status read_args(struct srv_config *config, enum srv_action *action, struct att_err *err, int argc,
@@ -285,6 +526,13 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_drop_ins_override),
+        cmocka_unit_test(test_what_is_allowed),
+        cmocka_unit_test(test_files_that_cannot_be_read),
+        cmocka_unit_test(test_order_of_drop_ins),
+        cmocka_unit_test(test_sections_are_counted),
+        cmocka_unit_test(test_names_are_short),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_reload_facts),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_shipped_file),
         cmocka_unit_test(test_defaults_are_valid),

@@ -92,6 +92,37 @@ static void test_names_and_host(void **state)
     assert_int_equal(framing_of("HTTP/1.1", many, SRV_HEADERS_MAX + 1, &facts), SRV_ERR_HEADER_SIZE);
 }
 
+/* Fields of which one alone has a meaning, and those that are noted by the last. */
+static void test_fields_that_stand_once(void **state)
+{
+    struct srv_facts facts;
+
+    (void)state;
+    assert_int_equal(FRAMING(&facts, H("Host", "x_y%"), H("Content-Type", "a"), H("Content-Encoding", "b"),
+                             H("Origin", "c"), H("X-Request-Timeout-Ms", "4"), H("X-Request-Id", "5"),
+                             H("Traceparent", "6"), H("x#1|Y~", "a\tb")),
+                     SRV_ERR_NONE);
+    assert_memory_equal(facts.content_type->value, "a", 1);
+    assert_memory_equal(facts.content_encoding->value, "b", 1);
+    assert_memory_equal(facts.origin->value, "c", 1);
+    assert_memory_equal(facts.timeout_ms->value, "4", 1);
+    assert_memory_equal(facts.request_id->value, "5", 1);
+    assert_memory_equal(facts.traceparent->value, "6", 1);
+    assert_false(srv_guard_has_body(&facts));
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Content-Type", "a"), H("content-type", "a")), SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Content-Encoding", "a"), H("Content-Encoding", "a")),
+                     SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Origin", "a"), H("Origin", "a")), SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("X-Request-Timeout-Ms", "1"), H("X-Request-Timeout-Ms", "1")),
+                     SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Transfer-Encoding", "chunked")), SRV_ERR_NONE);
+    assert_true(srv_guard_has_body(&facts));
+    assert_int_equal(FRAMING(&facts, H("Host", "x\0y")), SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("a\0b", "c")), SRV_ERR_HEADER);
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("a", "b\x7f")), SRV_ERR_HEADER);
+    assert_int_equal(framing_of("HTTP/1.0", (const struct srv_header[]){H("Host", "")}, 1, &facts), SRV_ERR_HEADER);
+}
+
 static void test_targets(void **state)
 {
     static const char *const good[] = {"/", "/v1/classify", "/v1/kb/a%20b/entries/12?x=%C3%A9",
@@ -113,10 +144,25 @@ static void test_targets(void **state)
                                       "/a%zz",
                                       "/a%ff",
                                       "/a%0a",
-                                      "/a\x01"};
+                                      "/a\x01",
+                                      "/a\x7f",
+                                      "/a%7f",
+                                      "/a?x=\x7f",
+                                      "/a?x y",
+                                      "/a?%",
+                                      "/a?%g0"};
+    char longest[300];
     struct att_err err;
 
     (void)state;
+    memset(longest, 'a', sizeof(longest));
+    longest[0] = '/';
+    longest[256] = '\0';
+    assert_int_equal(srv_guard_target(longest, &err), SRV_ERR_NONE);
+    longest[256] = 'a';
+    longest[257] = '\0';
+    assert_int_equal(srv_guard_target(longest, &err), SRV_ERR_TARGET);
+    assert_int_equal(srv_guard_target("/a?x=%01%10", &err), SRV_ERR_NONE);
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(srv_guard_target(good[i], &err), SRV_ERR_NONE);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -142,6 +188,9 @@ static void test_bodies(void **state)
     assert_int_equal(body_of("Application/JSON ; charset=UTF-8", "identity", 1), SRV_ERR_NONE);
     assert_int_equal(body_of("application/json;", NULL, 1), SRV_ERR_NONE);
     assert_int_equal(body_of("application/json; charset=\"utf-8\"", NULL, 1), SRV_ERR_NONE);
+    assert_int_equal(body_of("application/json;\tcharset=utf8 \t", NULL, 1), SRV_ERR_NONE);
+    assert_int_equal(body_of("application/json\t; ", NULL, 1), SRV_ERR_NONE);
+    assert_int_equal(body_of(" ", NULL, 1), SRV_ERR_MEDIA);
     assert_int_equal(body_of("application/json; charset=latin1", NULL, 1), SRV_ERR_MEDIA);
     assert_int_equal(body_of("application/jsonx", NULL, 1), SRV_ERR_MEDIA);
     assert_int_equal(body_of("text/plain", NULL, 1), SRV_ERR_MEDIA);
@@ -162,6 +211,7 @@ static void test_ids(void **state)
     assert_false(srv_guard_request_id("a b", 3));
     assert_false(srv_guard_request_id("a\r\nb", 4));
     assert_false(srv_guard_request_id("<b>", 3));
+    assert_false(srv_guard_request_id("a\0b", 3));
     memset(longest, 'x', sizeof(longest));
     assert_true(srv_guard_request_id(longest, SRV_REQUEST_ID_MAX));
     assert_false(srv_guard_request_id(longest, SRV_REQUEST_ID_MAX + 1));
@@ -170,6 +220,8 @@ static void test_ids(void **state)
     for (size_t i = 0; i < sizeof(trace) - 1; i++) {
         memcpy(wrong, trace, sizeof(trace));
         wrong[i] = 'G';
+        assert_false(srv_guard_traceparent(wrong, sizeof(trace) - 1));
+        wrong[i] = 'A'; /* a hexadecimal digit, but a large one */
         assert_false(srv_guard_traceparent(wrong, sizeof(trace) - 1));
     }
 }
@@ -198,6 +250,10 @@ static void test_keys_of_headers(void **state)
     assert_int_equal(FRAMING(&facts, H("Host", "x"), H("X-API-Key", "a"), H("X-API-Key", "b")), SRV_ERR_HEADER);
     assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Basic abc")), SRV_ERR_NONE);
     assert_false(srv_guard_key(&facts, &key, &len));
+    assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Bearer    ")), SRV_ERR_NONE);
+    assert_false(srv_guard_key(&facts, &key, &len));
+    assert_int_equal(FRAMING(&facts, H("Host", "x")), SRV_ERR_NONE);
+    assert_false(srv_guard_key(&facts, &key, &len));
     assert_int_equal(FRAMING(&facts, H("Host", "x"), H("Authorization", "Bearer ")), SRV_ERR_NONE);
     assert_false(srv_guard_key(&facts, &key, &len));
     assert_int_equal(FRAMING(&facts, H("Host", "x"), H("X-API-Key", "")), SRV_ERR_NONE);
@@ -207,9 +263,13 @@ static void test_keys_of_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound_requests),  cmocka_unit_test(test_framing_is_refused),
-        cmocka_unit_test(test_names_and_host),  cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_bodies),          cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_sound_requests),
+        cmocka_unit_test(test_framing_is_refused),
+        cmocka_unit_test(test_names_and_host),
+        cmocka_unit_test(test_fields_that_stand_once),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_ids),
         cmocka_unit_test(test_keys_of_headers),
     };
 

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "core/base/mem.h"
+
 /* SHA-256 of "one", "two" and "three". */
 #define ONE "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
 #define TWO "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3"
@@ -107,11 +109,51 @@ static void test_refusals(void **state)
     refused("a " ONE " infer tokens_per_s=nan", "keys:1: a limit is");
     refused("a " ONE " infer tokens_per_s=1e13", "keys:1: a limit is");
     refused("a " ONE " infer requests_per_s=0", "keys:1: a limit is");
+    refused("a " ONE " infer requests_per_s=x", "keys:1: a limit is");
+    refused("a " ONE " infer requests_per_s=/", "keys:1: a limit is");
+    refused("a " ONE " infer requests_per_s=5x", "keys:1: a limit is");
+    refused("a xx92c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed infer", "keys:1: expected the SHA-256");
     refused("a " ONE " infer\na " TWO " infer", "keys:2: the name or the key");
     refused("a " ONE " infer\nb " ONE " infer", "keys:2: the name or the key");
     memset(text, ' ', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     refused(text, "keys:1: the line is too long");
+}
+
+static void test_a_line_with_a_nul(void **state)
+{
+    static const char text[] = "# first\na " ONE " infer\0write\n";
+    struct srv_keys *keys = NULL;
+    struct att_err err;
+
+    (void)state;
+    assert_int_equal(srv_keys_parse("keys", text, sizeof(text) - 1, &keys, &err), ATT_EINVAL);
+    assert_string_equal(err.message, "keys:2: the line is too long, or has a NUL");
+    assert_null(keys);
+}
+
+static void test_no_memory(void **state)
+{
+    static const char text[] = "a " ONE " infer";
+    struct srv_keys *keys = NULL;
+    struct srv_key *key = NULL;
+    struct att_err err;
+
+    (void)state;
+    for (uint64_t k = 1; k <= 2; k++) {
+        att_mem_fail_at(k, false);
+        assert_int_equal(srv_keys_parse("keys", text, strlen(text), &keys, &err), ATT_ENOMEM);
+        att_mem_fail_at(0, false);
+        assert_string_equal(err.message, "no memory for API keys");
+        assert_null(keys);
+    }
+    keys = parse(text);
+    att_mem_fail_at(1, false);
+    assert_int_equal(srv_keys_find(keys, "one", 3, &key, &err), ATT_ENOMEM);
+    att_mem_fail_at(0, false);
+    assert_null(key);
+    srv_keys_destroy(keys);
+    srv_keys_destroy(NULL);
 }
 
 static void test_requests_per_second(void **state)
@@ -157,7 +199,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finding),           cmocka_unit_test(test_many),
-        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_requests_per_second),
+        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_a_line_with_a_nul),
+        cmocka_unit_test(test_no_memory),         cmocka_unit_test(test_requests_per_second),
         cmocka_unit_test(test_tokens_per_second),
     };
 

@@ -186,6 +186,8 @@ static void pre_tokenizers_cut(void **state)
         {"{'type':'Split','pattern':{'String':'x'},'behavior':'Contiguous','invert':false}", "axxb", "a|xx|b"},
         {"{'type':'Metaspace','replacement':'_','prepend_scheme':'always','split':true}", "a b", "_a|_b"},
         {"{'type':'Metaspace','replacement':'_','prepend_scheme':'never','split':false}", "a b", "a_b"},
+        {"{'type':'Metaspace','replacement':'_','prepend_scheme':'first'}", "a b", "_a|_b"},
+        {"{'type':'Metaspace','replacement':'_'}", "a b", "_a|_b"},
         {"{'type':'Metaspace','replacement':'_','add_prefix_space':false}", "a b", "a|_b"},
         {"{'type':'ByteLevel','add_prefix_space':true,'use_regex':true}", "it's 12",
          "\xc4\xa0it|'s|\xc4\xa0"
@@ -246,12 +248,26 @@ static void what_cannot_be_is_refused_by_field(void **state)
         {ATT_PRE_TOKENIZERS, "{'type':'Split','pattern':{'String':'a'},'behavior':'Removed','invert':'no'}", "invert"},
         {ATT_PRE_TOKENIZERS, "{'type':'Metaspace','replacement':'ab'}", "replacement"},
         {ATT_PRE_TOKENIZERS, "{'type':'Metaspace','replacement':'_','prepend_scheme':'often'}", "prepend_scheme"},
+        {ATT_PRE_TOKENIZERS, "{'type':'Metaspace','replacement':'_','add_prefix_space':1}", "add_prefix_space"},
+        {ATT_PRE_TOKENIZERS, "{'type':'Metaspace','replacement':'_','split':1}", "split"},
+        {ATT_PRE_TOKENIZERS, "{'type':'Split','pattern':{'String':'a'}}", "behavior: is missing"},
+        {ATT_PRE_TOKENIZERS, "{'type':'Punctuation','behavior':5}", "behavior: is number"},
+        {ATT_PRE_TOKENIZERS, "{'type':'ByteLevel','add_prefix_space':0}", "add_prefix_space"},
+        {ATT_PRE_TOKENIZERS, "{'type':'Sequence','pretokenizers':[{'type':'Digits'},5]}", "type: is missing"},
         {ATT_PRE_TOKENIZERS, "{'type':'CharDelimiterSplit','delimiter':''}", "delimiter"},
         {ATT_PRE_TOKENIZERS, "{'type':'Digits','individual_digits':'x'}", "individual_digits"},
         {ATT_PRE_TOKENIZERS, "{'type':'ByteLevel','use_regex':0}", "use_regex"},
         {ATT_DECODERS, "{'type':'BPEDecoder','suffix':''}", "suffix"},
         {ATT_DECODERS, "{'type':'WordPiece'}", "prefix"},
+        {ATT_DECODERS, "{'type':'WordPiece','prefix':'#','cleanup':1}", "cleanup"},
+        {ATT_DECODERS, "{'type':'BPEDecoder'}", "suffix: is missing"},
         {ATT_DECODERS, "{'type':'Strip','content':' ','start':-1,'stop':0}", "start"},
+        {ATT_DECODERS, "{'type':'Strip','content':'ab','start':0,'stop':0}", "content"},
+        {ATT_DECODERS, "{'type':'Strip','content':' ','start':0,'stop':0.5}", "stop"},
+        {ATT_NORMALIZERS,
+         "{'type':'Sequence','normalizers':[{'type':'Sequence','normalizers':[{'type':'Sequence','normalizers':["
+         "{'type':'Sequence','normalizers':[{'type':'Sequence','normalizers':[]}]}]}]}]}",
+         "'Sequence' is not known"},
     };
     static struct att_steps steps;
     (void)state;
@@ -266,6 +282,29 @@ static void what_cannot_be_is_refused_by_field(void **state)
             fail_msg("%s: '%s' does not say '%s'", rows[i].section, err.message, rows[i].says);
         att_steps_finish(&steps);
         att_json_destroy(section);
+    }
+}
+
+/* As many steps as may be, and one more. */
+static void steps_are_counted(void **state)
+{
+    static struct att_steps steps;
+    char section[ATT_STEPS_MAX * 16 + 80];
+    (void)state;
+    for (int n = ATT_STEPS_MAX; n <= ATT_STEPS_MAX + 1; n++) {
+        size_t len = (size_t)snprintf(section, sizeof section, "{'type':'Sequence','normalizers':[");
+        for (int i = 0; i < n; i++)
+            len += (size_t)snprintf(section + len, sizeof section - len, "%s{'type':'NFC'}", i ? "," : "");
+        snprintf(section + len, sizeof section - len, "]}");
+        struct att_json *json = parse(section);
+        struct att_err err = {.message = ""};
+        memset(&steps, 0, sizeof steps);
+        enum att_status status = att_steps_read(ATT_NORMALIZERS, json, "tokenizer.json", &steps, &err);
+        assert_int_equal(steps.count, ATT_STEPS_MAX);
+        assert_int_equal(status, n == ATT_STEPS_MAX ? ATT_OK : ATT_EUNSUPPORTED);
+        assert_string_equal(err.message, n == ATT_STEPS_MAX ? "" : "tokenizer.json: normalizer: more than 32 steps");
+        att_steps_finish(&steps);
+        att_json_destroy(json);
     }
 }
 
@@ -340,6 +379,7 @@ int main(void)
         cmocka_unit_test(pre_tokenizers_cut),
         cmocka_unit_test(decoders_join),
         cmocka_unit_test(what_cannot_be_is_refused_by_field),
+        cmocka_unit_test(steps_are_counted),
         cmocka_unit_test(precompiled_maps_rewrite),
         cmocka_unit_test(maps_that_lie_find_nothing),
     };
