@@ -4,7 +4,7 @@
     tests/soak/reload_test.py [--good N] [--bad N]
 
 Good: the files of a model of MiniLM's size are replaced and SIGHUP sent, or the admin socket asked, N times, under a
-closed loop of clients. No request fails; the slowest percent takes at most twice as long as without reloads and 5 ms;
+closed loop of clients. No request fails; the slowest percent takes at most four times as long as without reloads;
 memory comes back. Bad: N malformed versions of the same model, one after the other, beside 50 requests a second; the
 old one serves on with the same bits.
 """
@@ -112,8 +112,9 @@ def good_reloads(tap, daemon, model, bodies, count):
     asked, wrong = outcome(figures)
     tap.check(not failures, f"{count - len(failures)} of {count} reloads were taken")
     tap.check(wrong == 0, f"{asked} requests beside them, {wrong} failed")
-    # The load of a model takes a core of two for a third of a second; it does so at a lower priority.
-    tap.check(p99 < 2 * alone["2xx"]["p99_ms"] + 5,
+    # One reload after the other: something is always being loaded, on one core of two, at a lower priority, and beside
+    # each change two generations compute for a moment.
+    tap.check(p99 < 4 * alone["2xx"]["p99_ms"] + 5,
               f"p99 {p99:.1f} ms beside reloads, {alone['2xx']['p99_ms']:.1f} ms without")
     tap.check(abs(after - before) <= RSS_SHARE * before, f"memory {before:.1f} MiB before, {after:.1f} MiB after")
 
