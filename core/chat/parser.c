@@ -96,6 +96,13 @@ static bool end_tag(struct att_parser *parser)
     return true;
 }
 
+/* The end of a body: its name, at which parse_block stopped, and "%}". */
+static bool end_body(struct att_parser *parser)
+{
+    parser->at++;
+    return end_tag(parser);
+}
+
 /* The body of a tag: after "%}" up to one of `ends`, whose name is the next token; NULL in ends: the last. */
 static struct att_node *parse_body(struct att_parser *parser, const char *const *ends)
 {
@@ -134,7 +141,7 @@ static struct att_node *parse_branches(struct att_parser *parser)
     }
     if (att_parser_skip(parser, ATT_TOKEN_NAME, "else") && !(node->c = parse_body(parser, last)))
         return NULL;
-    return att_parser_expect(parser, ATT_TOKEN_NAME, "endif") && end_tag(parser) ? node : NULL;
+    return end_body(parser) ? node : NULL;
 }
 
 static struct att_node *parse_if(struct att_parser *parser)
@@ -161,7 +168,7 @@ static struct att_node *parse_for(struct att_parser *parser)
     parser->loops--;
     if (!node->b || (att_parser_skip(parser, ATT_TOKEN_NAME, "else") && !(node->c = parse_body(parser, last))))
         return NULL;
-    return att_parser_expect(parser, ATT_TOKEN_NAME, "endfor") && end_tag(parser) ? node : NULL;
+    return end_body(parser) ? node : NULL;
 }
 
 static struct att_node *parse_set(struct att_parser *parser)
@@ -179,9 +186,7 @@ static struct att_node *parse_set(struct att_parser *parser)
         return (node->a = att_parse_tuple(parser, true)) && end_tag(parser) ? node : NULL;
     if (att_parser_is(parser, ATT_TOKEN_SIGN, "|"))
         return att_parser_fail(parser, ATT_EUNSUPPORTED, "a block that is set through a filter is not supported here");
-    if (!(node->b = parse_body(parser, ends)) || !att_parser_expect(parser, ATT_TOKEN_NAME, "endset"))
-        return NULL;
-    return end_tag(parser) ? node : NULL;
+    return (node->b = parse_body(parser, ends)) && end_body(parser) ? node : NULL;
 }
 
 static struct att_node *parse_macro(struct att_parser *parser)
@@ -211,7 +216,7 @@ static struct att_node *parse_macro(struct att_parser *parser)
     parser->loops = 0;
     node->b = parse_body(parser, ends);
     parser->loops = loops;
-    return node->b && att_parser_expect(parser, ATT_TOKEN_NAME, "endmacro") && end_tag(parser) ? node : NULL;
+    return node->b && end_body(parser) ? node : NULL;
 }
 
 /* {% generation %} marks what an assistant wrote, for training; here it is its body. */
@@ -219,9 +224,7 @@ static struct att_node *parse_generation(struct att_parser *parser)
 {
     static const char *const ends[] = {"endgeneration", NULL};
     struct att_node *node = att_parser_node(parser, ATT_NODE_SCOPE);
-    if (!node || !(node->b = parse_body(parser, ends)) || !att_parser_expect(parser, ATT_TOKEN_NAME, "endgeneration"))
-        return NULL;
-    return end_tag(parser) ? node : NULL;
+    return node && (node->b = parse_body(parser, ends)) && end_body(parser) ? node : NULL;
 }
 
 static struct att_node *parse_jump(struct att_parser *parser, enum att_node_kind kind)

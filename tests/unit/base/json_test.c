@@ -111,6 +111,40 @@ static void names_keys_of_files(void **state)
     assert_non_null(strstr(err.message, "duplicate object key 'ab\\\"c' at line 1"));
     assert_int_equal(att_json_parse(text, sizeof text - 1, 0, 8, &root, &err), ATT_ESYNTAX);
     assert_null(strstr(err.message, "ab"));
+    static const char empty[] = "{\"\":1,\"\":2}"; /* a key without a letter names nothing */
+    assert_int_equal(att_json_parse(empty, sizeof empty - 1, ATT_JSON_NAME_KEYS, 8, &root, &err), ATT_ESYNTAX);
+    assert_string_equal(err.message, "not JSON: duplicate object key at line 1, column 8");
+    char twice[400];
+    snprintf(twice, sizeof twice, "{\"%0150d\":1,\"%0150d\":2}", 7, 7);
+    assert_int_equal(att_json_parse(twice, strlen(twice), ATT_JSON_NAME_KEYS, 8, &root, &err), ATT_ESYNTAX);
+    char expected[200];
+    snprintf(expected, sizeof expected, "not JSON: duplicate object key '%0120d' at line 1", 0);
+    assert_int_equal(strncmp(err.message, expected, strlen(expected)), 0);
+    assert_null(root);
+}
+
+/* U+0000 may stand in a string where a tool asks for it, in a key never; jansson's own depth is told where ours is
+ * more. */
+static void refuses_what_flags_cannot_allow(void **state)
+{
+    (void)state;
+    static const char value[] = "[\"a\\u0000b\"]", key[] = "{\"a\\u0000b\":1}";
+    struct att_json *root = NULL;
+    struct att_err err;
+    size_t len = 0;
+    assert_int_equal(parse(value, ATT_JSON_ALLOW_NUL, &root, &err), ATT_OK);
+    assert_memory_equal(att_json_string(att_json_at(root, 0), &len), "a\0b", 3);
+    assert_int_equal(len, 3);
+    att_json_destroy(root);
+    root = NULL;
+    assert_int_equal(parse(key, ATT_JSON_ALLOW_NUL, &root, &err), ATT_ESYNTAX);
+    assert_non_null(strstr(err.message, "not JSON: U+0000 in a string at line 1"));
+    enum { DEPTH = 3000 };
+    char deep[DEPTH];
+    memset(deep, '[', DEPTH);
+    assert_int_equal(att_json_parse(deep, DEPTH, 0, DEPTH, &root, &err), ATT_ESYNTAX);
+    assert_non_null(strstr(err.message, "not JSON: nested too deep at line 1"));
+    assert_null(root);
 }
 
 /* Few bytes that would be much memory are refused before any is taken; many bytes that are much memory are not. */
@@ -118,7 +152,7 @@ static void bounds_memory(void **state)
 {
     (void)state;
     static const char *const units[] = {"{},", "[],", "\"\",", "1,", "[{}],"};
-    const size_t len = 6 << 20;
+    const size_t len = 9 << 20;
     char *text = malloc(len + 2);
     assert_non_null(text);
     for (size_t k = 0; k < sizeof units / sizeof *units; k++) {
@@ -138,6 +172,15 @@ static void bounds_memory(void **state)
     memcpy(text + len - 2, "\"]", 2);
     assert_int_equal(att_json_parse(text, len, 0, 8, &root, NULL), ATT_OK);
     att_json_destroy(root);
+    /* 128 bytes of memory for 16 of text, and more than the floor in all. */
+    size_t at = 1;
+    text[0] = '[';
+    for (; at + 16 < len; at += 16)
+        memcpy(text + at, "\"0123456789abc\",", 16);
+    text[at - 1] = ']';
+    assert_int_equal(att_json_parse(text, at, 0, 8, &root, NULL), ATT_OK);
+    assert_int_equal(att_json_count(root), (at - 1) / 16);
+    att_json_destroy(root);
     free(text);
 }
 
@@ -148,6 +191,13 @@ static void reads_integers_beyond_int64(void **state)
     assert_int_equal(parse("{\"model_max_length\":1000000000000000019884624838656}", 0, &root, NULL), ATT_OK);
     int64_t n;
     assert_false(att_json_integer(att_json_get(root, "model_max_length"), 0, INT64_MAX, &n));
+    att_json_destroy(root);
+    /* 2^53 is exact, and what lies beyond within int64 is not. */
+    assert_int_equal(parse("[9007199254740992,9007199254740994,-9007199254740994]", 0, &root, NULL), ATT_OK);
+    assert_true(att_json_integer(att_json_at(root, 0), INT64_MIN, INT64_MAX, &n));
+    assert_true(n == (int64_t)1 << 53);
+    assert_false(att_json_integer(att_json_at(root, 1), INT64_MIN, INT64_MAX, &n));
+    assert_false(att_json_integer(att_json_at(root, 2), INT64_MIN, INT64_MAX, &n));
     att_json_destroy(root);
 }
 
@@ -207,7 +257,7 @@ static void floats_round_trip(void **state)
 static void copies_parsed_values(void **state)
 {
     (void)state;
-    const char *text = "{\"a\":[1,2.5,\"x\"],\"b\":{\"c\":null}}";
+    const char *text = "{\"a\":[1,2.5,\"x\",1e22],\"b\":{\"c\":null}}";
     struct att_json *root = NULL;
     struct att_jsonw w;
     assert_int_equal(parse(text, 0, &root, NULL), ATT_OK);
@@ -215,9 +265,13 @@ static void copies_parsed_values(void **state)
     att_jsonw_array_begin(&w);
     att_jsonw_value(&w, att_json_get(root, "b"));
     att_jsonw_value(&w, att_json_at(att_json_get(root, "a"), 0));
+    att_jsonw_value(&w, att_json_at(att_json_get(root, "a"), 1));
+    att_jsonw_value(&w, att_json_at(att_json_get(root, "a"), 2));
+    att_jsonw_value(&w, att_json_at(att_json_get(root, "a"), 3));
+    att_jsonw_value(&w, att_json_get(root, "absent"));
     att_jsonw_array_end(&w);
     char *copy = written(&w);
-    assert_string_equal(copy, "[{\"c\":null},1]");
+    assert_string_equal(copy, "[{\"c\":null},1,2.5,\"x\",1e22,null]");
     att_mem_free(copy);
     att_json_destroy(root);
 }
@@ -299,6 +353,7 @@ int main(void)
         cmocka_unit_test(bounds_depth_outside_strings_only),
         cmocka_unit_test(bounds_memory),
         cmocka_unit_test(names_keys_of_files),
+        cmocka_unit_test(refuses_what_flags_cannot_allow),
         cmocka_unit_test(reads_integers_beyond_int64),
         cmocka_unit_test(writes_what_reads_back),
         cmocka_unit_test(floats_round_trip),

@@ -400,6 +400,18 @@ static const struct row refusals[] = {
     {"{% generation %}", "'endgeneration' is missing"},
     {"{% macro m() %}{% break %}{% endmacro %}", "there is no loop around break or continue"},
     {"{% for x in y %}{% macro m() %}{% continue %}{% endmacro %}", "there is no loop around break or continue"},
+    {"{% for x in y if %}", "at '%}': a value is expected"},
+    {"{% for x in y %}{% else %}a", "'endfor' is missing"},
+    {"{% for x in y %}{% endfor x %}", "at 'x': '%}' is expected"},
+    {"{% for x in y %}{% break 1 %}{% endfor %}", "at a number: '%}' is expected"},
+    {"{% if x %}{% else %}a", "'endif' is missing"},
+    {"{% if x %}{% endif x %}", "at 'x': '%}' is expected"},
+    {"{% set 5 = 1 %}", "at a number: a variable's name is expected"},
+    {"{% set x %}a{% endset x %}", "at 'x': '%}' is expected"},
+    {"{% macro m(a=) %}{% endmacro %}", "at ')': a value is expected"},
+    {"{% macro m() %}a{% endmacro m %}", "at 'm': '%}' is expected"},
+    {"{% macro m() %}a", "'endmacro' is missing"},
+    {"{% generation %}a{% endgeneration x %}", "at 'x': '%}' is expected"},
     {"{{ 12345678901234567890 }}", "a number has more than 18 digits"},
     {"{{ a ? b }}", "a character that no expression has"},
     {"{# a", "a comment does not end"},
@@ -528,6 +540,14 @@ static void sources_are_bounded(void **state)
             template = NULL;
         }
     }
+    /* A chain of elif is as deep as it is long. */
+    size_t n = (size_t)snprintf(source, 64, "{%% if 0 %%}");
+    for (size_t i = 0; i < 300; i++)
+        n += (size_t)snprintf(source + n, 64, "{%% elif 0 %%}");
+    snprintf(source + n, 64, "{%% endif %%}");
+    assert_int_equal(att_chat_template_parse(source, strlen(source), &template, &err), ATT_ELIMIT);
+    assert_non_null(strstr(err.message, "nested too deeply"));
+    assert_null(template);
     free(source);
 }
 

@@ -92,7 +92,18 @@ static void refusals(void **state)
         {vocab, "{\"added_tokens_decoder\":{\"13\":{\"content\":\"A\"}}}", "expected an id below 13"},
         {vocab, "{\"added_tokens_decoder\":{\"99999999999999999999\":{\"content\":\"A\"}}}", "expected an id below 13"},
         {vocab, "{\"added_tokens_decoder\":{\"3\":{\"content\":\"A\"}}}", "which '[SEP]' has too"},
+        {vocab, "{\"added_tokens_decoder\":{\"3x\":{\"content\":\"A\"}}}",
+         "added_tokens_decoder.3x: expected an id below"},
+        {vocab, "{\"added_tokens_decoder\":{\"12\":{}}}",
+         "added_tokens_decoder.12: expected an id below 13 with a content"},
+        {vocab, "{\"added_tokens_decoder\":[]}", "added_tokens_decoder: is array, expected an object"},
+        {vocab, "{\"do_basic_tokenize\":1}", "do_basic_tokenize: is number, expected true or false"},
+        {vocab, "{\"strip_accents\":\"no\"}", "strip_accents: is string, expected true or false"},
+        {vocab, "{\"tokenize_chinese_chars\":[]}", "tokenize_chinese_chars: is array, expected true or false"},
+        {vocab, "{\"tokenizer_class\":3}", "tokenizer_class: is number, expected a string"},
+        {vocab, "{\"tokenizer_class\":\"BertTokenizerFaster\"}", "tokenizer_class: is 'BertTokenizerFaster', expected"},
         {vocab, "{", "tokenizer_config.json: not JSON"},
+        {vocab, "[]", "tokenizer_config.json: is array, expected a JSON object"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct att_tokenizer *tokenizer = NULL;
@@ -101,6 +112,32 @@ static void refusals(void **state)
         if (status == ATT_OK || err.status != status || !strstr(err.message, cases[i].says))
             fail_msg("case %zu: status %d, '%s', expected '%s'", i, (int)status, err.message, cases[i].says);
     }
+}
+
+/* A token has at most 4,096 bytes; and a model without segments takes no pairs. */
+static void bounds(void **state)
+{
+    (void)state;
+    enum { LEN = 4097 };
+    char lines[LEN + 32] = "[UNK]\n[CLS]\n[SEP]\n";
+    const size_t head = strlen(lines);
+    struct att_tokenizer *tokenizer = NULL;
+    struct att_err err = {.message = ""};
+    memset(lines + head, 'a', LEN);
+    assert_int_equal(load(lines, NULL, 13, &tokenizer, &err), ATT_EFORMAT);
+    assert_string_equal(err.message, "vocab.txt: line 4: expected at most 4096 bytes of UTF-8");
+    lines[head + LEN - 1] = '\0';
+    assert_int_equal(load(lines, NULL, 13, &tokenizer, &err), ATT_OK);
+    assert_int_equal(strlen(att_tokenizer_token(tokenizer, 3)), LEN - 1);
+    att_tokenizer_destroy(tokenizer);
+    tokenizer = NULL;
+    struct fixture fixture;
+    fixture_open(&fixture);
+    fixture_write(&fixture, "vocab.txt", vocab, strlen(vocab));
+    assert_int_equal(att_tokenizer_load(&fixture.dir, 13, 1, &tokenizer, &err), ATT_EFORMAT);
+    assert_string_equal(err.message, "vocab.txt: a pair has segments 0 and 1, expected segments below 1");
+    assert_null(tokenizer);
+    fixture_close(&fixture);
 }
 
 static void json_wins(void **state)
@@ -126,6 +163,10 @@ static void odd_lines(void **state)
     assert_int_equal(att_tokenizer_id(tokenizer, "a"), 5);
     assert_string_equal(att_tokenizer_token(tokenizer, 3), "a");
     assert_string_equal(att_tokenizer_token(tokenizer, 4), "");
+    att_tokenizer_destroy(tokenizer);
+    assert_int_equal(load("[UNK]\n[CLS]\n\n[SEP]\n", NULL, 0, &tokenizer, NULL), ATT_OK);
+    assert_string_equal(att_tokenizer_token(tokenizer, 2), "");
+    assert_int_equal(att_tokenizer_id(tokenizer, "[SEP]"), 3);
     att_tokenizer_destroy(tokenizer);
 }
 
@@ -155,8 +196,8 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(settings),  cmocka_unit_test(refusals),  cmocka_unit_test(json_wins),
-        cmocka_unit_test(odd_lines), cmocka_unit_test(no_memory),
+        cmocka_unit_test(settings),  cmocka_unit_test(refusals),  cmocka_unit_test(bounds),
+        cmocka_unit_test(json_wins), cmocka_unit_test(odd_lines), cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
