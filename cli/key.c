@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "core/base/digest.h"
 
 enum { RANDOM_BYTES = 32, KEY_BYTES_MAX = 64, LINE_BYTES_MAX = 512 };
 
@@ -39,17 +38,6 @@ static bool make_key(char key[KEY_BYTES_MAX])
     key[4 + n] = '\0';
     explicit_bzero(bytes, sizeof(bytes));
     return true;
-}
-
-static enum att_status digest_of(const char *key, char ret_hex[65], struct att_err *err)
-{
-    struct att_digest_state *state = NULL;
-    enum att_status status = att_digest_begin(&state, err);
-
-    if (status == ATT_OK)
-        status = att_digest_update(state, key, strlen(key), err);
-    att_digest_end(state, status == ATT_OK ? ret_hex : NULL);
-    return status;
 }
 
 static bool name_is_sane(const char *name)
@@ -107,13 +95,13 @@ static enum att_status run(const struct cli_options *options, const char *name, 
 {
     char key[KEY_BYTES_MAX], digest[65], line[LINE_BYTES_MAX];
     int len;
-    enum att_status status;
+    enum att_status status = ATT_OK;
 
     if (!make_key(key))
         return att_err_set(err, ATT_EIO, "the system gives no random bytes");
-    status = digest_of(key, digest, err);
-    if (status != ATT_OK)
-        return status;
+    att_digest(key, strlen(key), digest);
+    if (digest[0] == '\0')
+        return att_err_set(err, ATT_ENOMEM, "no memory for a digest");
     len = snprintf(line, sizeof(line), "%s %s %s", name, digest, options->scopes != NULL ? options->scopes : "infer");
     for (size_t i = 0; i < options->n_limits && len > 0 && (size_t)len < sizeof(line); i++)
         len += snprintf(line + len, sizeof(line) - (size_t)len, " %s", options->limits[i]);

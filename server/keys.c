@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/digest.h"
-#include "core/base/mem.h"
+#include "core/attend.h"
 #include "server/config.h"
 #include "server/secret.h"
 
@@ -277,18 +276,12 @@ size_t srv_keys_place(const struct srv_keys *keys, const char *digest)
 enum att_status srv_keys_find(struct srv_keys *keys, const char *presented, size_t len, struct srv_key **ret_key,
                               struct att_err *err)
 {
-    struct att_digest_state *state = NULL;
-    char digest[DIGEST_CHARS + 1] = "";
+    char digest[DIGEST_CHARS + 1];
     size_t place;
-    enum att_status status = att_digest_begin(&state, err);
 
-    if (status == ATT_OK)
-        status = att_digest_update(state, presented, len, err);
-    if (status != ATT_OK) {
-        att_digest_end(state, NULL);
-        return status;
-    }
-    att_digest_end(state, digest);
+    att_digest(presented, len, digest);
+    if (digest[0] == '\0')
+        return att_err_set(err, ATT_ENOMEM, "no memory to look at an API key");
     place = srv_keys_place(keys, digest);
     *ret_key = place > 0 ? &keys->list[place - 1] : NULL;
     return ATT_OK;
