@@ -166,44 +166,79 @@ void srv_batcher_stop(struct srv_batcher *batcher)
     pthread_cond_broadcast(&batcher->work_waits);
 }
 
-/* Under the lock: drops what is past its deadline or cancelled, and counts it in batcher->drops. What is complete
- * thereby is returned, to be told without the lock. */
-static struct srv_work *drop_late(struct srv_batcher *batcher, uint64_t now_us)
+static bool is_cancelled(const struct srv_work *work)
 {
-    struct srv_work *complete = NULL;
+    return atomic_load_explicit(&work->cancelled, memory_order_relaxed);
+}
+
+/* Under the lock, as the next two: drops what is past its deadline. What is complete thereby is put on the list, to be
+ * told without the lock. */
+static void drop_expired(struct srv_batcher *batcher, uint64_t now_us, struct srv_work **complete)
+{
     struct srv_ticket *ticket;
 
     for (;;) {
         bool is_complete = srv_sched_expire(&batcher->sched, now_us, &ticket);
 
         if (ticket == NULL)
-            break;
+            return;
         batcher->drops.expired += ticket->dropped;
         if (is_complete)
-            collect(&complete, ticket, now_us);
+            collect(complete, ticket, now_us);
     }
+}
+
+/* Looks at every ticket. */
+static void drop_cancelled(struct srv_batcher *batcher, uint64_t now_us, struct srv_work **complete)
+{
     for (size_t i = 0; i < batcher->sched.n_tickets; i++) {
         struct srv_work *work = (struct srv_work *)batcher->sched.heap[i];
 
-        if (work->ticket.n_queued == 0 || !atomic_load_explicit(&work->cancelled, memory_order_relaxed))
+        if (work->ticket.n_queued == 0 || !is_cancelled(work))
             continue;
-        batcher->drops.cancelled++;
+        batcher->drops.cancelled += !work->ticket.dropped;
         if (srv_sched_cancel(&batcher->sched, &work->ticket))
-            collect(&complete, &work->ticket, now_us);
+            collect(complete, &work->ticket, now_us);
     }
-    /* Others need not wait for the places until the HTTP threads have ended a thousand connections. */
+}
+
+/* Looks at a batch that was just taken; what is left of it, in order, is n_items long. */
+static size_t give_back_cancelled(struct srv_batcher *batcher, uint64_t now_us, struct srv_item **items, size_t n_items,
+                                  struct srv_work **complete)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_items; i++) {
+        struct srv_ticket *ticket = items[i]->ticket;
+
+        if (!is_cancelled((struct srv_work *)ticket)) {
+            items[n++] = items[i];
+            continue;
+        }
+        batcher->drops.cancelled += !ticket->dropped;
+        if (srv_sched_give_back(&batcher->sched, items[i]))
+            collect(complete, ticket, now_us);
+    }
+    return n;
+}
+
+/* Others need not wait for the places until the HTTP threads have ended a thousand connections. */
+static void free_places(struct srv_batcher *batcher, struct srv_work *complete)
+{
     for (struct srv_work *work = complete; work != NULL; work = work->next_done)
         free_place(batcher, work);
-    return complete;
 }
 
 struct srv_batcher_drops srv_batcher_tick(struct srv_batcher *batcher)
 {
     struct srv_batcher_drops drops;
-    struct srv_work *complete;
+    struct srv_work *complete = NULL;
+    uint64_t now_us = att_clock_us();
 
     pthread_mutex_lock(&batcher->mutex);
-    complete = drop_late(batcher, att_clock_us());
+    drop_expired(batcher, now_us, &complete);
+    drop_cancelled(batcher, now_us, &complete);
+    free_places(batcher, complete);
     drops = batcher->drops;
     batcher->drops = (struct srv_batcher_drops){0, 0};
     pthread_mutex_unlock(&batcher->mutex);
@@ -222,19 +257,24 @@ struct srv_turn srv_batcher_next(struct srv_batcher *batcher, size_t worker, str
     batcher->idle_workers++;
     while (!batcher->stopping) {
         uint64_t now_us = att_clock_us();
-        struct srv_work *late = drop_late(batcher, now_us);
+        struct srv_work *late = NULL;
+        size_t n_taken;
 
-        if (late != NULL) { /* no kernel sees it, and who waits for it is told first */
+        drop_expired(batcher, now_us, &late);
+        n_taken = srv_sched_next(&batcher->sched, now_us, batcher->idle_workers, items, capacity, &turn.model);
+        turn.n_items = give_back_cancelled(batcher, now_us, items, n_taken, &late);
+        free_places(batcher, late);
+        if (late != NULL) { /* no kernel sees it; who waits for it is told before the batch is run */
             pthread_mutex_unlock(&batcher->mutex);
             tell(late);
             pthread_mutex_lock(&batcher->mutex);
-            continue;
         }
-        turn.n_items = srv_sched_next(&batcher->sched, now_us, batcher->idle_workers, items, capacity, &turn.model);
         if (turn.n_items > 0) {
             turn.what = SRV_TURN_BATCH;
             break;
         }
+        if (n_taken > 0 || late != NULL)
+            continue; /* more may wait behind it, or have come while the lock was not held */
         if (batcher->helpers_wanted > 0) {
             batcher->helpers_wanted--;
             turn = (struct srv_turn){.what = SRV_TURN_HELP, .model = batcher->leader_model, .leader = batcher->leader};

@@ -317,17 +317,28 @@ static bool is_complete(const struct srv_ticket *ticket)
     return ticket->n_queued == 0 && ticket->n_running == 0;
 }
 
-bool srv_sched_done(struct srv_sched *sched, struct srv_item *item)
+static bool end_running(struct srv_sched *sched, struct srv_item *item, enum srv_item_state state)
 {
     struct srv_ticket *ticket = item->ticket;
 
     assert(item->state == SRV_ITEM_RUNNING && ticket->n_running > 0);
     assert(ticket->tokens >= item->tokens && sched->tokens >= item->tokens);
-    item->state = SRV_ITEM_DONE;
+    item->state = state;
     ticket->n_running--;
     ticket->tokens -= item->tokens;
     sched->tokens -= item->tokens;
     return is_complete(ticket);
+}
+
+bool srv_sched_done(struct srv_sched *sched, struct srv_item *item)
+{
+    return end_running(sched, item, SRV_ITEM_DONE);
+}
+
+bool srv_sched_give_back(struct srv_sched *sched, struct srv_item *item)
+{
+    item->ticket->dropped = true;
+    return end_running(sched, item, SRV_ITEM_DROPPED);
 }
 
 static bool drop_queued(struct srv_sched *sched, struct srv_ticket *ticket)

@@ -101,6 +101,8 @@ size_t srv_sched_next(struct srv_sched *sched, uint64_t now_us, size_t idle_work
                       size_t capacity, size_t *ret_model);
 /* A running item is done. True when its ticket is complete. */
 bool srv_sched_done(struct srv_sched *sched, struct srv_item *item);
+/* A running item is given back unrun: its client left. True when its ticket is complete. */
+bool srv_sched_give_back(struct srv_sched *sched, struct srv_item *item);
 /* Drops the queued items of tickets whose deadline has passed, one ticket a call. *ret_ticket: which; NULL when no
  * more. True when it is complete thereby. */
 bool srv_sched_expire(struct srv_sched *sched, uint64_t now_us, struct srv_ticket **ret_ticket);
