@@ -33,6 +33,7 @@ static const struct srv_route routes[] = {
     {"GET", "/healthz", SRV_SCOPE_PUBLIC, NULL, srv_builtin_healthz, false},
     {"GET", "/readyz", SRV_SCOPE_PUBLIC, NULL, srv_builtin_readyz, false},
     {"GET", "/metrics", SRV_SCOPE_KEYED, NULL, srv_builtin_metrics, false},
+    {"GET", "/openapi.json", SRV_SCOPE_PUBLIC, NULL, srv_builtin_openapi, false},
 };
 
 const struct srv_route *srv_routes(size_t *ret_count)
