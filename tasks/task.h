@@ -46,6 +46,7 @@ struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
+    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
 };
 
 struct task_limits {
