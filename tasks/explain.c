@@ -122,7 +122,7 @@ static void put_faithfulness(const struct task_faithfulness *figures, struct att
         const char *name;
         double value;
     } rows[] = {{"top3_drop", figures->top3_drop},
-                {"random3_drop", figures->random3_drop},
+                {"random3_move", figures->random3_move},
                 {"comprehensiveness", figures->comprehensiveness},
                 {"sufficiency", figures->sufficiency},
                 {"deletion_area", figures->deletion_area}};

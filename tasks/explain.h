@@ -26,10 +26,11 @@ struct task_outcome {
 /* Changes of the score; larger is more faithful but for sufficiency and deletion_area. DeYoung et al. 2020 (ERASER),
  * Petsiuk et al. 2018 (deletion). */
 struct task_faithfulness {
-    double top3_drop, random3_drop; /* without the three words of most weight; without any three, mean of five draws */
-    double comprehensiveness;       /* fall without the first 10, 20 and 50 % of the words, mean */
-    double sufficiency;             /* fall with these alone */
-    double deletion_area;           /* under the score while words go, most weight first, 0 to all of them */
+    double top3_drop;         /* without the three words of most weight */
+    double random3_move;      /* without any three, whichever way it moves: mean of five draws */
+    double comprehensiveness; /* fall without the first 10, 20 and 50 % of the words, mean */
+    double sufficiency;       /* fall with these alone */
+    double deletion_area;     /* under the score while words go, most weight first, 0 to all of them */
 };
 
 /* One text (or pair) of a request. */

@@ -3,8 +3,7 @@
  * deletion curve. A variant is planned, cut into windows and measured as a
  * text of its own, so its logits are bit for bit those of a request that sends it.
  */
-#include <stdlib.h>
-#include <string.h>
+#include <math.h>
 
 #include "tasks/explain.h"
 
@@ -200,7 +199,7 @@ static void figures(double base, const double *scores, const double *draws, stru
 {
     *ret = (struct task_faithfulness){.top3_drop = base - scores[ORDER_TOP]};
     for (size_t d = 0; d < DRAWS; d++)
-        ret->random3_drop += (base - draws[d]) / DRAWS;
+        ret->random3_move += fabs(base - draws[d]) / DRAWS;
     for (size_t b = 0; b < BINS; b++) {
         ret->comprehensiveness += (base - scores[bin_steps[b] - 1]) / BINS;
         ret->sufficiency += (base - scores[ORDER_KEEP + b]) / BINS;

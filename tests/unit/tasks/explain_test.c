@@ -96,8 +96,8 @@ static void a_word_weighs_what_leaving_it_out_changes(void **state)
     /* Ten texts of nine words, and the curves. */
     assert_true(fixture_number(answer, "usage.total_tokens") > prompt_tokens + 90);
     struct att_json *again = fixture_answer(&task_classify, body);
-    assert_true(fixture_number(again, "data.1.explain.faithfulness.random3_drop") ==
-                fixture_number(part, "faithfulness.random3_drop"));
+    assert_true(fixture_number(again, "data.1.explain.faithfulness.random3_move") ==
+                fixture_number(part, "faithfulness.random3_move"));
     att_json_destroy(again);
     att_json_destroy(answer);
 }
