@@ -21,9 +21,6 @@ enum att_status task_explain_parse(const struct att_json *body, const char *cons
     explain->faithfulness = explain->method == TASK_EXPLAIN_OCCLUSION;
     if (status == ATT_OK)
         status = task_field_bool(body, "", "faithfulness", &explain->faithfulness, err);
-    if (status == ATT_OK && explain->faithfulness && explain->method == TASK_EXPLAIN_NONE)
-        status = att_err_param(err, ATT_EINVAL, "faithfulness",
-                               "faithfulness: is a figure of an explanation, expected \"explain\" beside it");
     return status;
 }
 

@@ -123,7 +123,7 @@ static void test_refusals(void **state)
     (void)state;
     expect_error(live_post(&live, "/v1/classify", "{\"input\":\"a\",\"explain\":\"lime\"}"), 422, "invalid_value",
                  "explain");
-    expect_error(live_post(&live, "/v1/classify", "{\"input\":\"a\",\"faithfulness\":true}"), 422, "invalid_value",
+    expect_error(live_post(&live, "/v1/classify", "{\"input\":\"a\",\"faithfulness\":\"yes\"}"), 422, "invalid_value",
                  "faithfulness");
     expect_error(live_post(&live, "/v1/rerank", "{\"query\":\"a\",\"documents\":[\"b\"],\"explain\":\"attention\"}"),
                  422, "invalid_value", "explain");

@@ -212,7 +212,6 @@ static void wrong_words_are_refused(void **state)
 {
     (void)state;
     fixture_refused(&task_classify, "{'input':'a','explain':'magic'}", ATT_EINVAL, "explain", "rollout");
-    fixture_refused(&task_classify, "{'input':'a','faithfulness':true}", ATT_EINVAL, "faithfulness", "explain");
     fixture_refused(&task_classify, "{'input':'a','explain':'occlusion','faithfulness':1}", ATT_EINVAL, "faithfulness",
                     "true or false");
     fixture_refused(&task_rerank, "{'query':'a','documents':['b'],'explain':'rollout'}", ATT_EINVAL, "explain",
