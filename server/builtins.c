@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/openapi.h"
 #include "server/server.h"
 
 enum { ANSWER_BYTES_MAX = 1048576 };
@@ -88,6 +89,24 @@ enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_genera
     sum.idle_workers = srv_batcher_stats(generation->batcher).idle_workers;
     ret_answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return srv_metrics_render(&server->metrics, &facts, &ret_answer->bytes, &ret_answer->len, err);
+}
+
+enum att_status srv_builtin_openapi(struct srv_server *server, struct srv_generation *generation,
+                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    struct att_err *err)
+{
+    struct att_jsonw w;
+    enum att_status status;
+
+    (void)server;
+    (void)generation;
+    (void)path_params;
+    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    status = srv_openapi_render(&w, err);
+    if (status == ATT_OK)
+        status = att_jsonw_take(&w, &ret_answer->bytes, &ret_answer->len, err);
+    att_jsonw_finish(&w);
+    return status;
 }
 
 /* ---- models ---- */

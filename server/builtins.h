@@ -4,6 +4,7 @@
 
 #include "server/routes.h"
 
-srv_builtin srv_builtin_healthz, srv_builtin_readyz, srv_builtin_metrics, srv_builtin_models, srv_builtin_model;
+srv_builtin srv_builtin_healthz, srv_builtin_readyz, srv_builtin_metrics, srv_builtin_openapi, srv_builtin_models,
+    srv_builtin_model;
 
 #endif

@@ -17,7 +17,7 @@
 
 #include "server/errors.h"
 
-enum { SRV_HEADERS_MAX = 100, SRV_REQUEST_ID_MAX = 128, SRV_TRACEPARENT_LEN = 55 };
+enum { SRV_HEADERS_MAX = 100, SRV_REQUEST_ID_MAX = 128, SRV_TRACEPARENT_LEN = 55, SRV_QUERY_MAX = 32 };
 
 struct srv_header {
     const char *name, *value; /* not NUL-terminated where the lengths say otherwise */
@@ -28,6 +28,8 @@ struct srv_head {
     const char *method, *path, *version; /* path: as received, before '?', not decoded */
     const struct srv_header *headers;
     size_t n_headers;
+    const struct srv_header *query; /* parameters behind '?', '+' read as a blank, escapes not decoded */
+    size_t n_query;                 /* of all, also those beyond SRV_QUERY_MAX */
 };
 
 /* What the checks found out; pointers lie in the head's memory. */

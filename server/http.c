@@ -132,8 +132,8 @@ static struct srv_conn *conn_of(struct MHD_Connection *connection)
 }
 
 struct header_list {
-    struct srv_header headers[SRV_HEADERS_MAX];
-    size_t count; /* of all, also those beyond the array */
+    struct srv_header *headers;
+    size_t count, max; /* count: of all, also those beyond the array */
 };
 
 static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
@@ -142,7 +142,7 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
     struct header_list *list = context;
 
     (void)kind;
-    if (list->count < SRV_HEADERS_MAX)
+    if (list->count < list->max)
         list->headers[list->count] = (struct srv_header){name, value != NULL ? value : "", name_len, value_len};
     list->count++;
     return MHD_YES;
@@ -151,8 +151,9 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
 static enum MHD_Result begin(struct srv_http *http, struct MHD_Connection *connection, struct srv_conn *conn,
                              const char *path, const char *method, const char *version, void **request_slot)
 {
-    struct header_list list = {.count = 0};
-    struct srv_head head = {.method = method, .path = path, .version = version, .headers = list.headers};
+    struct srv_header headers[SRV_HEADERS_MAX], query[SRV_QUERY_MAX];
+    struct header_list header_list = {headers, 0, SRV_HEADERS_MAX}, query_list = {query, 0, SRV_QUERY_MAX};
+    struct srv_head head = {.method = method, .path = path, .version = version, .headers = headers, .query = query};
     const struct front *front = srv_conn_context(conn);
     struct srv_request *request = srv_request_create(http->server, &transport, connection, front->is_admin);
     enum srv_error refusal = srv_conn_target_error(conn);
@@ -163,8 +164,10 @@ static enum MHD_Result begin(struct srv_http *http, struct MHD_Connection *conne
         return MHD_NO;
     }
     *request_slot = request;
-    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &list);
-    head.n_headers = list.count;
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &header_list);
+    (void)MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, on_header, &query_list);
+    head.n_headers = header_list.count;
+    head.n_query = query_list.count;
     att_err_set(&err, ATT_EINVAL, "the request target is malformed");
     if (srv_request_begin(request, &head, refusal, &err) == SRV_NEXT_ANSWER_CLOSE) {
         srv_reaper_linger(http->reaper, conn);

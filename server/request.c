@@ -187,7 +187,9 @@ static enum srv_next render(struct srv_request *request)
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
     request->answer.status = (unsigned)request->call.http_status;
-    request->answer.content_type = request->answer.len > 0 ? "application/json" : NULL;
+    request->answer.content_type = request->call.content_type != NULL ? request->call.content_type : "application/json";
+    if (request->answer.len == 0)
+        request->answer.content_type = NULL;
     request->stage = READY;
     return SRV_NEXT_ANSWER;
 }
@@ -343,6 +345,7 @@ static enum srv_next run_task(struct srv_request *request)
     request->call.env = &generation->env;
     request->call.arena = &request->arena;
     request->call.http_status = 200;
+    request->call.now_ms = att_clock_unix_ms();
     for (size_t i = 0; i < request->match.n_params; i++)
         request->call.path_params[i] = request->match.params[i];
     status = srv_request_parse_body(request);

@@ -73,6 +73,40 @@ static void note_origin(struct srv_request *request, const struct srv_header *gi
     request->origin[given->value_len] = '\0';
 }
 
+/* Copies the URL's parameters, decoded: the transport's memory ends with the header. */
+static enum srv_error read_query(struct srv_request *request, const struct srv_head *head)
+{
+    struct task_param *params;
+
+    if (head->n_query > SRV_QUERY_MAX) {
+        att_err_limit(&request->err, "query", SRV_QUERY_MAX, head->n_query, "the query has more than %d parameters",
+                      SRV_QUERY_MAX);
+        return SRV_ERR_LIMIT;
+    }
+    params = att_arena_alloc(&request->arena, head->n_query + 1, sizeof(*params));
+    for (size_t i = 0; params != NULL && i < head->n_query; i++) {
+        const struct srv_header *given = &head->query[i];
+        char *name = att_arena_alloc(&request->arena, given->name_len + 1, 1);
+        char *value = att_arena_alloc(&request->arena, given->value_len + 1, 1);
+        size_t len;
+
+        if (name == NULL || value == NULL)
+            break;
+        if (!srv_guard_unescape(given->name, given->name_len, name, &len) ||
+            !srv_guard_unescape(given->value, given->value_len, value, &len)) {
+            att_err_param(&request->err, ATT_EINVAL, "query", "query: parameter %zu is not UTF-8 in escapes", i + 1);
+            return SRV_ERR_INVALID;
+        }
+        params[i] = (struct task_param){name, value};
+        request->call.n_query = i + 1;
+    }
+    request->call.query = params;
+    if (request->call.n_query == head->n_query)
+        return SRV_ERR_NONE;
+    att_err_set(&request->err, ATT_ENOMEM, "no memory for the query");
+    return SRV_ERR_MEMORY;
+}
+
 /* What is wrong with a request that is framed well: route, method, key, media type, size. */
 static enum srv_error check(struct srv_request *request, const struct srv_head *head, const struct srv_facts *facts)
 {
@@ -102,7 +136,8 @@ static enum srv_error check(struct srv_request *request, const struct srv_head *
         error = srv_guard_body(facts, (size_t)config->limits_body_bytes_max.number, &request->err);
     if (error != SRV_ERR_NONE)
         return error;
-    return read_deadline(request, facts->timeout_ms);
+    error = request->match.route->task != NULL && head->n_query > 0 ? read_query(request, head) : SRV_ERR_NONE;
+    return error != SRV_ERR_NONE ? error : read_deadline(request, facts->timeout_ms);
 }
 
 enum srv_next srv_request_begin(struct srv_request *request, const struct srv_head *head, enum srv_error refusal,

@@ -181,7 +181,8 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
     struct att_jsonw answer;
     att_arena_init(&arena, ARENA_LIMIT_BYTES);
     att_jsonw_init(&answer, env->limits.answer_bytes_max);
-    struct task_call call = {.task = task, .env = env, .arena = &arena, .http_status = 200};
+    struct task_call call = {
+        .task = task, .env = env, .arena = &arena, .http_status = 200, .now_ms = att_clock_unix_ms()};
     enum att_status status = run_rounds(contexts, &call, body, err);
     if (status == ATT_OK)
         status = task->render(&call, &answer, err);

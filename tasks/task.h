@@ -67,6 +67,11 @@ struct task_env {
     struct task_limits limits;
 };
 
+/* One parameter of the URL's query, decoded. */
+struct task_param {
+    const char *name, *value;
+};
+
 struct task_timing { /* filled by who runs the call */
     uint64_t tokenize_us, queue_us, compute_us, total_us;
 };
@@ -75,9 +80,12 @@ struct task_call {
     const struct task *task;
     const struct task_env *env;
     struct att_arena *arena;
-    const char *path_params[2]; /* {kb}, {id} of the route, percent-decoded; or NULL */
-    void *state;                /* the task's own, in the arena */
-    struct task_job *jobs;      /* of this round */
+    const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
+    const struct task_param *query; /* of the URL, in its order; tasks that read none ignore it */
+    size_t n_query;
+    int64_t now_ms;        /* Unix time when the request came */
+    void *state;           /* the task's own, in the arena */
+    struct task_job *jobs; /* of this round */
     size_t n_jobs;
     const struct task_model *model; /* the model that answers, for metrics; may be NULL */
     uint32_t deadline_ms;           /* from the body; 0: none given */
@@ -85,7 +93,8 @@ struct task_call {
     bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
     size_t prompt_tokens;           /* usage, set by parse */
     struct task_timing timing;
-    int http_status; /* 200 unless the task says otherwise (201, 204) */
+    int http_status;          /* 200 unless the task says otherwise (201, 204) */
+    const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
 };
 
 struct task {
@@ -98,9 +107,9 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]]. */
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
 
 /* ---- running jobs (tasks/run.c) ---- */
 
@@ -137,6 +146,22 @@ enum att_status task_field_number(const struct att_json *object, const char *pat
 /* One of the NULL-terminated words; *ret is its index. */
 enum att_status task_field_enum(const struct att_json *object, const char *path, const char *name,
                                 const char *const *words, size_t *ret, struct att_err *err) ATT_MUST_USE;
+/* ---- parameters of the URL (tasks/query.c) ---- */
+
+/* Refuses parameters that are not in `names` (NULL-terminated), and any that stands twice. */
+enum att_status task_query_known(const struct task_call *call, const char *const *names,
+                                 struct att_err *err) ATT_MUST_USE;
+/* The parameter's text, or NULL. */
+const char *task_query_text(const struct task_call *call, const char *name);
+/* *ret keeps its default when the parameter is absent. */
+enum att_status task_query_int(const struct task_call *call, const char *name, int64_t min, int64_t max, int64_t *ret,
+                               struct att_err *err) ATT_MUST_USE;
+/* One of the NULL-terminated words; *ret is its index. */
+enum att_status task_query_enum(const struct task_call *call, const char *name, const char *const *words, size_t *ret,
+                                struct att_err *err) ATT_MUST_USE;
+
+/* ---- what every task needs, continued (tasks/field.c) ---- */
+
 /* deadline_ms and priority into the call. */
 enum att_status task_field_common(struct task_call *call, const struct att_json *body,
                                   struct att_err *err) ATT_MUST_USE;

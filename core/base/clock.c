@@ -24,3 +24,8 @@ int64_t att_clock_unix_s(void)
 {
     return (int64_t)time(NULL);
 }
+
+int64_t att_clock_unix_ms(void)
+{
+    return (int64_t)(read_us(CLOCK_REALTIME) / 1000);
+}

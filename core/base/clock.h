@@ -10,5 +10,7 @@ uint64_t att_clock_us(void);
 uint64_t att_clock_thread_us(void);
 /* Seconds since the epoch, for `created` fields and records alone. */
 int64_t att_clock_unix_s(void);
+/* The same in milliseconds. */
+int64_t att_clock_unix_ms(void);
 
 #endif

@@ -15,7 +15,8 @@
 static enum srv_error framing_of(const char *version, const struct srv_header *headers, size_t n,
                                  struct srv_facts *facts)
 {
-    struct srv_head head = {"POST", "/v1/classify", version, headers, n};
+    struct srv_head head = {
+        .method = "POST", .path = "/v1/classify", .version = version, .headers = headers, .n_headers = n};
     struct att_err err;
 
     return srv_guard_framing(&head, facts, &err);
