@@ -13,13 +13,13 @@
  * asked for in the other script, lose.
  *
  * What an encoder knows of Chinese differs, so the weights of CJK questions are
- * their own. calibration.h turns s into scores and confidence.
+ * their own. kb_fit.h turns s into scores and confidence.
  */
 #ifndef TASK_MATCH_H
 #define TASK_MATCH_H
 
 #include "store/kb.h"
-#include "tasks/calibration.h"
+#include "tasks/kb_fit.h"
 #include "tasks/encode.h"
 
 struct task_match_text {

@@ -376,7 +376,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     if (reply->explains_attention) {
         call->jobs = reply->embed_jobs;
         att_jsonw_key(answer, "explain");
-        status = task_explain_attention(call, &reply->windows[TASK_REPLY_QUESTION], reply->question, NULL, answer, err);
+        status = task_explain_attention(call, &reply->windows[TASK_REPLY_QUESTION], reply->question,
+                                        reply->question_len, answer, err);
     }
     task_render_usage(call, answer);
     att_jsonw_object_end(answer);

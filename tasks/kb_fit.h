@@ -13,8 +13,8 @@
  * With a cross-encoder the score is (1 - mix) · score + mix · sigmoid(its logit)
  * and the confidence a sigmoid over that score and its lead.
  */
-#ifndef TASK_CALIBRATION_H
-#define TASK_CALIBRATION_H
+#ifndef TASK_KB_FIT_H
+#define TASK_KB_FIT_H
 
 #include "core/attend.h"
 

@@ -1,5 +1,5 @@
-/* See calibration.h. */
-#include "tasks/calibration.h"
+/* See kb_fit.h. */
+#include "tasks/kb_fit.h"
 
 #include <math.h>
 #include <string.h>
