@@ -19,8 +19,8 @@
 #define TASK_MATCH_H
 
 #include "store/kb.h"
-#include "tasks/kb_fit.h"
 #include "tasks/encode.h"
+#include "tasks/kb_fit.h"
 
 struct task_match_text {
     const char *text; /* NULL: there is none */

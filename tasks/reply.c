@@ -253,7 +253,7 @@ static void put_span(const struct task_reply *reply, size_t i, struct att_jsonw 
     att_jsonw_int(answer, (int64_t)span->end);
     put_number(answer, "score", span->score);
     att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, "sentence");
+    att_jsonw_cstring(answer, reply->kb->reader ? "reader" : "sentence");
     att_jsonw_object_end(answer);
 }
 

@@ -61,7 +61,8 @@ struct task_reply {
     size_t n_matches, n_reranked; /* reranked: the first so many of matches */
     struct task_windows *pair_windows;
     struct task_reply_span found[TASK_REPLY_SPANS_MAX];
-    struct task_sentences *sentences; /* of the answers that are searched, while they are in work */
+    struct task_spans reader_spans[TASK_REPLY_SPANS_MAX]; /* of the reader's jobs */
+    struct task_sentences *sentences;                     /* of the answers that are searched, while they are in work */
     enum task_decision decision;
 };
 
@@ -79,5 +80,10 @@ void task_reply_rerank(struct task_call *call, struct task_reply *reply);
 enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *reply,
                                      struct att_err *err) ATT_MUST_USE;
 enum att_status task_reply_span(struct task_call *call, struct task_reply *reply, struct att_err *err) ATT_MUST_USE;
+
+/* The same by the knowledge base's reader, for the first n answers. */
+enum att_status task_reply_reader_plan(struct task_call *call, struct task_reply *reply, size_t n,
+                                       struct att_err *err) ATT_MUST_USE;
+void task_reply_reader(const struct task_call *call, struct task_reply *reply, size_t n);
 
 #endif

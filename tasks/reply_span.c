@@ -2,7 +2,8 @@
  * The part of an answer that answers: of its sentences, and of every two that
  * follow one another, the one nearest to the question by the encoder and by
  * words. Two must beat the better one clearly, since a longer text is near to
- * more questions. Offsets are bytes of the answer.
+ * more questions. Offsets are bytes of the answer. Where the knowledge base has
+ * a reader, that finds it (reply_reader.c).
  */
 #include <string.h>
 
@@ -38,6 +39,10 @@ enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *
     const struct task_windows_options options = {.pooled = true, .truncate = true};
     size_t n = searched(reply), total = 0;
     enum att_status status = ATT_OK;
+    if (n == 0)
+        return ATT_OK;
+    if (reply->kb->reader)
+        return task_reply_reader_plan(call, reply, n, err);
     reply->sentences = task_alloc(call, n + 1, sizeof *reply->sentences, err);
     struct task_windows *all =
         reply->sentences ? task_alloc(call, (n + 1) * 2 * SENTENCES_MAX, sizeof *all, err) : NULL;
@@ -81,6 +86,10 @@ static float likeness(struct task_call *call, const struct task_reply *reply, co
 enum att_status task_reply_span(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
     float *question = NULL;
+    if (reply->kb->reader) {
+        task_reply_reader(call, reply, searched(reply));
+        return ATT_OK;
+    }
     enum att_status status =
         task_reply_vector(call, reply, reply->joined ? TASK_REPLY_JOINED : TASK_REPLY_QUESTION, &question, err);
     for (size_t i = 0; status == ATT_OK && i < searched(reply); i++) {
