@@ -21,6 +21,7 @@
 
 struct store_items; /* store/items.h */
 struct store_kb;    /* store/kb.h */
+struct store_users; /* store/users.h */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
@@ -64,6 +65,7 @@ struct task_env {
      * marks, else the first loaded that can do it. */
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
+    struct store_users *users; /* NULL: none are kept */
     struct task_limits limits;
 };
 
@@ -110,6 +112,8 @@ extern const struct task task_classify, task_embeddings, task_rerank, task_token
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]]. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete;
+/* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
+extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* ---- running jobs (tasks/run.c) ---- */
 
