@@ -79,8 +79,8 @@ static enum att_status prepare_file(sqlite3 *db, const char *path, struct att_er
     char found[48];
     snprintf(found, sizeof found, "%lld %lld", (long long)application, (long long)version);
     if (status == ATT_OK && strcmp(found, APPLICATION_ID " " SCHEMA_VERSION) != 0)
-        status = att_err_set(err, ATT_EFORMAT, "%s: is a database of another program or version, no file of users",
-                             path);
+        status =
+            att_err_set(err, ATT_EFORMAT, "%s: is a database of another program or version, no file of users", path);
     return status;
 }
 
@@ -127,8 +127,8 @@ enum att_status store_users_open(const char *path, const struct store_users_limi
     pthread_mutex_init(&users->read_mutex, NULL);
     users->path = att_mem_strdup(path);
     limit(users, limits);
-    enum att_status status = users->path ? connect(path, &users->db, err)
-                                         : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    enum att_status status =
+        users->path ? connect(path, &users->db, err) : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     if (status == ATT_OK)
         status = prepare_file(users->db, path, err);
     if (status == ATT_OK)
@@ -316,8 +316,8 @@ static enum att_status copy_event(const struct reading *reading, struct store_us
     if (status == ATT_OK)
         status = copy_text(reading, 3, &event->text, err);
     event->type = sqlite3_column_int(reading->row, 4);
-    event->value = sqlite3_column_type(reading->row, 5) == SQLITE_NULL ? (double)NAN
-                                                                       : sqlite3_column_double(reading->row, 5);
+    event->value =
+        sqlite3_column_type(reading->row, 5) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(reading->row, 5);
     event->time = sqlite3_column_double(reading->row, 6);
     return status;
 }

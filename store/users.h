@@ -45,8 +45,7 @@ void store_users_close(struct store_users *users); /* drops a reference, the las
 
 /* All events or none. now_s: seconds since 1970, from which the age of all that is stored counts. */
 enum att_status store_users_put(struct store_users *users, const struct store_user_event *events, size_t n,
-                                double now_s, struct store_users_counts *ret_counts,
-                                struct att_err *err) ATT_MUST_USE;
+                                double now_s, struct store_users_counts *ret_counts, struct att_err *err) ATT_MUST_USE;
 /* The newest `max` events of a user in the order of time, copied into the arena; model NULL: those of all models. */
 enum att_status store_users_history(struct store_users *users, const char *user, const char *model, size_t max,
                                     double now_s, struct att_arena *arena, struct store_user_event **ret_events,

@@ -99,8 +99,8 @@ static enum att_status store(struct task_call *call, void *state, struct task_fe
 {
     const struct item_events *events = state;
     struct store_users_counts stored;
-    enum att_status status = store_users_put(call->env->users, events->events, events->n,
-                                             (double)call->now_ms / 1000, &stored, err);
+    enum att_status status =
+        store_users_put(call->env->users, events->events, events->n, (double)call->now_ms / 1000, &stored, err);
     /* The store's words name a file, which is nobody's business outside. */
     if (status == ATT_EBUSY)
         return att_err_set(err, status, "another process is writing to the users' file; try again later");

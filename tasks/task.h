@@ -65,7 +65,7 @@ struct task_env {
      * marks, else the first loaded that can do it. */
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
-    struct store_users *users; /* NULL: none are kept */
+    struct store_users *users;                                         /* NULL: none are kept */
     struct task_limits limits;
 };
 
@@ -109,9 +109,9 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]]. */
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 
