@@ -111,6 +111,7 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
     *ret_answer = *answer;
     answer->bytes = NULL;
     ret_answer->stream = request->stream;
+    request->head_us = att_clock_us();
     /* A task's stream needs its generation to the end. */
     if (request->stream == NULL || request->call.task == NULL)
         srv_request_conclude(request);
@@ -486,7 +487,9 @@ void srv_request_finish(struct srv_request *request, bool sent)
     size_t n_routes;
     const struct srv_route *routes = srv_routes(&n_routes);
 
-    srv_metrics_request(&server->metrics, route != NULL ? (size_t)(route - routes) : n_routes, status, us);
+    /* A subscription lasts as long as its client likes; what it waited for is the head. */
+    srv_metrics_request(&server->metrics, route != NULL ? (size_t)(route - routes) : n_routes, status,
+                        request->stream != NULL ? request->head_us - request->begun_us : us);
     if (request->error == SRV_ERR_DEADLINE)
         srv_metrics_drop(&server->metrics, SRV_DROP_DEADLINE, 1);
     /* What the machine did wrong is told here, since the answer hides it. */
