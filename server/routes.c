@@ -26,6 +26,7 @@ static const struct srv_route routes[] = {
     {"GET", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_INFER, &task_kb_entry_get, NULL, false},
     {"PUT", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_put, NULL, true},
     {"DELETE", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_delete, NULL, false},
+    {"GET", "/v1/kb/{kb}/export", SRV_SCOPE_INFER, &task_kb_export, NULL, false},
     {"GET", "/v1/models", SRV_SCOPE_KEYED, NULL, srv_builtin_models, false},
     {"GET", "/v1/models/{id}", SRV_SCOPE_KEYED, NULL, srv_builtin_model, false},
     {"POST", "/v1/models/{id}/reload", SRV_SCOPE_ADMIN, NULL, NULL, true},

@@ -53,7 +53,7 @@ void task_render_usage(const struct task_call *call, struct att_jsonw *answer)
     att_jsonw_key(answer, "prompt_tokens");
     att_jsonw_int(answer, (int64_t)call->prompt_tokens);
     att_jsonw_key(answer, "total_tokens");
-    att_jsonw_int(answer, (int64_t)call->prompt_tokens);
+    att_jsonw_int(answer, (int64_t)(call->prompt_tokens + call->explain_tokens));
     att_jsonw_object_end(answer);
     att_jsonw_key(answer, "timing_ms");
     att_jsonw_object_begin(answer);

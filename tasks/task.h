@@ -30,6 +30,7 @@ struct task_job {
     float *pooled;                 /* [hidden_size] */
     float *logits;                 /* [n_logits] */
     float *attention;              /* [len]: see task_jobs_run */
+    float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
     enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
     void *owner;                   /* the runner's; tasks do not touch it */
 };
@@ -94,7 +95,8 @@ struct task_call {
     /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
      * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
     void (*stream)(struct task_call *call, struct att_jsonw *events);
-    size_t prompt_tokens; /* usage, set by parse */
+    size_t prompt_tokens;  /* usage, set by parse */
+    size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -110,15 +112,16 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]]. */
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
 
 /* ---- running jobs (tasks/run.c) ---- */
 
 /* Runs jobs of one model, all in one packed batch of `context` (their total must fit it): copies the wanted
  * outputs, sets each status. attention[t]: mean over the heads of the last layer of the attention that the pooled
- * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1. */
+ * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1.
+ * With rollout: through all layers, each as half its attention and half the residual connection. */
 void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs);
 
 /* The contexts of one thread that runs calls without a server; made as models are met. */
