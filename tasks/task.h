@@ -94,8 +94,11 @@ struct task_call {
     uint32_t deadline_ms;           /* from the body; 0: none given */
     bool bulk;                      /* priority */
     bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
-    size_t prompt_tokens;           /* usage, set by parse */
-    size_t explain_tokens;          /* of what an explanation left out and asked again; part of usage.total_tokens */
+    /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
+     * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
+    void (*stream)(struct task_call *call, struct att_jsonw *events);
+    size_t prompt_tokens;  /* usage, set by parse */
+    size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -185,6 +188,9 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* One event of a stream: whatever JSON value is written between the two. */
+void task_event_begin(struct att_jsonw *events);
+void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
