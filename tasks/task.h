@@ -21,6 +21,7 @@
 
 struct store_items; /* store/items.h */
 struct store_kb;    /* store/kb.h */
+struct store_users; /* store/users.h */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
@@ -71,6 +72,7 @@ struct task_env {
      * marks, else the first loaded that can do it. */
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
+    struct store_users *users;                                         /* NULL: none are kept */
     struct task_limits limits;
 };
 
@@ -98,8 +100,11 @@ struct task_call {
     uint32_t deadline_ms;           /* from the body; 0: none given */
     bool bulk;                      /* priority */
     bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
-    size_t prompt_tokens;           /* usage, set by parse */
-    size_t explain_tokens;          /* of what an explanation left out and asked again; part of usage.total_tokens */
+    /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
+     * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
+    void (*stream)(struct task_call *call, struct att_jsonw *events);
+    size_t prompt_tokens;  /* usage, set by parse */
+    size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -118,6 +123,8 @@ extern const struct task task_classify, task_embeddings, task_rerank, task_token
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+/* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
+extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* ---- running jobs (tasks/run.c) ---- */
 
@@ -187,6 +194,9 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* One event of a stream: whatever JSON value is written between the two. */
+void task_event_begin(struct att_jsonw *events);
+void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
