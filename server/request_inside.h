@@ -28,6 +28,7 @@ struct srv_request {
     char key_name[SRV_KEY_NAME_MAX + 1];
     unsigned wait_s; /* until the key's limit lets it pass */
     bool on_admin_socket, discards, admitted, refused_raw, logs;
+    bool flat_errors; /* TEI's shape */
     uint64_t begun_us, deadline_us;
     char *body;
     size_t body_len, body_capacity;

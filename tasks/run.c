@@ -42,10 +42,12 @@ static void take_attention(void *context, size_t layer, size_t seq, size_t head,
 }
 
 static void copy_outputs(struct task_job *job, const struct att_model_info *info, const struct att_output *out,
-                         size_t seq)
+                         size_t seq, const float *hidden)
 {
     if (job->pooled)
         memcpy(job->pooled, out->pooled + seq * info->hidden_size, info->hidden_size * sizeof(float));
+    if (job->hidden)
+        memcpy(job->hidden, hidden, job->len * info->hidden_size * sizeof(float));
     if (job->logits) {
         assert(out->logits && !info->per_token);
         memcpy(job->logits, out->logits + seq * info->n_logits, info->n_logits * sizeof(float));
@@ -82,7 +84,7 @@ void task_jobs_run(struct att_context *context, struct task_job *const *jobs, si
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
     for (size_t i = 0; i < n_jobs; i++) {
         if (status == ATT_OK)
-            copy_outputs(jobs[i], info, &out, i);
+            copy_outputs(jobs[i], info, &out, i, out.hidden + cu[i] * info->hidden_size);
         jobs[i]->status = status;
     }
 }
@@ -185,11 +187,11 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
         .task = task, .env = env, .arena = &arena, .http_status = 200, .now_ms = att_clock_unix_ms()};
     enum att_status status = run_rounds(contexts, &call, body, err);
     if (status == ATT_OK)
-        status = task->render(&call, &answer, err);
+        status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (task->finish)
-        task->finish(&call);
+    if (call.task->finish)
+        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
     return status;
