@@ -37,7 +37,7 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *kb;
-    bool kb_create; /* the command may make the file of --kb */
+    bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */
@@ -45,7 +45,7 @@ struct cli_options {
     const char *limits[CLI_LIMITS_MAX]; /* "requests_per_s=50" */
     size_t n_limits;
     const char *keys, *scopes;
-    const char *input, *data, *task, *head, *file, *templates, *compare_dtype;
+    const char *input, *data, *task, *head, *file, *format, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds;                           /* 0: not given */
     bool json, with_tokenizer;

@@ -192,8 +192,8 @@ static int run_import(const struct cli_env *env, const char *path)
     return status == ATT_OK ? CLI_OK : cli_fail("kb", &err);
 }
 
-/* Every entry as a line of JSON, ready to be imported. */
-static int run_export(const struct cli_env *env)
+/* Every entry as a line of JSON or a row of CSV, ready to be imported. */
+static int run_export(const struct cli_env *env, bool csv)
 {
     struct store_kb *kb = cli_env_kb(env)->kb;
     const struct store_kb_view *view = store_kb_view(kb);
@@ -204,11 +204,16 @@ static int run_export(const struct cli_env *env)
         char *text = NULL;
         size_t len;
         att_jsonw_init(&w, BODY_BYTES_MAX);
-        task_kb_entry_render(&view->entries[i], &w);
+        if (csv && i == 0)
+            task_kb_csv_header(&w);
+        if (csv)
+            task_kb_csv_row(&view->entries[i], &w);
+        else
+            task_kb_entry_render(&view->entries[i], &w);
         if (att_jsonw_take(&w, &text, &len, &err) != ATT_OK)
             code = cli_fail("kb", &err);
         else
-            puts(text);
+            printf("%s%s", text, csv ? "" : "\n");
         att_mem_free(text);
     }
     store_kb_view_release(kb, view);
@@ -235,12 +240,13 @@ int cli_kb(int argc, char **argv)
 {
     static const char about[] =
         "usage: attend kb import --kb FILE --model ENCODER_DIR --file ENTRIES.jsonl|.csv\n"
-        "       attend kb export|list --kb FILE --model ENCODER_DIR\n\n"
+        "       attend kb export --kb FILE --model ENCODER_DIR [--format jsonl|csv]\n"
+        "       attend kb list --kb FILE --model ENCODER_DIR\n\n"
         "A knowledge base is one file; the encoder embeds its questions. Import adds and replaces by id.\n";
     struct cli_options options;
     struct cli_env *env = NULL;
     struct att_err err;
-    int code = cli_options_parse(argc, argv, "model kb file dtype", about, &options);
+    int code = cli_options_parse(argc, argv, "model kb file format dtype", about, &options);
     if (code >= 0)
         return code;
     const char *verb = options.n_rest == 1 ? options.rest[0] : "";
@@ -251,10 +257,15 @@ int cli_kb(int argc, char **argv)
     }
     if (!options.model || !options.kb || (import && !options.file))
         return cli_missing("kb", !options.model ? "model" : !options.kb ? "kb" : "file");
+    bool csv = options.format && strcmp(options.format, "csv") == 0;
+    if (options.format && !csv && strcmp(options.format, "jsonl") != 0) {
+        fprintf(stderr, "attend kb: --format: is '%s', expected jsonl or csv\n", options.format);
+        return CLI_USAGE;
+    }
     options.kb_create = import;
     if (cli_env_create(&options, &env, &err) != ATT_OK)
         return cli_fail("kb", &err);
-    code = import ? run_import(env, options.file) : export ? run_export(env) : run_list(env);
+    code = import ? run_import(env, options.file) : export ? run_export(env, csv) : run_list(env);
     cli_env_destroy(env);
     return code;
 }

@@ -8,7 +8,7 @@
 
 #include "core/base/utf8.h"
 
-enum { FILE_BYTES_MAX = 256 << 20, COLUMNS_MAX = 64, ENTRY_BYTES_MAX = 1 << 20 };
+enum { FILE_BYTES_MAX = 256 << 20, COLUMNS_MAX = 64, ENTRY_BYTES_MAX = 1 << 20, METADATA_DEPTH = 16 };
 
 static enum att_status read_whole(const char *path, char **ret_bytes, size_t *ret_len, struct att_err *err)
 {
@@ -151,32 +151,36 @@ static void put_literal(struct att_jsonw *w, const char *text, size_t len)
         att_jsonw_string(w, text, len);
 }
 
-/* "a|b" as an array of strings, or of numbers. */
-static void put_list(struct att_jsonw *w, const char *text, bool numbers)
+/* "a|b" as an array of strings, or of numbers; \| and \\ stand for | and \. The text is unescaped in place. */
+static void put_list(struct att_jsonw *w, char *text, bool numbers)
 {
     att_jsonw_array_begin(w);
     while (*text) {
-        size_t len = strcspn(text, "|");
-        if (len > 0 && numbers)
-            put_literal(w, text, len);
-        else if (len > 0)
-            att_jsonw_string(w, text, len);
-        text += len + (text[len] == '|');
+        char *to = text, *from = text;
+        while (*from && *from != '|') {
+            from += from[0] == '\\' && (from[1] == '|' || from[1] == '\\');
+            *to++ = *from++;
+        }
+        if (to > text && numbers)
+            put_literal(w, text, (size_t)(to - text));
+        else if (to > text)
+            att_jsonw_string(w, text, (size_t)(to - text));
+        text = from + (*from == '|');
     }
     att_jsonw_array_end(w);
 }
 
 static bool is_field(const char *name)
 {
-    static const char *const fields[] = {"id",   "question", "answer",  "alternates",
-                                         "lang", "source",   "prompts", "context_only"};
+    static const char *const fields[] = {"id",      "question",     "answer",   "alternates", "lang",       "source",
+                                         "prompts", "context_only", "chitchat", "valid_from", "valid_until"};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(name, fields[i]) == 0)
             return true;
     return false;
 }
 
-static void put_column(struct att_jsonw *w, const char *name, const char *value)
+static void put_column(struct att_jsonw *w, const char *name, char *value)
 {
     if (!*value || !is_field(name))
         return;
@@ -185,10 +189,47 @@ static void put_column(struct att_jsonw *w, const char *name, const char *value)
         put_list(w, value, false);
     else if (strcmp(name, "prompts") == 0)
         put_list(w, value, true);
-    else if (strcmp(name, "id") == 0 || strcmp(name, "context_only") == 0)
+    else if (strcmp(name, "question") != 0 && strcmp(name, "answer") != 0 && strcmp(name, "lang") != 0 &&
+             strcmp(name, "source") != 0)
         put_literal(w, value, strlen(value));
     else
         att_jsonw_cstring(w, value);
+}
+
+/* The members of a column "metadata", which holds an object, and every column that is no field. */
+static enum att_status put_metadata(struct att_jsonw *w, const struct row *header, const struct row *row,
+                                    struct att_err *err)
+{
+    att_jsonw_object_begin(w);
+    for (size_t i = 0; i < row->count; i++) {
+        const char *name = header->fields[i], *value = row->fields[i];
+        if (is_field(name) || !*value)
+            continue;
+        if (strcmp(name, "metadata") != 0) {
+            att_jsonw_key(w, name);
+            att_jsonw_cstring(w, value);
+            continue;
+        }
+        struct att_json *object = NULL;
+        struct att_json_iter iter;
+        const char *key;
+        const struct att_json *member;
+        enum att_status status = att_json_parse(value, strlen(value), 0, METADATA_DEPTH, &object, err);
+        if (status == ATT_OK && !att_json_is_object(object))
+            status = att_err_set(err, ATT_EFORMAT, "is no JSON object");
+        if (status != ATT_OK) {
+            att_json_destroy(object);
+            return att_err_prefix(err, "metadata");
+        }
+        att_json_iter_init(&iter, object);
+        while (att_json_iter_next(&iter, &key, &member)) {
+            att_jsonw_key(w, key);
+            att_jsonw_value(w, member);
+        }
+        att_json_destroy(object);
+    }
+    att_jsonw_object_end(w);
+    return ATT_OK;
 }
 
 static enum att_status row_to_json(const struct row *header, const struct row *row, char **ret_entry,
@@ -201,15 +242,12 @@ static enum att_status row_to_json(const struct row *header, const struct row *r
     for (size_t i = 0; i < row->count; i++)
         put_column(&w, header->fields[i], row->fields[i]);
     att_jsonw_key(&w, "metadata");
-    att_jsonw_object_begin(&w);
-    for (size_t i = 0; i < row->count; i++)
-        if (!is_field(header->fields[i]) && *row->fields[i]) {
-            att_jsonw_key(&w, header->fields[i]);
-            att_jsonw_cstring(&w, row->fields[i]);
-        }
+    enum att_status status = put_metadata(&w, header, row, err);
     att_jsonw_object_end(&w);
-    att_jsonw_object_end(&w);
-    return att_jsonw_take(&w, ret_entry, &len, err);
+    if (status == ATT_OK)
+        status = att_jsonw_take(&w, ret_entry, &len, err);
+    att_jsonw_finish(&w);
+    return status;
 }
 
 static enum att_status check_header(const struct row *header, struct att_err *err)
@@ -241,6 +279,8 @@ static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att
                                  row.count, header.count);
         if (status == ATT_OK)
             status = row_to_json(&header, &row, &entry, err);
+        if (status == ATT_EFORMAT || status == ATT_ESYNTAX)
+            att_err_prefix(err, "line %zu", first);
         if (status == ATT_OK)
             status = add(file, entry, first, err);
     }

@@ -13,8 +13,9 @@ struct cli_kb_file {
 /*
  * By the name's ending: .jsonl, or .csv (RFC 4180, UTF-8) with a header line.
  * CSV columns: id, question, answer, alternates (parted by |), lang, source,
- * prompts (parted by |), context_only (true/false); any other column becomes a
- * member of metadata. Free with cli_kb_file_finish, also after a failure.
+ * prompts (parted by |), context_only and chitchat (true/false), valid_from and
+ * valid_until, metadata (a JSON object); any other column becomes a member of
+ * metadata. Free with cli_kb_file_finish, also after a failure.
  */
 enum att_status cli_kb_file_read(const char *path, struct cli_kb_file *file, struct att_err *err) ATT_MUST_USE;
 void cli_kb_file_finish(struct cli_kb_file *file);

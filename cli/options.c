@@ -24,6 +24,8 @@ static const struct row {
     {"encoder", "DIR", "text encoder beside a recommender", TEXT, offsetof(struct cli_options, encoder), 0, 0},
     {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
     {"file", "FILE", "entries, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
+    {"format", "FORMAT", "of what is written: jsonl (default) or csv", TEXT, offsetof(struct cli_options, format), 0,
+     0},
     {"task", "NAME", "classify, retrieve or recommend", TEXT, offsetof(struct cli_options, task), 0, 0},
     {"data", "FILE", "labelled lines, JSONL or TSV", TEXT, offsetof(struct cli_options, data), 0, 0},
     {"head", "NAME", "the head that plain labels belong to", TEXT, offsetof(struct cli_options, head), 0, 0},

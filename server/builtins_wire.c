@@ -49,11 +49,11 @@ static enum att_status check_ready(struct srv_server *server, struct att_err *er
 
 /* 200 without a body, as TEI and vLLM answer. */
 enum att_status srv_builtin_tei_health(struct srv_server *server, struct srv_generation *generation,
-                                       const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                       const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                        struct att_err *err)
 {
     (void)generation;
-    (void)path_params;
+    (void)ask;
     ret_answer->content_type = NULL;
     return check_ready(server, err);
 }
@@ -94,7 +94,7 @@ static void put_model_type(struct att_jsonw *w, const struct att_model_info *inf
 }
 
 enum att_status srv_builtin_tei_info(struct srv_server *server, struct srv_generation *generation,
-                                     const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                     const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                      struct att_err *err)
 {
     static const char *const tasks[] = {"embed", "classify", "rerank"};
@@ -104,7 +104,7 @@ enum att_status srv_builtin_tei_info(struct srv_server *server, struct srv_gener
     struct att_jsonw w;
 
     (void)server;
-    (void)path_params;
+    (void)ask;
     for (size_t i = 0; model == NULL && i < sizeof(tasks) / sizeof(tasks[0]); i++)
         model = srv_models_find(&generation->models, NULL, tasks[i]);
     if (model == NULL)
@@ -133,14 +133,14 @@ enum att_status srv_builtin_tei_info(struct srv_server *server, struct srv_gener
 /* ---- KServe V2 ---- */
 
 enum att_status srv_builtin_kserve_server(struct srv_server *server, struct srv_generation *generation,
-                                          const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                          const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                           struct att_err *err)
 {
     struct att_jsonw w;
 
     (void)server;
     (void)generation;
-    (void)path_params;
+    (void)ask;
     att_jsonw_init(&w, ANSWER_BYTES_MAX);
     att_jsonw_object_begin(&w);
     put_text(&w, "name", "attentd");
@@ -167,23 +167,23 @@ static enum att_status answer_flag(const char *name, const char *model, struct s
 }
 
 enum att_status srv_builtin_kserve_live(struct srv_server *server, struct srv_generation *generation,
-                                        const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                        const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                         struct att_err *err)
 {
     (void)server;
     (void)generation;
-    (void)path_params;
+    (void)ask;
     return answer_flag("live", NULL, ret_answer, err);
 }
 
 enum att_status srv_builtin_kserve_ready(struct srv_server *server, struct srv_generation *generation,
-                                         const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                         const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                          struct att_err *err)
 {
     enum att_status status = check_ready(server, err);
 
     (void)generation;
-    (void)path_params;
+    (void)ask;
     return status == ATT_OK ? answer_flag("ready", NULL, ret_answer, err) : status;
 }
 
@@ -206,23 +206,23 @@ static enum att_status find(struct srv_generation *generation, const char *const
 }
 
 enum att_status srv_builtin_kserve_model_ready(struct srv_server *server, struct srv_generation *generation,
-                                               const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                               const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                                struct att_err *err)
 {
     const struct srv_model *model = NULL;
     enum att_status status = check_ready(server, err);
 
     if (status == ATT_OK)
-        status = find(generation, path_params, &model, err);
+        status = find(generation, ask->path_params, &model, err);
     return status == ATT_OK ? answer_flag("ready", model->task.name, ret_answer, err) : status;
 }
 
 enum att_status srv_builtin_kserve_model(struct srv_server *server, struct srv_generation *generation,
-                                         const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                         const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                          struct att_err *err)
 {
     const struct srv_model *model = NULL;
-    enum att_status status = find(generation, path_params, &model, err);
+    enum att_status status = find(generation, ask->path_params, &model, err);
     struct att_jsonw w;
     char version[24];
 

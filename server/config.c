@@ -24,8 +24,12 @@ static const char *const level_words[] = {"debug", "info", "warn", "error", NULL
 static const char *const format_words[] = {"auto", "logfmt", "json", "journal", NULL};
 static const char *const bool_words[] = {"no", "yes", NULL};
 static const char *const dtype_words[] = {[ATT_F32] = "f32", [ATT_BF16] = "bf16", [ATT_INT8] = "int8", NULL};
+static const char *const alert_words[] = {"blue", "yellow", "orange", "red", NULL};
+static const char *const subject_words[] = {"event", "entity", "topic", "source", "all", NULL};
 static const char *const *const words_of[] = {
-    [SRV_LEVEL] = level_words, [SRV_FORMAT] = format_words, [SRV_BOOL] = bool_words, [SRV_DTYPE] = dtype_words};
+    [SRV_LEVEL] = level_words, [SRV_FORMAT] = format_words,     [SRV_BOOL] = bool_words,
+    [SRV_DTYPE] = dtype_words, [SRV_ALERT_LEVEL] = alert_words, [SRV_ALERT_SUBJECT] = subject_words,
+};
 
 /* "default" is a keyword of C: the field is called is_default. */
 #define model_default is_default
@@ -36,12 +40,35 @@ static const char *const *const words_of[] = {
 #define model_enabled enabled
 #define kb_path path
 #define kb_model model
+#define alert_level level
+#define alert_subject subject
+#define alert_entity entity
+#define alert_topic topic
+#define alert_source source
+#define alert_window_minutes window_minutes
+#define alert_cooldown_minutes cooldown_minutes
+#define alert_items_min items_min
+#define alert_sources_min sources_min
+#define alert_heat_min heat_min
+#define alert_growth_min growth_min
+#define alert_negative_share_min negative_share_min
+#define alert_polarity_max polarity_max
+#define alert_importance_min importance_min
+#define webhook_url url
+#define webhook_secret_file secret_file
+#define webhook_levels levels
+#define webhook_ca_file ca_file
+#define webhook_timeout_ms timeout_ms
+#define webhook_attempts_max attempts_max
 #define TYPE_NUMBER SRV_NUMBER
 #define TYPE_TEXT SRV_TEXT_VALUE
 #define TYPE_LEVEL SRV_LEVEL
 #define TYPE_FORMAT SRV_FORMAT
 #define TYPE_BOOL SRV_BOOL
 #define TYPE_DTYPE SRV_DTYPE
+#define TYPE_DECIMAL SRV_DECIMAL
+#define TYPE_ALERT SRV_ALERT_LEVEL
+#define TYPE_SUBJECT SRV_ALERT_SUBJECT
 
 static const struct srv_option options[] = {
 #define SRV_OPTION(section, name, type, unit, otherwise, min, max, help)                                               \
@@ -86,6 +113,11 @@ bool srv_option_equal(const struct srv_option *option, const struct srv_config *
     return strcmp(in_a->text, in_b->text) == 0;
 }
 
+double srv_config_decimal(const struct srv_value *value)
+{
+    return (double)(int64_t)value->number / 1000;
+}
+
 const char *srv_config_text(const struct srv_value *value)
 {
     return value->text == NULL || strcmp(value->text, "none") == 0 ? NULL : value->text;
@@ -118,6 +150,30 @@ static enum att_status parse_number(const struct srv_option *option, const char 
     return ATT_OK;
 }
 
+/* "-0.25": at most three digits behind the point, kept as thousandths. */
+static enum att_status parse_decimal(const struct srv_option *option, const char *text, uint64_t *ret,
+                                     struct att_err *err)
+{
+    int64_t min = (int64_t)option->min, max = (int64_t)option->max, value = 0;
+    const char *at = text + (text[0] == '-');
+    size_t before = strspn(at, "0123456789"), after = at[before] == '.' ? strspn(at + before + 1, "0123456789") : 0;
+
+    if (before == 0 || before > 9 || after > 3 || (after == 0 && at[before] == '.') ||
+        at[before + (at[before] == '.' ? 1 + after : 0)] != '\0')
+        return att_err_set(err, ATT_EINVAL, "%s = '%s', expected a number like 0.25, of at most three decimals",
+                           option->name, text);
+    for (size_t i = 0; i < before; i++)
+        value = value * 10 + (at[i] - '0');
+    for (size_t i = 0; i < 3; i++)
+        value = value * 10 + (i < after ? at[before + 1 + i] - '0' : 0);
+    value = text[0] == '-' ? -value : value;
+    if (value < min || value > max)
+        return att_err_set(err, ATT_EINVAL, "%s = %s, expected %g to %g", option->name, text, (double)min / 1000,
+                           (double)max / 1000);
+    *ret = (uint64_t)value;
+    return ATT_OK;
+}
+
 static enum att_status parse_word(const struct srv_option *option, const char *text, uint64_t *ret, struct att_err *err)
 {
     const char *const *words = words_of[option->type];
@@ -144,6 +200,8 @@ static enum att_status set_value(const struct srv_option *option, struct srv_val
 
     if (option->type == SRV_NUMBER)
         return parse_number(option, text, &value->number, err);
+    if (option->type == SRV_DECIMAL)
+        return parse_decimal(option, text, &value->number, err);
     if (option->type != SRV_TEXT_VALUE)
         return parse_word(option, text, &value->number, err);
     if (text[0] == '\0')
@@ -185,6 +243,42 @@ enum att_status srv_config_init(struct srv_config *config, struct att_err *err)
     return set_defaults(config, NULL, err);
 }
 
+/* ---- sections with names ---- */
+
+/* What every struct srv_config_model, _kb, … begins with. */
+struct named {
+    char name[SRV_NAME_MAX + 1];
+    char *where;
+};
+
+static const struct {
+    const char *section;
+    size_t list, count, size, max;
+} kinds[] = {
+#define KIND(section, list, max)                                                                                       \
+    {                                                                                                                  \
+#section, offsetof(struct srv_config, list), offsetof(struct srv_config, n_##list),                            \
+            sizeof(struct srv_config_##section), max                                                                   \
+    }
+    KIND(model, models, SRV_MODELS_MAX),
+    KIND(kb, kbs, SRV_KBS_MAX),
+    KIND(alert, alerts, SRV_ALERTS_MAX),
+    KIND(webhook, webhooks, SRV_WEBHOOKS_MAX),
+#undef KIND
+};
+
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+static size_t *count_of(struct srv_config *config, size_t kind)
+{
+    return (size_t *)(void *)((char *)config + kinds[kind].count);
+}
+
+static struct named *named_at(struct srv_config *config, size_t kind, size_t i)
+{
+    return (struct named *)(void *)((char *)config + kinds[kind].list + i * kinds[kind].size);
+}
+
 void srv_config_finish(struct srv_config *config)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
@@ -192,21 +286,15 @@ void srv_config_finish(struct srv_config *config)
 
         if (!option->named_section)
             att_mem_free(value_at(config, option)->text);
-        for (size_t k = 0; option->named_section && k < config->n_models; k++)
-            if (strcmp(option->section, "model") == 0)
-                att_mem_free(value_at(&config->models[k], option)->text);
-        for (size_t k = 0; option->named_section && k < config->n_kbs; k++)
-            if (strcmp(option->section, "kb") == 0)
-                att_mem_free(value_at(&config->kbs[k], option)->text);
+        for (size_t kind = 0; option->named_section && kind < N_KINDS; kind++)
+            for (size_t k = 0; strcmp(option->section, kinds[kind].section) == 0 && k < *count_of(config, kind); k++)
+                att_mem_free(value_at(named_at(config, kind, k), option)->text);
     }
-    for (size_t i = 0; i < config->n_models; i++)
-        att_mem_free(config->models[i].where);
-    for (size_t i = 0; i < config->n_kbs; i++)
-        att_mem_free(config->kbs[i].where);
+    for (size_t kind = 0; kind < N_KINDS; kind++)
+        for (size_t i = 0; i < *count_of(config, kind); i++)
+            att_mem_free(named_at(config, kind, i)->where);
     memset(config, 0, sizeof(*config));
 }
-
-/* ---- sections with names ---- */
 
 static bool name_is_sane(const char *name)
 {
@@ -217,42 +305,34 @@ static bool name_is_sane(const char *name)
     return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len && name[0] != '.';
 }
 
-/* Room for one more [model NAME] or [kb NAME]. */
-static enum att_status add_named(struct srv_config *config, const char *section, const char *name, const char *where,
+static enum att_status add_named(struct srv_config *config, size_t kind, const char *name, const char *where,
                                  void **ret_base, struct att_err *err)
 {
-    bool is_model = strcmp(section, "model") == 0;
+    size_t *n = count_of(config, kind);
+    struct named *named = named_at(config, kind, *n);
     enum att_status status;
-    void *base;
     char *copy;
 
-    if (is_model ? config->n_models == SRV_MODELS_MAX : config->n_kbs == SRV_KBS_MAX)
-        return att_err_set(err, ATT_EINVAL, "more than %d sections [%s NAME]", SRV_MODELS_MAX, section);
+    if (*n == kinds[kind].max)
+        return att_err_set(err, ATT_EINVAL, "more than %zu sections [%s NAME]", *n, kinds[kind].section);
     copy = att_mem_strdup(where);
     if (copy == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for the configuration");
-    if (is_model) {
-        struct srv_config_model *model = &config->models[config->n_models++];
-
-        model->where = copy;
-        memcpy(model->name, name, strlen(name) + 1);
-        base = model;
-    } else {
-        struct srv_config_kb *kb = &config->kbs[config->n_kbs++];
-
-        kb->where = copy;
-        memcpy(kb->name, name, strlen(name) + 1);
-        base = kb;
-    }
-    status = set_defaults(base, section, err);
+    named->where = copy;
+    memcpy(named->name, name, strlen(name) + 1);
+    ++*n;
+    status = set_defaults(named, kinds[kind].section, err);
     if (status == ATT_OK)
-        *ret_base = base;
+        *ret_base = named;
     return status;
 }
 
+/* The section's values; a named one is made when it is met first. `section` is one of the option table. */
 static enum att_status find_base(struct srv_config *config, const char *section, const char *name, const char *where,
                                  void **ret_base, struct att_err *err)
 {
+    size_t kind = 0;
+
     if (name == NULL) {
         *ret_base = config;
         return ATT_OK;
@@ -261,19 +341,14 @@ static enum att_status find_base(struct srv_config *config, const char *section,
         return att_err_set(err, ATT_EINVAL,
                            "[%s %s]: a name is 1 to %d letters, digits, '.', '_' or '-', and begins with no '.'",
                            section, name, SRV_NAME_MAX);
-    for (size_t i = 0; strcmp(section, "model") == 0 && i < config->n_models; i++) {
-        if (strcmp(config->models[i].name, name) == 0) {
-            *ret_base = &config->models[i];
+    while (strcmp(kinds[kind].section, section) != 0)
+        kind++;
+    for (size_t i = 0; i < *count_of(config, kind); i++)
+        if (strcmp(named_at(config, kind, i)->name, name) == 0) {
+            *ret_base = named_at(config, kind, i);
             return ATT_OK;
         }
-    }
-    for (size_t i = 0; strcmp(section, "kb") == 0 && i < config->n_kbs; i++) {
-        if (strcmp(config->kbs[i].name, name) == 0) {
-            *ret_base = &config->kbs[i];
-            return ATT_OK;
-        }
-    }
-    return add_named(config, section, name, where, ret_base, err);
+    return add_named(config, kind, name, where, ret_base, err);
 }
 
 enum att_status srv_config_set(struct srv_config *config, const char *section, const char *section_name,
@@ -355,7 +430,8 @@ static void read_heading(struct reading *reading, const char *line)
             att_err_prefix(reading->err, "%s", where);
         return;
     }
-    refuse_line(reading, "unknown section, expected [server], [limits], [batching], [log], [model NAME] or [kb NAME]");
+    refuse_line(reading, "unknown section, expected [server], [limits], [batching], [log], [news], [model NAME], "
+                         "[kb NAME], [alert NAME] or [webhook NAME]");
 }
 
 /* fgets that counts lines and refuses those that inih would cut or skip. */
@@ -502,77 +578,4 @@ enum att_status srv_config_read(struct srv_config *config, const char *path, str
         att_mem_free(names[i]);
     }
     return status;
-}
-
-/* ---- checks across sections ---- */
-
-static const struct srv_config_model *find_model(const struct srv_config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_models; i++)
-        if (strcmp(config->models[i].name, name) == 0)
-            return &config->models[i];
-    return NULL;
-}
-
-static enum att_status check_bounds(const struct srv_config *config, struct att_err *err)
-{
-    if (config->limits_tokens_max.number > config->batching_queue_tokens_max.number)
-        return att_err_set(
-            err, ATT_EINVAL,
-            "[limits] tokens_max = %llu is above [batching] queue_tokens_max = %llu: such a request could "
-            "never be queued",
-            (unsigned long long)config->limits_tokens_max.number,
-            (unsigned long long)config->batching_queue_tokens_max.number);
-    if (config->limits_body_bytes_max.number > config->batching_queue_bytes_max.number ||
-        config->limits_body_bytes_max.number > config->limits_bodies_bytes_max.number)
-        return att_err_set(err, ATT_EINVAL,
-                           "[limits] body_bytes_max = %llu is above [batching] queue_bytes_max or [limits] "
-                           "bodies_bytes_max: such a body could never be read",
-                           (unsigned long long)config->limits_body_bytes_max.number);
-    if (config->limits_deadline_ms_default.number > config->limits_deadline_ms_max.number)
-        return att_err_set(err, ATT_EINVAL, "[limits] deadline_ms_default is above deadline_ms_max");
-    if (config->server_http_threads.number > config->server_connections_max.number)
-        return att_err_set(err, ATT_EINVAL, "[server] http_threads is above connections_max");
-    return ATT_OK;
-}
-
-enum att_status srv_config_check(const struct srv_config *config, struct att_err *err)
-{
-    enum att_status status = check_bounds(config, err);
-
-    if (status != ATT_OK)
-        return status;
-    if (config->n_models == 0)
-        return att_err_set(err, ATT_EINVAL, "no model is configured: add a section [model NAME], or --model NAME=DIR");
-    for (size_t i = 0; i < config->n_models; i++) {
-        const struct srv_config_model *model = &config->models[i];
-        const char *encoder = srv_config_text(&model->encoder);
-
-        if (model->path.text == NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] has no path", model->where, model->name);
-        if (encoder != NULL && (find_model(config, encoder) == NULL || strcmp(encoder, model->name) == 0))
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] encoder = %s is the name of no other model",
-                               model->where, model->name, encoder);
-        if (encoder != NULL && model->enabled.number != 0 && find_model(config, encoder)->enabled.number == 0)
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] encoder = %s is disabled", model->where, model->name,
-                               encoder);
-    }
-    for (size_t i = 0; i < config->n_kbs; i++) {
-        const struct srv_config_kb *kb = &config->kbs[i];
-
-        if (kb->path.text == NULL || kb->model.text == NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] has no %s", kb->where, kb->name,
-                               kb->path.text == NULL ? "path" : "model");
-        if (find_model(config, kb->model.text) == NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is the name of no model", kb->where, kb->name,
-                               kb->model.text);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(config->kbs[k].path.text, kb->path.text) == 0)
-                return att_err_set(err, ATT_EINVAL, "%s: [kb %s] path = %s is that of [kb %s] too", kb->where, kb->name,
-                                   kb->path.text, config->kbs[k].name);
-        if (find_model(config, kb->model.text)->enabled.number == 0)
-            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is disabled", kb->where, kb->name,
-                               kb->model.text);
-    }
-    return ATT_OK;
 }

@@ -13,9 +13,19 @@
 
 #include "core/base/status.h"
 
-enum { SRV_MODELS_MAX = 64, SRV_KBS_MAX = 64, SRV_NAME_MAX = 64 };
+enum { SRV_MODELS_MAX = 64, SRV_KBS_MAX = 64, SRV_ALERTS_MAX = 64, SRV_WEBHOOKS_MAX = 16, SRV_NAME_MAX = 64 };
 
-enum srv_option_type { SRV_NUMBER, SRV_TEXT_VALUE, SRV_LEVEL, SRV_FORMAT, SRV_BOOL, SRV_DTYPE };
+enum srv_option_type {
+    SRV_NUMBER,
+    SRV_TEXT_VALUE,
+    SRV_LEVEL,
+    SRV_FORMAT,
+    SRV_BOOL,
+    SRV_DTYPE,
+    SRV_DECIMAL, /* signed; number, min and max are thousandths */
+    SRV_ALERT_LEVEL,
+    SRV_ALERT_SUBJECT
+};
 
 /* A value: the number (or the index of its word), or the text. */
 struct srv_value {
@@ -35,6 +45,20 @@ struct srv_config_kb {
     struct srv_value path, model;
 };
 
+/* A rule: news/alert.h says what its values mean. */
+struct srv_config_alert {
+    char name[SRV_NAME_MAX + 1];
+    char *where;
+    struct srv_value level, subject, entity, topic, source, window_minutes, cooldown_minutes, items_min, sources_min,
+        heat_min, growth_min, negative_share_min, polarity_max, importance_min;
+};
+
+struct srv_config_webhook {
+    char name[SRV_NAME_MAX + 1];
+    char *where;
+    struct srv_value url, secret_file, levels, ca_file, timeout_ms, attempts_max;
+};
+
 struct srv_config {
 #define SRV_OPTION(section, name, type, unit, otherwise, min, max, help) struct srv_value section##_##name;
 #define SRV_OPTION_OF(section, name, type, unit, otherwise, min, max, help)
@@ -45,6 +69,10 @@ struct srv_config {
     size_t n_models;
     struct srv_config_kb kbs[SRV_KBS_MAX];
     size_t n_kbs;
+    struct srv_config_alert alerts[SRV_ALERTS_MAX];
+    size_t n_alerts;
+    struct srv_config_webhook webhooks[SRV_WEBHOOKS_MAX];
+    size_t n_webhooks;
 };
 
 /* One row of options.def. */
@@ -54,8 +82,8 @@ struct srv_option {
     const char *unit, *otherwise;
     uint64_t min, max;
     const char *help;
-    bool named_section; /* [model NAME], [kb NAME] */
-    size_t offset;      /* of its struct srv_value in the configuration, model or kb */
+    bool named_section; /* [model NAME], [kb NAME], … */
+    size_t offset;      /* of its struct srv_value in the configuration, or in its section's struct */
 };
 
 const struct srv_option *srv_options(size_t *ret_count);
@@ -75,6 +103,10 @@ enum att_status srv_config_set(struct srv_config *config, const char *section, c
                                const char *key, const char *value, const char *where, struct att_err *err) ATT_MUST_USE;
 /* What no single value shows: references between sections, bounds that contradict each other. */
 enum att_status srv_config_check(const struct srv_config *config, struct att_err *err) ATT_MUST_USE;
+/* Levels that a checked webhook wants: bit i for the i-th of blue, yellow, orange, red. */
+unsigned srv_config_levels(const struct srv_config_webhook *webhook);
+/* Of SRV_DECIMAL. */
+double srv_config_decimal(const struct srv_value *value);
 /* NULL for "none". */
 const char *srv_config_text(const struct srv_value *value);
 

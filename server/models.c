@@ -15,6 +15,7 @@
 #include "server/log.h"
 #include "store/items.h"
 #include "store/kb.h"
+#include "store/users.h"
 
 struct loading {
     struct srv_models *models;
@@ -299,6 +300,32 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
     return ATT_OK;
 }
 
+/* ---- users ---- */
+
+/* One handle a file, as with knowledge bases. */
+static enum att_status open_users(struct loading *loading, struct att_err *err)
+{
+    const struct srv_models_source *source = loading->source;
+    const struct srv_config *config = source->config;
+    const char *path = srv_config_text(&config->users_path);
+    const char *old = source->old_config != NULL ? srv_config_text(&source->old_config->users_path) : NULL;
+    const struct store_users_limits limits = {.events_max = (size_t)config->users_events_max.number,
+                                              .keep_s = 86400.0 * (double)config->users_retention_days.number};
+    enum att_status status = ATT_OK;
+
+    if (path == NULL)
+        return ATT_OK;
+    if (old != NULL && strcmp(old, path) == 0)
+        loading->models->users = store_users_share(source->old->users, &limits);
+    else
+        status = store_users_open(path, &limits, &loading->models->users, err);
+    if (status == ATT_OK)
+        status = store_users_expire(loading->models->users, (double)att_clock_unix_s(), err);
+    if (status != ATT_OK)
+        att_err_prefix(err, "users");
+    return status;
+}
+
 /* ---- life ---- */
 
 enum att_status srv_models_load(struct srv_models *models, const struct srv_models_source *source, struct att_err *err)
@@ -324,6 +351,8 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
         status = load_items(&loading, i, err);
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
+    if (status == ATT_OK)
+        status = open_users(&loading, err);
     return status;
 }
 
@@ -331,6 +360,7 @@ void srv_models_finish(struct srv_models *models)
 {
     for (size_t i = 0; i < models->n_kbs; i++)
         store_kb_close(models->kbs[i].kb);
+    store_users_close(models->users);
     for (size_t i = 0; i < models->n_models; i++) {
         store_items_close(models->list[i].task.items);
         att_model_unref(models->list[i].task.model);

@@ -15,28 +15,12 @@
 
 #include "core/base/json.h"
 #include "core/base/utf8.h"
+#include "store/kb_handle.h"
 #include "store/kb_schema.h"
 #include "store/kb_view.h"
 #include "store/sqlite.h"
 
 enum { TRIGRAMS_MAX = 64, MATCH_BYTES = TRIGRAMS_MAX * 24 };
-
-struct store_kb {
-    char *path;
-    size_t dimensions;
-    atomic_size_t refs;
-    dev_t device; /* of the open file: SQLite goes on with it wherever its name has gone */
-    ino_t inode;
-    pthread_mutex_t write_mutex; /* protects db and version: one transaction at a time, held until it is on the disk */
-    sqlite3 *db;
-    int64_t version;              /* SQLite's data_version as of the current view: other processes' commits change it */
-    bool db_suspect;
-    pthread_mutex_t search_mutex; /* protects search */
-    sqlite3 *search;
-    bool search_suspect;
-    pthread_mutex_t view_mutex; /* protects current; held for no call but the count of a reference */
-    struct kb_view *current;
-};
 
 /* A write to a file that was removed or replaced would be lost. Nor can the new one be opened: the old one's log lies
  * beside it, and SQLite would take that for its own. */
@@ -216,9 +200,11 @@ bool store_kb_same(const struct store_kb_view *view, const struct store_kb_entry
         return false;
     const struct store_kb_entry *stored = &view->entries[i];
     if (stored->n_alternates != entry->n_alternates || stored->n_prompts != entry->n_prompts ||
-        stored->context_only != entry->context_only || strcmp(stored->lang, entry->lang) != 0 ||
-        strcmp(stored->question, entry->question) != 0 || strcmp(stored->answer, entry->answer) != 0 ||
-        strcmp(stored->source, entry->source) != 0 || strcmp(stored->metadata, entry->metadata) != 0)
+        stored->context_only != entry->context_only || stored->chitchat != entry->chitchat ||
+        stored->valid_from != entry->valid_from || stored->valid_until != entry->valid_until ||
+        strcmp(stored->lang, entry->lang) != 0 || strcmp(stored->question, entry->question) != 0 ||
+        strcmp(stored->answer, entry->answer) != 0 || strcmp(stored->source, entry->source) != 0 ||
+        strcmp(stored->metadata, entry->metadata) != 0)
         return false;
     for (size_t a = 0; a < entry->n_alternates; a++)
         if (strcmp(stored->alternates[a], entry->alternates[a]) != 0)
@@ -243,8 +229,8 @@ static enum att_status statements_prepare(struct store_kb *kb, struct statements
     enum att_status status =
         store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &s->remove, err);
     if (status == ATT_OK)
-        status = store_sqlite_prepare(kb->db, kb->path, "INSERT INTO entries VALUES (?1,?2,?3,?4,?5,?6,?7,?8)",
-                                      &s->entry, err);
+        status = store_sqlite_prepare(
+            kb->db, kb->path, "INSERT INTO entries VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)", &s->entry, err);
     if (status == ATT_OK)
         status = store_sqlite_prepare(kb->db, kb->path, "INSERT INTO texts(entry, text, vector) VALUES (?1,?2,?3)",
                                       &s->text, err);
@@ -278,6 +264,9 @@ static enum att_status put_entry(struct store_kb *kb, const struct statements *s
         if (sqlite3_bind_text(s->entry, i + 2, texts[i], -1, SQLITE_STATIC) != SQLITE_OK)
             return store_sqlite_error(kb->db, kb->path, err);
     sqlite3_bind_int(s->entry, 8, entry->context_only);
+    sqlite3_bind_int(s->entry, 9, entry->chitchat);
+    sqlite3_bind_int64(s->entry, 10, entry->valid_from);
+    sqlite3_bind_int64(s->entry, 11, entry->valid_until);
     return run_once(kb, s->entry, err);
 }
 
@@ -291,7 +280,7 @@ static enum att_status put_text(struct store_kb *kb, const struct statements *s,
     return run_once(kb, s->text, err);
 }
 
-static enum att_status begin_write(struct store_kb *kb, struct att_err *err)
+enum att_status store_kb_begin(struct store_kb *kb, struct att_err *err)
 {
     enum att_status status = renew_db(kb, err);
     if (status == ATT_OK)
@@ -305,6 +294,26 @@ static enum att_status begin_write(struct store_kb *kb, struct att_err *err)
     return status;
 }
 
+enum att_status store_kb_end(struct store_kb *kb, enum att_status status, struct att_err *err)
+{
+    if (status == ATT_OK)
+        status = store_sqlite_exec(kb->db, kb->path, "COMMIT", err);
+    if (status == ATT_OK)
+        return ATT_OK;
+    /* Some failures end the transaction themselves; then this one fails, harmlessly. */
+    sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
+    kb->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(kb->db);
+    return status;
+}
+
+enum att_status store_kb_search(struct store_kb *kb, sqlite3 **ret_db, struct att_err *err)
+{
+    enum att_status status = renew(kb, &kb->search, &kb->search_suspect, err);
+    if (status == ATT_OK)
+        *ret_db = kb->search;
+    return status;
+}
+
 /* Ends the transaction; on success the view is replaced, on failure nothing has changed. */
 static enum att_status end_write(struct store_kb *kb, enum att_status status, struct att_err *err)
 {
@@ -314,17 +323,12 @@ static enum att_status end_write(struct store_kb *kb, enum att_status status, st
         status = data_version(kb, &version, err);
     if (status == ATT_OK)
         status = store_kb_view_load(kb->db, kb->path, kb->dimensions, &view, err);
+    status = store_kb_end(kb, status, err);
     if (status == ATT_OK)
-        status = store_sqlite_exec(kb->db, kb->path, "COMMIT", err);
-    if (status != ATT_OK) {
+        publish(kb, view, version);
+    else
         store_kb_view_unref(view);
-        /* Some failures end the transaction themselves; then this one fails, harmlessly. */
-        sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
-        kb->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(kb->db);
-        return status;
-    }
-    publish(kb, view, version);
-    return ATT_OK;
+    return status;
 }
 
 enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *entries, size_t n_entries,
@@ -332,7 +336,7 @@ enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *e
 {
     struct statements s = {NULL, NULL, NULL};
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = begin_write(kb, err);
+    enum att_status status = store_kb_begin(kb, err);
     if (status == ATT_OK) {
         status = statements_prepare(kb, &s, err);
         if (status == ATT_OK && replace_all)
@@ -357,7 +361,7 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
     sqlite3_stmt *row = NULL;
     bool removed = false;
     pthread_mutex_lock(&kb->write_mutex);
-    enum att_status status = begin_write(kb, err);
+    enum att_status status = store_kb_begin(kb, err);
     if (status == ATT_OK) {
         status = store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &row, err);
         if (status == ATT_OK) {
@@ -377,6 +381,32 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
 enum att_status store_kb_clear(struct store_kb *kb, struct att_err *err)
 {
     return store_kb_put(kb, NULL, 0, NULL, true, err);
+}
+
+enum att_status store_kb_fit_put(struct store_kb *kb, const char *fit, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    assert(!fit || strlen(fit) <= STORE_KB_FIT_BYTES_MAX);
+    pthread_mutex_lock(&kb->write_mutex);
+    enum att_status status = store_kb_begin(kb, err);
+    if (status == ATT_OK) {
+        status = store_sqlite_prepare(
+            kb->db, kb->path,
+            fit ? "INSERT OR REPLACE INTO meta VALUES ('fit', ?1)" : "DELETE FROM meta WHERE key = 'fit'", &row, err);
+        if (status == ATT_OK && fit && sqlite3_bind_text(row, 1, fit, -1, SQLITE_STATIC) != SQLITE_OK)
+            status = store_sqlite_error(kb->db, kb->path, err);
+        if (status == ATT_OK)
+            status = run_once(kb, row, err);
+        sqlite3_finalize(row);
+        status = end_write(kb, status, err);
+    }
+    pthread_mutex_unlock(&kb->write_mutex);
+    return status;
+}
+
+bool store_kb_valid(const struct store_kb_entry *entry, int64_t unix_s)
+{
+    return unix_s >= entry->valid_from && (entry->valid_until == 0 || unix_s < entry->valid_until);
 }
 
 /* The query's trigrams as an FTS5 expression: "abc" OR "bcd" …; 0 when it has fewer than three characters. */

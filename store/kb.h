@@ -1,10 +1,11 @@
 /*
  * A knowledge base of question–answer entries in one SQLite file.
  *
- *   entries(id, lang, question, answer, source, metadata, prompts, context_only)
+ *   entries(id, lang, question, answer, source, metadata, prompts, context_only, chitchat, valid_from, valid_until)
  *   texts(id, entry, text, vector)      the question and its alternates, each embedded
  *   texts_fts                           FTS5 over texts, trigram tokenizer: Chinese needs no word breaks
- *   meta(key, value)                    schema version, the encoder's digest, dimensions
+ *   questions(id, time, kind, entry, …) what customers asked, and thought of the answers: store/kb_questions.h
+ *   meta(key, value)                    schema version, the encoder's digest, dimensions, fitted calibration
  *
  * Writes are transactions in WAL mode with synchronous=FULL: acknowledged means
  * durable, failed means unchanged. Readers work on a view: an immutable copy in
@@ -20,7 +21,9 @@
 
 #include "core/base/status.h"
 
-enum { STORE_KB_TEXTS_MAX = 64, STORE_KB_PROMPTS_MAX = 32 };
+enum { STORE_KB_TEXTS_MAX = 64, STORE_KB_PROMPTS_MAX = 32, STORE_KB_FIT_BYTES_MAX = 16384 };
+
+#define STORE_KB_TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
 struct store_kb_entry {
     int64_t id;       /* 1 .. 2^53 */
@@ -32,7 +35,9 @@ struct store_kb_entry {
     const char *metadata;   /* a JSON object as text, "{}" when there is none */
     const int64_t *prompts; /* entries to offer next */
     size_t n_prompts;
-    bool context_only; /* makes sense only as a follow-up */
+    bool context_only;               /* makes sense only as a follow-up */
+    bool chitchat;                   /* small talk: answered, but no business answer */
+    int64_t valid_from, valid_until; /* Unix seconds; answers from the first up to the second, 0: no bound */
 };
 
 /* A text that is matched: the question (first of its entry) or an alternate. */
@@ -59,6 +64,7 @@ struct store_kb_view {
     size_t n_texts, dimensions;
     const float *vectors; /* [n_texts][dimensions], unit length */
     const struct store_idf *idf;
+    const char *fit; /* JSON object of store_kb_fit_put, or NULL */
 };
 
 struct store_kb;
@@ -91,6 +97,11 @@ enum att_status store_kb_put(struct store_kb *kb, const struct store_kb_entry *e
 /* *ret_removed is false when there was no such entry. */
 enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_removed, struct att_err *err) ATT_MUST_USE;
 enum att_status store_kb_clear(struct store_kb *kb, struct att_err *err) ATT_MUST_USE;
+/* Keeps a JSON object of at most STORE_KB_FIT_BYTES_MAX as the calibration of this file with its encoder; NULL removes
+ * it. The store does not read it. Errors as store_kb_put's. */
+enum att_status store_kb_fit_put(struct store_kb *kb, const char *fit, struct att_err *err) ATT_MUST_USE;
+/* Whether the entry answers at this time. */
+bool store_kb_valid(const struct store_kb_entry *entry, int64_t unix_s);
 /* True when the stored entry of that id says exactly the same, so that it need not be embedded again. */
 bool store_kb_same(const struct store_kb_view *view, const struct store_kb_entry *entry);
 

@@ -4,8 +4,9 @@
  * encoder that will read it. Making them is one transaction, so that a killed
  * first start leaves an empty file or a complete one.
  *
- * Another version of the tables gets another number in meta; until there is a
- * second one, there is nothing to migrate.
+ * Another version of the tables gets another number in meta and another text in
+ * `steps`. A new file runs all of them and an older one those it lacks, so that
+ * both end with the same definitions; an upgrade is one transaction.
  */
 #include "store/kb_schema.h"
 
@@ -15,10 +16,10 @@
 
 #include "store/sqlite.h"
 
-#define SCHEMA_VERSION "1"
 enum { VALUE_BYTES = 128 };
 
-static const char schema[] =
+/* steps[i] makes version i + 1 from the one before; what has been released is never edited. */
+static const char *const steps[] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE entries(id INTEGER PRIMARY KEY, lang TEXT NOT NULL, question TEXT NOT NULL,"
     " answer TEXT NOT NULL, source TEXT NOT NULL, metadata TEXT NOT NULL, prompts TEXT NOT NULL,"
@@ -30,7 +31,16 @@ static const char schema[] =
     "CREATE TRIGGER texts_insert AFTER INSERT ON texts BEGIN"
     " INSERT INTO texts_fts(rowid, text) VALUES (new.id, new.text); END;"
     "CREATE TRIGGER texts_delete AFTER DELETE ON texts BEGIN"
-    " INSERT INTO texts_fts(texts_fts, rowid, text) VALUES ('delete', old.id, old.text); END;";
+    " INSERT INTO texts_fts(texts_fts, rowid, text) VALUES ('delete', old.id, old.text); END;",
+    /* 2: times and small talk of entries; what customers asked and thought of the answers */
+    "ALTER TABLE entries ADD COLUMN chitchat INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE entries ADD COLUMN valid_from INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE entries ADD COLUMN valid_until INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE questions(id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " entry INTEGER NOT NULL, reply TEXT NOT NULL, text TEXT NOT NULL);"
+    "CREATE INDEX questions_time ON questions(time);",
+};
+enum { VERSION = sizeof steps / sizeof *steps };
 
 /* The first column of the first row; "" when there is no row. */
 static enum att_status ask(sqlite3 *db, const char *path, const char *sql, const char *key, char value[VALUE_BYTES],
@@ -73,6 +83,25 @@ static enum att_status is_empty(sqlite3 *db, const char *path, bool *ret_empty, 
     return status;
 }
 
+/* The steps from one version of the tables to the present one. */
+static enum att_status run_steps(sqlite3 *db, const char *path, size_t from, size_t to, struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+    for (size_t i = from; status == ATT_OK && i < to; i++)
+        status = store_sqlite_exec(db, path, steps[i], err);
+    return status;
+}
+
+/* Ends what BEGIN IMMEDIATE began. */
+static enum att_status end_transaction(sqlite3 *db, const char *path, enum att_status status, struct att_err *err)
+{
+    if (status == ATT_OK)
+        status = store_sqlite_exec(db, path, "COMMIT", err);
+    if (status != ATT_OK)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
 static enum att_status make_tables(sqlite3 *db, const char *path, const char *encoder_digest, const char *dimensions,
                                    struct att_err *err)
 {
@@ -83,19 +112,17 @@ static enum att_status make_tables(sqlite3 *db, const char *path, const char *en
     /* Another process may have made them while this one waited for the lock. */
     status = is_empty(db, path, &empty, err);
     if (status == ATT_OK && empty) {
-        status = store_sqlite_exec(db, path, schema, err);
+        char version[24];
+        snprintf(version, sizeof version, "%d", VERSION);
+        status = run_steps(db, path, 0, VERSION, err);
         if (status == ATT_OK)
-            status = meta_put(db, path, "schema", SCHEMA_VERSION, err);
+            status = meta_put(db, path, "schema", version, err);
         if (status == ATT_OK)
             status = meta_put(db, path, "encoder", encoder_digest, err);
         if (status == ATT_OK)
             status = meta_put(db, path, "dimensions", dimensions, err);
     }
-    if (status == ATT_OK)
-        status = store_sqlite_exec(db, path, "COMMIT", err);
-    if (status != ATT_OK)
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
+    return end_transaction(db, path, status, err);
 }
 
 static enum att_status meta_agree(sqlite3 *db, const char *path, const char *key, const char *expected,
@@ -139,8 +166,8 @@ static enum att_status same_definitions(sqlite3 *db, sqlite3 *model, const char 
     return status;
 }
 
-/* The tables must be those that this program would make. */
-static enum att_status check_definitions(sqlite3 *db, const char *path, struct att_err *err)
+/* The tables must be those that this program would make, or its predecessor of that version made. */
+static enum att_status check_definitions(sqlite3 *db, const char *path, size_t version, struct att_err *err)
 {
     sqlite3 *model = NULL;
     bool same = false;
@@ -148,7 +175,7 @@ static enum att_status check_definitions(sqlite3 *db, const char *path, struct a
     if (sqlite3_open(":memory:", &model) != SQLITE_OK)
         status = store_sqlite_error(model, path, err);
     if (status == ATT_OK)
-        status = store_sqlite_exec(model, path, schema, err);
+        status = run_steps(model, path, 0, version, err);
     if (status == ATT_OK)
         status = same_definitions(db, model, path, &same, err);
     if (status == ATT_OK && !same)
@@ -173,11 +200,48 @@ static enum att_status check_file(sqlite3 *db, const char *path, struct att_err 
     return status;
 }
 
+static enum att_status read_version(sqlite3 *db, const char *path, size_t *ret_version, struct att_err *err)
+{
+    char value[VALUE_BYTES] = "";
+    enum att_status status = ask(db, path, "SELECT value FROM meta WHERE key = ?1", "schema", value, err);
+    if (status != ATT_OK)
+        return status;
+    for (size_t version = 1; version <= VERSION; version++) {
+        char text[24];
+        snprintf(text, sizeof text, "%zu", version);
+        if (strcmp(value, text) == 0) {
+            *ret_version = version;
+            return ATT_OK;
+        }
+    }
+    return att_err_set(err, ATT_EFORMAT,
+                       "%s: its schema is %.16s, expected at most %d: it was written by another version", path,
+                       *value ? value : "missing", VERSION);
+}
+
+static enum att_status upgrade(sqlite3 *db, const char *path, struct att_err *err)
+{
+    size_t version = VERSION;
+    char sql[96];
+    enum att_status status = store_sqlite_exec(db, path, "BEGIN IMMEDIATE", err);
+    if (status != ATT_OK)
+        return status;
+    /* Another process may have done it while this one waited for the lock. */
+    status = read_version(db, path, &version, err);
+    if (status == ATT_OK)
+        status = run_steps(db, path, version, VERSION, err);
+    snprintf(sql, sizeof sql, "UPDATE meta SET value = '%d' WHERE key = 'schema'", VERSION);
+    if (status == ATT_OK)
+        status = store_sqlite_exec(db, path, sql, err);
+    return end_transaction(db, path, status, err);
+}
+
 enum att_status store_kb_schema_prepare(sqlite3 *db, const char *path, const char *encoder_digest, size_t size,
                                         struct att_err *err)
 {
     char dimensions[24];
     bool empty = false;
+    size_t version = 0;
     snprintf(dimensions, sizeof dimensions, "%zu", size);
     enum att_status status = is_empty(db, path, &empty, err);
     if (status == ATT_OK && empty)
@@ -185,13 +249,15 @@ enum att_status store_kb_schema_prepare(sqlite3 *db, const char *path, const cha
     if (status == ATT_OK)
         status = check_file(db, path, err);
     if (status == ATT_OK)
-        status = meta_agree(db, path, "schema", SCHEMA_VERSION, "it was written by another version", err);
+        status = read_version(db, path, &version, err);
     if (status == ATT_OK)
-        status = check_definitions(db, path, err);
+        status = check_definitions(db, path, version, err);
     if (status == ATT_OK)
         status = meta_agree(db, path, "encoder", encoder_digest,
                             "it was embedded by another encoder; import its entries into a new file", err);
     if (status == ATT_OK)
         status = meta_agree(db, path, "dimensions", dimensions, "it was embedded by another encoder", err);
+    if (status == ATT_OK && version < VERSION)
+        status = upgrade(db, path, err);
     return status;
 }

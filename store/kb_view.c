@@ -100,6 +100,12 @@ static enum att_status load_entry(struct att_arena *arena, sqlite3_stmt *row, co
     for (int i = 0; status == ATT_OK && i < 6; i++)
         status = column(arena, row, i + 1, path, texts[i], err);
     entry->context_only = sqlite3_column_int(row, 7) != 0;
+    entry->chitchat = sqlite3_column_int(row, 8) != 0;
+    entry->valid_from = sqlite3_column_int64(row, 9);
+    entry->valid_until = sqlite3_column_int64(row, 10);
+    if (status == ATT_OK && (entry->valid_from < 0 || entry->valid_from > STORE_KB_TIME_MAX || entry->valid_until < 0 ||
+                             entry->valid_until > STORE_KB_TIME_MAX))
+        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: the times of entry %lld", path, (long long)entry->id);
     if (status == ATT_OK)
         status = check_metadata(path, entry, err);
     return status == ATT_OK ? parse_prompts(arena, path, prompts, entry->id, entry, err) : status;
@@ -107,8 +113,8 @@ static enum att_status load_entry(struct att_arena *arena, sqlite3_stmt *row, co
 
 static enum att_status load_entries(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
 {
-    static const char sql[] = "SELECT id, lang, question, answer, source, metadata, prompts, context_only FROM entries "
-                              "ORDER BY id";
+    static const char sql[] = "SELECT id, lang, question, answer, source, metadata, prompts, context_only, "
+                              "chitchat, valid_from, valid_until FROM entries ORDER BY id";
     struct store_kb_entry *entries = att_arena_alloc(&view->arena, view->view.n_entries + 1, sizeof *entries);
     sqlite3_stmt *row = NULL;
     if (!entries)
@@ -273,6 +279,27 @@ static enum att_status weigh(struct kb_view *view, struct att_err *err)
     return ATT_OK;
 }
 
+/* The calibration, when one was fitted. */
+static enum att_status load_fit(struct kb_view *view, sqlite3 *db, const char *path, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    struct att_json *object = NULL;
+    enum att_status status = store_sqlite_prepare(db, path, "SELECT 0, value FROM meta WHERE key = 'fit'", &row, err);
+    int step = status == ATT_OK ? sqlite3_step(row) : SQLITE_DONE;
+    if (step == SQLITE_ROW) {
+        status = column(&view->arena, row, 1, path, &view->view.fit, err);
+        if (status == ATT_OK)
+            status = att_json_parse(view->view.fit, strlen(view->view.fit), 0, JSON_DEPTH, &object, err);
+        if (status != ATT_OK && status != ATT_ENOMEM)
+            status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: its calibration is no JSON", path);
+    } else if (step != SQLITE_DONE) {
+        status = store_sqlite_error(db, path, err);
+    }
+    att_json_destroy(object);
+    sqlite3_finalize(row);
+    return status;
+}
+
 enum att_status store_kb_view_load(sqlite3 *db, const char *path, size_t dimensions, struct kb_view **ret_view,
                                    struct att_err *err)
 {
@@ -293,6 +320,8 @@ enum att_status store_kb_view_load(sqlite3 *db, const char *path, size_t dimensi
         status = group_texts(view, err);
     if (status == ATT_OK)
         status = weigh(view, err);
+    if (status == ATT_OK)
+        status = load_fit(view, db, path, err);
     if (status != ATT_OK)
         store_kb_view_unref(view);
     else

@@ -1,28 +1,19 @@
 /*
- * Administration of knowledge bases.
+ * Administration of knowledge bases: what writes. Reading is kb_read.c's.
  *
  *   PUT    /v1/kb/{kb}                {"entries":[…]}   replaces everything
  *   PUT    /v1/kb/{kb}/entries        {"entries":[…]}   inserts or replaces by id
  *   PUT    /v1/kb/{kb}/entries/{id}   {entry}           the same for one
- *   GET    /v1/kb/{kb}, …/entries, …/entries/{id}
  *   DELETE /v1/kb/{kb}                removes all entries; …/entries/{id} one
  *
  * A write embeds every question and alternate first (jobs), then stores all of
  * them in one transaction: it is acknowledged when it is durable.
  */
+#include "tasks/kb_call.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "tasks/kb_entry.h"
-
-struct kb_call {
-    const struct task_kb *kb;
-    struct store_kb_entry *entries;
-    size_t n_entries;
-    int64_t id;                       /* of the path, or 0 */
-    const struct store_kb_view *view; /* held until finish, for reads */
-};
 
 static enum att_status path_id(struct task_call *call, int64_t *ret_id, struct att_err *err)
 {
@@ -35,10 +26,9 @@ static enum att_status path_id(struct task_call *call, int64_t *ret_id, struct a
     return ATT_OK;
 }
 
-/* State, knowledge base and, where the path has one, the entry's id. */
-static enum att_status begin(struct task_call *call, bool with_id, struct kb_call **ret, struct att_err *err)
+enum att_status task_kb_begin(struct task_call *call, bool with_id, struct task_kb_call **ret, struct att_err *err)
 {
-    struct kb_call *kb_call = task_alloc(call, 1, sizeof *kb_call, err);
+    struct task_kb_call *kb_call = task_alloc(call, 1, sizeof *kb_call, err);
     if (!kb_call)
         return err->status;
     call->state = kb_call;
@@ -50,9 +40,9 @@ static enum att_status begin(struct task_call *call, bool with_id, struct kb_cal
     return with_id ? path_id(call, &kb_call->id, err) : ATT_OK;
 }
 
-static void finish(struct task_call *call)
+void task_kb_finish(struct task_call *call)
 {
-    struct kb_call *kb_call = call->state;
+    struct task_kb_call *kb_call = call->state;
     if (kb_call && kb_call->view)
         store_kb_view_release(kb_call->kb->kb, kb_call->view);
 }
@@ -62,8 +52,8 @@ static void finish(struct task_call *call)
 static enum att_status parse_entries(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
     static const char *const fields[] = {"entries", NULL};
-    struct kb_call *kb_call = NULL;
-    enum att_status status = begin(call, false, &kb_call, err);
+    struct task_kb_call *kb_call = NULL;
+    enum att_status status = task_kb_begin(call, false, &kb_call, err);
     call->writes = true;
     if (status == ATT_OK)
         status = task_fields_known(body, "", fields, err);
@@ -97,8 +87,8 @@ static enum att_status parse_entries(struct task_call *call, const struct att_js
 
 static enum att_status parse_entry(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    struct kb_call *kb_call = NULL;
-    enum att_status status = begin(call, true, &kb_call, err);
+    struct task_kb_call *kb_call = NULL;
+    enum att_status status = task_kb_begin(call, true, &kb_call, err);
     call->writes = true;
     if (status != ATT_OK)
         return status;
@@ -112,8 +102,7 @@ static enum att_status parse_entry(struct task_call *call, const struct att_json
     return status;
 }
 
-/* The store's words name a file, which is nobody's business outside; only this status would carry them there. */
-static enum att_status told(enum att_status status, struct att_err *err)
+enum att_status task_kb_told(enum att_status status, struct att_err *err)
 {
     return status == ATT_EBUSY
                ? att_err_set(err, ATT_EBUSY, "another process is writing to the knowledge base; try again later")
@@ -123,12 +112,12 @@ static enum att_status told(enum att_status status, struct att_err *err)
 static enum att_status write_entries(struct task_call *call, bool replace_all, struct att_jsonw *answer,
                                      struct att_err *err)
 {
-    struct kb_call *kb_call = call->state;
+    struct task_kb_call *kb_call = call->state;
     float *vectors = task_kb_entry_vectors(call, kb_call->kb->encoder, err);
     if (!vectors)
         return err->status;
-    enum att_status status =
-        told(store_kb_put(kb_call->kb->kb, kb_call->entries, kb_call->n_entries, vectors, replace_all, err), err);
+    enum att_status status = task_kb_told(
+        store_kb_put(kb_call->kb->kb, kb_call->entries, kb_call->n_entries, vectors, replace_all, err), err);
     if (status != ATT_OK)
         return status;
     const struct store_kb_view *view = store_kb_view(kb_call->kb->kb);
@@ -154,127 +143,31 @@ static enum att_status render_merged(struct task_call *call, struct att_jsonw *a
     return write_entries(call, false, answer, err);
 }
 
-/* ---- reading ---- */
-
-static enum att_status parse_read(struct task_call *call, const struct att_json *body, struct att_err *err)
-{
-    struct kb_call *kb_call = NULL;
-    (void)body;
-    enum att_status status = begin(call, false, &kb_call, err);
-    if (status == ATT_OK)
-        kb_call->view = store_kb_view(kb_call->kb->kb);
-    return status;
-}
-
-static enum att_status parse_read_one(struct task_call *call, const struct att_json *body, struct att_err *err)
-{
-    struct kb_call *kb_call = NULL;
-    (void)body;
-    enum att_status status = begin(call, true, &kb_call, err);
-    if (status != ATT_OK)
-        return status;
-    kb_call->view = store_kb_view(kb_call->kb->kb);
-    if (store_kb_find(kb_call->view, kb_call->id) == kb_call->view->n_entries)
-        return att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld",
-                             (long long)kb_call->id);
-    return ATT_OK;
-}
-
-static int by_text(const void *a, const void *b)
-{
-    const char *const *x = a, *const *y = b;
-    return strcmp(*x, *y);
-}
-
-/* {"en":157,"zh":157}: entries of each language. */
-static enum att_status put_languages(struct task_call *call, const struct store_kb_view *view, struct att_jsonw *answer,
-                                     struct att_err *err)
-{
-    const char **langs = task_alloc(call, view->n_entries + 1, sizeof *langs, err);
-    if (!langs)
-        return err->status;
-    for (size_t i = 0; i < view->n_entries; i++)
-        langs[i] = view->entries[i].lang;
-    qsort(langs, view->n_entries, sizeof *langs, by_text);
-    att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < view->n_entries;) {
-        size_t first = i;
-        while (i < view->n_entries && strcmp(langs[first], langs[i]) == 0)
-            i++;
-        att_jsonw_key(answer, langs[first]);
-        att_jsonw_int(answer, (int64_t)(i - first));
-    }
-    att_jsonw_object_end(answer);
-    return ATT_OK;
-}
-
-static enum att_status render_facts(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
-{
-    const struct kb_call *kb_call = call->state;
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, kb_call->kb->name);
-    att_jsonw_key(answer, "entries");
-    att_jsonw_int(answer, (int64_t)kb_call->view->n_entries);
-    att_jsonw_key(answer, "texts");
-    att_jsonw_int(answer, (int64_t)kb_call->view->n_texts);
-    att_jsonw_key(answer, "languages");
-    enum att_status status = put_languages(call, kb_call->view, answer, err);
-    att_jsonw_key(answer, "encoder");
-    att_jsonw_cstring(answer, kb_call->kb->encoder->name);
-    att_jsonw_object_end(answer);
-    return status;
-}
-
-static enum att_status render_list(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
-{
-    const struct kb_call *kb_call = call->state;
-    (void)err;
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, kb_call->kb->name);
-    att_jsonw_key(answer, "entries");
-    att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < kb_call->view->n_entries; i++)
-        task_kb_entry_render(&kb_call->view->entries[i], answer);
-    att_jsonw_array_end(answer);
-    att_jsonw_object_end(answer);
-    return ATT_OK;
-}
-
-static enum att_status render_one(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
-{
-    const struct kb_call *kb_call = call->state;
-    (void)err;
-    task_kb_entry_render(&kb_call->view->entries[store_kb_find(kb_call->view, kb_call->id)], answer);
-    return ATT_OK;
-}
-
 /* ---- removing ---- */
 
 static enum att_status parse_remove_all(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    struct kb_call *kb_call = NULL;
+    struct task_kb_call *kb_call = NULL;
     (void)body;
     call->writes = true;
-    return begin(call, false, &kb_call, err);
+    return task_kb_begin(call, false, &kb_call, err);
 }
 
 static enum att_status parse_remove_one(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    struct kb_call *kb_call = NULL;
+    struct task_kb_call *kb_call = NULL;
     (void)body;
     call->writes = true;
-    return begin(call, true, &kb_call, err);
+    return task_kb_begin(call, true, &kb_call, err);
 }
 
 static enum att_status render_removed(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    const struct kb_call *kb_call = call->state;
+    const struct task_kb_call *kb_call = call->state;
     bool removed = true;
     enum att_status status = kb_call->id ? store_kb_remove(kb_call->kb->kb, kb_call->id, &removed, err)
                                          : store_kb_clear(kb_call->kb->kb, err);
-    status = told(status, err);
+    status = task_kb_told(status, err);
     if (status == ATT_OK && !removed)
         status =
             att_err_param(err, ATT_ENOTFOUND, "id", "id: the knowledge base has no entry %lld", (long long)kb_call->id);
@@ -287,11 +180,8 @@ static enum att_status render_removed(struct task_call *call, struct att_jsonw *
     return ATT_OK;
 }
 
-const struct task task_kb_put = {"kb_put", parse_entries, NULL, render_replaced, finish};
-const struct task task_kb_entries_put = {"kb_entries_put", parse_entries, NULL, render_merged, finish};
-const struct task task_kb_entry_put = {"kb_entry_put", parse_entry, NULL, render_merged, finish};
-const struct task task_kb_get = {"kb_get", parse_read, NULL, render_facts, finish};
-const struct task task_kb_entries_get = {"kb_entries_get", parse_read, NULL, render_list, finish};
-const struct task task_kb_entry_get = {"kb_entry_get", parse_read_one, NULL, render_one, finish};
-const struct task task_kb_delete = {"kb_delete", parse_remove_all, NULL, render_removed, finish};
-const struct task task_kb_entry_delete = {"kb_entry_delete", parse_remove_one, NULL, render_removed, finish};
+const struct task task_kb_put = {"kb_put", parse_entries, NULL, render_replaced, task_kb_finish};
+const struct task task_kb_entries_put = {"kb_entries_put", parse_entries, NULL, render_merged, task_kb_finish};
+const struct task task_kb_entry_put = {"kb_entry_put", parse_entry, NULL, render_merged, task_kb_finish};
+const struct task task_kb_delete = {"kb_delete", parse_remove_all, NULL, render_removed, task_kb_finish};
+const struct task task_kb_entry_delete = {"kb_entry_delete", parse_remove_one, NULL, render_removed, task_kb_finish};

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/date.h"
+
 enum { PATH_BYTES = 80, QUESTION_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65536, METADATA_BYTES_MAX = 16384 };
 
 static const int64_t id_max = (int64_t)1 << 53;
@@ -118,11 +120,42 @@ static enum att_status parse_metadata(struct task_call *call, const struct att_j
     return copy ? ATT_OK : err->status;
 }
 
+/* RFC 3339 or Unix seconds; absent or null: no bound. */
+static enum att_status parse_time(const struct att_json *value, const char *path, int64_t *ret_unix_s,
+                                  struct att_err *err)
+{
+    size_t len = 0;
+    const char *text = att_json_string(value, &len);
+    if (att_json_type(value) == ATT_JSON_NULL)
+        return ATT_OK;
+    if (text ? att_date_parse(text, len, ret_unix_s) && *ret_unix_s > 0
+             : att_json_integer(value, 1, STORE_KB_TIME_MAX, ret_unix_s))
+        return ATT_OK;
+    return att_err_param(err, ATT_EINVAL, path,
+                         "%s: is %s%.40s%s, expected a time like \"2026-12-24T00:00:00Z\" or Unix seconds", path,
+                         text ? "\"" : "", text ? text : att_json_type_name(value), text ? "\"" : "");
+}
+
+static enum att_status parse_validity(const struct att_json *value, const char *path, struct store_kb_entry *entry,
+                                      struct att_err *err)
+{
+    char own_path[PATH_BYTES];
+    enum att_status status =
+        parse_time(att_json_get(value, "valid_from"), joined(path, "valid_from", own_path), &entry->valid_from, err);
+    if (status == ATT_OK)
+        status = parse_time(att_json_get(value, "valid_until"), joined(path, "valid_until", own_path),
+                            &entry->valid_until, err);
+    if (status == ATT_OK && entry->valid_until > 0 && entry->valid_until <= entry->valid_from)
+        status = att_err_param(err, ATT_EINVAL, own_path, "%s: is not after valid_from", own_path);
+    return status;
+}
+
 enum att_status task_kb_entry_parse(struct task_call *call, const struct att_json *value, const char *path,
                                     int64_t fixed_id, struct store_kb_entry *entry, struct att_err *err)
 {
-    static const char *const fields[] = {"id",     "question", "alternates", "answer",       "lang",
-                                         "source", "metadata", "prompts",    "context_only", NULL};
+    static const char *const fields[] = {"id",         "question",    "alternates", "answer",       "lang",
+                                         "source",     "metadata",    "prompts",    "context_only", "chitchat",
+                                         "valid_from", "valid_until", NULL};
     char text_path[PATH_BYTES];
     *entry = (struct store_kb_entry){.id = fixed_id};
     enum att_status status = task_fields_known(value, path, fields, err);
@@ -153,7 +186,21 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
         status = parse_metadata(call, att_json_get(value, "metadata"), path, entry, err);
     if (status == ATT_OK)
         status = task_field_bool(value, path, "context_only", &entry->context_only, err);
+    if (status == ATT_OK)
+        status = task_field_bool(value, path, "chitchat", &entry->chitchat, err);
+    if (status == ATT_OK)
+        status = parse_validity(value, path, entry, err);
     return status;
+}
+
+static void put_time(struct att_jsonw *answer, const char *name, int64_t unix_s)
+{
+    char text[ATT_DATE_BYTES];
+    if (unix_s == 0)
+        return;
+    att_date_format(unix_s, text);
+    att_jsonw_key(answer, name);
+    att_jsonw_cstring(answer, text);
 }
 
 void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *answer)
@@ -183,6 +230,12 @@ void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *
     att_jsonw_array_end(answer);
     att_jsonw_key(answer, "context_only");
     att_jsonw_bool(answer, entry->context_only);
+    if (entry->chitchat) {
+        att_jsonw_key(answer, "chitchat");
+        att_jsonw_bool(answer, true);
+    }
+    put_time(answer, "valid_from", entry->valid_from);
+    put_time(answer, "valid_until", entry->valid_until);
     att_jsonw_object_end(answer);
 }
 

@@ -1,6 +1,7 @@
 /* Planning and scoring; see relevance.h. */
 #include "tasks/relevance.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "tasks/ranking.h"
@@ -44,6 +45,7 @@ enum att_status task_relevance_jobs(struct task_call *call, struct task_relevanc
     struct task_windows_options document_options = options;
     document_options.truncate = pairs;
     document_options.tokens_max = relevance->document_tokens_max;
+    relevance->options = document_options;
     size_t extra = pairs ? 0 : 1;
     relevance->windows = task_alloc(call, relevance->n + extra, sizeof *relevance->windows, err);
     if (!relevance->windows)
@@ -77,43 +79,57 @@ size_t task_relevance_dropped(const struct task_relevance *relevance)
     return dropped;
 }
 
-/* The largest cosine between the query and the document's windows. */
-static float best_cosine(const struct task_call *call, const struct task_relevance *relevance, const float *query,
-                         size_t index)
+const struct task_windows *task_relevance_windows(const struct task_relevance *relevance, size_t index)
+{
+    return &relevance->windows[index + (relevance->pairs ? 0 : 1)];
+}
+
+/* The largest cosine between the query and the windows. */
+static float best_cosine(const struct task_call *call, const struct task_relevance *relevance,
+                         const struct task_windows *windows)
 {
     size_t hidden = att_model_info(relevance->model->model)->hidden_size;
-    const struct task_windows *windows = &relevance->windows[index + 1];
     float best = -1;
     for (size_t w = 0; w < windows->count; w++) {
         float *vector = call->jobs[windows->first_job + w].pooled, cosine;
         att_l2_normalize(hidden, vector);
-        att_dot_table(0, 1, hidden, vector, hidden, query, &cosine);
+        att_dot_table(0, 1, hidden, vector, hidden, relevance->query_vector, &cosine);
         best = cosine > best ? cosine : best;
     }
     return best;
 }
 
-enum att_status task_relevance_rank(struct task_call *call, struct task_relevance *relevance, size_t **ret_order,
-                                    struct att_err *err)
+float task_relevance_logit(const struct task_call *call, const struct task_relevance *relevance,
+                           const struct task_windows *windows)
 {
-    size_t hidden = att_model_info(relevance->model->model)->hidden_size;
-    float *query = relevance->pairs ? NULL : call->jobs[0].pooled;
+    return relevance->pairs ? call->jobs[windows->first_job].logits[0]
+                            : 20.0f * best_cosine(call, relevance, windows) - 10.0f;
+}
+
+float task_relevance_score(float logit)
+{
+    return 1.0f / (1.0f + expf(-logit));
+}
+
+enum att_status task_relevance_rank(struct task_call *call, struct task_relevance *relevance, struct att_err *err)
+{
     size_t *order = task_alloc(call, relevance->n, sizeof *order, err);
     struct task_best best = {.items = order ? task_alloc(call, relevance->n, sizeof *best.items, err) : NULL,
                              .capacity = relevance->n};
     if (!best.items)
         return err->status;
-    if (query)
-        att_l2_normalize(hidden, query);
+    if (!relevance->pairs) {
+        relevance->query_vector = call->jobs[0].pooled;
+        att_l2_normalize(att_model_info(relevance->model->model)->hidden_size, relevance->query_vector);
+    }
     for (size_t i = 0; i < relevance->n; i++) {
-        struct task_document *document = &relevance->documents[i];
-        document->logit = relevance->pairs ? call->jobs[relevance->windows[i].first_job].logits[0]
-                                           : 20.0f * best_cosine(call, relevance, query, i) - 10.0f;
-        task_best_offer(&best, i, document->logit);
+        float logit = task_relevance_logit(call, relevance, task_relevance_windows(relevance, i));
+        relevance->documents[i].logit = logit;
+        task_best_offer(&best, i, logit);
     }
     task_best_sort(&best);
     for (size_t i = 0; i < relevance->n; i++)
         order[i] = best.items[i].slot;
-    *ret_order = order;
+    relevance->order = order;
     return ATT_OK;
 }

@@ -12,7 +12,7 @@
 struct task_document {
     const char *text;
     size_t len;
-    float logit; /* set by task_relevance_rank */
+    float logit; /* after task_relevance_rank */
 };
 
 struct task_relevance {
@@ -20,9 +20,12 @@ struct task_relevance {
     bool pairs; /* a cross-encoder */
     const char *query;
     size_t query_len;
-    struct task_document *documents; /* [n] */
-    size_t n, document_tokens_max;   /* documents are cut to it; 0: no limit */
-    struct task_windows *windows;    /* bi-encoder: [1 + n], the query first; cross-encoder: [n] */
+    struct task_document *documents;     /* [n] */
+    size_t n, document_tokens_max;       /* documents are cut to it; 0: no limit */
+    struct task_windows_options options; /* of the documents' windows, after task_relevance_jobs */
+    struct task_windows *windows;        /* bi-encoder: [1 + n], the query first; cross-encoder: [n] */
+    float *query_vector;                 /* bi-encoder: after task_relevance_rank, of length 1 */
+    size_t *order;                       /* [n] after it: most relevant first, ties by index */
 };
 
 /* A cross-encoder by the body's "model" or by default; else an encoder. */
@@ -36,9 +39,15 @@ enum att_status task_relevance_jobs(struct task_call *call, struct task_relevanc
                                     struct att_err *err) ATT_MUST_USE;
 /* Tokens that were cut from the query and the documents. */
 size_t task_relevance_dropped(const struct task_relevance *relevance);
-/* Sets all logits; *ret_order: [n] indices, most relevant first, ties by index. Sigmoids saturate and tie, logits do
- * not. */
-enum att_status task_relevance_rank(struct task_call *call, struct task_relevance *relevance, size_t **ret_order,
+/* After the first round of jobs: all logits, and the order by them. Sigmoids saturate and tie, logits do not. */
+enum att_status task_relevance_rank(struct task_call *call, struct task_relevance *relevance,
                                     struct att_err *err) ATT_MUST_USE;
+/* The windows of a document. */
+const struct task_windows *task_relevance_windows(const struct task_relevance *relevance, size_t index);
+/* The logit of windows among the jobs that were just run: a document's, or of what is left of it. */
+float task_relevance_logit(const struct task_call *call, const struct task_relevance *relevance,
+                           const struct task_windows *windows);
+/* Its sigmoid. */
+float task_relevance_score(float logit);
 
 #endif

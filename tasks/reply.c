@@ -405,7 +405,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_cstring(answer, fallback(reply, decision));
     if (reply->explain) {
         att_jsonw_key(answer, "explain");
-        status = task_explain_attention(call, &reply->windows[QUESTION], reply->question, NULL, answer, err);
+        status =
+            task_explain_attention(call, &reply->windows[QUESTION], reply->question, reply->question_len, answer, err);
     }
     task_render_usage(call, answer);
     att_jsonw_object_end(answer);

@@ -3,9 +3,9 @@
  * query, in the shape that Jina, Cohere and vLLM share. /rerank is TEI's path too:
  * a body with "texts" is its.
  */
-#include <math.h>
 #include <stdio.h>
 
+#include "tasks/explain.h"
 #include "tasks/relevance.h"
 
 enum { PATH_BYTES = 48, TOP_N_MAX = 1 << 20, TOKENS_PER_DOC_MAX = 1 << 20 };
@@ -14,6 +14,7 @@ struct rerank {
     struct task_relevance relevance;
     size_t top_n;
     bool return_documents;
+    struct task_explain explain;
 };
 
 static enum att_status parse_documents(struct task_call *call, struct task_relevance *relevance,
@@ -43,6 +44,7 @@ static enum att_status parse_documents(struct task_call *call, struct task_relev
 static enum att_status parse_fields(struct task_call *call, const struct att_json *body, bool strict,
                                     struct att_err *err)
 {
+    static const char *const words[] = {"none", "occlusion", NULL};
     struct rerank *rerank = task_alloc(call, 1, sizeof *rerank, err);
     int64_t top_n = 0, tokens = 0;
     if (!rerank)
@@ -62,6 +64,8 @@ static enum att_status parse_fields(struct task_call *call, const struct att_jso
         status =
             task_field_text(call, att_json_get(body, "query"), "query", &relevance->query, &relevance->query_len, err);
     if (status == ATT_OK)
+        status = task_explain_parse(body, words, &rerank->explain, err);
+    if (status == ATT_OK)
         status = parse_documents(call, relevance, att_json_get(body, "documents"), strict, err);
     if (status != ATT_OK)
         return status;
@@ -72,9 +76,9 @@ static enum att_status parse_fields(struct task_call *call, const struct att_jso
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    static const char *const fields[] = {"model",       "query",    "documents",        "top_n",
-                                         "deadline_ms", "priority", "return_documents", "max_tokens_per_doc",
-                                         NULL};
+    static const char *const fields[] = {
+        "model",        "query",       "documents", "top_n", "return_documents", "max_tokens_per_doc", "explain",
+        "faithfulness", "deadline_ms", "priority",  NULL};
     enum att_status status = task_fields_known(body, "", fields, err);
     return status == ATT_OK ? parse_fields(call, body, true, err) : status;
 }
@@ -91,14 +95,72 @@ static enum att_status parse_either(struct task_call *call, const struct att_jso
     return call->task->parse(call, body, err);
 }
 
-static void put_result(const struct rerank *rerank, size_t index, struct att_jsonw *answer)
+/* ---- explaining ---- */
+
+/* For task_explain: the relevance of a document, or of what is left of it. A result's base is what it was ranked by. */
+static void measure(const struct task_call *call, size_t item, const struct task_windows *windows,
+                    struct task_outcome *ret)
 {
+    const struct rerank *rerank = call->state;
+    const struct task_relevance *relevance = &rerank->relevance;
+    size_t index = relevance->order[item];
+    bool is_base = windows == task_relevance_windows(relevance, index);
+    float logit = is_base ? relevance->documents[index].logit : task_relevance_logit(call, relevance, windows);
+    *ret = (struct task_outcome){logit, task_relevance_score(logit)};
+}
+
+/* The results that are answered, no other documents. */
+static enum att_status prepare_explain(struct task_call *call, struct rerank *rerank, struct att_err *err)
+{
+    struct task_explain *explain = &rerank->explain;
+    const struct task_relevance *relevance = &rerank->relevance;
+    bool pairs = relevance->pairs;
+    explain->model = relevance->model;
+    explain->options = relevance->options;
+    explain->measure = measure;
+    explain->n_targets = 1;
+    explain->n_items = rerank->top_n;
+    explain->items = task_alloc(call, rerank->top_n, sizeof *explain->items, err);
+    for (size_t i = 0; explain->items && i < rerank->top_n; i++) {
+        size_t index = relevance->order[i];
+        const struct task_document *document = &relevance->documents[index];
+        struct task_explained *item = &explain->items[i];
+        *item = (struct task_explained){.windows = task_relevance_windows(relevance, index), .second_only = pairs};
+        item->texts[0] = pairs ? relevance->query : document->text;
+        item->lens[0] = pairs ? relevance->query_len : document->len;
+        item->texts[1] = pairs ? document->text : NULL;
+        item->lens[1] = pairs ? document->len : 0;
+    }
+    return explain->items ? ATT_OK : err->status;
+}
+
+static enum att_status advance(struct task_call *call, struct att_err *err)
+{
+    struct rerank *rerank = call->state;
+    bool explains = rerank->explain.method != TASK_EXPLAIN_NONE;
+    enum att_status status = ATT_OK;
+    if (!rerank->relevance.order) {
+        status = task_relevance_rank(call, &rerank->relevance, err);
+        if (status == ATT_OK && explains)
+            status = prepare_explain(call, rerank, err);
+    }
+    if (status == ATT_OK && explains)
+        return task_explain_advance(call, &rerank->explain, err);
+    call->n_jobs = 0;
+    return status;
+}
+
+/* ---- the answer ---- */
+
+static void put_result(const struct rerank *rerank, size_t rank, struct att_jsonw *answer)
+{
+    size_t index = rerank->relevance.order[rank];
     const struct task_document *document = &rerank->relevance.documents[index];
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "index");
     att_jsonw_int(answer, (int64_t)index);
     att_jsonw_key(answer, "relevance_score");
-    att_jsonw_float(answer, 1.0f / (1.0f + expf(-document->logit)));
+    att_jsonw_float(answer, task_relevance_score(document->logit));
     att_jsonw_key(answer, "logit");
     att_jsonw_float(answer, document->logit);
     if (rerank->return_documents) {
@@ -106,6 +168,14 @@ static void put_result(const struct rerank *rerank, size_t index, struct att_jso
         att_jsonw_object_begin(answer);
         att_jsonw_key(answer, "text");
         att_jsonw_string(answer, document->text, document->len);
+        att_jsonw_object_end(answer);
+    }
+    if (rerank->explain.method != TASK_EXPLAIN_NONE) {
+        att_jsonw_key(answer, "explain");
+        att_jsonw_object_begin(answer);
+        att_jsonw_key(answer, "method");
+        att_jsonw_cstring(answer, task_explain_name(rerank->explain.method));
+        task_explain_render(&rerank->explain, rank, 0, answer);
         att_jsonw_object_end(answer);
     }
     att_jsonw_object_end(answer);
@@ -135,11 +205,8 @@ static void put_meta(const struct rerank *rerank, struct att_jsonw *answer)
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    struct rerank *rerank = call->state;
-    size_t *order = NULL;
-    enum att_status status = task_relevance_rank(call, &rerank->relevance, &order, err);
-    if (status != ATT_OK)
-        return status;
+    const struct rerank *rerank = call->state;
+    (void)err;
     att_jsonw_object_begin(answer);
     task_render_id(answer, "rnk");
     att_jsonw_key(answer, "model");
@@ -149,7 +216,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_key(answer, "results");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < rerank->top_n; i++)
-        put_result(rerank, order[i], answer);
+        put_result(rerank, i, answer);
     att_jsonw_array_end(answer);
     put_meta(rerank, answer);
     task_render_usage(call, answer);
@@ -157,6 +224,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     return ATT_OK;
 }
 
-const struct task task_rerank = {.name = "rerank", .parse = parse, .render = render};
-const struct task task_rerank_compatible = {.name = "rerank", .parse = parse_compatible, .render = render};
-const struct task task_rerank_either = {.name = "rerank", .parse = parse_either, .render = render};
+const struct task task_rerank = {.name = "rerank", .parse = parse, .advance = advance, .render = render};
+const struct task task_rerank_compatible = {
+    .name = "rerank", .parse = parse_compatible, .advance = advance, .render = render};
+const struct task task_rerank_either = {.name = "rerank", .parse = parse_either, .advance = advance, .render = render};

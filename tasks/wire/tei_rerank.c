@@ -1,5 +1,4 @@
 /* TEI's POST /rerank: texts by their relevance to a query, as a bare array. */
-#include <math.h>
 #include <stdio.h>
 
 #include "tasks/relevance.h"
@@ -65,22 +64,22 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     struct rerank *rerank = call->state;
-    size_t *order = NULL;
-    enum att_status status = task_relevance_rank(call, &rerank->relevance, &order, err);
+    enum att_status status = task_relevance_rank(call, &rerank->relevance, err);
     if (status != ATT_OK)
         return status;
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < rerank->relevance.n; i++) {
-        const struct task_document *document = &rerank->relevance.documents[order[i]];
+        size_t index = rerank->relevance.order[i];
+        const struct task_document *document = &rerank->relevance.documents[index];
         att_jsonw_object_begin(answer);
         att_jsonw_key(answer, "index");
-        att_jsonw_int(answer, (int64_t)order[i]);
+        att_jsonw_int(answer, (int64_t)index);
         if (rerank->return_text) {
             att_jsonw_key(answer, "text");
             att_jsonw_string(answer, document->text, document->len);
         }
         att_jsonw_key(answer, "score");
-        att_jsonw_float(answer, rerank->raw ? document->logit : 1.0f / (1.0f + expf(-document->logit)));
+        att_jsonw_float(answer, rerank->raw ? document->logit : task_relevance_score(document->logit));
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);

@@ -4,7 +4,6 @@
  * all on the right, or the i-th with the i-th. The pair is read together by a
  * cross-encoder (the sigmoid of its logit), else by its cosine.
  */
-#include <math.h>
 #include <stdio.h>
 
 #include "tasks/relevance.h"
@@ -237,7 +236,7 @@ static enum att_status render_score(struct task_call *call, struct att_jsonw *an
     for (size_t i = 0; i < score->right.n; i++) {
         float value;
         if (score->pairs) {
-            value = 1.0f / (1.0f + expf(-call->jobs[score->windows[i].first_job].logits[0]));
+            value = task_relevance_score(call->jobs[score->windows[i].first_job].logits[0]);
         } else {
             task_windows_pooled(call, score->model, &score->windows[score->left.n == 1 ? 0 : i], left);
             task_windows_pooled(call, score->model, &score->windows[score->left.n + i], right);

@@ -97,6 +97,43 @@ static void what_is_exported_can_be_imported(void **state)
     free(text);
 }
 
+/* Quotes, commas, line breaks, bars and backslashes; times; numbers inside metadata. */
+static void a_csv_export_says_everything(void **state)
+{
+    (void)state;
+    static const char odd[] =
+        "{\"id\":5,\"question\":\"say \\\"hi\\\", "
+        "please\",\"answer\":\"two\\nlines\",\"alternates\":[\"a|b\",\"c\\\\\","
+        "\"d, \\\"e\\\"\"],\"metadata\":{\"n\":3,\"deep\":{\"x\":[1]}},\"prompts\":[1,2],\"chitchat\":true,"
+        "\"valid_from\":\"2026-12-01\",\"valid_until\":1798761600}\n";
+    int status;
+    char other[sizeof db], name[sizeof db + 8];
+    memcpy(other, db, sizeof db);
+    snprintf(db, sizeof db, "%s/csv.db", folder);
+    import(".jsonl", odd, 0, "1 entries read");
+    const char *const argv[] = {"kb", "export", "--kb", db, "--model", model, "--format", "csv", NULL};
+    char *text = strdup(attend(&status, argv));
+    assert_int_equal(status, 0);
+    assert_non_null(strstr(text, "id,lang,question,alternates,answer,source,metadata,prompts,context_only,chitchat,"
+                                 "valid_from,valid_until\r\n"));
+    assert_non_null(strstr(text, ",2026-12-01T00:00:00Z,2027-01-01T00:00:00Z\r\n"));
+    import(".csv", text, 0, "0 written,");
+    free(text);
+    EXPECT(2, "--format: is 'xml'", "kb", "export", "--kb", db, "--model", model, "--format", "xml");
+    import(".csv", "id,question,answer,metadata\n6,a,b,[1]\n", 1, "line 2: metadata: is no JSON object");
+    import(".csv", "id,question,answer,metadata\n6,a,b,{\n", 1, "line 2: metadata: not JSON");
+    import(".csv", "id,question,answer,valid_from\n6,a,b,soon\n", 1,
+           "line 2: valid_from: is \"soon\", expected a time");
+    import(".csv", "id,question,answer,valid_from,valid_until\n6,a,b,2026-12-01,2026-11-01\n", 1,
+           "valid_until: is not after valid_from");
+    unlink(db);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s%s", db, i ? "-shm" : "-wal");
+        unlink(name);
+    }
+    memcpy(db, other, sizeof db);
+}
+
 static void a_bad_line_is_named_and_nothing_is_written(void **state)
 {
     (void)state;
@@ -266,8 +303,10 @@ static void replies_and_retrieval_use_it(void **state)
                      "{\"id\":\"3\",\"document\":\"where is the parcel\",\"label\":\"b\"}\n"
                      "{\"query\":\"return shoes\",\"label\":\"a\"}\n{\"query\":\"track the parcel\",\"label\":\"b\"}\n"
                      "{\"query\":\"track the parcel\",\"label\":\"unknown\"}\n");
-    EXPECT(0, "\"hybrid\":{\"accuracy@1\":0.6667,\"accuracy@3\":0.6667,\"mrr\":0.6667}}", "eval", "--task", "retrieve",
-           "--json", "--model", model, "--data", file);
+    EXPECT(
+        0,
+        "\"hybrid\":{\"accuracy@1\":0.66667,\"accuracy@3\":0.66667,\"mrr\":0.66667,\"intervals\":{\"accuracy@1\":[0,1]",
+        "eval", "--task", "retrieve", "--json", "--model", model, "--data", file);
     EXPECT(0, "3 documents of 2 labels, 3 queries", "eval", "--task", "retrieve", "--model", model, "--data", file);
     write_file(file, "{\"query\":\"a\",\"label\":\"b\"}\n");
     EXPECT(1, "expected documents and queries", "eval", "--task", "retrieve", "--model", model, "--data", file);
@@ -315,6 +354,7 @@ int main(void)
         cmocka_unit_test(two_imports_at_once_both_arrive),
         cmocka_unit_test(a_mistyped_file_is_not_made),
         cmocka_unit_test(a_cut_export_fails),
+        cmocka_unit_test(a_csv_export_says_everything),
     };
     return cmocka_run_group_tests_name("cli/kb", tests, start, stop);
 }

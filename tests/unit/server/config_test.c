@@ -506,6 +506,38 @@ static void test_shipped_file(void **state)
     assert_int_equal(n_found, 0);
 }
 
+static void test_alerts_and_webhooks(void **state)
+{
+    struct srv_config config;
+    struct att_err err;
+
+    (void)state;
+    if (read_text(&config,
+                  MODEL "[alert a]\nlevel = red\nsubject = entity\npolarity_max = -0.25\nheat_min = 12.5\n"
+                        "[webhook w]\nurl = https://example.org/x\nlevels = red blue\n",
+                  &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(config.n_alerts, 1);
+    assert_string_equal(config.alerts[0].name, "a");
+    assert_int_equal(config.alerts[0].level.number, 3);
+    assert_int_equal(config.alerts[0].subject.number, 1);
+    assert_true(srv_config_decimal(&config.alerts[0].polarity_max) == -0.25);
+    assert_true(srv_config_decimal(&config.alerts[0].heat_min) == 12.5);
+    assert_int_equal(config.n_webhooks, 1);
+    assert_int_equal(srv_config_levels(&config.webhooks[0]), 9);
+    srv_config_finish(&config);
+    refuses(MODEL "[alert a]\nlevel = purple\n", 4, "expected one of blue, yellow, orange, red");
+    refuses(MODEL "[alert a]\nlevel = red\n", 0, "[alert a] asks for nothing");
+    refuses(MODEL "[alert a]\npolarity_max = -1.5\n", 4, "expected -1 to 1");
+    refuses(MODEL "[alert a]\nheat_min = 1.2345\n", 4, "at most three decimals");
+    refuses(MODEL "[alert a]\nheat_min = 1.\n", 4, "expected a number like 0.25");
+    refuses(MODEL "[alert a]\nheat_min = -\n", 4, "expected a number like 0.25");
+    refuses(MODEL "[webhook w]\nlevels = red\n", 0, "[webhook w] has no url");
+    refuses(MODEL "[webhook w]\nurl = file:///etc/passwd\n", 0, "expected http://HOST/PATH");
+    refuses(MODEL "[webhook w]\nurl = http://u:p@host/\n", 0, "expected http://HOST/PATH");
+    refuses(MODEL "[webhook w]\nurl = http://host/\nlevels = green\n", 0, "expected words of red");
+}
+
 static void test_defaults_are_valid(void **state)
 {
     size_t n;
@@ -535,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_reload_facts),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_shipped_file),
+        cmocka_unit_test(test_alerts_and_webhooks),
         cmocka_unit_test(test_defaults_are_valid),
     };
 

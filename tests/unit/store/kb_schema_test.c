@@ -134,9 +134,9 @@ static void other_databases_are_refused_and_left_alone(void **state)
     run_sql(path, "CREATE TABLE customers(name TEXT); INSERT INTO customers VALUES ('Ann')");
     refused(path, ATT_EFORMAT, "is a database of another program");
     run_sql(path, "INSERT INTO customers VALUES ('Bob'); CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT)");
-    refused(path, ATT_EFORMAT, "its schema is missing, expected 1");
-    run_sql(path, "INSERT INTO meta VALUES ('schema', '2')");
-    refused(path, ATT_EFORMAT, "its schema is 2, expected 1: it was written by another version");
+    refused(path, ATT_EFORMAT, "its schema is missing, expected at most 2");
+    run_sql(path, "INSERT INTO meta VALUES ('schema', '3')");
+    refused(path, ATT_EFORMAT, "its schema is 3, expected at most 2: it was written by another version");
     FILE *file = fopen(other_path, "wb");
     fputs("text, long enough to look like a database at the first sight of it. ", file);
     for (int i = 0; i < 40; i++)
@@ -182,6 +182,78 @@ static void foreign_triggers_and_views_are_refused(void **state)
     }
 }
 
+/* As version 1 of the tables made and filled it. */
+static const char first_version[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE entries(id INTEGER PRIMARY KEY, lang TEXT NOT NULL, question TEXT NOT NULL,"
+    " answer TEXT NOT NULL, source TEXT NOT NULL, metadata TEXT NOT NULL, prompts TEXT NOT NULL,"
+    " context_only INTEGER NOT NULL);"
+    "CREATE TABLE texts(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " entry INTEGER NOT NULL REFERENCES entries(id) ON DELETE CASCADE, text TEXT NOT NULL, vector BLOB NOT NULL);"
+    "CREATE INDEX texts_entry ON texts(entry);"
+    "CREATE VIRTUAL TABLE texts_fts USING fts5(text, content='texts', content_rowid='id', tokenize='trigram');"
+    "CREATE TRIGGER texts_insert AFTER INSERT ON texts BEGIN"
+    " INSERT INTO texts_fts(rowid, text) VALUES (new.id, new.text); END;"
+    "CREATE TRIGGER texts_delete AFTER DELETE ON texts BEGIN"
+    " INSERT INTO texts_fts(texts_fts, rowid, text) VALUES ('delete', old.id, old.text); END;"
+    "INSERT INTO meta VALUES ('schema', '1'), ('encoder', 'digest-of-the-encoder'), ('dimensions', '4');"
+    "INSERT INTO entries VALUES (7, 'en', 'Where is it?', 'Here.', '', '{}', '[]', 1);"
+    "INSERT INTO texts(entry, text, vector) VALUES (7, 'Where is it?', zeroblob(16))";
+
+static void an_older_file_is_brought_to_the_present_version(void **state)
+{
+    (void)state;
+    run_sql(path, first_version);
+    run_sql(path, "CREATE TRIGGER spy AFTER INSERT ON entries BEGIN DELETE FROM texts; END");
+    refused(path, ATT_EFORMAT, "its tables, indexes or triggers");
+    run_sql(path, "DROP TRIGGER spy; UPDATE meta SET value = 'other' WHERE key = 'encoder'");
+    refused(path, ATT_EFORMAT, "its encoder is other");
+    run_sql(path,
+            "UPDATE meta SET value = 'digest-of-the-encoder' WHERE key = 'encoder';"
+            "INSERT INTO entries SELECT 8, lang, question, answer, source, metadata, prompts, 0 FROM entries;"
+            "INSERT INTO texts(entry, text, vector) VALUES (8, 'Where?', zeroblob(16))"); /* still eight columns */
+    struct store_kb *kb = opened(path);
+    const struct store_kb_view *view = store_kb_view(kb);
+    assert_int_equal(view->n_entries, 2);
+    assert_string_equal(view->entries[0].answer, "Here.");
+    assert_true(view->entries[0].context_only);
+    assert_false(view->entries[0].chitchat);
+    assert_int_equal(view->entries[0].valid_until, 0);
+    assert_null(view->fit);
+    store_kb_view_release(kb, view);
+    put(kb, 9);
+    store_kb_close(kb);
+    kb = opened(path);
+    assert_int_equal(count(kb), 3);
+    store_kb_close(kb);
+}
+
+static void *open_only(void *argument)
+{
+    struct store_kb *kb = NULL;
+    enum att_status status = store_kb_open(path, "digest-of-the-encoder", DIM, &kb, NULL);
+    (void)argument;
+    store_kb_close(kb);
+    return (void *)(uintptr_t)status;
+}
+
+static void several_may_upgrade_the_same_file(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    run_sql(path, first_version);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_only, NULL), 0);
+    for (size_t i = 0; i < 4; i++) {
+        void *status;
+        pthread_join(threads[i], &status);
+        assert_null(status);
+    }
+    struct store_kb *kb = opened(path);
+    assert_int_equal(count(kb), 1);
+    store_kb_close(kb);
+}
+
 static void damaged_rows_are_named(void **state)
 {
     (void)state;
@@ -202,6 +274,10 @@ static void damaged_rows_are_named(void **state)
          "UPDATE texts SET vector = zeroblob(16)"},
         {"UPDATE texts SET vector = x'0000C07F0000C07F0000C07F0000C07F'", "is damaged: a vector of entry 1",
          "UPDATE texts SET vector = zeroblob(16)"},
+        {"UPDATE entries SET valid_until = -5", "is damaged: the times of entry 1",
+         "UPDATE entries SET valid_until = 0"},
+        {"INSERT INTO meta VALUES ('fit', '{\"a\":')", "is damaged: its calibration is no JSON",
+         "DELETE FROM meta WHERE key = 'fit'"},
         {"UPDATE texts SET entry = 7", "is damaged: a text of entry 7", "UPDATE texts SET entry = 1"},
     };
     struct store_kb *kb = opened(path);
@@ -372,6 +448,8 @@ int main(void)
         TEST(other_databases_are_refused_and_left_alone),
         TEST(an_empty_file_is_filled),
         TEST(foreign_triggers_and_views_are_refused),
+        TEST(an_older_file_is_brought_to_the_present_version),
+        TEST(several_may_upgrade_the_same_file),
         TEST(damaged_rows_are_named),
         TEST(damaged_pages_never_crash),
         TEST(a_removed_or_replaced_file_is_not_written),

@@ -71,7 +71,10 @@ static const struct store_kb_entry refund = {.id = 2,
                                              .answer = "打开订单。",
                                              .source = "",
                                              .metadata = "{}",
-                                             .context_only = true};
+                                             .context_only = true,
+                                             .chitchat = true,
+                                             .valid_from = 1700000000,
+                                             .valid_until = 1800000000};
 static const float vectors[4 * DIM] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1};
 
 static void put_both(struct store_kb *kb)

@@ -1,0 +1,290 @@
+/*
+ * The news file's life: opening, the writer's transaction, readers' connections,
+ * alerts, small values, retention. What is put is in news_put.c, what is read in
+ * news_read.c. Lock order: none, since no lock is taken while another is held.
+ */
+#include "store/news.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/mem.h"
+#include "store/news_inside.h"
+
+/* ---- opening and closing ---- */
+
+static enum att_status open_file(struct store_news *news, struct att_err *err)
+{
+    struct stat info;
+    enum att_status status = store_sqlite_open(news->path, &news->db, err);
+    if (status == ATT_OK)
+        status = store_news_schema_prepare(news->db, news->path, err);
+    if (status == ATT_OK && stat(news->path, &info) != 0)
+        status = att_err_set(err, ATT_EIO, "%s: vanished while it was opened", news->path);
+    if (status == ATT_OK)
+        status = store_near_create(news->options.window_ms, &news->near, err);
+    if (status == ATT_OK) {
+        news->device = info.st_dev;
+        news->inode = info.st_ino;
+    }
+    return status;
+}
+
+enum att_status store_news_open(const char *path, const struct store_news_options *options,
+                                struct store_news **ret_news, struct att_err *err)
+{
+    assert(path && options);
+    struct store_news *news = att_mem_calloc(1, sizeof *news);
+    if (!news)
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    atomic_init(&news->refs, 1);
+    pthread_mutex_init(&news->write_mutex, NULL);
+    pthread_mutex_init(&news->read_mutex, NULL);
+    pthread_cond_init(&news->returned, NULL);
+    news->options = *options;
+    news->path = att_mem_strdup(path);
+    enum att_status status =
+        news->path ? open_file(news, err) : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    if (status != ATT_OK)
+        store_news_close(news);
+    else
+        *ret_news = news;
+    return status;
+}
+
+void store_news_close(struct store_news *news)
+{
+    if (!news || atomic_fetch_sub(&news->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < STORE_NEWS_READERS_MAX; i++)
+        sqlite3_close(news->readers[i]);
+    sqlite3_close(news->db);
+    store_near_destroy(news->near);
+    pthread_cond_destroy(&news->returned);
+    pthread_mutex_destroy(&news->read_mutex);
+    pthread_mutex_destroy(&news->write_mutex);
+    att_mem_free(news->path);
+    att_mem_free(news);
+}
+
+struct store_news *store_news_ref(struct store_news *news)
+{
+    size_t before = atomic_fetch_add(&news->refs, 1);
+    assert(before > 0);
+    (void)before;
+    return news;
+}
+
+const char *store_news_path(const struct store_news *news)
+{
+    return news->path;
+}
+
+bool store_news_is(const struct store_news *news, const char *path, const struct store_news_options *options)
+{
+    return strcmp(news->path, path) == 0 && news->options.window_ms == options->window_ms &&
+           news->options.similar_min == options->similar_min;
+}
+
+/* ---- readers ---- */
+
+enum att_status store_news_reader_take(struct store_news *news, size_t *ret_reader, struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+    size_t reader = 0;
+    pthread_mutex_lock(&news->read_mutex);
+    for (;;) {
+        for (reader = 0; reader < STORE_NEWS_READERS_MAX && news->is_lent[reader]; reader++)
+            ;
+        if (reader < STORE_NEWS_READERS_MAX)
+            break;
+        pthread_cond_wait(&news->returned, &news->read_mutex);
+    }
+    news->is_lent[reader] = true;
+    pthread_mutex_unlock(&news->read_mutex);
+    if (!news->readers[reader])
+        status = store_sqlite_open(news->path, &news->readers[reader], err);
+    if (status != ATT_OK)
+        store_news_reader_give(news, reader, status);
+    else
+        *ret_reader = reader;
+    return status;
+}
+
+void store_news_reader_give(struct store_news *news, size_t reader, enum att_status status)
+{
+    /* What failed inside SQLite may have left its connection in any state: the next reader gets a new one. */
+    if (status != ATT_OK) {
+        sqlite3_close(news->readers[reader]);
+        news->readers[reader] = NULL;
+    }
+    pthread_mutex_lock(&news->read_mutex);
+    news->is_lent[reader] = false;
+    pthread_cond_signal(&news->returned);
+    pthread_mutex_unlock(&news->read_mutex);
+}
+
+/* ---- the writer ---- */
+
+/* A write to a file that was removed or replaced would be lost. */
+static enum att_status check_place(const struct store_news *news, struct att_err *err)
+{
+    struct stat info;
+    if (stat(news->path, &info) != 0)
+        return att_err_set(err, ATT_EIO, "%s: was removed or moved while it is open: %s", news->path, strerror(errno));
+    if (info.st_dev != news->device || info.st_ino != news->inode)
+        return att_err_set(err, ATT_EIO, "%s: was replaced while it is open; stop what has it open first", news->path);
+    return ATT_OK;
+}
+
+static enum att_status begin(struct store_news *news, struct att_err *err)
+{
+    sqlite3 *fresh = NULL;
+    enum att_status status = ATT_OK;
+    if (news->db_suspect) {
+        status = store_sqlite_open(news->path, &fresh, err);
+        if (status != ATT_OK)
+            return status;
+        sqlite3_close(news->db);
+        news->db = fresh;
+        news->db_suspect = false;
+    }
+    status = check_place(news, err);
+    if (status == ATT_OK)
+        status = store_sqlite_exec(news->db, news->path, "BEGIN IMMEDIATE", err);
+    news->db_suspect = status == ATT_ENOMEM;
+    return status;
+}
+
+enum att_status store_news_write_begin(struct store_news *news, struct att_err *err)
+{
+    pthread_mutex_lock(&news->write_mutex);
+    enum att_status status = begin(news, err);
+    news->near_before = store_near_count(news->near);
+    news->indexed_before = news->indexed_seq;
+    if (status != ATT_OK)
+        pthread_mutex_unlock(&news->write_mutex);
+    return status;
+}
+
+enum att_status store_news_write_end(struct store_news *news, enum att_status status, struct att_err *err)
+{
+    if (status == ATT_OK)
+        status = store_sqlite_exec(news->db, news->path, "COMMIT", err);
+    if (status != ATT_OK) {
+        /* Some failures end the transaction themselves; then this one fails, harmlessly. */
+        sqlite3_exec(news->db, "ROLLBACK", NULL, NULL, NULL);
+        news->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(news->db);
+        store_near_truncate(news->near, news->near_before);
+        news->indexed_seq = news->indexed_before;
+    }
+    pthread_mutex_unlock(&news->write_mutex);
+    return status;
+}
+
+enum att_status store_news_step(struct store_news *news, sqlite3_stmt *statement, struct att_err *err)
+{
+    int step = sqlite3_step(statement);
+    enum att_status status = step == SQLITE_DONE ? ATT_OK : store_sqlite_error(news->db, news->path, err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* ---- retention ---- */
+
+enum att_status store_news_expire(struct store_news *news, int64_t before_ms, size_t max, size_t *ret_removed,
+                                  struct att_err *err)
+{
+    static const char *const sql[] = {
+        "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2)",
+        "DELETE FROM alerts WHERE seq IN (SELECT seq FROM alerts WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)"};
+    size_t removed = 0;
+    enum att_status status = store_news_write_begin(news, err);
+    if (status != ATT_OK)
+        return status;
+    for (size_t i = 0; status == ATT_OK && i < 2; i++) {
+        sqlite3_stmt *row = NULL;
+        status = store_sqlite_prepare(news->db, news->path, sql[i], &row, err);
+        if (status == ATT_OK) {
+            sqlite3_bind_int64(row, 1, before_ms);
+            sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
+            status = store_news_step(news, row, err);
+            removed += (size_t)sqlite3_changes(news->db);
+        }
+        sqlite3_finalize(row);
+    }
+    status = store_news_write_end(news, status, err);
+    if (status == ATT_OK)
+        *ret_removed = removed;
+    return status;
+}
+
+enum att_status store_news_remove(struct store_news *news, const char *id, bool *ret_removed, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool removed = false;
+    enum att_status status = store_news_write_begin(news, err);
+    if (status != ATT_OK)
+        return status;
+    status = store_sqlite_prepare(news->db, news->path, "DELETE FROM items WHERE id = ?1", &row, err);
+    if (status == ATT_OK && sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
+        status = store_sqlite_error(news->db, news->path, err);
+    if (status == ATT_OK)
+        status = store_news_step(news, row, err);
+    removed = status == ATT_OK && sqlite3_changes(news->db) > 0;
+    sqlite3_finalize(row);
+    status = store_news_write_end(news, status, err);
+    if (status == ATT_OK)
+        *ret_removed = removed;
+    return status;
+}
+
+/* ---- alerts ---- */
+
+static enum att_status put_alert(struct store_news *news, sqlite3_stmt *row, const struct store_news_alert *alert,
+                                 struct att_err *err)
+{
+    if (sqlite3_bind_int64(row, 1, alert->time_ms) != SQLITE_OK ||
+        sqlite3_bind_text(row, 2, alert->level, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_text(row, 3, alert->kind, -1, SQLITE_STATIC) != SQLITE_OK ||
+        sqlite3_bind_text(row, 4, alert->json, -1, SQLITE_STATIC) != SQLITE_OK)
+        return store_sqlite_error(news->db, news->path, err);
+    return store_news_step(news, row, err);
+}
+
+enum att_status store_news_alerts_put(struct store_news *news, const struct store_news_alert *alerts, size_t n,
+                                      int64_t *seqs, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_news_write_begin(news, err);
+    if (status != ATT_OK)
+        return status;
+    status = store_sqlite_prepare(news->db, news->path,
+                                  "INSERT INTO alerts(time_ms, level, kind, json) VALUES (?1,?2,?3,?4)", &row, err);
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        status = put_alert(news, row, &alerts[i], err);
+        seqs[i] = sqlite3_last_insert_rowid(news->db);
+    }
+    sqlite3_finalize(row);
+    return store_news_write_end(news, status, err);
+}
+
+/* ---- small values ---- */
+
+enum att_status store_news_meta_put(struct store_news *news, const char *key, const char *value, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_news_write_begin(news, err);
+    if (status != ATT_OK)
+        return status;
+    status = store_sqlite_prepare(news->db, news->path, "INSERT OR REPLACE INTO meta VALUES (?1, ?2)", &row, err);
+    if (status == ATT_OK && (sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC) != SQLITE_OK ||
+                             sqlite3_bind_text(row, 2, value, -1, SQLITE_STATIC) != SQLITE_OK))
+        status = store_sqlite_error(news->db, news->path, err);
+    if (status == ATT_OK)
+        status = store_news_step(news, row, err);
+    sqlite3_finalize(row);
+    return store_news_write_end(news, status, err);
+}
