@@ -6,15 +6,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/metrics.h"
 #include "cli/samples.h"
+#include "tasks/quality.h"
 
 enum { TEXTS_A_CALL = 64, DEPTH_MAX = 16 };
 
 struct figures {
     const struct att_head_info *head;
-    struct cli_prediction *predictions; /* [n_samples] */
-    size_t n, outside;                  /* of all, out of scope */
+    struct task_prediction *predictions; /* [n_samples] */
+    size_t n, outside;                   /* of all, out of scope */
     size_t answered_inside, answered_right, abstained_outside;
 };
 
@@ -57,7 +57,7 @@ static void count(struct figures *figures, const struct att_json *answer, size_t
     size_t predicted = 0;
     while (label && predicted + 1 < figures->head->n_labels && strcmp(figures->head->labels[predicted], label) != 0)
         predicted++;
-    figures->predictions[figures->n++] = (struct cli_prediction){
+    figures->predictions[figures->n++] = (struct task_prediction){
         .expected = expected, .predicted = predicted, .score = att_json_number(att_json_get(best, "score"), 0)};
     if (expected == CLI_LABEL_OUTSIDE) {
         figures->outside++;
@@ -91,11 +91,6 @@ static enum att_status predict(const struct cli_env *env, const struct cli_sampl
 
 /* ---- the report ---- */
 
-struct figure {
-    const char *name;
-    double value;
-};
-
 enum { FIGURES_MAX = 10 };
 
 static double share(size_t part, size_t whole)
@@ -103,25 +98,30 @@ static double share(size_t part, size_t whole)
     return whole ? (double)part / (double)whole : NAN;
 }
 
-static enum att_status measure(struct figures *head, struct figure figures[FIGURES_MAX], size_t *ret_count,
+static struct task_interval plain(double value)
+{
+    return (struct task_interval){value, NAN, NAN};
+}
+
+static enum att_status measure(struct figures *head, struct task_figure figures[FIGURES_MAX], size_t *ret_count,
                                struct att_err *err)
 {
-    size_t *counts = att_mem_calloc(3 * head->head->n_labels, sizeof *counts), inside = head->n - head->outside;
-    if (!counts)
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
-    const struct figure rows[FIGURES_MAX] = {
-        {"rows", (double)inside},
-        {"accuracy", cli_accuracy(head->predictions, head->n)},
-        {"macro_f1", cli_macro_f1(head->predictions, head->n, head->head->n_labels, counts)},
-        {"ece", cli_ece(head->predictions, head->n)},
-        {"out_of_scope_rows", (double)head->outside},
-        {"auroc", cli_auroc(head->predictions, head->n)},
-        {"recall", share(head->abstained_outside, head->outside)},
-        {"in_scope_answered", share(head->answered_inside, inside)},
-        {"accuracy_of_answered", share(head->answered_right, head->answered_inside)},
-        {"in_scope_accuracy_with_abstention", share(head->answered_right, inside)},
+    struct task_quality quality;
+    enum att_status status = task_quality_measure(head->predictions, head->n, head->head->n_labels, &quality, err);
+    if (status != ATT_OK)
+        return status;
+    const struct task_figure rows[FIGURES_MAX] = {
+        {"rows", plain((double)quality.rows)},
+        {"accuracy", quality.accuracy},
+        {"macro_f1", quality.macro_f1},
+        {"ece", quality.ece},
+        {"out_of_scope_rows", plain((double)quality.outside)},
+        {"auroc", quality.auroc},
+        {"recall", plain(share(head->abstained_outside, head->outside))},
+        {"in_scope_answered", plain(share(head->answered_inside, quality.rows))},
+        {"accuracy_of_answered", plain(share(head->answered_right, head->answered_inside))},
+        {"in_scope_accuracy_with_abstention", plain(share(head->answered_right, quality.rows))},
     };
-    att_mem_free(counts);
     memcpy(figures, rows, sizeof rows);
     *ret_count = head->outside > 0 ? FIGURES_MAX : 4;
     return ATT_OK;
@@ -129,7 +129,7 @@ static enum att_status measure(struct figures *head, struct figure figures[FIGUR
 
 static enum att_status put_json(struct figures *heads, size_t n_heads, struct att_err *err)
 {
-    struct figure figures[FIGURES_MAX];
+    struct task_figure figures[FIGURES_MAX];
     struct att_jsonw w;
     char *text = NULL;
     size_t len = 0, n = 0;
@@ -142,10 +142,8 @@ static enum att_status put_json(struct figures *heads, size_t n_heads, struct at
         status = measure(&heads[h], figures, &n, err);
         att_jsonw_key(&w, heads[h].head->name);
         att_jsonw_object_begin(&w);
-        for (size_t i = 0; status == ATT_OK && i < n; i++) {
-            att_jsonw_key(&w, figures[i].name);
-            att_jsonw_double(&w, figures[i].value, 5);
-        }
+        if (status == ATT_OK)
+            task_figures_render(figures, n, &w);
         att_jsonw_object_end(&w);
     }
     att_jsonw_object_end(&w);
@@ -158,9 +156,18 @@ static enum att_status put_json(struct figures *heads, size_t n_heads, struct at
     return status;
 }
 
+static void put_row(const struct task_figure *figure)
+{
+    const struct task_interval *interval = &figure->interval;
+    printf("  %-34s %.*f", figure->name, strstr(figure->name, "rows") ? 0 : 4, interval->value);
+    if (!isnan(interval->low))
+        printf("  [%.4f, %.4f]", interval->low, interval->high);
+    putchar('\n');
+}
+
 static enum att_status put_table(struct figures *heads, size_t n_heads, struct att_err *err)
 {
-    struct figure figures[FIGURES_MAX];
+    struct task_figure figures[FIGURES_MAX];
     size_t n = 0;
     for (size_t h = 0; h < n_heads; h++) {
         if (heads[h].n == 0)
@@ -170,7 +177,7 @@ static enum att_status put_table(struct figures *heads, size_t n_heads, struct a
             return status;
         puts(heads[h].head->name);
         for (size_t i = 0; i < n; i++)
-            printf("  %-34s %.*f\n", figures[i].name, strstr(figures[i].name, "rows") ? 0 : 4, figures[i].value);
+            put_row(&figures[i]);
     }
     return ATT_OK;
 }
@@ -204,7 +211,8 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
 static const char about[] =
     "usage: attend eval --task classify --model DIR --data FILE\n\n"
     "Accuracy, macro-F1, calibration error and, where the data has out-of-scope texts, AUROC and abstention\n"
-    "of each head. Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or {\"text\",\"label\"}, or a .tsv file with a "
+    "of each head, with 95 % intervals (bootstrap). Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or "
+    "{\"text\",\"label\"}, or a .tsv file with a "
     "header\n"
     "line label<TAB>text.\n";
 

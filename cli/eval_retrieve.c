@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "store/lexical.h"
 #include "tasks/match.h"
+#include "tasks/quality.h"
 
 enum { DEPTH_MAX = 8, ARENA_BYTES = 16 << 20 };
 
@@ -37,12 +38,16 @@ struct retrieval {
     struct label *labels;
     float *vectors; /* [documents][hidden] */
     struct store_idf idf;
+    struct task_fit fit;
     struct att_arena arena;
 };
 
-struct figures {
-    size_t hits_at_1, hits_at_3, queries;
-    double reciprocal_ranks;
+enum { FIGURES = 3 };
+static const char *const figure_names[FIGURES] = {"accuracy@1", "accuracy@3", "mrr"};
+
+/* One ranking: what every query gave. */
+struct ranking {
+    double *rows[FIGURES]; /* [n_queries] */
 };
 
 static enum att_status embed(const struct cli_env *env, struct att_context *context, const char *bytes, size_t len,
@@ -196,36 +201,67 @@ static float score_label(const struct retrieval *retrieval, const struct text *q
     }
     features.covered =
         store_grams_cover(&retrieval->idf, query->grams, query->n_grams, query->norm, label->grams, label->n_grams);
-    return task_match_fuse(&features, query->cjk);
+    return task_features_fuse(&features, query->cjk ? &retrieval->fit.cjk : &retrieval->fit.latin);
 }
 
 /* scores: work space, [n_labels]. The rank of the query's label is one more than the labels that score above it. */
 static void count_query(const struct retrieval *retrieval, const struct text *query, const float *cosines, bool hybrid,
-                        float *scores, struct figures *figures)
+                        float *scores, struct ranking *ranking, size_t row)
 {
     size_t above = 0;
-    figures->queries++;
     if (query->label_id == retrieval->n_labels)
         return;
     for (size_t i = 0; i < retrieval->n_labels; i++)
         scores[i] = score_label(retrieval, query, &retrieval->labels[i], cosines, hybrid);
     for (size_t i = 0; i < retrieval->n_labels; i++)
         above += scores[i] > scores[query->label_id];
-    figures->hits_at_1 += above == 0;
-    figures->hits_at_3 += above < 3;
-    figures->reciprocal_ranks += 1.0 / (double)(above + 1);
+    ranking->rows[0][row] = above == 0;
+    ranking->rows[1][row] = above < 3;
+    ranking->rows[2][row] = 1.0 / (double)(above + 1);
 }
 
-static void put_figures(const char *name, const struct figures *figures, bool json, bool last)
+static void put_figures(const char *name, const struct task_figure *figures)
 {
-    double n = (double)figures->queries;
-    if (json)
-        printf("%s\"%s\":{\"accuracy@1\":%.4f,\"accuracy@3\":%.4f,\"mrr\":%.4f}%s", last ? "," : "{", name,
-               (double)figures->hits_at_1 / n, (double)figures->hits_at_3 / n, figures->reciprocal_ranks / n,
-               last ? "}\n" : "");
-    else
-        printf("%-8s accuracy@1 %.4f  accuracy@3 %.4f  MRR %.4f\n", name, (double)figures->hits_at_1 / n,
-               (double)figures->hits_at_3 / n, figures->reciprocal_ranks / n);
+    printf("%-8s", name);
+    for (size_t i = 0; i < FIGURES; i++)
+        printf("  %s %.4f [%.4f, %.4f]", figures[i].name, figures[i].interval.value, figures[i].interval.low,
+               figures[i].interval.high);
+    putchar('\n');
+}
+
+static enum att_status put_rankings(const struct retrieval *retrieval, const struct ranking rankings[2], bool json,
+                                    struct att_err *err)
+{
+    static const char *const names[2] = {"cosine", "hybrid"};
+    struct att_jsonw w;
+    char *text = NULL;
+    size_t len = 0;
+    enum att_status status = ATT_OK;
+    att_jsonw_init(&w, 1 << 16);
+    att_jsonw_object_begin(&w);
+    for (size_t r = 0; status == ATT_OK && r < 2; r++) {
+        struct task_figure figures[FIGURES];
+        for (size_t i = 0; status == ATT_OK && i < FIGURES; i++) {
+            figures[i].name = figure_names[i];
+            status = task_interval_mean(rankings[r].rows[i], retrieval->n_queries, &figures[i].interval, err);
+        }
+        if (status != ATT_OK)
+            break;
+        if (!json)
+            put_figures(names[r], figures);
+        att_jsonw_key(&w, names[r]);
+        att_jsonw_object_begin(&w);
+        task_figures_render(figures, FIGURES, &w);
+        att_jsonw_object_end(&w);
+    }
+    att_jsonw_object_end(&w);
+    if (status == ATT_OK && json)
+        status = att_jsonw_take(&w, &text, &len, err);
+    if (text)
+        puts(text);
+    att_mem_free(text);
+    att_jsonw_finish(&w);
+    return status;
 }
 
 static enum att_status measure(const struct cli_env *env, const struct cli_options *options,
@@ -233,7 +269,7 @@ static enum att_status measure(const struct cli_env *env, const struct cli_optio
 {
     size_t hidden = att_model_info(cli_env_model(env)->model)->hidden_size;
     size_t documents = retrieval->count - retrieval->n_queries;
-    struct figures figures[2] = {{.queries = 0}, {.queries = 0}};
+    struct ranking rankings[2];
     if (retrieval->n_queries == 0 || documents == 0)
         return att_err_set(err, ATT_EFORMAT, "expected documents and queries");
     enum att_status status = weigh(retrieval, err);
@@ -243,18 +279,22 @@ static enum att_status measure(const struct cli_env *env, const struct cli_optio
         return status;
     float *cosines = att_arena_alloc(&retrieval->arena, documents, sizeof *cosines);
     float *scores = att_arena_alloc(&retrieval->arena, retrieval->n_labels, sizeof *scores);
+    for (size_t i = 0; i < 2 * FIGURES; i++) {
+        double *rows = att_arena_alloc(&retrieval->arena, retrieval->n_queries, sizeof *rows);
+        if (!rows)
+            return att_err_set(err, ATT_ENOMEM, "out of memory");
+        rankings[i / FIGURES].rows[i % FIGURES] = rows;
+    }
     if (!cosines || !scores)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
     for (size_t i = documents; i < retrieval->count; i++) {
         att_dot_table(0, documents, hidden, retrieval->vectors, hidden, retrieval->texts[i].vector, cosines);
         for (size_t hybrid = 0; hybrid < 2; hybrid++)
-            count_query(retrieval, &retrieval->texts[i], cosines, hybrid, scores, &figures[hybrid]);
+            count_query(retrieval, &retrieval->texts[i], cosines, hybrid, scores, &rankings[hybrid], i - documents);
     }
     if (!options->json)
         printf("%zu documents of %zu labels, %zu queries\n", documents, retrieval->n_labels, retrieval->n_queries);
-    put_figures("cosine", &figures[0], options->json, false);
-    put_figures("hybrid", &figures[1], options->json, true);
-    return ATT_OK;
+    return put_rankings(retrieval, rankings, options->json, err);
 }
 
 static enum att_status read_all(const struct cli_env *env, const struct cli_options *options,
@@ -298,6 +338,7 @@ int cli_eval_retrieve(int argc, char **argv)
         return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
+    task_fit_default(&retrieval.fit);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
         status = read_all(env, &options, &retrieval, &err);

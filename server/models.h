@@ -29,6 +29,7 @@ struct srv_models {
     size_t n_models;
     struct task_kb *kbs; /* the first is the default */
     size_t n_kbs;
+    struct store_users *users; /* NULL: none are configured */
 };
 
 /* What to load. */

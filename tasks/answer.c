@@ -18,6 +18,18 @@ void task_render_id(struct att_jsonw *answer, const char *prefix)
     att_jsonw_cstring(answer, text);
 }
 
+void task_event_begin(struct att_jsonw *events)
+{
+    att_jsonw_append(events, "data: ", 6);
+    events->comma = false;
+}
+
+void task_event_end(struct att_jsonw *events)
+{
+    att_jsonw_append(events, "\n\n", 2);
+    events->comma = false;
+}
+
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model)
 {
     char text[256], digest[65];
@@ -41,7 +53,7 @@ void task_render_usage(const struct task_call *call, struct att_jsonw *answer)
     att_jsonw_key(answer, "prompt_tokens");
     att_jsonw_int(answer, (int64_t)call->prompt_tokens);
     att_jsonw_key(answer, "total_tokens");
-    att_jsonw_int(answer, (int64_t)call->prompt_tokens);
+    att_jsonw_int(answer, (int64_t)(call->prompt_tokens + call->explain_tokens));
     att_jsonw_object_end(answer);
     att_jsonw_key(answer, "timing_ms");
     att_jsonw_object_begin(answer);

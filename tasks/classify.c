@@ -28,10 +28,14 @@ struct classify {
     double *thresholds; /* [n_head_infos], NAN: the head's own */
     size_t top_k;
     struct task_windows_options options;
+    struct task_explain explain;
+    size_t *explained; /* [explain.n_targets] the wanted heads */
+    size_t *labels;    /* [n_inputs][n_targets] that they gave */
+    float *logits;     /* [n_logits] work space */
 };
 
-static const char *const fields[] = {"model",    "input",   "heads",       "top_k",    "threshold", "windows",
-                                     "truncate", "explain", "deadline_ms", "priority", NULL};
+static const char *const fields[] = {"model",    "input",   "heads",        "top_k",       "threshold", "windows",
+                                     "truncate", "explain", "faithfulness", "deadline_ms", "priority",  NULL};
 
 static enum att_status parse_input(struct task_call *call, const struct att_json *value, const char *path,
                                    struct input *input, struct att_err *err)
@@ -157,24 +161,87 @@ static enum att_status parse_thresholds(struct classify *classify, const struct 
 static enum att_status parse_options(struct task_call *call, struct classify *classify, const struct att_json *body,
                                      struct att_err *err)
 {
-    static const char *const words[] = {"none", "attention", "occlusion", NULL};
+    static const char *const words[] = {"none", "attention", "occlusion", "rollout", NULL};
     int64_t top_k = 0;
-    size_t explain = 0;
     enum att_status status = task_field_common(call, body, err);
     if (status == ATT_OK)
         status = task_field_int(body, "", "top_k", 0, TOP_K_MAX, &top_k, err);
     if (status == ATT_OK)
-        status = task_field_enum(body, "", "explain", words, &explain, err);
-    if (status == ATT_OK && explain == 2)
-        status = att_err_param(err, ATT_EINVAL, "explain",
-                               "explain: \"occlusion\" is not available in this version, expected \"none\" or "
-                               "\"attention\"");
+        status = task_explain_parse(body, words, &classify->explain, err);
     if (status == ATT_OK)
         status = task_windows_parse(body, &classify->options, err);
     classify->top_k = (size_t)top_k;
     classify->options.logits = true;
-    classify->options.attention = explain == 1;
+    classify->options.rollout = classify->explain.method == TASK_EXPLAIN_ROLLOUT;
+    classify->options.attention = classify->options.rollout || classify->explain.method == TASK_EXPLAIN_ATTENTION;
     return status;
+}
+
+/* The label with the largest probability has the largest logit, whatever the temperature. */
+static size_t best_label(const struct att_head_info *head, const float *logits)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < head->n_labels; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return best;
+}
+
+static float probability(const struct att_head_info *head, const float *logits, size_t label)
+{
+    if (head->multi_label)
+        return 1.0f / (1.0f + expf(-logits[label] / head->temperature));
+    double sum = 0;
+    for (size_t i = 0; i < head->n_labels; i++)
+        sum += exp((double)(logits[i] - logits[label]) / (double)head->temperature);
+    return (float)(1 / sum);
+}
+
+/* For task_explain: of each wanted head the logit and the probability of the label that the whole text got. */
+static void measure(const struct task_call *call, size_t item, const struct task_windows *windows,
+                    struct task_outcome *ret)
+{
+    const struct classify *classify = call->state;
+    const struct att_model_info *info = att_model_info(classify->model->model);
+    size_t *labels = classify->labels + item * classify->explain.n_targets;
+    bool is_base = windows == &classify->windows[item];
+    task_windows_logits(call, windows, classify->options.aggregate, info->n_logits, classify->logits);
+    for (size_t t = 0; t < classify->explain.n_targets; t++) {
+        const struct att_head_info *head = &info->heads[classify->explained[t]];
+        const float *logits = classify->logits + head->logits_begin;
+        if (is_base)
+            labels[t] = best_label(head, logits);
+        ret[t] = (struct task_outcome){logits[labels[t]], probability(head, logits, labels[t])};
+    }
+}
+
+static enum att_status prepare_explain(struct task_call *call, struct classify *classify, struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(classify->model->model);
+    struct task_explain *explain = &classify->explain;
+    explain->model = classify->model;
+    explain->options = classify->options;
+    explain->measure = measure;
+    explain->n_items = classify->n_inputs;
+    explain->items = task_alloc(call, classify->n_inputs, sizeof *explain->items, err);
+    classify->logits = explain->items ? task_alloc(call, info->n_logits, sizeof *classify->logits, err) : NULL;
+    classify->explained =
+        classify->logits ? task_alloc(call, info->n_head_infos, sizeof *classify->explained, err) : NULL;
+    if (!classify->explained)
+        return err->status;
+    for (size_t h = 0; h < info->n_head_infos; h++)
+        if (classify->wanted[h])
+            classify->explained[explain->n_targets++] = h;
+    classify->labels = task_alloc(call, classify->n_inputs * explain->n_targets, sizeof *classify->labels, err);
+    if (!classify->labels)
+        return err->status;
+    for (size_t i = 0; i < classify->n_inputs; i++) {
+        const struct input *input = &classify->inputs[i];
+        explain->items[i] = (struct task_explained){.texts = {input->text, input->pair},
+                                                    .lens = {input->text_len, input->pair_len},
+                                                    .windows = &classify->windows[i]};
+    }
+    return ATT_OK;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
@@ -200,6 +267,8 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status =
             task_windows_jobs(call, classify->model, &classify->options, classify->windows, classify->n_inputs, err);
+    if (status == ATT_OK && classify->explain.method != TASK_EXPLAIN_NONE)
+        status = prepare_explain(call, classify, err);
     return status;
 }
 
@@ -342,6 +411,46 @@ static enum att_status put_heads(struct task_call *call, const struct classify *
     return ATT_OK;
 }
 
+static void put_target(const struct classify *classify, size_t index, size_t target, struct att_jsonw *answer)
+{
+    const struct task_explain *explain = &classify->explain;
+    const struct att_head_info *head = &att_model_info(classify->model->model)->heads[classify->explained[target]];
+    att_jsonw_key(answer, "label");
+    att_jsonw_cstring(answer, head->labels[classify->labels[index * explain->n_targets + target]]);
+    task_explain_render(explain, index, target, answer);
+}
+
+/* The first wanted head flat, the others by name. Attention is the same for all of them. */
+static void put_explain(const struct classify *classify, size_t index, struct att_jsonw *answer)
+{
+    const struct task_explain *explain = &classify->explain;
+    const struct att_model_info *info = att_model_info(classify->model->model);
+    att_jsonw_key(answer, "explain");
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "method");
+    att_jsonw_cstring(answer, task_explain_name(explain->method));
+    if (explain->method != TASK_EXPLAIN_OCCLUSION && !explain->faithfulness) {
+        task_explain_render(explain, index, 0, answer);
+        att_jsonw_object_end(answer);
+        return;
+    }
+    att_jsonw_key(answer, "head");
+    att_jsonw_cstring(answer, info->heads[classify->explained[0]].name);
+    put_target(classify, index, 0, answer);
+    if (explain->n_targets > 1) {
+        att_jsonw_key(answer, "heads");
+        att_jsonw_object_begin(answer);
+        for (size_t t = 1; t < explain->n_targets; t++) {
+            att_jsonw_key(answer, info->heads[classify->explained[t]].name);
+            att_jsonw_object_begin(answer);
+            put_target(classify, index, t, answer);
+            att_jsonw_object_end(answer);
+        }
+        att_jsonw_object_end(answer);
+    }
+    att_jsonw_object_end(answer);
+}
+
 static enum att_status put_item(struct task_call *call, const struct classify *classify, size_t index,
                                 struct att_jsonw *answer, struct att_err *err)
 {
@@ -359,12 +468,19 @@ static enum att_status put_item(struct task_call *call, const struct classify *c
     task_windows_render(windows, answer);
     att_jsonw_key(answer, "truncated");
     att_jsonw_bool(answer, windows->dropped > 0);
-    if (status == ATT_OK && classify->options.attention) {
-        att_jsonw_key(answer, "explain");
-        status = task_explain_attention(call, windows, input->text, input->pair, answer, err);
-    }
+    if (status == ATT_OK && classify->explain.method != TASK_EXPLAIN_NONE)
+        put_explain(classify, index, answer);
     att_jsonw_object_end(answer);
     return status;
+}
+
+static enum att_status advance(struct task_call *call, struct att_err *err)
+{
+    struct classify *classify = call->state;
+    if (classify->explain.method != TASK_EXPLAIN_NONE)
+        return task_explain_advance(call, &classify->explain, err);
+    call->n_jobs = 0;
+    return ATT_OK;
 }
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
@@ -390,4 +506,4 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     return status;
 }
 
-const struct task task_classify = {.name = "classify", .parse = parse, .render = render};
+const struct task task_classify = {.name = "classify", .parse = parse, .advance = advance, .render = render};

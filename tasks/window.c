@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { STRIDE_MAX = 1 << 20, WORK_FACTOR_MAX = 4 };
+enum { STRIDE_MAX = 1 << 20, WORK_FACTOR_MAX = 4, ROLLOUT_TOKENS_MAX = 512 };
 
 enum att_status task_windows_parse(const struct att_json *body, struct task_windows_options *options,
                                    struct att_err *err)
@@ -85,6 +85,18 @@ static enum att_status check_work(const struct task_call *call, const struct tas
     return ATT_OK;
 }
 
+/* The mean attention of every layer is kept until the last is known. */
+static enum att_status rollout_space(struct task_call *call, const struct att_model_info *info, struct task_job *job,
+                                     struct att_err *err)
+{
+    if (job->len > ROLLOUT_TOKENS_MAX)
+        return att_err_limit(err, "explain", ROLLOUT_TOKENS_MAX, job->len,
+                             "explain: \"rollout\" takes windows of at most %d tokens, this one has %zu",
+                             ROLLOUT_TOKENS_MAX, job->len);
+    job->rollout = task_alloc(call, info->n_layers * job->len * job->len, sizeof(float), err);
+    return job->rollout ? ATT_OK : err->status;
+}
+
 static enum att_status one_job(struct task_call *call, const struct task_model *model,
                                const struct task_windows_options *options, struct task_windows *windows, size_t index,
                                struct att_err *err)
@@ -105,7 +117,7 @@ static enum att_status one_job(struct task_call *call, const struct task_model *
         return err->status;
     if (options->attention && !(job->attention = task_alloc(call, job->len, sizeof(float), err)))
         return err->status;
-    return ATT_OK;
+    return options->rollout ? rollout_space(call, info, job, err) : ATT_OK;
 }
 
 enum att_status task_windows_jobs(struct task_call *call, const struct task_model *model,

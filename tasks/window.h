@@ -16,6 +16,7 @@ struct task_windows_options {
     bool truncate;                  /* one window, the rest dropped */
     size_t tokens_max;              /* of the pair, or of the text where there is no pair; 0: no limit */
     bool logits, pooled, attention; /* what the jobs are to give */
+    bool rollout;                   /* attention is that of all layers */
 };
 
 /* One text (and pair) of a request and its windows among the call's jobs. */

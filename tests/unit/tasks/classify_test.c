@@ -319,7 +319,6 @@ static void refusals_name_the_field(void **state)
         {"{'input':[{'text':'a','text_pair':5}]}", "input[0].text_pair", "", ATT_EINVAL},
         {"{'input':[{'id':5,'text':'a'}]}", "input[0].id", "", ATT_EINVAL},
         {"{'input':'a','top_k':-1}", "top_k", "", ATT_EINVAL},
-        {"{'input':'a','explain':'occlusion'}", "explain", "not available in this version", ATT_EINVAL},
         {"{'input':'a','explain':'yes'}", "explain", "", ATT_EINVAL},
         {"{'input':'a','windows':{'stride':0}}", "windows.stride", "", ATT_EINVAL},
         {"{'input':'a','windows':{'aggregate':'sum'}}", "windows.aggregate", "", ATT_EINVAL},

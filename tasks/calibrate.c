@@ -1,0 +1,142 @@
+/* Searching temperatures and thresholds; see calibrate.h. */
+#include "tasks/calibrate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { SEARCH_STEPS = 40 };
+static const double least = 0.05, most = 20, thousandth = 1e-3;
+
+static double row_loss(const struct task_logits *rows, size_t i, double temperature)
+{
+    const float *logits = rows->logits + i * rows->n_labels;
+    double loss = 0, largest = (double)logits[0];
+    if (rows->several) {
+        for (size_t k = 0; k < rows->n_labels; k++) {
+            double z = (double)logits[k] / temperature;
+            loss += (z > 0 ? z : 0) - z * rows->several[i * rows->n_labels + k] + log1p(exp(-fabs(z)));
+        }
+        return loss;
+    }
+    for (size_t k = 1; k < rows->n_labels; k++)
+        largest = (double)logits[k] > largest ? (double)logits[k] : largest;
+    for (size_t k = 0; k < rows->n_labels; k++)
+        loss += exp(((double)logits[k] - largest) / temperature);
+    return log(loss) - ((double)logits[rows->labels[i]] - largest) / temperature;
+}
+
+double task_log_loss(const struct task_logits *rows, double temperature)
+{
+    double sum = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        if (!rows->several && rows->labels[i] < 0)
+            continue;
+        sum += row_loss(rows, i, temperature);
+        count++;
+    }
+    return count ? sum / (double)count : 0;
+}
+
+/* Golden-section search over the logarithm: the loss has one valley. */
+double task_temperature_fit(const struct task_logits *rows)
+{
+    const double ratio = (sqrt(5) - 1) / 2;
+    double low = log(least), high = log(most), a = high - ratio * (high - low), b = low + ratio * (high - low);
+    double at_a = task_log_loss(rows, exp(a)), at_b = task_log_loss(rows, exp(b));
+    if (at_a == 0 && at_b == 0) /* no rows */
+        return 1;
+    for (size_t i = 0; i < SEARCH_STEPS && high - low > thousandth; i++) {
+        if (at_a <= at_b) {
+            high = b;
+            b = a;
+            at_b = at_a;
+            a = high - ratio * (high - low);
+            at_a = task_log_loss(rows, exp(a));
+        } else {
+            low = a;
+            a = b;
+            at_a = at_b;
+            b = low + ratio * (high - low);
+            at_b = task_log_loss(rows, exp(b));
+        }
+    }
+    return exp((low + high) / 2);
+}
+
+static int best_first(const void *a, const void *b)
+{
+    const struct task_scored *x = a, *y = b;
+    return x->score > y->score ? -1 : x->score < y->score;
+}
+
+/* Walks down the sorted scores; a threshold stands after the last of equal scores. */
+struct walk {
+    const struct task_scored *scored;
+    size_t n, at, right;
+};
+
+static bool walk_next(struct walk *walk)
+{
+    if (walk->at == walk->n)
+        return false;
+    do {
+        walk->right += walk->scored[walk->at++].right;
+    } while (walk->at < walk->n && walk->scored[walk->at].score == walk->scored[walk->at - 1].score);
+    return true;
+}
+
+bool task_threshold_precision(struct task_scored *scored, size_t n, double precision, double *ret_threshold,
+                              double *ret_share)
+{
+    struct walk walk = {scored, n, 0, 0};
+    bool found = false;
+    qsort(scored, n, sizeof *scored, best_first);
+    while (walk_next(&walk)) {
+        if ((double)walk.right < precision * (double)walk.at)
+            continue;
+        found = true;
+        *ret_threshold = scored[walk.at - 1].score;
+        *ret_share = (double)walk.at / (double)n;
+    }
+    return found;
+}
+
+double task_threshold_f1(struct task_scored *scored, size_t n)
+{
+    struct walk walk = {scored, n, 0, 0};
+    double best = 0, threshold = 0.5;
+    size_t total = 0;
+    qsort(scored, n, sizeof *scored, best_first);
+    for (size_t i = 0; i < n; i++)
+        total += scored[i].right;
+    while (walk_next(&walk)) {
+        double f1 = 2 * (double)walk.right / (double)(walk.at + total);
+        if (f1 <= best)
+            continue;
+        best = f1;
+        /* In the middle of the gap to the next score: texts to come lie on neither edge. */
+        threshold = walk.at < n ? (scored[walk.at - 1].score + scored[walk.at].score) / 2 : scored[walk.at - 1].score;
+    }
+    return threshold;
+}
+
+double task_threshold_parting(struct task_scored *scored, size_t n)
+{
+    struct walk walk = {scored, n, 0, 0};
+    double best = -1, threshold = 0;
+    size_t total = 0;
+    qsort(scored, n, sizeof *scored, best_first);
+    for (size_t i = 0; i < n; i++)
+        total += scored[i].right;
+    if (total == 0 || total == n)
+        return 0;
+    while (walk_next(&walk)) {
+        double kept = (double)walk.right / (double)total, left = (double)(walk.at - walk.right) / (double)(n - total);
+        if (kept - left <= best)
+            continue;
+        best = kept - left;
+        threshold = walk.at < n ? (scored[walk.at - 1].score + scored[walk.at].score) / 2 : scored[walk.at - 1].score;
+    }
+    return threshold;
+}
