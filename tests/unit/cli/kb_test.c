@@ -155,13 +155,16 @@ static void a_fit_is_measured_stored_and_used(void **state)
     char *before = other_db("fit.db"), data[128], *text = calloc(1, 65536), *line = text;
     int status;
     for (int i = 0; i < 12; i++)
-        line += sprintf(line, "{\"id\":%d,\"question\":\"%s help please\",\"answer\":\"a%d\"}\n", i + 1, things[i], i);
+        line += snprintf(line, (size_t)(text + 65536 - line),
+                         "{\"id\":%d,\"question\":\"%s help please\",\"answer\":\"a%d\"}\n", i + 1, things[i], i);
     import(".jsonl", text, 0, "12 entries read, 12 written");
     line = text;
     for (int i = 0; i < 60; i++)
-        line += sprintf(line, "{\"question\":\"my %s number %d\",\"expect\":%d}\n", things[i % 12], i, i % 12 + 1);
+        line += snprintf(line, (size_t)(text + 65536 - line), "{\"question\":\"my %s number %d\",\"expect\":%d}\n",
+                         things[i % 12], i, i % 12 + 1);
     for (int i = 0; i < 20; i++)
-        line += sprintf(line, "{\"question\":\"weather %d in paris\",\"expect\":null}\n", i);
+        line += snprintf(line, (size_t)(text + 65536 - line),
+                         "{\"question\":\"weather %d in paris\",\"expect\":null}\n", i);
     snprintf(data, sizeof data, "%s/questions.jsonl", folder);
     write_file(data, text);
     free(text);
