@@ -22,7 +22,7 @@
 enum { READ_MAX = 10000, DISTINCT_MAX = 1000, EXAMPLES = 5, LIMIT_MAX = 200 };
 
 static const float same_subject = 0.55f;   /* s of two questions that ask about one thing */
-static const double alternate_share = 0.5; /* of the threshold, that the nearest entry's score must reach */
+static const double alternate_share = 0.8; /* of the threshold, that the nearest entry's score must reach */
 
 /* Equal questions together. */
 struct asked {
@@ -35,6 +35,13 @@ struct asked {
     size_t n_grams, nearest; /* text of the view; n_texts: none */
     float norm, score;       /* of the nearest entry */
     bool cjk, taken;
+};
+
+/* Questions about one thing. */
+struct group {
+    const struct asked *leader, *members[EXAMPLES];
+    size_t n_members, count, kinds[STORE_KB_KINDS];
+    int64_t last, rejected;
 };
 
 struct suggest {
@@ -234,51 +241,60 @@ static void put_nearest(const struct suggest *suggest, const struct store_kb_vie
     att_jsonw_object_end(answer);
 }
 
-/* The group of `leader`: members are those after it that are near and not taken. False: it is too small. */
-static bool put_group(const struct suggest *suggest, const struct store_kb_view *view, struct asked *leader,
-                      struct att_jsonw *answer)
+/* Takes the group of `leader`: those after it that are near and not taken. */
+static void take_group(const struct suggest *suggest, const struct store_kb_view *view, struct asked *leader,
+                       struct group *group)
 {
-    static const char *const kinds[] = {"handoff", "clarify", "accepted", "rejected", "escalated"};
-    const struct asked *members[EXAMPLES];
-    size_t n = 0, count = 0, sums[STORE_KB_KINDS] = {0};
-    int64_t last = 0, rejected = 0;
+    *group = (struct group){.leader = leader};
     for (struct asked *asked = leader; asked < suggest->asked + suggest->n_asked; asked++) {
         if (asked->taken || (asked != leader && !is_near(suggest, view, leader, asked)))
             continue;
         asked->taken = true;
-        if (n < EXAMPLES)
-            members[n++] = asked;
-        count += asked->count;
-        last = asked->last > last ? asked->last : last;
-        rejected = rejected ? rejected : asked->rejected;
+        if (group->n_members < EXAMPLES)
+            group->members[group->n_members++] = asked;
+        group->count += asked->count;
+        group->last = asked->last > group->last ? asked->last : group->last;
+        group->rejected = group->rejected ? group->rejected : asked->rejected;
         for (size_t k = 0; k < STORE_KB_KINDS; k++)
-            sums[k] += asked->kinds[k];
+            group->kinds[k] += asked->kinds[k];
     }
-    if (count < (size_t)suggest->min)
-        return false;
+}
+
+/* Largest first; leaders are in order of their own count already. */
+static int by_size(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return x->leader < y->leader ? -1 : x->leader > y->leader;
+}
+
+static void put_group(const struct suggest *suggest, const struct store_kb_view *view, const struct group *group,
+                      struct att_jsonw *answer)
+{
+    static const char *const kinds[] = {"handoff", "clarify", "accepted", "rejected", "escalated"};
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "question");
-    att_jsonw_cstring(answer, leader->text);
+    att_jsonw_cstring(answer, group->leader->text);
     att_jsonw_key(answer, "count");
-    att_jsonw_int(answer, (int64_t)count);
+    att_jsonw_int(answer, (int64_t)group->count);
     att_jsonw_key(answer, "kinds");
     att_jsonw_object_begin(answer);
     for (size_t k = 0; k < STORE_KB_KINDS; k++)
-        if (sums[k] > 0) {
+        if (group->kinds[k] > 0) {
             att_jsonw_key(answer, kinds[k]);
-            att_jsonw_int(answer, (int64_t)sums[k]);
+            att_jsonw_int(answer, (int64_t)group->kinds[k]);
         }
     att_jsonw_object_end(answer);
     att_jsonw_key(answer, "last");
-    att_jsonw_int(answer, last);
+    att_jsonw_int(answer, group->last);
     att_jsonw_key(answer, "examples");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < n; i++)
-        att_jsonw_cstring(answer, members[i]->text);
+    for (size_t i = 0; i < group->n_members; i++)
+        att_jsonw_cstring(answer, group->members[i]->text);
     att_jsonw_array_end(answer);
-    put_nearest(suggest, view, leader, rejected, answer);
+    put_nearest(suggest, view, group->leader, group->rejected, answer);
     att_jsonw_object_end(answer);
-    return true;
 }
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
@@ -287,8 +303,9 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     const struct store_kb_view *view = kb_call->view;
     struct suggest *suggest = kb_call->state;
     float *cosines = task_alloc(call, view->n_texts + 1, sizeof *cosines, err);
-    int64_t given = 0;
-    if (!cosines)
+    struct group *groups = cosines ? task_alloc(call, suggest->n_asked + 1, sizeof *groups, err) : NULL;
+    size_t n_groups = 0;
+    if (!groups)
         return err->status;
     for (size_t i = 0; i < suggest->n_asked; i++) {
         struct asked *asked = &suggest->asked[i];
@@ -299,6 +316,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         asked->taken = asked->nearest < view->n_texts && (double)asked->score >= suggest->fit.threshold &&
                        view->entries[view->texts[asked->nearest].entry].chitchat;
     }
+    for (size_t i = 0; i < suggest->n_asked; i++)
+        if (!suggest->asked[i].taken)
+            take_group(suggest, view, &suggest->asked[i], &groups[n_groups++]);
+    qsort(groups, n_groups, sizeof *groups, by_size);
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "kb");
     att_jsonw_cstring(answer, kb_call->kb->name);
@@ -308,9 +329,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_int(answer, (int64_t)suggest->n_questions);
     att_jsonw_key(answer, "suggestions");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < suggest->n_asked && given < suggest->limit; i++)
-        if (!suggest->asked[i].taken)
-            given += put_group(suggest, view, &suggest->asked[i], answer);
+    for (size_t i = 0; i < n_groups && (int64_t)i < suggest->limit && (int64_t)groups[i].count >= suggest->min; i++)
+        put_group(suggest, view, &groups[i], answer);
     att_jsonw_array_end(answer);
     att_jsonw_object_end(answer);
     return ATT_OK;
