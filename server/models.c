@@ -272,6 +272,41 @@ static enum att_status open_kb(struct loading *loading, const struct srv_config_
     return store_kb_open(config->path.text, encoder->digest, encoder->hidden_size, ret_kb, err);
 }
 
+/* The models beside the encoder, which must be of the kind that their part needs. */
+static enum att_status join_kb(struct loading *loading, const struct srv_config_kb *config, struct task_kb *kb,
+                               struct att_err *err)
+{
+    const char *reranker = srv_config_text(&config->reranker), *reader = srv_config_text(&config->reader);
+
+    if (reranker != NULL) {
+        const struct srv_model *model = find(loading->models, reranker);
+        const struct att_model_info *info = att_model_info(model->task.model);
+
+        if (info->n_logits != 1 || info->per_token || att_model_tokenizer(model->task.model) == NULL)
+            return att_err_set(err, ATT_EFORMAT,
+                               "%s: [kb %s] reranker = %s is no cross-encoder: expected a sequence "
+                               "classifier with one logit and a tokenizer",
+                               config->where, config->name, reranker);
+        kb->reranker = &model->task;
+    }
+    if (reader != NULL) {
+        const struct srv_model *model = find(loading->models, reader);
+        const struct att_model_info *info = att_model_info(model->task.model);
+
+        if (strstr(info->class_name, "QuestionAnswering") == NULL || info->n_logits != 2 || !info->per_token ||
+            att_model_tokenizer(model->task.model) == NULL)
+            return att_err_set(err, ATT_EFORMAT,
+                               "%s: [kb %s] reader = %s is no extractive question-answering model: "
+                               "expected two logits a token and a tokenizer",
+                               config->where, config->name, reader);
+        kb->reader = &model->task;
+    }
+    kb->records = config->record.number != 0;
+    kb->record_days = (uint32_t)config->record_days.number;
+    kb->record_max = (size_t)config->record_max.number;
+    return ATT_OK;
+}
+
 static enum att_status open_kbs(struct loading *loading, struct att_err *err)
 {
     struct srv_models *models = loading->models;
@@ -288,6 +323,9 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
                                kb->where, kb->name, encoder->task.name);
         models->kbs[i].name = kb->name;
         models->kbs[i].encoder = &encoder->task;
+        status = join_kb(loading, kb, &models->kbs[i], err);
+        if (status != ATT_OK)
+            return status;
         status = open_kb(loading, kb, att_model_info(encoder->task.model), &models->kbs[i].kb, err);
         if (status != ATT_OK) {
             att_err_prefix(err, "kb '%s'", kb->name);

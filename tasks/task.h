@@ -30,6 +30,7 @@ struct task_job {
     size_t len;                    /* 1..max_tokens */
     float *pooled;                 /* [hidden_size] */
     float *logits;                 /* [n_logits] */
+    float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
     float *attention;              /* [len]: see task_jobs_run */
     float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
     enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
@@ -48,6 +49,11 @@ struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
+    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
+    const struct task_model *reader;   /* extractive question answering: start and end logits a token; NULL: none */
+    bool records;                      /* questions without one answer are kept, as feedback always is: */
+    uint32_t record_days;              /* for so long, */
+    size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
 };
 
 struct task_limits {
