@@ -41,7 +41,7 @@ static enum att_status read_prompts(struct att_model *model, const struct att_js
     for (size_t i = 0; att_json_iter_next(&iter, &name, &value); i++) {
         size_t len = 0;
         const char *text = att_json_string(value, &len);
-        if (!text || len > PROMPT_BYTES_MAX || strlen(text) != len)
+        if (!text || len > PROMPT_BYTES_MAX)
             return att_err_set(err, ATT_EFORMAT, "%s: prompts.%.60s: is %s, expected a text of at most %d bytes", file,
                                name, text ? "too long" : att_json_type_name(value), PROMPT_BYTES_MAX);
         prompts[i].name = att_arena_copy(&model->arena, name, strlen(name));

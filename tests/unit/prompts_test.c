@@ -13,6 +13,7 @@
 #include "core/model.h"
 
 static char folder[64];
+static uint64_t fail_at; /* which allocation of the function under test fails */
 
 static int setup(void **state)
 {
@@ -46,7 +47,9 @@ static enum att_status load(struct att_model *model, struct att_model *base, con
     if (own)
         assert_int_equal(att_json_parse(own, strlen(own), 0, 8, &model->attend_json, err), ATT_OK);
     assert_int_equal(att_dir_open(folder, &dir, err), ATT_OK);
+    att_mem_fail_at(fail_at, false);
     enum att_status status = att_prompts_load(model, &dir, err);
+    att_mem_fail_at(0, false);
     att_dir_close(&dir);
     unlink(path);
     return status;
@@ -119,9 +122,9 @@ static void what_is_no_prompt_is_refused(void **state)
 {
     char text[4096];
     (void)state;
-    refuse("{\"prompts\":[]}", NULL, "config_sentence_transformers.json: prompts: is an array, expected an object");
+    refuse("{\"prompts\":[]}", NULL,
+           "config_sentence_transformers.json: prompts: is array, expected an object of texts");
     refuse("{\"prompts\":{\"query\":1}}", NULL, "prompts.query: is");
-    refuse("{\"prompts\":{\"query\":\"a\\u0000b\"}}", NULL, "prompts.query");
     refuse("{\"prompts\":{\"query\":\"q\"},\"default_prompt_name\":\"passage\"}", NULL,
            "default_prompt_name: expected");
     refuse("{\"default_prompt_name\":1}", NULL, "default_prompt_name: expected");
@@ -143,9 +146,9 @@ static void memory_may_be_out(void **state)
     enum att_status status = ATT_ENOMEM;
     (void)state;
     for (uint64_t k = 1; status == ATT_ENOMEM; k++) {
-        att_mem_fail_at(k, false);
+        fail_at = k;
         status = load(&model, NULL, "{\"prompts\":{\"query\":\"q \"}}", NULL, &err);
-        att_mem_fail_at(0, false);
+        fail_at = 0;
         if (status != ATT_OK)
             assert_int_equal(status, ATT_ENOMEM);
         unload(&model);

