@@ -201,11 +201,12 @@ static void prompts_are_text(void **state)
 /* Windows: each begins with the prompt, and the text's tokens all take part. */
 static void long_texts_carry_the_prompt_in_every_window(void **state)
 {
-    char body[4096] = "{\"model\":\"e5\",\"input\":\"", *at = body + strlen(body);
+    char body[4096];
+    size_t at = (size_t)snprintf(body, sizeof body, "{\"model\":\"e5\",\"prompt_name\":\"passage\",\"input\":\"");
     (void)state;
     for (int i = 0; i < 60; i++)
-        at += sprintf(at, "退货要付运费吗？");
-    sprintf(at, "\",\"prompt_name\":\"passage\"}");
+        at += (size_t)snprintf(body + at, sizeof body - at, "退货要付运费吗？");
+    snprintf(body + at, sizeof body - at, "\"}");
     struct att_json *json = ok("POST", "/v1/embeddings", body);
     const struct att_json *vector = att_json_get(att_json_at(att_json_get(json, "data"), 0), "embedding");
     double norm = 0;

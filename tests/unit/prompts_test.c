@@ -130,10 +130,10 @@ static void what_is_no_prompt_is_refused(void **state)
     refuse("{\"default_prompt_name\":1}", NULL, "default_prompt_name: expected");
     snprintf(text, sizeof text, "{\"prompts\":{\"query\":\"%01030d\"}}", 0);
     refuse(text, NULL, "prompts.query: is too long, expected a text of at most 1024 bytes");
-    char *at = text + sprintf(text, "{\"prompts\":{\"p\":\"\"");
+    size_t at = (size_t)snprintf(text, sizeof text, "{\"prompts\":{\"p\":\"\"");
     for (int i = 0; i < 64; i++)
-        at += sprintf(at, ",\"%d\":\"\"", i);
-    sprintf(at, "}}");
+        at += (size_t)snprintf(text + at, sizeof text - at, ",\"%d\":\"\"", i);
+    snprintf(text + at, sizeof text - at, "}}");
     refuse(text, NULL, "prompts: has 65 members, expected at most 64");
     refuse(NULL, "{\"cosine_floor\":1}", "attend.json: cosine_floor");
     refuse(NULL, "{\"cosine_floor\":\"low\"}", "attend.json: cosine_floor");
