@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tasks/kb_entry.h"
 #include "tasks/reply.h"
 
 enum { TURNS_MAX = 64, PATH_BYTES = 48 };
@@ -97,7 +98,7 @@ static enum att_status parse_options(struct task_call *call, const struct att_js
     if (status == ATT_OK)
         status = task_field_int(body, "", "top", 1, TASK_REPLY_TOP_MAX, &top, err);
     if (status == ATT_OK)
-        status = task_field_int(body, "", "previous_id", 1, INT64_C(1) << 53, &reply->previous_id, err);
+        status = task_field_int(body, "", "previous_id", 1, TASK_KB_ID_MAX, &reply->previous_id, err);
     if (status == ATT_OK)
         status = task_field_number(body, "", "threshold", 0, 1, &reply->threshold, err);
     if (status == ATT_OK)
