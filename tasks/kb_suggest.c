@@ -112,8 +112,9 @@ static enum att_status plan(struct task_call *call, const struct task_model *enc
     for (size_t i = 0; i < suggest->n_asked; i++) {
         struct asked *asked = &suggest->asked[i];
         uint32_t grams[STORE_GRAMS_MAX];
-        enum att_status status = task_job_encode(call, encoder, asked->text, strlen(asked->text), NULL, 0, "questions",
-                                                 &call->jobs[i], &dropped, err);
+        enum att_status status =
+            task_job_encode(call, encoder, att_model_info(encoder->model)->query_prompt, asked->text,
+                            strlen(asked->text), NULL, 0, "questions", &call->jobs[i], &dropped, err);
         if (status != ATT_OK)
             return status;
         asked->n_grams = store_grams(asked->text, strlen(asked->text), grams);
@@ -152,7 +153,8 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = task_query_int(call, "min", 1, 1000000, &suggest->min, err);
     if (status == ATT_OK)
-        status = task_fit_parse(kb_call->view->fit, &suggest->fit, err);
+        status = task_fit_parse(kb_call->view->fit, att_model_info(kb_call->kb->encoder->model)->cosine_floor,
+                                &suggest->fit, err);
     suggest->since = call->now_ms / 1000 - days * 86400;
     if (status == ATT_OK)
         status = store_kb_questions_read(kb_call->kb->kb, suggest->since, READ_MAX, call->arena, &suggest->questions,
