@@ -34,6 +34,7 @@ struct store_news_item {
     /* as sent; strings are never NULL but may be "" (lang, url, title, source) */
     const char *id, *source, *url, *title, *text, *lang;
     int64_t time_ms;              /* published, Unix time */
+    bool time_is_sent;            /* else it is that of receiving, and no part of the content */
     int64_t received_ms;          /* first seen here */
     double engagement;            /* >= 0, from its parts */
     const char *engagement_parts; /* {"views":…,"comments":…,"shares":…,"likes":…} as text */

@@ -64,7 +64,7 @@ enum att_status store_news_digest(const struct store_news_item *item, char ret_h
     enum att_status status = att_digest_begin(&state, err);
     for (size_t i = 0; status == ATT_OK && i < sizeof parts / sizeof *parts; i++)
         status = att_digest_update(state, parts[i], strlen(parts[i]) + 1, err);
-    if (status == ATT_OK)
+    if (status == ATT_OK && item->time_is_sent)
         status = att_digest_update(state, &item->time_ms, sizeof item->time_ms, err);
     att_digest_end(state, status == ATT_OK ? ret_hex : NULL);
     return status;
