@@ -37,7 +37,7 @@ struct srv_facts {
     bool has_length, chunked, expects_continue;
     uint64_t content_length;
     const struct srv_header *content_type, *content_encoding, *request_id, *traceparent, *timeout_ms, *authorization,
-        *api_key, *origin;
+        *api_key, *origin, *last_event_id;
 };
 
 /* Names, Host, lengths, codings, version. SRV_ERR_NONE when sound; else the connection must close. */
@@ -52,6 +52,10 @@ bool srv_guard_request_id(const char *value, size_t len);
 /* W3C traceparent, version 00. */
 bool srv_guard_traceparent(const char *value, size_t len);
 /* The API key of "Authorization: Bearer KEY" or "X-API-Key: KEY": false when neither was sent, or another scheme. */
+/* Whether the body is lines, application/x-ndjson; then its length does not count, and it is checked by this alone.
+ */
+bool srv_guard_is_lines(const struct srv_facts *facts);
+enum srv_error srv_guard_coding(const struct srv_facts *facts, struct att_err *err);
 bool srv_guard_key(const struct srv_facts *facts, const char **ret_key, size_t *ret_len);
 /* Decodes %XX of len bytes into out (capacity >= len + 1), NUL-terminated. False on a bad escape, %00, or bytes that
  * are not UTF-8. */

@@ -8,7 +8,9 @@
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
  *       |     a task that writes goes through WRITING |
+ *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
+ *       a body of lines passes WAITING and WRITING for each chunk, between pieces of it: request_feed.c
  *
  * Admission comes before anything is parsed: a full queue answers at once. All
  * memory of the work lies in the arena, but for the body (freed once parsed)
@@ -42,7 +44,7 @@ enum srv_next srv_request_fail_status(struct srv_request *request, enum att_stat
     return srv_request_fail(request, srv_error_of(status));
 }
 
-static void free_body(struct srv_request *request)
+void srv_request_body_free(struct srv_request *request)
 {
     srv_metrics_subtract(&request->server->metrics, SRV_METRIC_BODY_BYTES, request->body_capacity);
     att_mem_free(request->body);
@@ -50,8 +52,7 @@ static void free_body(struct srv_request *request)
     request->body_capacity = 0;
 }
 
-/* The answer is rendered, or there is none: all but its bytes goes back. */
-static void conclude(struct srv_request *request)
+void srv_request_conclude(struct srv_request *request)
 {
     if (request->generation == NULL)
         return;
@@ -62,7 +63,7 @@ static void conclude(struct srv_request *request)
     att_json_destroy(request->json);
     request->json = NULL;
     att_arena_finish(&request->arena);
-    free_body(request);
+    srv_request_body_free(request);
     srv_generations_release(&request->server->generations, request->generation);
     request->generation = NULL;
 }
@@ -110,16 +111,19 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
     describe_timing(request);
     *ret_answer = *answer;
     answer->bytes = NULL;
-    conclude(request);
+    ret_answer->stream = request->stream;
+    request->head_us = att_clock_us();
+    /* A task's stream needs its generation to the end. */
+    if (request->stream == NULL || request->call.task == NULL)
+        srv_request_conclude(request);
 }
 
 /* ---- the body ---- */
 
-static bool grow_body(struct srv_request *request, size_t len)
+bool srv_request_body_grow(struct srv_request *request, size_t len, size_t max)
 {
     struct srv_server *server = request->server;
     const struct srv_config *config = request->generation->config;
-    size_t max = (size_t)config->limits_body_bytes_max.number;
     size_t capacity = request->body_capacity == 0 ? BODY_STEP_BYTES : request->body_capacity;
     size_t more;
     char *body;
@@ -155,7 +159,8 @@ bool srv_request_body(struct srv_request *request, const char *bytes, size_t len
         srv_request_fail(request, SRV_ERR_BODY_SIZE);
         return false;
     }
-    if (request->body_len + len > request->body_capacity && !grow_body(request, request->body_len + len))
+    if (request->body_len + len > request->body_capacity &&
+        !srv_request_body_grow(request, request->body_len + len, max))
         return false;
     memcpy(request->body + request->body_len, bytes, len);
     request->body_len += len;
@@ -181,6 +186,11 @@ static enum srv_next render(struct srv_request *request)
     request->call.timing.total_us = att_clock_us() - request->begun_us;
     att_jsonw_init(&w, (size_t)request->generation->config->limits_answer_bytes_max.number);
     status = request->call.task->render(&request->call, &w, &request->err);
+    if (status == ATT_OK && request->feed != NULL) {
+        status = srv_request_feed_keep(request, &w);
+        att_jsonw_finish(&w);
+        return status == ATT_OK ? SRV_NEXT_BODY : srv_request_fail_status(request, status);
+    }
     if (status == ATT_OK && w.len > 0)
         status = att_jsonw_take(&w, &request->answer.bytes, &request->answer.len, &request->err);
     att_jsonw_finish(&w);
@@ -214,7 +224,7 @@ static void on_write(struct srv_write *write)
 }
 
 /* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
-static enum srv_next complete(struct srv_request *request)
+enum srv_next srv_request_complete(struct srv_request *request)
 {
     if (!request->call.writes)
         return render(request);
@@ -229,20 +239,25 @@ static void on_done(struct srv_work *work)
 {
     struct srv_request *request = (struct srv_request *)work;
 
-    request->transport->resume(request->conn);
+    if (request->stream != NULL)
+        srv_stream_wake(request->stream);
+    else
+        request->transport->resume(request->conn);
 }
 
-/* Hands the call's jobs to the batcher and suspends the connection. */
-static enum srv_next submit(struct srv_request *request)
+enum att_status srv_request_hand_over(struct srv_request *request)
 {
     struct srv_generation *generation = request->generation;
     struct srv_ticket *ticket = &request->work.ticket;
     size_t n = request->call.n_jobs;
-    enum att_status status;
 
-    ticket->items = att_arena_alloc(&request->arena, n, sizeof(struct srv_item));
-    if (ticket->items == NULL)
-        return srv_request_fail_status(request, att_err_set(&request->err, ATT_ENOMEM, "no memory for %zu jobs", n));
+    if (n > request->n_items_max) {
+        ticket->items = att_arena_alloc(&request->arena, n, sizeof(struct srv_item));
+        request->n_items_max = ticket->items != NULL ? n : 0;
+        if (ticket->items == NULL)
+            return att_err_set(&request->err, ATT_ENOMEM, "no memory for %zu jobs", n);
+    }
+    memset(ticket->items, 0, n * sizeof(struct srv_item));
     for (size_t i = 0; i < n; i++) {
         ticket->items[i].model = srv_models_index(&generation->models, request->call.jobs[i].model);
         ticket->items[i].tokens = request->call.jobs[i].len;
@@ -251,10 +266,18 @@ static enum srv_next submit(struct srv_request *request)
     ticket->n_items = n;
     ticket->bulk = request->call.bulk;
     request->work.done = on_done;
+    return srv_batcher_submit(generation->batcher, &request->work, request->deadline_us, &request->err);
+}
+
+/* Hands the call's jobs over and suspends the connection. */
+enum srv_next srv_request_submit(struct srv_request *request)
+{
+    enum att_status status;
+
     request->stage = WAITING;
-    /* Suspended first: a worker may be done, and resume, before submit returns. */
+    /* Suspended first: a worker may be done, and resume, before it returns. */
     request->transport->suspend(request->conn);
-    status = srv_batcher_submit(generation->batcher, &request->work, request->deadline_us, &request->err);
+    status = srv_request_hand_over(request);
     if (status != ATT_OK) {
         srv_request_fail_status(request, status);
         request->transport->resume(request->conn);
@@ -262,18 +285,18 @@ static enum srv_next submit(struct srv_request *request)
     return SRV_NEXT_WAIT;
 }
 
-/* After a round: its times, then advance; another round or the answer. */
-static enum srv_next resumed(struct srv_request *request)
+enum srv_round srv_request_round(struct srv_request *request)
 {
     struct srv_work *work = &request->work;
     uint64_t start_us = work->ticket.first_start_us != 0 ? work->ticket.first_start_us : work->finished_us;
     enum att_status status;
 
     if (work->ticket.dropped && atomic_load_explicit(&work->cancelled, memory_order_relaxed))
-        return SRV_NEXT_DROP;
+        return SRV_ROUND_LEFT;
     if (work->ticket.dropped) {
         att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before the work was done");
-        return srv_request_fail(request, SRV_ERR_DEADLINE);
+        srv_request_fail(request, SRV_ERR_DEADLINE);
+        return SRV_ROUND_FAILED;
     }
     request->call.timing.queue_us += start_us - work->submitted_us;
     request->call.timing.compute_us += work->finished_us - start_us;
@@ -281,14 +304,36 @@ static enum srv_next resumed(struct srv_request *request)
     for (size_t i = 0; i < request->call.n_jobs; i++)
         if (request->call.jobs[i].status != ATT_OK) {
             att_err_set(&request->err, request->call.jobs[i].status, "the model failed");
-            return srv_request_fail(request, SRV_ERR_INTERNAL);
+            srv_request_fail(request, SRV_ERR_INTERNAL);
+            return SRV_ROUND_FAILED;
         }
     if (request->call.task->advance == NULL)
-        return complete(request);
+        return SRV_ROUND_LAST;
     status = request->call.task->advance(&request->call, &request->err);
-    if (status != ATT_OK)
-        return srv_request_fail_status(request, status);
-    return request->call.n_jobs > 0 ? submit(request) : complete(request);
+    if (status != ATT_OK) {
+        srv_request_fail_status(request, status);
+        return SRV_ROUND_FAILED;
+    }
+    return request->call.n_jobs > 0 ? SRV_ROUND_MORE : SRV_ROUND_LAST;
+}
+
+/* After a round: another one, or the answer, or from here on a stream. */
+enum srv_next srv_request_resumed(struct srv_request *request)
+{
+    enum srv_round round = srv_request_round(request);
+
+    switch (round) {
+    case SRV_ROUND_LEFT:
+        return SRV_NEXT_DROP;
+    case SRV_ROUND_FAILED:
+        return SRV_NEXT_ANSWER;
+    default:
+        break;
+    }
+    request->more = round == SRV_ROUND_MORE;
+    if (request->call.stream != NULL)
+        return srv_request_stream(request);
+    return request->more ? srv_request_submit(request) : srv_request_complete(request);
 }
 
 enum att_status srv_request_parse_body(struct srv_request *request)
@@ -302,14 +347,14 @@ enum att_status srv_request_parse_body(struct srv_request *request)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is empty, expected a JSON object");
     status = att_json_parse(request->body, request->body_len, 0, (size_t)config->limits_json_depth_max.number,
                             &request->json, &request->err);
-    free_body(request);
-    if (status == ATT_OK && !att_json_is_object(request->json))
+    srv_request_body_free(request);
+    if (status == ATT_OK && !att_json_is_object(request->json) && request->match.route->takes_body != SRV_BODY_LINES)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     return status;
 }
 
 /* The key's limit, for a request of about so many tokens. */
-static bool is_within_limit(struct srv_request *request, size_t tokens)
+bool srv_request_is_within_limit(struct srv_request *request, size_t tokens)
 {
     if (request->match.route->scope == SRV_SCOPE_PUBLIC)
         return true;
@@ -318,6 +363,17 @@ static bool is_within_limit(struct srv_request *request, size_t tokens)
         return true;
     srv_metrics_refusal(&request->server->metrics, SRV_REFUSAL_QUOTA);
     return false;
+}
+
+void srv_request_call_init(struct srv_request *request, struct att_arena *arena)
+{
+    request->call.task = request->match.route->task;
+    request->call.env = &request->generation->env;
+    request->call.arena = arena;
+    request->call.http_status = 200;
+    request->call.now_ms = att_clock_unix_ms();
+    for (size_t i = 0; i < request->match.n_params; i++)
+        request->call.path_params[i] = request->match.params[i];
 }
 
 static enum srv_next run_task(struct srv_request *request)
@@ -333,7 +389,7 @@ static enum srv_next run_task(struct srv_request *request)
     if (ticket->tokens > generation->env.limits.tokens_max)
         ticket->tokens = generation->env.limits.tokens_max;
     ticket->deadline_us = request->deadline_us;
-    if (!is_within_limit(request, ticket->tokens))
+    if (!srv_request_is_within_limit(request, ticket->tokens))
         return srv_request_fail(request, request->error);
     status = srv_batcher_admit(generation->batcher, &request->work, &request->err);
     if (status != ATT_OK) {
@@ -341,13 +397,7 @@ static enum srv_next run_task(struct srv_request *request)
         return srv_request_fail_status(request, status);
     }
     request->admitted = true;
-    request->call.task = request->match.route->task;
-    request->call.env = &generation->env;
-    request->call.arena = &request->arena;
-    request->call.http_status = 200;
-    request->call.now_ms = att_clock_unix_ms();
-    for (size_t i = 0; i < request->match.n_params; i++)
-        request->call.path_params[i] = request->match.params[i];
+    srv_request_call_init(request, &request->arena);
     status = srv_request_parse_body(request);
     if (status == ATT_OK)
         status = request->call.task->parse(&request->call, request->json, &request->err);
@@ -358,20 +408,27 @@ static enum srv_next run_task(struct srv_request *request)
     if (request->call.deadline_ms > 0 &&
         request->begun_us + (uint64_t)request->call.deadline_ms * 1000 < request->deadline_us)
         request->deadline_us = request->begun_us + (uint64_t)request->call.deadline_ms * 1000;
-    return request->call.n_jobs > 0 ? submit(request) : complete(request);
+    if (request->call.n_jobs > 0)
+        return srv_request_submit(request);
+    return request->call.stream != NULL ? srv_request_stream(request) : srv_request_complete(request);
 }
 
 static enum srv_next run_builtin(struct srv_request *request)
 {
     struct srv_builtin_answer answer = {.status = 200, .content_type = "application/json"};
-    const char *params[SRV_PARAMS_MAX] = {request->match.params[0], request->match.params[1]};
+    const struct srv_ask ask = {.path_params = {request->match.params[0], request->match.params[1]},
+                                .query = request->call.query,
+                                .n_query = request->call.n_query,
+                                .last_event_id = request->has_event_id ? request->last_event_id : NULL};
     enum att_status status;
 
-    if (!is_within_limit(request, 0))
+    if (!srv_request_is_within_limit(request, 0))
         return srv_request_fail(request, request->error);
-    status = request->match.route->builtin(request->server, request->generation, params, &answer, &request->err);
+    status = request->match.route->builtin(request->server, request->generation, &ask, &answer, &request->err);
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
+    if (answer.producer.fill != NULL)
+        return srv_request_subscribe(request, &answer.producer);
     request->answer.status = answer.status;
     request->answer.content_type = answer.content_type;
     request->answer.bytes = answer.bytes;
@@ -382,6 +439,8 @@ static enum srv_next run_builtin(struct srv_request *request)
 
 enum srv_next srv_request_run(struct srv_request *request)
 {
+    if (request->feed != NULL)
+        return srv_request_feed_run(request);
     switch (request->stage) {
     case RECEIVING:
         if (request->match.route == NULL) {
@@ -393,9 +452,11 @@ enum srv_next srv_request_run(struct srv_request *request)
             return run_builtin(request);
         return request->match.route->task != NULL ? run_task(request) : srv_request_reload(request);
     case WAITING:
-        return resumed(request);
+        return srv_request_resumed(request);
     case WRITING:
         return SRV_NEXT_DROP; /* still unwritten: the client left */
+    case CHUNK_DONE:
+        break; /* request_feed.c's alone */
     case RELOADING:
         return srv_request_reloaded(request);
     case READY:
@@ -437,10 +498,13 @@ void srv_request_finish(struct srv_request *request, bool sent)
     const struct srv_route *route = request->match.route;
     uint64_t us = att_clock_us() - request->begun_us;
     unsigned status = sent || request->refused_raw ? request->answer.status : 499;
+    uint64_t bytes_out = request->stream != NULL ? srv_stream_sent(request->stream) : request->answer.len;
     size_t n_routes;
     const struct srv_route *routes = srv_routes(&n_routes);
 
-    srv_metrics_request(&server->metrics, route != NULL ? (size_t)(route - routes) : n_routes, status, us);
+    /* A subscription lasts as long as its client likes; what it waited for is the head. */
+    srv_metrics_request(&server->metrics, route != NULL ? (size_t)(route - routes) : n_routes, status,
+                        request->stream != NULL ? request->head_us - request->begun_us : us);
     if (request->error == SRV_ERR_DEADLINE)
         srv_metrics_drop(&server->metrics, SRV_DROP_DEADLINE, 1);
     /* What the machine did wrong is told here, since the answer hides it. */
@@ -452,7 +516,7 @@ void srv_request_finish(struct srv_request *request, bool sent)
     srv_log(&server->log, SRV_LOG_INFO, "request", SRV_TEXT("method", route != NULL ? route->method : "other"),
             SRV_TEXT("route", route != NULL ? route->path : "other"), SRV_NUMBER("status", status),
             SRV_TEXT("code", request->error != SRV_ERR_NONE ? srv_error_row(request->error)->code : "ok"),
-            SRV_NUMBER("bytes_in", request->body_len), SRV_NUMBER("bytes_out", request->answer.len),
+            SRV_NUMBER("bytes_in", request->body_len), SRV_NUMBER("bytes_out", bytes_out),
             SRV_NUMBER("tokens", request->call.prompt_tokens), SRV_NUMBER("ms", (double)us * 1e-3),
             SRV_TEXT("key", request->key_name[0] != '\0' ? request->key_name : "-"), SRV_TEXT("id", request->id));
 }
@@ -461,7 +525,9 @@ void srv_request_destroy(struct srv_request *request)
 {
     if (request == NULL)
         return;
-    conclude(request);
+    srv_stream_destroy(request->stream);
+    srv_request_conclude(request);
+    srv_request_feed_finish(request);
     att_mem_free(request->answer.bytes);
     att_mem_free(request);
 }

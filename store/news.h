@@ -25,8 +25,9 @@
 enum { STORE_NEWS_ENTITIES_MAX = 64, STORE_NEWS_DIGEST_BYTES = 65 };
 
 struct store_news_options {
-    int64_t window_ms;  /* items further apart in time are no near-duplicates */
-    double similar_min; /* from this similarity on they are */
+    int64_t window_ms;    /* items further apart in time are no near-duplicates */
+    double similar_min;   /* from this similarity on they are */
+    int64_t retention_ms; /* a put removes what was received longer ago, at most as much as it brings; 0: nothing */
 };
 
 struct store_news_item {

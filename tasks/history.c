@@ -40,20 +40,15 @@ enum att_status task_item_id(const struct task_call *call, const struct att_json
     return status;
 }
 
-static enum att_status parse_event(struct task_call *call, const struct task_model *model,
-                                   const struct att_json *object, size_t position, struct task_event *event,
-                                   struct att_err *err)
+enum att_status task_event_parse(struct task_call *call, const struct att_json *object, const char *path,
+                                 struct task_event *event, struct att_err *err)
 {
-    static const char *const fields[] = {"item", "type", "value", "time", "text", NULL};
     static const char *const types[] = {"view", "click", "rate", "buy", NULL};
-    char path[PATH_BYTES], member[PATH_BYTES + 8];
+    char member[ATT_ERR_PARAM_MAX];
     size_t type = SIZE_MAX;
-    *event = (struct task_event){.position = position, .value = NAN, .time = NAN};
-    snprintf(path, sizeof path, "history[%zu]", position);
-    snprintf(member, sizeof member, "%s.item", path);
-    enum att_status status = task_fields_known(object, path, fields, err);
-    if (status == ATT_OK)
-        status = task_item_id(call, att_json_get(object, "item"), member, &event->item, err);
+    *event = (struct task_event){.value = NAN, .time = NAN};
+    snprintf(member, sizeof member, "%s%sitem", path, *path ? "." : "");
+    enum att_status status = task_item_id(call, att_json_get(object, "item"), member, &event->item, err);
     if (status == ATT_OK)
         status = task_field_enum(object, path, "type", types, &type, err);
     if (status == ATT_OK)
@@ -65,14 +60,29 @@ static enum att_status parse_event(struct task_call *call, const struct task_mod
     bool rating = event->type == TASK_EVENT_RATE;
     status = task_field_number(object, path, "value", rating ? 0 : -value_max, rating ? rating_max : value_max,
                                &event->value, err);
-    snprintf(member, sizeof member, "%s.text", path);
+    snprintf(member, sizeof member, "%s%stext", path, *path ? "." : "");
     const struct att_json *text = att_json_get(object, "text");
     if (status == ATT_OK && att_json_type(text) != ATT_JSON_NULL)
         status = task_field_text(call, text, member, &event->text, &event->text_len, err);
     if (status == ATT_OK && event->text_len == 0)
         event->text = NULL;
+    return status;
+}
+
+static enum att_status parse_event(struct task_call *call, const struct task_model *model,
+                                   const struct att_json *object, size_t position, struct task_event *event,
+                                   struct att_err *err)
+{
+    static const char *const fields[] = {"item", "type", "value", "time", "text", NULL};
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "history[%zu]", position);
+    enum att_status status = task_fields_known(object, path, fields, err);
     if (status == ATT_OK)
+        status = task_event_parse(call, object, path, event, err);
+    if (status == ATT_OK) {
+        event->position = position;
         event->index = task_item_find(model, event->item);
+    }
     return status;
 }
 

@@ -38,7 +38,11 @@ size_t task_item_find(const struct task_model *model, const char *id);
 /* A text of 1 to 256 bytes. */
 enum att_status task_item_id(const struct task_call *call, const struct att_json *value, const char *path,
                              const char **ret_id, struct att_err *err) ATT_MUST_USE;
-/* Reads "history" of the body, sorts and weighs. Without a "type", an event with a value is a rating, else a view. */
+/* Reads item, type, value, time and text of one event; position and index are the caller's. Without a "type", an event
+ * with a value is a rating, else a view. */
+enum att_status task_event_parse(struct task_call *call, const struct att_json *object, const char *path,
+                                 struct task_event *event, struct att_err *err) ATT_MUST_USE;
+/* Reads "history" of the body, sorts and weighs. */
 enum att_status task_history_parse(struct task_call *call, const struct task_model *model, const struct att_json *body,
                                    struct task_history *history, struct att_err *err) ATT_MUST_USE;
 /* The sorting and weighing alone: pure. Events stand in the order of the request. An event without a time has that of

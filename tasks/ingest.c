@@ -541,4 +541,4 @@ static void finish(struct task_call *call)
 }
 
 const struct task task_ingest = {
-    .name = "ingest", .parse = parse, .advance = advance, .render = render, .finish = finish, .feeds = true};
+    .name = "ingest", .parse = parse, .advance = advance, .render = render, .finish = finish};

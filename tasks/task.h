@@ -23,6 +23,7 @@ struct store_entities; /* store/entities.h */
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
 struct store_news;     /* store/news.h */
+struct store_users;    /* store/users.h */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
@@ -31,6 +32,7 @@ struct task_job {
     size_t len;                    /* 1..max_tokens */
     float *pooled;                 /* [hidden_size] */
     float *logits;                 /* [n_logits] */
+    float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
     float *attention;              /* [len]: see task_jobs_run */
     float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
     enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
@@ -49,13 +51,18 @@ struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
+    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
+    const struct task_model *reader;   /* extractive question answering: start and end logits a token; NULL: none */
+    bool records;                      /* questions without one answer are kept, as feedback always is: */
+    uint32_t record_days;              /* for so long, */
+    size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
 };
 
 /* Where ingested news goes, and what it is analysed with. */
 struct task_news {
     struct store_news *store;
-    const struct task_model *model;        /* its heads; NULL: nothing is classified */
-    const struct store_entities *entities; /* or NULL */
+    const struct task_model *model;  /* its heads; NULL: nothing is classified */
+    struct store_entities *entities; /* or NULL */
 };
 
 struct task_limits {
@@ -74,6 +81,7 @@ struct task_env {
      * marks, else the first loaded that can do it. */
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
+    struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
 };
@@ -115,8 +123,11 @@ struct task_call {
     uint32_t deadline_ms;           /* from the body; 0: none given */
     bool bulk;                      /* priority */
     bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
-    size_t prompt_tokens;           /* usage, set by parse */
-    size_t explain_tokens;          /* of what an explanation left out and asked again; part of usage.total_tokens */
+    /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
+     * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
+    void (*stream)(struct task_call *call, struct att_jsonw *events);
+    size_t prompt_tokens;  /* usage, set by parse */
+    size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -124,18 +135,20 @@ struct task_call {
 
 struct task {
     const char *name; /* "classify"; the route table and metrics use it */
-    /* body is NULL when the method has none. err is never NULL here; on failure err->param names the field. */
+    /* body is NULL when the method has none, and when call->feed holds lines instead. err is never NULL here; on
+     * failure err->param names the field. */
     enum att_status (*parse)(struct task_call *call, const struct att_json *body, struct att_err *err);
     enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round; n_jobs 0: no more */
     enum att_status (*render)(struct task_call *call, struct att_jsonw *answer, struct att_err *err);
     void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
-    bool feeds; /* takes lines too: parse is called without a body where call->feed is set */
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+/* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
+extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
 extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
@@ -208,6 +221,9 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* One event of a stream: whatever JSON value is written between the two. */
+void task_event_begin(struct att_jsonw *events);
+void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
