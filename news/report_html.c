@@ -11,7 +11,7 @@
 #include "news/report_text.h"
 #include "news/svg.h"
 
-enum { HEAT_LINES_MAX = 5, TITLE_WIDTH = 36 };
+enum { HEAT_LINES_MAX = 5, TITLE_WIDTH = 44 };
 
 static const char *const tone_colors[3] = {"#c2410c", "#b6c2cf", "#0f766e"};
 static const char *const line_colors[HEAT_LINES_MAX] = {"#1d4ed8", "#c2410c", "#0f766e", "#7c3aed", "#a16207"};
