@@ -326,19 +326,27 @@ static enum att_status add_heat(struct building *building, const struct news_gro
     return ATT_OK;
 }
 
+/* The earliest report: of those in the set, or the first of the cluster, which may be older than what the set has, or
+ * than what the store keeps. */
+static enum att_status add_first(struct building *building, const struct news_group *group, struct news_event *event)
+{
+    const struct news_member *earliest = group->members - group->n_before;
+    bool found = false;
+    enum att_status status = look_up(building, event->seq, &event->first, &found);
+    if (status == ATT_OK && (!found || event->first.time_ms > earliest->time_ms))
+        status = look_up(building, building->set->facts[earliest->fact].seq, &event->first, &found);
+    if (status == ATT_OK && !found)
+        event->first = (struct news_quote){.text = "", .title = "", .source = "", .url = "", .id = ""};
+    return status;
+}
+
 static enum att_status add_event(struct building *building, const struct news_group *group, struct news_event *event)
 {
-    bool found = false;
     event->seq = (int64_t)group->key;
     event->is = measure(building, group);
     enum att_status status = news_group_life(building->set, group, building->wish->to_ms, &event->life, building->err);
     if (status == ATT_OK)
-        status = look_up(building, event->seq, &event->first, &found);
-    /* The first of the cluster may be older than what the store keeps. */
-    if (status == ATT_OK && !found)
-        status = look_up(building, building->set->facts[group->members[0].fact].seq, &event->first, &found);
-    if (status == ATT_OK && !found)
-        event->first = (struct news_quote){.text = "", .title = "", .source = "", .url = "", .id = ""};
+        status = add_first(building, group, event);
     if (status == ATT_OK)
         status = add_quotes(building, group, event);
     if (status == ATT_OK)

@@ -135,9 +135,12 @@ static void alerts(const struct writing *writing)
         put_text(writing, alert->rule);
         news_put(w, "</td><td>");
         put_text(writing, news_word_of(writing->chinese, alert->kind));
-        news_put(w, " <b>");
-        put_text(writing, alert->name);
-        news_put(w, "</b></td><td>");
+        if (strcmp(alert->kind, "all") != 0) {
+            news_put(w, " <b>");
+            put_text(writing, alert->name);
+            news_put(w, "</b>");
+        }
+        news_put(w, "</td><td>");
         news_report_reasons(report, alert, w, news_html_text);
         news_put(w, "</td></tr>\n");
     }

@@ -59,7 +59,7 @@ static void alerts(const struct writing *writing)
                   news_when(report, alert->time_ms, time));
         put_text(writing, alert->rule);
         news_putf(writing->w, " | %s ", news_word_of(writing->chinese, alert->kind));
-        put_text(writing, alert->name);
+        put_text(writing, strcmp(alert->kind, "all") == 0 ? "" : alert->name);
         news_put(writing->w, " | ");
         news_report_reasons(report, alert, writing->w, news_markdown_text);
         news_put(writing->w, " |\n");

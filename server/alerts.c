@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "news/alert.h"
+#include "news/report.h"
 #include "store/news.h"
 
 enum { LOOK_MS = 500, EVALUATE_MS = 60000, RELOAD_MS = 600000, ITEMS_MAX = 200000, SUBJECT_BYTES = 700, DEPTH_MAX = 8 };

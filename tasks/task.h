@@ -19,6 +19,7 @@
 
 #include "core/attend.h"
 
+struct news_view;      /* news/set.h */
 struct store_entities; /* store/entities.h */
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
@@ -63,6 +64,7 @@ struct task_news {
     struct store_news *store;
     const struct task_model *model;  /* its heads; NULL: nothing is classified */
     struct store_entities *entities; /* or NULL */
+    const struct news_view *view;    /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {
@@ -152,6 +154,8 @@ extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
 extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
+/* GET /v1/trends, POST /v1/report. */
+extern const struct task task_trends, task_report;
 
 /* ---- running jobs (tasks/run.c) ---- */
 
