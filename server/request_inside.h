@@ -34,6 +34,7 @@ struct srv_request {
     unsigned wait_s;  /* until the key's limit lets it pass */
     bool feeds_lines; /* the body is lines, see feed */
     bool on_admin_socket, discards, admitted, refused_raw, logs, is_head;
+    bool flat_errors; /* TEI's shape */
     uint64_t begun_us, deadline_us;
     uint64_t head_us; /* streams: when the head of the answer was made */
     char *body;

@@ -9,6 +9,7 @@ enum { MENTIONS_MAX = 256, SPANS_SHOWN_MAX = 8, JSON_BYTES_MAX = 1 << 16 };
 /* Of an entity's relevance: named in the title, how early, how often. They sum to 1. */
 static const double weight_title = 0.5, weight_place = 0.25, weight_count = 0.25;
 static const double count_full = 4; /* mentions from which on more say nothing */
+static const double side_min = 0.1; /* polarity from which on an item has a side */
 
 /* ---- finding ---- */
 
@@ -239,8 +240,8 @@ static enum att_status conclude_topics(struct task_call *call, const struct task
     return take_json(call, &w, &item->topics, err);
 }
 
-/* The judged sentence that leans furthest to the item's side; where none was judged, the one that names an entity
- * first, else the lead. */
+/* The judged sentence that leans furthest to the item's side, of an item without a side the one that leans furthest;
+ * where none was judged, the lead. */
 static void choose_evidence(const struct task_news_analysis *analysis, const struct att_head_info *sentiment,
                             const struct task_signals *signals, struct store_news_item *item)
 {
@@ -249,7 +250,9 @@ static void choose_evidence(const struct task_news_analysis *analysis, const str
     for (size_t j = 0; sentiment && j < analysis->n_judged; j++) {
         struct task_signals own = {.sentiment = ""};
         task_signals_judge(sentiment, analysis->probabilities[j], &own);
-        double side = signals->polarity < 0 ? -own.polarity : own.polarity;
+        double side = fabs(signals->polarity) < side_min ? fabs(own.polarity)
+                      : signals->polarity < 0            ? -own.polarity
+                                                         : own.polarity;
         if (side > most) {
             most = side;
             best = analysis->judged[j];

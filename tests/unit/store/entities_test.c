@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/mem.h"
@@ -112,6 +113,22 @@ static void test_refuses_what_is_wrong(void **state)
     store_entities_unref(entities);
 }
 
+static void test_the_shipped_dictionary(void **state)
+{
+    (void)state;
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char path[512];
+    struct store_entities *entities = NULL;
+    struct att_err err;
+    snprintf(path, sizeof path, "%s/conf/entities.jsonl", root ? root : ".");
+    if (store_entities_load(path, &entities, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    assert_true(store_entities_count(entities) >= 150);
+    assert_string_equal(found(entities, "Ford says 中石油 and Nestlé buy; the fed and BP.L too"),
+                        "ford:Ford petrochina:中石油 nestle:Nestlé fed:the fed bp:BP.L");
+    store_entities_unref(entities);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -135,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds_what_is_meant),
         cmocka_unit_test(test_refuses_what_is_wrong),
+        cmocka_unit_test(test_the_shipped_dictionary),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
