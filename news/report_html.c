@@ -131,7 +131,7 @@ static void alerts(const struct writing *writing)
         const struct news_past_alert *alert = &report->alerts[i];
         news_put(w, "<tr><td>");
         level_chip(writing, alert->level);
-        news_putf(w, "</td><td class=\"time\">%s</td><td>", news_when(report, alert->time_ms, time));
+        news_putf(w, "</td><td class=\"time\">%s</td><td class=\"time\">", news_when(report, alert->time_ms, time));
         put_text(writing, alert->rule);
         news_put(w, "</td><td>");
         put_text(writing, news_word_of(writing->chinese, alert->kind));

@@ -14,7 +14,7 @@ enum {
     PLOT_W = WIDTH - LEFT - RIGHT,
     PLOT_H = 160,
     ROW_H = 24,
-    ROW_LEFT = 140,
+    ROW_LEFT = 152,
     ROW_RIGHT = 44,
     LEGEND_H = 18,
     TICKS = 4,
