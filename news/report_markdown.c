@@ -28,9 +28,9 @@ static void link_to(const struct writing *writing, const char *text, const char 
     }
     news_put(writing->w, "[");
     put_text(writing, text);
-    news_put(writing->w, "](<");
+    news_put(writing->w, "](");
     news_put(writing->w, url);
-    news_put(writing->w, ">)");
+    news_put(writing->w, ")");
 }
 
 static void table_head(const struct writing *writing, const enum news_word *columns, size_t n, const char *rule)
