@@ -84,7 +84,7 @@ static void share(struct srv_model *model, const struct srv_model *old)
 {
     model->task.model = att_model_ref(old->task.model);
     model->self_test_cases = old->self_test_cases;
-    model->version = old->version;
+    model->task.version = old->task.version;
     model->loaded_unix_s = old->loaded_unix_s;
 }
 
@@ -107,11 +107,11 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
         att_err_prefix(err, "model '%s': %s", config->name, config->path.text);
         return status;
     }
-    model->version = old != NULL ? old->version + 1 : 1;
+    model->task.version = old != NULL ? old->task.version + 1 : 1;
     model->loaded_unix_s = att_clock_unix_s();
     info = att_model_info(model->task.model);
     srv_log(loading->source->log, SRV_LOG_INFO, "model", SRV_TEXT("name", config->name),
-            SRV_NUMBER("version", model->version), SRV_TEXT("arch", info->arch), SRV_TEXT("task", info->task),
+            SRV_NUMBER("version", model->task.version), SRV_TEXT("arch", info->arch), SRV_TEXT("task", info->task),
             SRV_TEXT("base", info->base), SRV_NUMBER("weight_bytes", info->weight_bytes),
             SRV_NUMBER("self_test_cases", model->self_test_cases),
             SRV_NUMBER("ms", (double)(att_clock_us() - start_us) * 1e-3));

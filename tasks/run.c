@@ -80,6 +80,8 @@ static void copy_outputs(struct task_job *job, const struct att_model_info *info
 {
     if (job->pooled)
         memcpy(job->pooled, out->pooled + seq * info->hidden_size, info->hidden_size * sizeof(float));
+    if (job->hidden)
+        memcpy(job->hidden, out->hidden + first * info->hidden_size, job->len * info->hidden_size * sizeof(float));
     if (job->logits) {
         assert(out->logits && !info->per_token);
         memcpy(job->logits, out->logits + seq * info->n_logits, info->n_logits * sizeof(float));
@@ -234,11 +236,11 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
         .task = task, .env = env, .arena = &arena, .http_status = 200, .now_ms = att_clock_unix_ms()};
     enum att_status status = run_rounds(contexts, &call, body, err);
     if (status == ATT_OK)
-        status = task->render(&call, &answer, err);
+        status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (task->finish)
-        task->finish(&call);
+    if (call.task->finish)
+        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
     return status;

@@ -30,6 +30,7 @@ struct task_job {
     size_t len;                    /* 1..max_tokens */
     float *pooled;                 /* [hidden_size] */
     float *logits;                 /* [n_logits] */
+    float *hidden;                 /* [len][hidden_size]: the last hidden states */
     float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
     float *attention;              /* [len]: see task_jobs_run */
     float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
@@ -46,6 +47,7 @@ struct task_model {
     struct att_model *model;
     struct store_items *items;        /* recommenders with an item table; else NULL */
     const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
+    uint64_t version;                 /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
 
 struct task_kb {
@@ -89,7 +91,7 @@ struct task_timing { /* filled by who runs the call */
 };
 
 struct task_call {
-    const struct task *task;
+    const struct task *task; /* parse may put another in its place, where the body says whose client it is */
     const struct task_env *env;
     struct att_arena *arena;
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
@@ -128,6 +130,14 @@ extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entri
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
+
+/* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
+ */
+extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
+    task_tei_embed_all, task_tei_similarity, task_tei_predict, task_tei_tokenize, task_tei_decode, task_vllm_classify,
+    task_vllm_score, task_kserve_infer;
+/* The members "inputs" and "outputs" of a model's card in KServe's words. */
+void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answer);
 
 /* ---- running jobs (tasks/run.c) ---- */
 
@@ -184,6 +194,9 @@ enum att_status task_query_enum(const struct task_call *call, const char *name, 
 /* deadline_ms and priority into the call. */
 enum att_status task_field_common(struct task_call *call, const struct att_json *body,
                                   struct att_err *err) ATT_MUST_USE;
+/* The same where other servers' clients call: "priority" may be anything, and counts where it is one of our words. */
+enum att_status task_field_common_lenient(struct task_call *call, const struct att_json *body,
+                                          struct att_err *err) ATT_MUST_USE;
 /* "model" looked up for `task`; ATT_ENOTFOUND names it and lists what is loaded… never opened as a path. */
 enum att_status task_field_model(struct task_call *call, const struct att_json *body, const char *task,
                                  const struct task_model **ret_model, struct att_err *err) ATT_MUST_USE;
