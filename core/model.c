@@ -383,7 +383,7 @@ static enum att_status scan_load(struct att_model *model, struct att_err *err)
 {
     const float *bias = NULL;
     const size_t n = model->arch_info.vocab_size;
-    if (!model->arch->items || n <= ATT_SCAN_ITEMS_MIN)
+    if (!model->arch->items || n <= ATT_SCAN_ITEMS_MIN || model->arch_info.hidden_size > ATT_SCAN_K_MAX)
         return ATT_OK;
     const struct att_table *items = model->arch->items(model->state, &bias);
     enum att_status status = att_scan_create(n, items->cols, items->data, bias, &model->scan, err);

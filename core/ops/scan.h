@@ -2,8 +2,8 @@
  * The best k rows of a table by their product with a query, exactly, without
  * multiplying them all in f32.
  *
- * A copy of the table in 8 bits (the int8 GEMM row of this CPU: a quarter of the
- * bytes, and a scan is bound by bytes) gives every row's score to within a bound:
+ * A copy of the table in 8 bits (a quarter of the bytes, and a scan is bound by
+ * bytes) gives every row's score to within a bound:
  *
  *   x·w - x̂·ŵ = x·(w - ŵ) + (x - x̂)·ŵ,  so  |error| <= ‖x‖·‖w - ŵ‖ + ‖x - x̂‖·‖ŵ‖ + rounding
  *
@@ -18,11 +18,12 @@
 #include "core/base/status.h"
 #include "core/base/team.h"
 
-enum { ATT_SCAN_CHUNK = 8192, ATT_SCAN_BEST_MAX = 1024 };
+enum { ATT_SCAN_CHUNK = 8192, ATT_SCAN_BEST_MAX = 1024, ATT_SCAN_K_MAX = 1 << 16 };
 
 struct att_scan;
 
-/* table [n][k] and bias [n] (NULL: none) are borrowed: they must outlive the scan. n and k at least 1. */
+/* table [n][k] and bias [n] (NULL: none) are borrowed: they must outlive the scan. n and k at least 1, k at
+ * most ATT_SCAN_K_MAX. */
 enum att_status att_scan_create(size_t n, size_t k, const float *table, const float *bias, struct att_scan **ret_scan,
                                 struct att_err *err) ATT_MUST_USE;
 void att_scan_destroy(struct att_scan *scan); /* NULL is allowed */

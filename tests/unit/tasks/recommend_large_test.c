@@ -224,7 +224,7 @@ static void test_exclusions_and_candidates(void **state)
              fixture_text(first, "items.0.id"));
     struct att_json *second = fixture_answer(&task_recommend, body);
     assert_string_equal(fixture_text(second, "items.0.id"), fixture_text(first, "items.1.id"));
-    left_out[atol(fixture_text(first, "items.0.id"))] = true;
+    left_out[strtol(fixture_text(first, "items.0.id"), NULL, 10)] = true;
     check(second, sequence, 1, left_out, 3);
     att_json_destroy(first);
     att_json_destroy(second);
