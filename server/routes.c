@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/alerts.h"
 #include "server/builtins.h"
 #include "server/guard.h"
 
@@ -34,6 +35,9 @@ static const struct srv_route routes[] = {
     {"GET", "/v1/news", SRV_SCOPE_INFER, &task_news_list, NULL, false},
     {"GET", "/v1/news/{id}", SRV_SCOPE_INFER, &task_news_get, NULL, false},
     {"DELETE", "/v1/news/{id}", SRV_SCOPE_WRITE, &task_news_delete, NULL, false},
+    {"GET", "/v1/stream", SRV_SCOPE_INFER, NULL, srv_builtin_stream, false},
+    {"GET", "/v1/trends", SRV_SCOPE_INFER, &task_trends, NULL, false},
+    {"POST", "/v1/report", SRV_SCOPE_INFER, &task_report, NULL, true},
     {"GET", "/v1/models", SRV_SCOPE_KEYED, NULL, srv_builtin_models, false},
     {"GET", "/v1/models/{id}", SRV_SCOPE_KEYED, NULL, srv_builtin_model, false},
     {"POST", "/v1/models/{id}/reload", SRV_SCOPE_ADMIN, NULL, NULL, true},

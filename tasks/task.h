@@ -19,6 +19,7 @@
 
 #include "core/attend.h"
 
+struct news_view;      /* news/set.h */
 struct store_entities; /* store/entities.h */
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
@@ -36,8 +37,11 @@ struct task_job {
     float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
     float *attention;              /* [len]: see task_jobs_run */
     float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
-    enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
-    void *owner;                   /* the runner's; tasks do not touch it */
+    /* Recommenders: the best items for the pooled vector, which becomes the query's x; NULL: not wanted. */
+    struct att_scan_query *scan;
+    struct att_scan_answer found;
+    enum att_status status; /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
+    void *owner;            /* the runner's; tasks do not touch it */
 };
 
 /* A model as the configuration names it. */
@@ -65,6 +69,7 @@ struct task_news {
     struct store_news *store;
     const struct task_model *model;  /* its heads; NULL: nothing is classified */
     struct store_entities *entities; /* or NULL */
+    const struct news_view *view;    /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {
@@ -155,6 +160,8 @@ extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
 extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
+/* GET /v1/trends, POST /v1/report. */
+extern const struct task task_trends, task_report;
 /* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
  */
 extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
