@@ -263,8 +263,8 @@ enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_mod
             char path[PATH_BYTES];
             size_t dropped = 0;
             text_path(list, i, a, path);
-            enum att_status status =
-                task_job_encode(call, encoder, text, strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
+            enum att_status status = task_job_encode(call, encoder, att_model_info(encoder->model)->query_prompt, text,
+                                                     strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
             if (status == ATT_OK && dropped > 0)
                 status =
                     att_err_limit(err, path, att_model_info(encoder->model)->max_tokens, call->jobs[job].len + dropped,

@@ -198,8 +198,9 @@ static enum att_status join_turns(struct task_call *call, struct task_reply *rep
 /* The question; with a dialogue also turn + question, and the turn alone. */
 static enum att_status plan_texts(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .attention = reply->explains_attention};
     const struct task_model *encoder = reply->kb->encoder;
+    const struct task_windows_options options = {
+        .pooled = true, .attention = reply->explains_attention, .prompt = att_model_info(encoder->model)->query_prompt};
     size_t previous = reply->previous_id ? store_kb_find(reply->view, reply->previous_id) : reply->view->n_entries;
     if (!reply->turn && previous < reply->view->n_entries) {
         reply->turn = reply->view->entries[previous].question;
