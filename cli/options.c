@@ -10,7 +10,7 @@
 
 #include "cli/cli.h"
 
-enum kind { TEXT, SIZE, SECONDS, FLAG, LIST, DTYPE, HELP };
+enum kind { TEXT, SIZE, SECONDS, SHARE, FLAG, LIST, DTYPE, HELP };
 
 static const struct row {
     const char *name, *argument, *help;
@@ -47,6 +47,13 @@ static const struct row {
     {"batch-tokens", "N", "tokens of one packed batch", SIZE, offsetof(struct cli_options, batch_tokens), 0, 1 << 20},
     {"max-length", "N", "cuts texts to N tokens, special tokens included", SIZE,
      offsetof(struct cli_options, max_length), 0, 1 << 20},
+    {"out", "DIR", "the folder that is made", TEXT, offsetof(struct cli_options, out), 0, 0},
+    {"outside", "LABEL", "the label of texts that are none of the others", TEXT, offsetof(struct cli_options, outside),
+     0, 0},
+    {"precision", "P", "answers only where a share of P is right, .5 to 1", SHARE,
+     offsetof(struct cli_options, precision), 0, 0},
+    {"multi-label", NULL, "a text may have several labels, or none", FLAG, offsetof(struct cli_options, multi_label), 0,
+     0},
     {"seconds", "S", "how long to measure (default 5)", SECONDS, offsetof(struct cli_options, seconds), 0, 3600},
     {"with-tokenizer", NULL, "the clock includes tokenising", FLAG, offsetof(struct cli_options, with_tokenizer), 0, 0},
     {"json", NULL, "one JSON object instead of a table", FLAG, offsetof(struct cli_options, json), 0, 0},
@@ -107,6 +114,16 @@ static int set_seconds(const char *command, const struct row *row, const char *v
     return -1;
 }
 
+static int set_share(const char *command, const struct row *row, const char *value, double *ret)
+{
+    char *end;
+    double number = strtod(value, &end);
+    if (*end || end == value || !(number >= 0.5 && number <= 1))
+        return wrong(command, row->name, value, "a share from 0.5 to 1");
+    *ret = number;
+    return -1;
+}
+
 static int set_dtype(const char *command, const struct row *row, const char *value, enum att_dtype *ret)
 {
     for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++)
@@ -124,6 +141,8 @@ static int set(const char *command, const struct row *row, const char *value, st
         return set_size(command, row, value, (size_t *)(void *)(base + row->offset));
     if (row->kind == SECONDS)
         return set_seconds(command, row, value, (double *)(void *)(base + row->offset));
+    if (row->kind == SHARE)
+        return set_share(command, row, value, (double *)(void *)(base + row->offset));
     if (row->kind == DTYPE)
         return set_dtype(command, row, value, (enum att_dtype *)(void *)(base + row->offset));
     if (row->kind == FLAG) {

@@ -66,6 +66,7 @@ struct task_env {
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
     struct task_limits limits;
+    const char *classifiers; /* folder of trained classifiers; NULL: there is none */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -75,6 +76,16 @@ struct task_param {
 
 struct task_timing { /* filled by who runs the call */
     uint64_t tokenize_us, queue_us, compute_us, total_us;
+};
+
+struct task_call;
+/* Between the last round and render: what takes seconds or changes the models' folders, not on a thread of connections.
+ * withdraw undoes it where the daemon could not serve the outcome; NULL: nothing to undo. `model`: what must be served
+ * then, NULL: nothing more than before. */
+struct task_deployment {
+    const char *model;
+    enum att_status (*deploy)(struct task_call *call, struct att_err *err);
+    enum att_status (*withdraw)(struct task_call *call, struct att_err *err);
 };
 
 struct task_call {
@@ -88,12 +99,13 @@ struct task_call {
     void *state;           /* the task's own, in the arena */
     struct task_job *jobs; /* of this round */
     size_t n_jobs;
-    const struct task_model *model; /* the model that answers, for metrics; may be NULL */
-    uint32_t deadline_ms;           /* from the body; 0: none given */
-    bool bulk;                      /* priority */
-    bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
-    size_t prompt_tokens;           /* usage, set by parse */
-    size_t explain_tokens;          /* of what an explanation left out and asked again; part of usage.total_tokens */
+    const struct task_model *model;           /* the model that answers, for metrics; may be NULL */
+    uint32_t deadline_ms;                     /* from the body; 0: none given */
+    bool bulk;                                /* priority */
+    const struct task_deployment *deployment; /* set by parse: what is served changes; NULL: it does not */
+    bool writes;           /* set by parse: render waits for the disk, and the daemon calls it apart */
+    size_t prompt_tokens;  /* usage, set by parse */
+    size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -109,6 +121,8 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
+/* POST /v1/classifiers, DELETE /v1/classifiers/{name}. */
+extern const struct task task_classifier_put, task_classifier_delete;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
