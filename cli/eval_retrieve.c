@@ -38,6 +38,7 @@ struct retrieval {
     struct label *labels;
     float *vectors; /* [documents][hidden] */
     struct store_idf idf;
+    struct task_fit fit;
     struct att_arena arena;
 };
 
@@ -200,7 +201,7 @@ static float score_label(const struct retrieval *retrieval, const struct text *q
     }
     features.covered =
         store_grams_cover(&retrieval->idf, query->grams, query->n_grams, query->norm, label->grams, label->n_grams);
-    return task_match_fuse(&features, query->cjk);
+    return task_features_fuse(&features, query->cjk ? &retrieval->fit.cjk : &retrieval->fit.latin);
 }
 
 /* scores: work space, [n_labels]. The rank of the query's label is one more than the labels that score above it. */
@@ -337,6 +338,7 @@ int cli_eval_retrieve(int argc, char **argv)
         return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
+    task_fit_default(&retrieval.fit);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
         status = read_all(env, &options, &retrieval, &err);

@@ -46,21 +46,21 @@ static enum att_status answer_status(const char *text, struct srv_builtin_answer
 }
 
 enum att_status srv_builtin_healthz(struct srv_server *server, struct srv_generation *generation,
-                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                     struct att_err *err)
 {
     (void)server;
     (void)generation;
-    (void)path_params;
+    (void)ask;
     return answer_status("ok", ret_answer, err);
 }
 
 enum att_status srv_builtin_readyz(struct srv_server *server, struct srv_generation *generation,
-                                   const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                   const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                    struct att_err *err)
 {
     (void)generation;
-    (void)path_params;
+    (void)ask;
     if (atomic_load_explicit(&server->draining, memory_order_relaxed))
         return att_err_set(err, ATT_EUNREADY, "the daemon is stopping");
     return answer_status("ready", ret_answer, err);
@@ -78,13 +78,13 @@ static void add_stats(void *context, struct srv_generation *generation)
 }
 
 enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_generation *generation,
-                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                     struct att_err *err)
 {
     struct srv_batcher_stats sum = {0};
     struct srv_metrics_facts facts = {.queue = &sum, .models = &generation->models, .generation = generation->number};
 
-    (void)path_params;
+    (void)ask;
     srv_generations_visit(&server->generations, add_stats, &sum);
     sum.idle_workers = srv_batcher_stats(generation->batcher).idle_workers;
     ret_answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -92,7 +92,7 @@ enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_genera
 }
 
 enum att_status srv_builtin_openapi(struct srv_server *server, struct srv_generation *generation,
-                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                     struct att_err *err)
 {
     struct att_jsonw w;
@@ -100,7 +100,7 @@ enum att_status srv_builtin_openapi(struct srv_server *server, struct srv_genera
 
     (void)server;
     (void)generation;
-    (void)path_params;
+    (void)ask;
     att_jsonw_init(&w, ANSWER_BYTES_MAX);
     status = srv_openapi_render(&w, err);
     if (status == ATT_OK)
@@ -122,20 +122,20 @@ static void put_entry(struct att_jsonw *w, const struct srv_model *model)
     put_text(w, "status", info != NULL ? "serving" : "disabled");
     if (info == NULL)
         return;
-    put_size(w, "version", model->version);
+    put_size(w, "version", model->task.version);
     put_text(w, "task", info->task);
     put_text(w, "dtype", att_dtype_name(info->dtype));
     put_text(w, "digest", info->digest);
 }
 
 enum att_status srv_builtin_models(struct srv_server *server, struct srv_generation *generation,
-                                   const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                   const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                    struct att_err *err)
 {
     struct att_jsonw w;
 
     (void)server;
-    (void)path_params;
+    (void)ask;
     att_jsonw_init(&w, ANSWER_BYTES_MAX);
     att_jsonw_object_begin(&w);
     put_text(&w, "object", "list");
@@ -224,10 +224,9 @@ static void put_card(struct att_jsonw *w, const struct srv_generation *generatio
 }
 
 enum att_status srv_builtin_model(struct srv_server *server, struct srv_generation *generation,
-                                  const char *const path_params[2], struct srv_builtin_answer *ret_answer,
-                                  struct att_err *err)
+                                  const struct srv_ask *ask, struct srv_builtin_answer *ret_answer, struct att_err *err)
 {
-    const struct srv_model *model = srv_models_named(&generation->models, path_params[0]);
+    const struct srv_model *model = srv_models_named(&generation->models, ask->path_params[0]);
     struct att_jsonw w;
 
     (void)server;

@@ -170,6 +170,7 @@ static void init_server(struct daemon *daemon)
                 (enum srv_log_format)server->config->log_format.number);
     server->log.fd = STDERR_FILENO;
     srv_generations_init(&server->generations);
+    srv_streams_init(&server->streams, server->config->server_heartbeat_ms.number * 1000);
     if (getrandom(&server->request_seed, sizeof(server->request_seed), 0) < 0)
         server->request_seed = att_clock_us();
 }
@@ -338,6 +339,7 @@ static void stop(struct daemon *daemon)
     srv_http_stop(daemon->http);
     srv_writer_stop(server->writer);
     srv_generations_finish(&server->generations);
+    srv_streams_finish(&server->streams);
     srv_tls_destroy(server->tls);
     srv_metrics_finish(&server->metrics);
     /* The signal pipe stays open: a handler may still run. */

@@ -35,6 +35,16 @@ struct srv_http {
     struct srv_reaper *reaper;
 };
 
+/* What a stream is read with; of the response. */
+struct sending {
+    struct srv_http *http;
+    struct srv_conn *conn;
+    struct srv_stream *stream;
+    atomic_bool *cancel;
+};
+
+enum { STREAM_BLOCK_BYTES = 4096 };
+
 /* ---- answers ---- */
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
@@ -59,12 +69,63 @@ static void add_cors(struct MHD_Response *response, const struct srv_answer *ans
     }
 }
 
-static struct MHD_Response *make_response(const struct srv_http *http, struct srv_answer *answer, bool close)
+/* The next bytes of a stream. A client that has taken the last ones gets the whole send timeout for the next; while
+ * there are none, only its leaving ends the connection. */
+static ssize_t on_stream(void *context, uint64_t at, char *bytes, size_t size)
+{
+    const struct sending *sending = context;
+    struct srv_reaper *reaper = sending->http->reaper;
+    size_t len;
+
+    (void)at;
+    if (!srv_reaper_enter(reaper, sending->conn, SRV_CONN_BUSY, sending->cancel))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    switch (srv_stream_read(sending->stream, bytes, size, &len)) {
+    case SRV_STREAM_WAIT:
+        return 0;
+    case SRV_STREAM_END:
+        (void)srv_reaper_enter(reaper, sending->conn, SRV_CONN_SENDING, NULL);
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    case SRV_STREAM_CUT:
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    case SRV_STREAM_MORE:
+        break;
+    }
+    return srv_reaper_enter(reaper, sending->conn, SRV_CONN_SENDING, NULL) ? (ssize_t)len
+                                                                           : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* NULL: no memory. */
+static struct MHD_Response *make_stream(struct srv_http *http, struct srv_conn *conn, struct srv_request *request,
+                                        struct srv_stream *stream)
+{
+    struct sending *sending = att_mem_calloc(1, sizeof(*sending));
+    struct MHD_Response *response = NULL;
+
+    if (sending != NULL) {
+        *sending = (struct sending){http, conn, stream, srv_request_cancel_flag(request)};
+        response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_stream, sending, att_mem_free);
+    }
+    if (response == NULL)
+        att_mem_free(sending);
+    /* Caches and buffering proxies (nginx reads the second) would keep events back. */
+    if (response != NULL) {
+        add_header(response, "Cache-Control", "no-cache");
+        add_header(response, "X-Accel-Buffering", "no");
+    }
+    return response;
+}
+
+static struct MHD_Response *make_response(struct srv_http *http, struct srv_conn *conn, struct srv_request *request,
+                                          struct srv_answer *answer, bool close)
 {
     struct MHD_Response *response;
     char number[16];
 
-    if (answer->bytes != NULL)
+    if (answer->stream != NULL)
+        response = make_stream(http, conn, request, answer->stream);
+    else if (answer->bytes != NULL)
         response = MHD_create_response_from_buffer_with_free_callback(answer->len, answer->bytes, att_mem_free);
     else
         response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
@@ -72,7 +133,7 @@ static struct MHD_Response *make_response(const struct srv_http *http, struct sr
         att_mem_free(answer->bytes);
         return NULL;
     }
-    add_header(response, "Content-Type", answer->bytes != NULL ? answer->content_type : NULL);
+    add_header(response, "Content-Type", answer->bytes != NULL || answer->stream != NULL ? answer->content_type : NULL);
     add_header(response, "X-Request-Id", answer->request_id);
     add_header(response, "Traceparent", answer->traceparent);
     add_header(response, "Server-Timing", answer->server_timing);
@@ -98,7 +159,7 @@ static enum MHD_Result queue_answer(struct srv_http *http, struct MHD_Connection
     if (!srv_reaper_enter(http->reaper, conn, SRV_CONN_SENDING, NULL))
         return MHD_NO;
     srv_request_answer(request, &answer);
-    response = make_response(http, &answer, close);
+    response = make_response(http, conn, request, &answer, close);
     if (response == NULL) {
         srv_conn_answer(conn, SRV_ERR_MEMORY, NULL);
         return MHD_NO;
@@ -311,6 +372,7 @@ static void on_tick(void *context)
     struct srv_http *http = context;
 
     srv_generations_visit(&http->server->generations, tick_generation, http);
+    srv_streams_tick(&http->server->streams, atomic_load_explicit(&http->server->draining, memory_order_relaxed));
 }
 
 /* ---- life ---- */

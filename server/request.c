@@ -8,6 +8,7 @@
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
  *       |     a task that writes goes through WRITING |
+ *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
  *
  * Admission comes before anything is parsed: a full queue answers at once. All
@@ -50,8 +51,7 @@ static void free_body(struct srv_request *request)
     request->body_capacity = 0;
 }
 
-/* The answer is rendered, or there is none: all but its bytes goes back. */
-static void conclude(struct srv_request *request)
+void srv_request_conclude(struct srv_request *request)
 {
     if (request->generation == NULL)
         return;
@@ -88,11 +88,15 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
 
     if (request->error != SRV_ERR_NONE) {
         const struct srv_error_row *row = srv_error_row(request->error);
+        bool flat = request->flat_errors || srv_route_errors(request->match.route) == SRV_ERRORS_FLAT;
         struct att_jsonw w;
 
         att_jsonw_init(&w, 65536);
-        srv_error_render(&w, request->error, &request->err, request->id);
-        answer->status = row->status;
+        if (flat)
+            srv_error_render_flat(&w, request->error, &request->err);
+        else
+            srv_error_render(&w, request->error, &request->err, request->id);
+        answer->status = flat ? srv_error_status_flat(request->error) : row->status;
         answer->retry_after_s = request->wait_s > row->retry_after_s ? request->wait_s : row->retry_after_s;
         answer->asks_for_key = row->status == 401;
         answer->content_type = "application/json";
@@ -110,7 +114,11 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
     describe_timing(request);
     *ret_answer = *answer;
     answer->bytes = NULL;
-    conclude(request);
+    ret_answer->stream = request->stream;
+    request->head_us = att_clock_us();
+    /* A task's stream needs its generation to the end. */
+    if (request->stream == NULL || request->call.task == NULL)
+        srv_request_conclude(request);
 }
 
 /* ---- the body ---- */
@@ -229,20 +237,25 @@ static void on_done(struct srv_work *work)
 {
     struct srv_request *request = (struct srv_request *)work;
 
-    request->transport->resume(request->conn);
+    if (request->stream != NULL)
+        srv_stream_wake(request->stream);
+    else
+        request->transport->resume(request->conn);
 }
 
-/* Hands the call's jobs to the batcher and suspends the connection. */
-static enum srv_next submit(struct srv_request *request)
+enum att_status srv_request_hand_over(struct srv_request *request)
 {
     struct srv_generation *generation = request->generation;
     struct srv_ticket *ticket = &request->work.ticket;
     size_t n = request->call.n_jobs;
-    enum att_status status;
 
-    ticket->items = att_arena_alloc(&request->arena, n, sizeof(struct srv_item));
-    if (ticket->items == NULL)
-        return srv_request_fail_status(request, att_err_set(&request->err, ATT_ENOMEM, "no memory for %zu jobs", n));
+    if (n > request->n_items_max) {
+        ticket->items = att_arena_alloc(&request->arena, n, sizeof(struct srv_item));
+        request->n_items_max = ticket->items != NULL ? n : 0;
+        if (ticket->items == NULL)
+            return att_err_set(&request->err, ATT_ENOMEM, "no memory for %zu jobs", n);
+    }
+    memset(ticket->items, 0, n * sizeof(struct srv_item));
     for (size_t i = 0; i < n; i++) {
         ticket->items[i].model = srv_models_index(&generation->models, request->call.jobs[i].model);
         ticket->items[i].tokens = request->call.jobs[i].len;
@@ -251,10 +264,18 @@ static enum srv_next submit(struct srv_request *request)
     ticket->n_items = n;
     ticket->bulk = request->call.bulk;
     request->work.done = on_done;
+    return srv_batcher_submit(generation->batcher, &request->work, request->deadline_us, &request->err);
+}
+
+/* Hands the call's jobs over and suspends the connection. */
+static enum srv_next submit(struct srv_request *request)
+{
+    enum att_status status;
+
     request->stage = WAITING;
-    /* Suspended first: a worker may be done, and resume, before submit returns. */
+    /* Suspended first: a worker may be done, and resume, before it returns. */
     request->transport->suspend(request->conn);
-    status = srv_batcher_submit(generation->batcher, &request->work, request->deadline_us, &request->err);
+    status = srv_request_hand_over(request);
     if (status != ATT_OK) {
         srv_request_fail_status(request, status);
         request->transport->resume(request->conn);
@@ -262,18 +283,18 @@ static enum srv_next submit(struct srv_request *request)
     return SRV_NEXT_WAIT;
 }
 
-/* After a round: its times, then advance; another round or the answer. */
-static enum srv_next resumed(struct srv_request *request)
+enum srv_round srv_request_round(struct srv_request *request)
 {
     struct srv_work *work = &request->work;
     uint64_t start_us = work->ticket.first_start_us != 0 ? work->ticket.first_start_us : work->finished_us;
     enum att_status status;
 
     if (work->ticket.dropped && atomic_load_explicit(&work->cancelled, memory_order_relaxed))
-        return SRV_NEXT_DROP;
+        return SRV_ROUND_LEFT;
     if (work->ticket.dropped) {
         att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before the work was done");
-        return srv_request_fail(request, SRV_ERR_DEADLINE);
+        srv_request_fail(request, SRV_ERR_DEADLINE);
+        return SRV_ROUND_FAILED;
     }
     request->call.timing.queue_us += start_us - work->submitted_us;
     request->call.timing.compute_us += work->finished_us - start_us;
@@ -281,14 +302,36 @@ static enum srv_next resumed(struct srv_request *request)
     for (size_t i = 0; i < request->call.n_jobs; i++)
         if (request->call.jobs[i].status != ATT_OK) {
             att_err_set(&request->err, request->call.jobs[i].status, "the model failed");
-            return srv_request_fail(request, SRV_ERR_INTERNAL);
+            srv_request_fail(request, SRV_ERR_INTERNAL);
+            return SRV_ROUND_FAILED;
         }
     if (request->call.task->advance == NULL)
-        return complete(request);
+        return SRV_ROUND_LAST;
     status = request->call.task->advance(&request->call, &request->err);
-    if (status != ATT_OK)
-        return srv_request_fail_status(request, status);
-    return request->call.n_jobs > 0 ? submit(request) : complete(request);
+    if (status != ATT_OK) {
+        srv_request_fail_status(request, status);
+        return SRV_ROUND_FAILED;
+    }
+    return request->call.n_jobs > 0 ? SRV_ROUND_MORE : SRV_ROUND_LAST;
+}
+
+/* After a round: another one, or the answer, or from here on a stream. */
+static enum srv_next resumed(struct srv_request *request)
+{
+    enum srv_round round = srv_request_round(request);
+
+    switch (round) {
+    case SRV_ROUND_LEFT:
+        return SRV_NEXT_DROP;
+    case SRV_ROUND_FAILED:
+        return SRV_NEXT_ANSWER;
+    default:
+        break;
+    }
+    request->more = round == SRV_ROUND_MORE;
+    if (request->call.stream != NULL)
+        return srv_request_stream(request);
+    return request->more ? submit(request) : complete(request);
 }
 
 enum att_status srv_request_parse_body(struct srv_request *request)
@@ -327,6 +370,10 @@ static enum srv_next run_task(struct srv_request *request)
     uint64_t start_us = att_clock_us();
     enum att_status status;
 
+    /* Its clients are told apart before the body is parsed, since a full queue refuses before. */
+    if (srv_route_errors(request->match.route) == SRV_ERRORS_BY_BODY)
+        request->flat_errors =
+            request->body != NULL && memmem(request->body, request->body_len, "\"texts\"", 7) != NULL;
     /* About four bytes a token; whatever the text, one request alone fits an empty queue. */
     ticket->bytes = request->body_len;
     ticket->tokens = request->body_len / 4 + 1;
@@ -358,20 +405,27 @@ static enum srv_next run_task(struct srv_request *request)
     if (request->call.deadline_ms > 0 &&
         request->begun_us + (uint64_t)request->call.deadline_ms * 1000 < request->deadline_us)
         request->deadline_us = request->begun_us + (uint64_t)request->call.deadline_ms * 1000;
-    return request->call.n_jobs > 0 ? submit(request) : complete(request);
+    if (request->call.n_jobs > 0)
+        return submit(request);
+    return request->call.stream != NULL ? srv_request_stream(request) : complete(request);
 }
 
 static enum srv_next run_builtin(struct srv_request *request)
 {
     struct srv_builtin_answer answer = {.status = 200, .content_type = "application/json"};
-    const char *params[SRV_PARAMS_MAX] = {request->match.params[0], request->match.params[1]};
+    const struct srv_ask ask = {.path_params = {request->match.params[0], request->match.params[1]},
+                                .query = request->call.query,
+                                .n_query = request->call.n_query,
+                                .last_event_id = request->has_event_id ? request->last_event_id : NULL};
     enum att_status status;
 
     if (!is_within_limit(request, 0))
         return srv_request_fail(request, request->error);
-    status = request->match.route->builtin(request->server, request->generation, params, &answer, &request->err);
+    status = request->match.route->builtin(request->server, request->generation, &ask, &answer, &request->err);
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
+    if (answer.producer.fill != NULL)
+        return srv_request_subscribe(request, &answer.producer);
     request->answer.status = answer.status;
     request->answer.content_type = answer.content_type;
     request->answer.bytes = answer.bytes;
@@ -437,10 +491,13 @@ void srv_request_finish(struct srv_request *request, bool sent)
     const struct srv_route *route = request->match.route;
     uint64_t us = att_clock_us() - request->begun_us;
     unsigned status = sent || request->refused_raw ? request->answer.status : 499;
+    uint64_t bytes_out = request->stream != NULL ? srv_stream_sent(request->stream) : request->answer.len;
     size_t n_routes;
     const struct srv_route *routes = srv_routes(&n_routes);
 
-    srv_metrics_request(&server->metrics, route != NULL ? (size_t)(route - routes) : n_routes, status, us);
+    /* A subscription lasts as long as its client likes; what it waited for is the head. */
+    srv_metrics_request(&server->metrics, route != NULL ? (size_t)(route - routes) : n_routes, status,
+                        request->stream != NULL ? request->head_us - request->begun_us : us);
     if (request->error == SRV_ERR_DEADLINE)
         srv_metrics_drop(&server->metrics, SRV_DROP_DEADLINE, 1);
     /* What the machine did wrong is told here, since the answer hides it. */
@@ -452,7 +509,7 @@ void srv_request_finish(struct srv_request *request, bool sent)
     srv_log(&server->log, SRV_LOG_INFO, "request", SRV_TEXT("method", route != NULL ? route->method : "other"),
             SRV_TEXT("route", route != NULL ? route->path : "other"), SRV_NUMBER("status", status),
             SRV_TEXT("code", request->error != SRV_ERR_NONE ? srv_error_row(request->error)->code : "ok"),
-            SRV_NUMBER("bytes_in", request->body_len), SRV_NUMBER("bytes_out", request->answer.len),
+            SRV_NUMBER("bytes_in", request->body_len), SRV_NUMBER("bytes_out", bytes_out),
             SRV_NUMBER("tokens", request->call.prompt_tokens), SRV_NUMBER("ms", (double)us * 1e-3),
             SRV_TEXT("key", request->key_name[0] != '\0' ? request->key_name : "-"), SRV_TEXT("id", request->id));
 }
@@ -461,7 +518,8 @@ void srv_request_destroy(struct srv_request *request)
 {
     if (request == NULL)
         return;
-    conclude(request);
+    srv_stream_destroy(request->stream);
+    srv_request_conclude(request);
     att_mem_free(request->answer.bytes);
     att_mem_free(request);
 }

@@ -10,14 +10,9 @@
 #include "server/errors.h"
 #include "server/guard.h"
 #include "server/server.h"
+#include "server/stream.h"
 
 struct srv_request;
-
-/* How a request stops and wakes its connection, and lets others cancel it. */
-struct srv_transport {
-    void (*suspend)(void *conn);
-    void (*resume)(void *conn); /* from any thread */
-};
 
 enum srv_next {
     SRV_NEXT_BODY,         /* go on reading; then srv_request_run */
@@ -32,6 +27,7 @@ struct srv_answer {
     const char *content_type; /* NULL: no body */
     char *bytes;              /* of the taker, att_mem_free */
     size_t len;
+    struct srv_stream *stream;            /* the request's: what the body is read from instead; NULL: none */
     const char *allow;                    /* NULL but for 405 and OPTIONS */
     unsigned retry_after_s;               /* 0: none */
     const char *request_id, *traceparent; /* traceparent may be NULL */
@@ -50,7 +46,7 @@ enum srv_next srv_request_begin(struct srv_request *request, const struct srv_he
 bool srv_request_body(struct srv_request *request, const char *bytes, size_t len);
 /* The body is complete, or the connection was resumed. */
 enum srv_next srv_request_run(struct srv_request *request);
-/* Fills the answer; the request keeps what the strings point into. */
+/* Fills the answer; the request keeps what the strings point into, and the stream, to its end. */
 void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answer);
 /* Why srv_request_body refused; the transport writes the answer itself. */
 enum srv_error srv_request_refusal(struct srv_request *request, const struct att_err **ret_err);

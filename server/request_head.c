@@ -73,6 +73,15 @@ static void note_origin(struct srv_request *request, const struct srv_header *gi
     request->origin[given->value_len] = '\0';
 }
 
+static void note_event_id(struct srv_request *request, const struct srv_header *given)
+{
+    if (given == NULL || given->value_len > SRV_EVENT_ID_BYTES_MAX)
+        return;
+    memcpy(request->last_event_id, given->value, given->value_len);
+    request->last_event_id[given->value_len] = '\0';
+    request->has_event_id = true;
+}
+
 /* Copies the URL's parameters, decoded: the transport's memory ends with the header. */
 static enum srv_error read_query(struct srv_request *request, const struct srv_head *head)
 {
@@ -136,7 +145,9 @@ static enum srv_error check(struct srv_request *request, const struct srv_head *
         error = srv_guard_body(facts, (size_t)config->limits_body_bytes_max.number, &request->err);
     if (error != SRV_ERR_NONE)
         return error;
-    error = request->match.route->task != NULL && head->n_query > 0 ? read_query(request, head) : SRV_ERR_NONE;
+    error = (request->match.route->task != NULL || request->match.route->builtin != NULL) && head->n_query > 0
+                ? read_query(request, head)
+                : SRV_ERR_NONE;
     return error != SRV_ERR_NONE ? error : read_deadline(request, facts->timeout_ms);
 }
 
@@ -160,6 +171,8 @@ enum srv_next srv_request_begin(struct srv_request *request, const struct srv_he
     if (facts.traceparent != NULL && srv_guard_traceparent(facts.traceparent->value, facts.traceparent->value_len))
         memcpy(request->traceparent, facts.traceparent->value, SRV_TRACEPARENT_LEN);
     note_origin(request, facts.origin);
+    note_event_id(request, facts.last_event_id);
+    request->is_head = strcmp(head->method, "HEAD") == 0;
     refusal = check(request, head, &facts);
     if (refusal == SRV_ERR_NONE)
         return SRV_NEXT_BODY;

@@ -8,9 +8,12 @@
 #include "server/routes.h"
 #include "server/writer.h"
 
-enum { SRV_ORIGIN_BYTES_MAX = 255 };
+enum { SRV_ORIGIN_BYTES_MAX = 255, SRV_EVENT_ID_BYTES_MAX = 255 };
 
 enum stage { RECEIVING, WAITING, WRITING, RELOADING, READY };
+
+/* Where a task's stream stands: a round's events are to be told, jobs to be handed over, or a round is under way. */
+enum stream_step { TELLING, SUBMITTING, IN_ROUND };
 
 struct srv_request {
     struct srv_work work; /* first: done() casts back */
@@ -24,17 +27,25 @@ struct srv_request {
     struct srv_match match;
     char id[SRV_REQUEST_ID_MAX + 1], traceparent[SRV_TRACEPARENT_LEN + 1];
     char origin[SRV_ORIGIN_BYTES_MAX + 1]; /* one that cors_origins allows; else empty */
+    char last_event_id[SRV_EVENT_ID_BYTES_MAX + 1];
+    bool has_event_id;
     struct srv_access access;
     char key_name[SRV_KEY_NAME_MAX + 1];
     unsigned wait_s; /* until the key's limit lets it pass */
-    bool on_admin_socket, discards, admitted, refused_raw, logs;
+    bool on_admin_socket, discards, admitted, refused_raw, logs, is_head;
+    bool flat_errors; /* TEI's shape */
     uint64_t begun_us, deadline_us;
+    uint64_t head_us; /* streams: when the head of the answer was made */
     char *body;
     size_t body_len, body_capacity;
     struct att_json *json;
     struct att_arena arena;
     struct task_call call;
-    enum srv_error error; /* SRV_ERR_NONE: an answer */
+    size_t n_items_max;           /* places of work.ticket.items */
+    struct srv_stream *stream;    /* NULL: the answer is none */
+    enum stream_step stream_step; /* of a task's */
+    bool more;                    /* the last round left jobs */
+    enum srv_error error;         /* SRV_ERR_NONE: an answer */
     struct att_err err;
     struct srv_answer answer;
 };
@@ -43,6 +54,19 @@ struct srv_request {
 enum srv_next srv_request_fail(struct srv_request *request, enum srv_error error);
 /* The same for what a task or the core says; request->err is set. */
 enum srv_next srv_request_fail_status(struct srv_request *request, enum att_status status);
+/* All but the answer's bytes goes back: jobs' places, the task's state, the generation. Nothing is queued. */
+void srv_request_conclude(struct srv_request *request);
+/* Hands the call's jobs to the batcher; work.done comes exactly once, unless this fails. */
+enum att_status srv_request_hand_over(struct srv_request *request) ATT_MUST_USE;
+/* After work.done: times, statuses, advance. */
+enum srv_round { SRV_ROUND_LEFT, SRV_ROUND_FAILED, SRV_ROUND_MORE, SRV_ROUND_LAST };
+enum srv_round srv_request_round(struct srv_request *request);
+
+/* server/request_stream.c: the answer becomes a stream, of the task from its first round's end on (SRV_ROUND_MORE or
+ * SRV_ROUND_LAST), or of a built-in's producer, which is closed also where this fails. */
+enum srv_next srv_request_stream(struct srv_request *request);
+enum srv_next srv_request_subscribe(struct srv_request *request, const struct srv_producer *producer);
+
 /* The body as a JSON object, to request->json; the bytes go back. */
 enum att_status srv_request_parse_body(struct srv_request *request) ATT_MUST_USE;
 

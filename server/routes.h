@@ -8,21 +8,32 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/errors.h"
 #include "server/keys.h"
+#include "server/stream.h"
 #include "tasks/task.h"
 
 struct srv_generation;
 struct srv_server;
 
-/* A built-in writes its whole answer; path_params as in struct task_call. Returns ATT_OK or why not. */
+/* What a built-in is asked; valid during the call alone. */
+struct srv_ask {
+    const char *path_params[2];     /* as in struct task_call */
+    const struct task_param *query; /* the same */
+    size_t n_query;
+    const char *last_event_id; /* the header field, or NULL */
+};
+
+/* A built-in writes its whole answer, or sets the producer of a stream (stream.h). Returns ATT_OK or why not. */
 struct srv_builtin_answer {
     unsigned status;
     const char *content_type;
     char *bytes; /* att_mem_free */
     size_t len;
+    struct srv_producer producer; /* fill not NULL: a subscription */
 };
 typedef enum att_status srv_builtin(struct srv_server *server, struct srv_generation *generation,
-                                    const char *const path_params[2], struct srv_builtin_answer *ret_answer,
+                                    const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                     struct att_err *err);
 
 struct srv_route {
@@ -45,6 +56,8 @@ struct srv_match {
 };
 
 const struct srv_route *srv_routes(size_t *ret_count);
+/* The shape of the route's errors; route may be NULL. */
+enum srv_error_shape srv_route_errors(const struct srv_route *route);
 /* path as received, already passed by srv_guard_target. Parameters come decoded. */
 void srv_route_match(const char *method, const char *path, struct srv_match *ret_match);
 

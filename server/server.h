@@ -6,6 +6,7 @@
 
 #include "server/generation.h"
 #include "server/listen.h"
+#include "server/stream.h"
 
 struct srv_reloader; /* server/reload.h */
 struct srv_tls;      /* server/tls.h */
@@ -16,6 +17,7 @@ struct srv_server {
     struct srv_log log;                 /* level and format: atomics */
     struct srv_metrics metrics;         /* atomics */
     struct srv_generations generations; /* locks itself */
+    struct srv_streams streams;         /* locks itself */
     struct srv_reloader *reloader;      /* locks itself */
     struct srv_writer *writer;          /* locks itself */
     struct srv_tls *tls;                /* locks itself; NULL: plain HTTP */

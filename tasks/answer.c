@@ -18,6 +18,18 @@ void task_render_id(struct att_jsonw *answer, const char *prefix)
     att_jsonw_cstring(answer, text);
 }
 
+void task_event_begin(struct att_jsonw *events)
+{
+    att_jsonw_append(events, "data: ", 6);
+    events->comma = false;
+}
+
+void task_event_end(struct att_jsonw *events)
+{
+    att_jsonw_append(events, "\n\n", 2);
+    events->comma = false;
+}
+
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model)
 {
     char text[256], digest[65];

@@ -74,6 +74,30 @@ enum att_status task_tokens_encode(struct task_call *call, const struct task_mod
     return status;
 }
 
+enum att_status task_tokens_sequence(struct task_call *call, const struct task_model *model,
+                                     const struct task_tokens *tokens, bool special, struct att_sequence *sequence,
+                                     struct att_err *err)
+{
+    const struct att_tokenizer *tokenizer = att_model_tokenizer(model->model);
+    size_t capacity = tokens->count + (special ? att_tokenizer_special_count(tokenizer, false) : 0);
+    *sequence = (struct att_sequence){.capacity = capacity};
+    if (!(sequence->ids = task_alloc(call, capacity + 1, sizeof *sequence->ids, err)) ||
+        !(sequence->starts = task_alloc(call, capacity + 1, sizeof *sequence->starts, err)) ||
+        !(sequence->ends = task_alloc(call, capacity + 1, sizeof *sequence->ends, err)) ||
+        !(sequence->text_index = task_alloc(call, capacity + 1, sizeof *sequence->text_index, err)))
+        return err->status;
+    if (special)
+        return att_tokenizer_assemble(tokenizer, tokens->items, tokens->count, NULL, 0, sequence, err);
+    for (size_t i = 0; i < tokens->count; i++) {
+        sequence->ids[i] = tokens->items[i].id;
+        sequence->starts[i] = tokens->items[i].start;
+        sequence->ends[i] = tokens->items[i].end;
+        sequence->text_index[i] = 0;
+    }
+    sequence->len = tokens->count;
+    return ATT_OK;
+}
+
 enum att_status task_job_assemble(struct task_call *call, const struct task_model *model, const struct att_token *a,
                                   size_t a_count, const struct att_token *b, size_t b_count, struct task_job *job,
                                   struct task_spans *ret_spans, struct att_err *err)

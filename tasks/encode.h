@@ -26,6 +26,10 @@ enum att_status task_job_assemble(struct task_call *call, const struct task_mode
                                   size_t a_count, const struct att_token *b, size_t b_count, struct task_job *job,
                                   struct task_spans *ret_spans, struct att_err *err) ATT_MUST_USE;
 
+/* ids, starts, ends and text_index of the tokens, with the template around them where `special`; in the arena. */
+enum att_status task_tokens_sequence(struct task_call *call, const struct task_model *model,
+                                     const struct task_tokens *tokens, bool special, struct att_sequence *sequence,
+                                     struct att_err *err) ATT_MUST_USE;
 /* Tokens of text that fit beside the template. At least 1, or ATT_EUNSUPPORTED for a model without a tokenizer. */
 enum att_status task_tokens_room(const struct task_model *model, bool pair, size_t *ret_room,
                                  struct att_err *err) ATT_MUST_USE;

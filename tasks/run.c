@@ -76,13 +76,19 @@ static void roll_out(const struct att_model_info *info, struct task_job *job)
 }
 
 static void copy_outputs(struct task_job *job, const struct att_model_info *info, const struct att_output *out,
-                         size_t seq)
+                         size_t seq, size_t first)
 {
     if (job->pooled)
         memcpy(job->pooled, out->pooled + seq * info->hidden_size, info->hidden_size * sizeof(float));
+    if (job->hidden)
+        memcpy(job->hidden, out->hidden + first * info->hidden_size, job->len * info->hidden_size * sizeof(float));
     if (job->logits) {
         assert(out->logits && !info->per_token);
         memcpy(job->logits, out->logits + seq * info->n_logits, info->n_logits * sizeof(float));
+    }
+    if (job->token_logits) {
+        assert(out->logits && info->per_token);
+        memcpy(job->token_logits, out->logits + first * info->n_logits, job->len * info->n_logits * sizeof(float));
     }
 }
 
@@ -120,7 +126,7 @@ void task_jobs_run(struct att_context *context, struct task_job *const *jobs, si
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
     for (size_t i = 0; i < n_jobs; i++) {
         if (status == ATT_OK)
-            copy_outputs(jobs[i], info, &out, i);
+            copy_outputs(jobs[i], info, &out, i, cu[i]);
         if (status == ATT_OK && jobs[i]->rollout)
             roll_out(info, jobs[i]);
         jobs[i]->status = status;
@@ -227,11 +233,11 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
     if (status == ATT_OK && call.deployment)
         status = call.deployment->deploy(&call, err);
     if (status == ATT_OK)
-        status = task->render(&call, &answer, err);
+        status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (task->finish)
-        task->finish(&call);
+    if (call.task->finish)
+        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
     return status;

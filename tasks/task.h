@@ -21,6 +21,7 @@
 
 struct store_items; /* store/items.h */
 struct store_kb;    /* store/kb.h */
+struct store_users; /* store/users.h */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
@@ -29,6 +30,8 @@ struct task_job {
     size_t len;                    /* 1..max_tokens */
     float *pooled;                 /* [hidden_size] */
     float *logits;                 /* [n_logits] */
+    float *hidden;                 /* [len][hidden_size]: the last hidden states */
+    float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
     float *attention;              /* [len]: see task_jobs_run */
     float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
     enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
@@ -41,12 +44,18 @@ struct task_model {
     struct att_model *model;
     struct store_items *items;        /* recommenders with an item table; else NULL */
     const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
+    uint64_t version;                 /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
 
 struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
+    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
+    const struct task_model *reader;   /* extractive question answering: start and end logits a token; NULL: none */
+    bool records;                      /* questions without one answer are kept, as feedback always is: */
+    uint32_t record_days;              /* for so long, */
+    size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
 };
 
 struct task_limits {
@@ -65,6 +74,7 @@ struct task_env {
      * marks, else the first loaded that can do it. */
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
+    struct store_users *users;                                         /* NULL: none are kept */
     struct task_limits limits;
     const char *classifiers; /* folder of trained classifiers; NULL: there is none */
 };
@@ -89,7 +99,7 @@ struct task_deployment {
 };
 
 struct task_call {
-    const struct task *task;
+    const struct task *task; /* parse may put another in its place, where the body says whose client it is */
     const struct task_env *env;
     struct att_arena *arena;
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
@@ -99,11 +109,14 @@ struct task_call {
     void *state;           /* the task's own, in the arena */
     struct task_job *jobs; /* of this round */
     size_t n_jobs;
+    const struct task_deployment *deployment; /* set by parse: what is served changes; NULL: it does not */
     const struct task_model *model;           /* the model that answers, for metrics; may be NULL */
     uint32_t deadline_ms;                     /* from the body; 0: none given */
     bool bulk;                                /* priority */
-    const struct task_deployment *deployment; /* set by parse: what is served changes; NULL: it does not */
-    bool writes;           /* set by parse: render waits for the disk, and the daemon calls it apart */
+    bool writes; /* set by parse: render waits for the disk, and the daemon calls it apart */
+    /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
+     * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
+    void (*stream)(struct task_call *call, struct att_jsonw *events);
     size_t prompt_tokens;  /* usage, set by parse */
     size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
     struct task_timing timing;
@@ -126,6 +139,16 @@ extern const struct task task_classifier_put, task_classifier_delete;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+/* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
+extern const struct task task_feedback, task_user_get, task_user_delete;
+
+/* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
+ */
+extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
+    task_tei_embed_all, task_tei_similarity, task_tei_predict, task_tei_tokenize, task_tei_decode, task_vllm_classify,
+    task_vllm_score, task_kserve_infer;
+/* The members "inputs" and "outputs" of a model's card in KServe's words. */
+void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answer);
 
 /* ---- running jobs (tasks/run.c) ---- */
 
@@ -182,6 +205,9 @@ enum att_status task_query_enum(const struct task_call *call, const char *name, 
 /* deadline_ms and priority into the call. */
 enum att_status task_field_common(struct task_call *call, const struct att_json *body,
                                   struct att_err *err) ATT_MUST_USE;
+/* The same where other servers' clients call: "priority" may be anything, and counts where it is one of our words. */
+enum att_status task_field_common_lenient(struct task_call *call, const struct att_json *body,
+                                          struct att_err *err) ATT_MUST_USE;
 /* "model" looked up for `task`; ATT_ENOTFOUND names it and lists what is loaded… never opened as a path. */
 enum att_status task_field_model(struct task_call *call, const struct att_json *body, const char *task,
                                  const struct task_model **ret_model, struct att_err *err) ATT_MUST_USE;
@@ -195,6 +221,9 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* One event of a stream: whatever JSON value is written between the two. */
+void task_event_begin(struct att_jsonw *events);
+void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */

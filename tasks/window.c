@@ -115,6 +115,10 @@ static enum att_status one_job(struct task_call *call, const struct task_model *
         return err->status;
     if (options->pooled && !(job->pooled = task_alloc(call, info->hidden_size, sizeof(float), err)))
         return err->status;
+    size_t hidden;
+    if (options->hidden && (!att_size_mul(job->len, info->hidden_size, &hidden) ||
+                            !(job->hidden = task_alloc(call, hidden, sizeof(float), err))))
+        return err->status;
     if (options->attention && !(job->attention = task_alloc(call, job->len, sizeof(float), err)))
         return err->status;
     return options->rollout ? rollout_space(call, info, job, err) : ATT_OK;
@@ -164,6 +168,53 @@ void task_windows_logits(const struct task_call *call, const struct task_windows
     if (aggregate == TASK_AGGREGATE_MEAN && windows->count > 1)
         for (size_t i = 0; i < n_logits; i++)
             logits[i] /= (float)windows->count;
+}
+
+enum att_status task_windows_ids(struct task_call *call, const struct task_model *model, const struct att_json *ids,
+                                 const char *path, struct task_windows *windows, struct att_err *err)
+{
+    size_t count = att_json_count(ids), vocab = att_model_info(model->model)->vocab_size;
+    size_t limit = call->env->limits.tokens_max;
+    if (count > limit - call->prompt_tokens)
+        return att_err_limit(err, path, limit, call->prompt_tokens + count, "%s: the request has more than %zu tokens",
+                             path, limit);
+    struct att_token *items = task_alloc(call, count + 1, sizeof *items, err);
+    if (!items)
+        return err->status;
+    for (size_t i = 0; i < count; i++) {
+        int64_t id;
+        if (!att_json_integer(att_json_at(ids, i), 0, (int64_t)vocab - 1, &id))
+            return att_err_param(err, ATT_EINVAL, path, "%s: token %zu is %s, expected an id from 0 to %zu", path, i,
+                                 att_json_type_name(att_json_at(ids, i)), vocab - 1);
+        items[i].id = (int32_t)id;
+    }
+    call->prompt_tokens += count;
+    *windows = (struct task_windows){.text = {items, count}, .count = 1};
+    enum att_status status = task_tokens_room(model, false, &windows->room, err);
+    if (status == ATT_OK)
+        windows->count = att_window_count(count, windows->room, 0);
+    return status;
+}
+
+void task_windows_pooled(const struct task_call *call, const struct task_model *model,
+                         const struct task_windows *windows, float *vector)
+{
+    const struct att_model_info *info = att_model_info(model->model);
+    const struct task_job *jobs = call->jobs + windows->first_job;
+    float tokens = 0;
+    memcpy(vector, jobs[0].pooled, info->hidden_size * sizeof *vector);
+    if (windows->count == 1)
+        return;
+    memset(vector, 0, info->hidden_size * sizeof *vector);
+    for (size_t w = 0; w < windows->count; w++) {
+        tokens += (float)jobs[w].len;
+        for (size_t i = 0; i < info->hidden_size; i++)
+            vector[i] += jobs[w].pooled[i] * (float)jobs[w].len;
+    }
+    for (size_t i = 0; i < info->hidden_size; i++)
+        vector[i] /= tokens;
+    if (info->normalize)
+        att_l2_normalize(info->hidden_size, vector);
 }
 
 void task_windows_render(const struct task_windows *windows, struct att_jsonw *answer)

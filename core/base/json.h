@@ -93,6 +93,8 @@ void att_jsonw_double(struct att_jsonw *w, double value,
                       int digits); /* `digits` significant digits; not finite: null */
 void att_jsonw_value(struct att_jsonw *w, const struct att_json *value); /* a parsed value, verbatim */
 void att_jsonw_raw(struct att_jsonw *w, const char *bytes, size_t len);  /* already JSON */
+/* Bytes that are no JSON, such as what stands between the values of a stream; no comma is set. */
+void att_jsonw_append(struct att_jsonw *w, const char *bytes, size_t len);
 /* Hands the buffer over (free with att_mem_free), NUL-terminated; ATT_ENOMEM or ATT_ELIMIT when the writer failed. */
 enum att_status att_jsonw_take(struct att_jsonw *w, char **ret_bytes, size_t *ret_len,
                                struct att_err *err) ATT_MUST_USE;

@@ -4,8 +4,6 @@
 
 #include "core/base/json.h"
 
-/* Appends bytes as they are. */
-void att_jsonw_append(struct att_jsonw *w, const char *bytes, size_t len);
 /* The comma before a value, where one is due. */
 void att_jsonw_separate(struct att_jsonw *w);
 
