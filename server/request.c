@@ -8,6 +8,7 @@
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
  *       |     a task that writes goes through WRITING |
+ *       |     one that changes what is served: DEPLOYING
  *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
  *
@@ -181,7 +182,7 @@ enum srv_error srv_request_refusal(struct srv_request *request, const struct att
 
 /* ---- the work ---- */
 
-static enum srv_next render(struct srv_request *request)
+enum srv_next srv_request_render(struct srv_request *request)
 {
     struct att_jsonw w;
     enum att_status status;
@@ -216,7 +217,7 @@ static void on_write(struct srv_write *write)
         att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before anything was written");
         srv_request_fail(request, SRV_ERR_DEADLINE);
     } else {
-        render(request);
+        srv_request_render(request);
     }
     request->transport->resume(request->conn);
 }
@@ -224,8 +225,10 @@ static void on_write(struct srv_write *write)
 /* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
 static enum srv_next complete(struct srv_request *request)
 {
+    if (request->call.deployment != NULL)
+        return srv_request_deploy(request);
     if (!request->call.writes)
-        return render(request);
+        return srv_request_render(request);
     request->write.run = on_write;
     request->stage = WRITING;
     request->transport->suspend(request->conn);
@@ -450,6 +453,8 @@ enum srv_next srv_request_run(struct srv_request *request)
         return resumed(request);
     case WRITING:
         return SRV_NEXT_DROP; /* still unwritten: the client left */
+    case DEPLOYING:
+        return srv_request_deployed(request);
     case RELOADING:
         return srv_request_reloaded(request);
     case READY:

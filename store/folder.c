@@ -99,7 +99,7 @@ enum att_status store_folder_write(const char *parent, const char *name, const s
         status = sync_path(part, err);
     if (status == ATT_OK && rename(part, path) != 0)
         status = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR
-                     ? att_err_set(err, ATT_EINVAL, "%s: is there already", path)
+                     ? att_err_set(err, ATT_EINVAL, "%s: is there already", name)
                      : io_error(path, err);
     if (status == ATT_OK)
         return sync_path(parent, err);

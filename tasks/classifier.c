@@ -64,6 +64,9 @@ static enum att_status parse_model(struct task_call *call, struct classifier *cl
     if (info->generates || info->per_token || !att_model_tokenizer(classifier->model->model))
         return att_err_param(err, ATT_EUNSUPPORTED, "model", "model: \"%s\" is no encoder of texts",
                              classifier->model->name);
+    if (att_json_get(info->attend_json, "base"))
+        return att_err_param(err, ATT_EINVAL, "model", "model: \"%s\" is a classifier over \"%s\": name that instead",
+                             classifier->model->name, info->base);
     if (info->n_logits > 0 && !att_json_get(info->attend_json, "heads"))
         return att_err_param(err, ATT_EUNSUPPORTED, "model",
                              "model: \"%s\" has a classifier of its own, expected an encoder", classifier->model->name);
@@ -286,10 +289,6 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         status = task_field_string(body, "", "name", &classifier->name, NULL, err);
     if (status == ATT_OK)
         status = check_folder(call, classifier->name, "name", err);
-    if (status == ATT_OK && (call->env->find_model(call->env->context, classifier->name, NULL) ||
-                             store_folder_exists(call->env->classifiers, classifier->name)))
-        status = att_err_param(err, ATT_EINVAL, "name", "name: \"%s\" is taken; DELETE it first, or choose another",
-                               classifier->name);
     if (status == ATT_OK)
         status = parse_model(call, classifier, body, err);
     if (status == ATT_OK)
@@ -298,6 +297,10 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         status = task_field_number(body, "", "precision", 0, 1, &classifier->rows.precision, err);
     if (status == ATT_OK)
         status = parse_examples(call, classifier, att_json_get(body, "examples"), err);
+    if (status == ATT_OK && (call->env->find_model(call->env->context, classifier->name, NULL) ||
+                             store_folder_exists(call->env->classifiers, classifier->name)))
+        status = att_err_param(err, ATT_EINVAL, "name", "name: \"%s\" is taken; DELETE it first, or choose another",
+                               classifier->name);
     classifier->deployment = (struct task_deployment){classifier->name, deploy, withdraw};
     call->deployment = &classifier->deployment;
     return status == ATT_OK ? begin_round(call, classifier, err) : status;
