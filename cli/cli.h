@@ -26,6 +26,7 @@ int cli_eval_classify(int argc, char **argv);
 int cli_eval_retrieve(int argc, char **argv);
 int cli_eval_recommend(int argc, char **argv);
 int cli_eval_reply(int argc, char **argv);
+int cli_fit(int argc, char **argv);
 int cli_train_head(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);

@@ -82,7 +82,8 @@ enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_genera
                                     struct att_err *err)
 {
     struct srv_batcher_stats sum = {0};
-    struct srv_metrics_facts facts = {.queue = &sum, .models = &generation->models, .generation = generation->number};
+    struct srv_metrics_facts facts = {
+        .queue = &sum, .models = &generation->models, .generation = generation->number, .drift = server->drift};
 
     (void)ask;
     srv_generations_visit(&server->generations, add_stats, &sum);

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "server/drift.h"
 #include "server/request_inside.h"
 
 enum { BODY_STEP_BYTES = 16384 };
@@ -195,6 +196,7 @@ enum srv_next srv_request_render(struct srv_request *request)
     att_jsonw_finish(&w);
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
+    srv_drift_observe(request->server->drift, &request->call);
     request->answer.status = (unsigned)request->call.http_status;
     request->answer.content_type = request->call.content_type != NULL ? request->call.content_type : "application/json";
     if (request->answer.len == 0)

@@ -88,6 +88,16 @@ struct task_timing { /* filled by who runs the call */
     uint64_t tokenize_us, queue_us, compute_us, total_us;
 };
 
+/* What one answer looked like, without its text. */
+struct task_observation {
+    const struct task_model *model; /* of a head; or NULL: */
+    const char *kb;                 /* label 0: the question was matched, 1: handed to a person */
+    size_t head, label;
+    bool abstained;
+    float score;            /* of the label */
+    size_t tokens, unknown; /* of the text, and those among them that the vocabulary has no word for */
+};
+
 struct task_call;
 /* Between the last round and render: what takes seconds or changes the models' folders, not on a thread of connections.
  * withdraw undoes it where the daemon could not serve the outcome; NULL: nothing to undo. `model`: what must be served
@@ -119,6 +129,8 @@ struct task_call {
     void (*stream)(struct task_call *call, struct att_jsonw *events);
     size_t prompt_tokens;  /* usage, set by parse */
     size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
+    const struct task_observation *observations; /* set by render: for the figures of drift */
+    size_t n_observations;
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -134,6 +146,8 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
+/* POST /v1/eval. */
+extern const struct task task_evaluate;
 /* POST /v1/classifiers, DELETE /v1/classifiers/{name}. */
 extern const struct task task_classifier_put, task_classifier_delete;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
