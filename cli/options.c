@@ -22,6 +22,13 @@ static const struct row {
     {"base", "NAME=DIR", "where an adapter's base model lies; may be repeated", LIST,
      offsetof(struct cli_options, bases), offsetof(struct cli_options, n_bases), CLI_BASES_MAX},
     {"encoder", "DIR", "text encoder beside a recommender", TEXT, offsetof(struct cli_options, encoder), 0, 0},
+    {"reranker", "DIR", "cross-encoder that orders the best entries of a knowledge base", TEXT,
+     offsetof(struct cli_options, reranker), 0, 0},
+    {"rewrite", "WORD", "what is made of the dialogue: none, previous, join, mix (default) or turns", TEXT,
+     offsetof(struct cli_options, rewrite), 0, 0},
+    {"precision", "P", "wanted share of right answers among those given (default 0.95)", SHARE,
+     offsetof(struct cli_options, precision), 0, 0},
+    {"dry-run", NULL, "figures alone: nothing is stored", FLAG, offsetof(struct cli_options, dry_run), 0, 0},
     {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
     {"file", "FILE", "entries, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
     {"format", "FORMAT", "of what is written: jsonl (default) or csv", TEXT, offsetof(struct cli_options, format), 0,
@@ -50,8 +57,6 @@ static const struct row {
     {"out", "DIR", "the folder that is made", TEXT, offsetof(struct cli_options, out), 0, 0},
     {"outside", "LABEL", "the label of texts that are none of the others", TEXT, offsetof(struct cli_options, outside),
      0, 0},
-    {"precision", "P", "answers only where a share of P is right, .5 to 1", SHARE,
-     offsetof(struct cli_options, precision), 0, 0},
     {"multi-label", NULL, "a text may have several labels, or none", FLAG, offsetof(struct cli_options, multi_label), 0,
      0},
     {"seconds", "S", "how long to measure (default 5)", SECONDS, offsetof(struct cli_options, seconds), 0, 3600},
@@ -118,8 +123,8 @@ static int set_share(const char *command, const struct row *row, const char *val
 {
     char *end;
     double number = strtod(value, &end);
-    if (*end || end == value || !(number >= 0.5 && number <= 1))
-        return wrong(command, row->name, value, "a share from 0.5 to 1");
+    if (*end || end == value || !(number > 0 && number < 1))
+        return wrong(command, row->name, value, "a number between 0 and 1");
     *ret = number;
     return -1;
 }

@@ -231,8 +231,8 @@ static enum att_status begin_round(struct task_call *call, struct classifier *cl
         snprintf(path, sizeof path, "examples[%zu].text", classifier->done + i);
         call->prompt_tokens = 0; /* a limit for each example: their number is bounded */
         call->jobs[i].pooled = classifier->features + (classifier->done + i) * d;
-        status = task_job_encode(call, classifier->model, example->text, example->len, NULL, 0, path, &call->jobs[i],
-                                 &dropped, err);
+        status = task_job_encode(call, classifier->model, "", example->text, example->len, NULL, 0, path,
+                                 &call->jobs[i], &dropped, err);
         classifier->truncated += dropped > 0;
         total_tokens += call->prompt_tokens;
     }

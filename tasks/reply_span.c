@@ -36,7 +36,8 @@ static const char *answer_of(const struct task_reply *reply, size_t i)
 
 enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .truncate = true};
+    const struct task_windows_options options = {
+        .pooled = true, .truncate = true, .prompt = att_model_info(reply->kb->encoder->model)->passage_prompt};
     size_t n = searched(reply), total = 0;
     enum att_status status = ATT_OK;
     if (n == 0)

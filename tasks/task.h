@@ -228,11 +228,12 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
 /* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
-/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. *ret_dropped
- * counts tokens that were cut. Charges call->prompt_tokens against limits.tokens_max. */
-enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *text, size_t len,
-                                const char *pair, size_t pair_len, const char *path, struct task_job *job,
-                                size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
+/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. `prompt` stands
+ * before the text of a job without a pair: one of att_model_info's, or "". *ret_dropped counts tokens that were cut.
+ * Charges call->prompt_tokens against limits.tokens_max. */
+enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *prompt,
+                                const char *text, size_t len, const char *pair, size_t pair_len, const char *path,
+                                struct task_job *job, size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
 /* One event of a stream: whatever JSON value is written between the two. */
