@@ -28,7 +28,7 @@ static const struct srv_route routes[] = {
     {"POST", "/v1/feedback", SRV_SCOPE_WRITE, &task_feedback, NULL, true},
     {"GET", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_get, NULL, false},
     {"DELETE", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_delete, NULL, false},
-    {"POST", "/v1/classifiers", SRV_SCOPE_WRITE, &task_classifier_put, NULL, SRV_BODY_JSON},
+    {"POST", "/v1/classifiers", SRV_SCOPE_WRITE, &task_classifier_put, NULL, true},
     {"GET", "/v1/classifiers", SRV_SCOPE_KEYED, NULL, srv_builtin_classifiers, false},
     {"DELETE", "/v1/classifiers/{name}", SRV_SCOPE_WRITE, &task_classifier_delete, NULL, false},
     {"POST", "/v1/ingest", SRV_SCOPE_WRITE, &task_ingest, NULL, SRV_BODY_LINES},
