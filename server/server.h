@@ -8,9 +8,11 @@
 #include "server/listen.h"
 #include "server/stream.h"
 
+struct srv_alerts;   /* server/alerts.h */
 struct srv_drift;    /* server/drift.h */
 struct srv_reloader; /* server/reload.h */
 struct srv_tls;      /* server/tls.h */
+struct srv_webhooks; /* server/webhooks.h */
 struct srv_writer;   /* server/writer.h */
 
 struct srv_server {
@@ -22,6 +24,8 @@ struct srv_server {
     struct srv_drift *drift;            /* locks itself */
     struct srv_reloader *reloader;      /* locks itself */
     struct srv_writer *writer;          /* locks itself */
+    struct srv_alerts *alerts;          /* locks itself */
+    struct srv_webhooks *webhooks;      /* locks itself */
     struct srv_tls *tls;                /* locks itself; NULL: plain HTTP */
     char address[SRV_ADDRESS_MAX];
     atomic_bool draining;
