@@ -26,10 +26,13 @@ int cli_eval_classify(int argc, char **argv);
 int cli_eval_retrieve(int argc, char **argv);
 int cli_eval_recommend(int argc, char **argv);
 int cli_eval_reply(int argc, char **argv);
+int cli_fit(int argc, char **argv);
+int cli_train_head(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
 int cli_key(int argc, char **argv);
+int cli_report(int argc, char **argv);
 
 /* ---- options.c ---- */
 
@@ -37,6 +40,8 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *reranker, *kb;
+    const char *db, *source_weights;  /* news */
+    size_t half_life_hours;           /* 0: not given */
     bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
@@ -48,7 +53,8 @@ struct cli_options {
     const char *input, *data, *task, *head, *file, *format, *rewrite, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds, precision;                /* 0: not given */
-    bool dry_run, json, with_tokenizer;
+    const char *out, *outside;
+    bool dry_run, json, with_tokenizer, multi_label;
     enum att_dtype dtype;
     char *const *rest; /* what follows the options */
     size_t n_rest;
@@ -64,6 +70,9 @@ int cli_fail(const char *command, const struct att_err *err);
 int cli_missing(const char *command, const char *option);
 
 /* ---- env.c: the names that tasks look up ---- */
+
+/* Room for files of one's own, where the daemon guards against strangers. */
+extern const struct task_limits cli_limits;
 
 struct cli_env; /* holds models, knowledge base and items until it is destroyed */
 /* Loads --model, and --encoder, --reranker and --kb where they are given. */
