@@ -25,6 +25,8 @@ static const struct srv_route routes[] = {
     {"GET", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_INFER, &task_kb_entry_get, NULL, false},
     {"PUT", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_put, NULL, true},
     {"DELETE", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_delete, NULL, false},
+    {"GET", "/v1/kb/{kb}/suggestions", SRV_SCOPE_WRITE, &task_kb_suggest, NULL, false},
+    {"DELETE", "/v1/kb/{kb}/suggestions", SRV_SCOPE_WRITE, &task_kb_forget, NULL, false},
     {"GET", "/v1/kb/{kb}/export", SRV_SCOPE_INFER, &task_kb_export, NULL, false},
     {"POST", "/v1/feedback", SRV_SCOPE_WRITE, &task_feedback, NULL, true},
     {"GET", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_get, NULL, false},

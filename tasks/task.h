@@ -151,9 +151,10 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export, GET and DELETE
+ * …/suggestions. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export, task_kb_suggest, task_kb_forget;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 
@@ -245,6 +246,9 @@ void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
 void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
+enum { TASK_ID_BYTES = 64 };
+void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
+/* One as the member "id" of the open object. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);
