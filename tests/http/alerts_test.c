@@ -357,6 +357,47 @@ static void test_given_up(void **state)
     stop_receiver();
 }
 
+/* A reload that serves another store ends the streams of the first. */
+static void test_other_store(void **state)
+{
+    struct live live;
+    char extra[256];
+    bool closed = false;
+    (void)state;
+    live_start(&live, rules);
+    int fd = live_connect(&live);
+    live_say(fd, "GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_non_null(strstr(live_read(fd, 500, &closed), "200 OK"));
+    assert_false(closed);
+    snprintf(extra, sizeof extra, "%s[news]\npath = %s\n", rules, live_path(&live, "other.db"));
+    live_configure(&live, extra);
+    live_signal(&live, SIGHUP);
+    const char *rest = live_read(fd, 8000, &closed);
+    assert_non_null(strstr(rest, "0\r\n\r\n")); /* complete, not broken off */
+    close(fd);
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    live_stop(&live);
+}
+
+static void test_bad_secret(void **state)
+{
+    char path[] = "/tmp/attentd-badhook-XXXXXX", text[1024], output[4096];
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    int len = snprintf(text, sizeof text,
+                       "[model m]\npath = %s/tests/data/models/bert-sentiment\n[webhook w]\nurl = http://127.0.0.1:1/\n"
+                       "secret_file = /nowhere/secret\n",
+                       getenv("ATT_SOURCE_ROOT"));
+    live_write(path, text, (size_t)len);
+    assert_int_equal(
+        live_run((const char *const[]){"--config", path, "--listen", "127.0.0.1:0", NULL}, output, sizeof output), 1);
+    assert_non_null(strstr(output, ":3: [webhook w] secret_file: /nowhere/secret: "));
+    unlink(path);
+}
+
 /* Another daemon is the receiver: it has no such path, but whether it was asked at all is what counts. */
 static void test_https(void **state)
 {
@@ -432,9 +473,9 @@ static void test_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),  cmocka_unit_test(test_refusals), cmocka_unit_test(test_webhook),
-        cmocka_unit_test(test_crash),   cmocka_unit_test(test_given_up), cmocka_unit_test(test_https),
-        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_stream),      cmocka_unit_test(test_refusals),   cmocka_unit_test(test_webhook),
+        cmocka_unit_test(test_crash),       cmocka_unit_test(test_given_up),   cmocka_unit_test(test_https),
+        cmocka_unit_test(test_other_store), cmocka_unit_test(test_bad_secret), cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
