@@ -48,6 +48,7 @@ static void make_films(const char *root)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* the test's own output is TAP */
         execl(program, program, "items", "index", "--model", to, "--encoder", encoder, (char *)NULL);
         _exit(127);
     }
