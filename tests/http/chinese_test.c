@@ -66,18 +66,20 @@ static int start(void **state)
     root = root ? root : ".";
     make_films(root);
     snprintf(extra, sizeof extra,
+             "classifiers = %s/heads\n"
              "[model e5]\npath = %s/tests/data/models/e5-tiny\n"
              "[model films]\npath = %s/films\nencoder = e5\n"
              "[kb shop]\npath = %s/shop.db\nmodel = e5\n",
-             root, folder, folder);
+             folder, root, folder, folder);
     live_start(&live, extra);
     return 0;
 }
 
 static int stop(void **state)
 {
-    static const char *const names[] = {"shop.db",           "films/config.json", "films/model.safetensors",
-                                        "films/items.jsonl", "films/items.index", NULL};
+    static const char *const names[] = {
+        "shop.db",           "films/config.json",      "films/model.safetensors",      "films/items.jsonl",
+        "films/items.index", "heads/mood/attend.json", "heads/mood/model.safetensors", NULL};
     char path[128];
     (void)state;
     live_stop(&live);
@@ -85,8 +87,11 @@ static int stop(void **state)
         in_folder(names[i], path);
         unlink(path);
     }
-    in_folder("films", path);
-    rmdir(path);
+    static const char *const folders[] = {"films", "heads/mood", "heads"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        in_folder(folders[i], path);
+        rmdir(path);
+    }
     return rmdir(folder);
 }
 
@@ -280,6 +285,36 @@ static void interests_are_words_of_any_language(void **state)
     att_json_destroy(json);
 }
 
+/* A head over the encoder, from Chinese examples: it stands on the encoder's weights and reads texts after its prompt.
+ */
+static void heads_learn_from_chinese_examples(void **state)
+{
+    static const char *const bodies[] = {"{\"model\":\"mood\",\"input\":\"股价创历史新高，分红翻倍\"}",
+                                         "{\"model\":\"mood\",\"input\":\"公司巨额亏损，面临退市\"}"};
+    static const char *const labels[] = {"利好", "利空"};
+    (void)state;
+    struct reply reply = live_ask(&live, "POST", "/v1/classifiers",
+                                  "{\"name\":\"mood\",\"model\":\"e5\",\"examples\":["
+                                  "{\"text\":\"股价创历史新高，分红翻倍\",\"label\":\"利好\"},"
+                                  "{\"text\":\"净利润大增，订单饱满\",\"label\":\"利好\"},"
+                                  "{\"text\":\"中标大单，上调全年指引\",\"label\":\"利好\"},"
+                                  "{\"text\":\"新药获批，市场份额提升\",\"label\":\"利好\"},"
+                                  "{\"text\":\"公司巨额亏损，面临退市\",\"label\":\"利空\"},"
+                                  "{\"text\":\"遭立案调查，股票停牌\",\"label\":\"利空\"},"
+                                  "{\"text\":\"债券违约，评级下调\",\"label\":\"利空\"},"
+                                  "{\"text\":\"工厂停产，大规模裁员\",\"label\":\"利空\"}]}",
+                                  NULL);
+    if (reply.status != 201)
+        fail_msg("%ld %s", reply.status, reply.body ? reply.body : "");
+    reply_free(&reply);
+    for (size_t i = 0; i < 2; i++) {
+        struct att_json *json = ok("POST", "/v1/classify", bodies[i]);
+        const struct att_json *item = att_json_at(att_json_get(json, "data"), 0);
+        assert_string_equal(att_json_string(att_json_get(item, "label"), NULL), labels[i]);
+        att_json_destroy(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +326,7 @@ int main(void)
         cmocka_unit_test(rerank_scores_are_those_of_the_vectors),
         cmocka_unit_test(a_question_finds_its_entry),
         cmocka_unit_test(interests_are_words_of_any_language),
+        cmocka_unit_test(heads_learn_from_chinese_examples),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
