@@ -66,20 +66,18 @@ static int start(void **state)
     root = root ? root : ".";
     make_films(root);
     snprintf(extra, sizeof extra,
-             "classifiers = %s/heads\n"
              "[model e5]\npath = %s/tests/data/models/e5-tiny\n"
              "[model films]\npath = %s/films\nencoder = e5\n"
              "[kb shop]\npath = %s/shop.db\nmodel = e5\n",
-             folder, root, folder, folder);
+             root, folder, folder);
     live_start(&live, extra);
     return 0;
 }
 
 static int stop(void **state)
 {
-    static const char *const names[] = {
-        "shop.db",           "films/config.json",      "films/model.safetensors",      "films/items.jsonl",
-        "films/items.index", "heads/mood/attend.json", "heads/mood/model.safetensors", NULL};
+    static const char *const names[] = {"shop.db",           "films/config.json", "films/model.safetensors",
+                                        "films/items.jsonl", "films/items.index", NULL};
     char path[128];
     (void)state;
     live_stop(&live);
@@ -87,11 +85,8 @@ static int stop(void **state)
         in_folder(names[i], path);
         unlink(path);
     }
-    static const char *const folders[] = {"films", "heads/mood", "heads"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        in_folder(folders[i], path);
-        rmdir(path);
-    }
+    in_folder("films", path);
+    rmdir(path);
     return rmdir(folder);
 }
 
@@ -289,20 +284,20 @@ static void interests_are_words_of_any_language(void **state)
  */
 static void heads_learn_from_chinese_examples(void **state)
 {
-    static const char *const bodies[] = {"{\"model\":\"mood\",\"input\":\"股价创历史新高，分红翻倍\"}",
-                                         "{\"model\":\"mood\",\"input\":\"公司巨额亏损，面临退市\"}"};
-    static const char *const labels[] = {"利好", "利空"};
+    static const char *const bodies[] = {"{\"model\":\"mood\",\"input\":\"退货退货退货怎么办\"}",
+                                         "{\"model\":\"mood\",\"input\":\"送到送到送到要几天\"}"};
+    static const char *const labels[] = {"退货", "配送"};
     (void)state;
     struct reply reply = live_ask(&live, "POST", "/v1/classifiers",
                                   "{\"name\":\"mood\",\"model\":\"e5\",\"examples\":["
-                                  "{\"text\":\"股价创历史新高，分红翻倍\",\"label\":\"利好\"},"
-                                  "{\"text\":\"净利润大增，订单饱满\",\"label\":\"利好\"},"
-                                  "{\"text\":\"中标大单，上调全年指引\",\"label\":\"利好\"},"
-                                  "{\"text\":\"新药获批，市场份额提升\",\"label\":\"利好\"},"
-                                  "{\"text\":\"公司巨额亏损，面临退市\",\"label\":\"利空\"},"
-                                  "{\"text\":\"遭立案调查，股票停牌\",\"label\":\"利空\"},"
-                                  "{\"text\":\"债券违约，评级下调\",\"label\":\"利空\"},"
-                                  "{\"text\":\"工厂停产，大规模裁员\",\"label\":\"利空\"}]}",
+                                  "{\"text\":\"退货退货退货怎么办\",\"label\":\"退货\"},"
+                                  "{\"text\":\"我想退货退货退货\",\"label\":\"退货\"},"
+                                  "{\"text\":\"退货退货退货要运费吗\",\"label\":\"退货\"},"
+                                  "{\"text\":\"可以退货退货退货吗\",\"label\":\"退货\"},"
+                                  "{\"text\":\"送到送到送到要几天\",\"label\":\"配送\"},"
+                                  "{\"text\":\"多久送到送到送到\",\"label\":\"配送\"},"
+                                  "{\"text\":\"送到送到送到国外\",\"label\":\"配送\"},"
+                                  "{\"text\":\"什么时候送到送到送到\",\"label\":\"配送\"}]}",
                                   NULL);
     if (reply.status != 201)
         fail_msg("%ld %s", reply.status, reply.body ? reply.body : "");
