@@ -13,26 +13,32 @@
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/attend.h"
 
-struct store_items; /* store/items.h */
-struct store_kb;    /* store/kb.h */
+struct store_items;    /* store/items.h */
+struct store_kb;       /* store/kb.h */
+struct task_generator; /* see task_generator_open */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
     struct att_model *model;
-    const int32_t *ids, *type_ids; /* type_ids may be NULL */
-    size_t len;                    /* 1..max_tokens */
-    float *pooled;                 /* [hidden_size] */
-    float *logits;                 /* [n_logits] */
-    float *attention;              /* [len]: see task_jobs_run */
-    float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
-    enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
-    void *owner;                   /* the runner's; tasks do not touch it */
+    const int32_t *ids, *type_ids;       /* type_ids may be NULL */
+    size_t len;                          /* 1..max_tokens */
+    float *pooled;                       /* [hidden_size] */
+    float *logits;                       /* [n_logits]; with a past [logits_size], of what follows the last token */
+    float *attention;                    /* [len]: see task_jobs_run; with a past [n_attention] */
+    struct att_past *past;               /* a text that is being written: these tokens go behind it; NULL: none */
+    bool source;                         /* encoder-decoders: they are the past's source instead */
+    size_t n_attention;                  /* keys of the last token */
+    void (*after)(struct task_job *job); /* called on the thread that ran it, when its outputs are there; or NULL */
+    float *rollout;                      /* [n_layers][len][len] work space: then attention is that of all layers */
+    enum att_status status;              /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
+    void *owner;                         /* the runner's; tasks do not touch it */
 };
 
 /* A model as the configuration names it. */
@@ -41,6 +47,7 @@ struct task_model {
     struct att_model *model;
     struct store_items *items;        /* recommenders with an item table; else NULL */
     const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
+    struct task_generator *generator; /* models that write text; else NULL */
 };
 
 struct task_kb {
@@ -56,6 +63,13 @@ struct task_limits {
     size_t history_max;    /* events of one recommend request */
     size_t answer_bytes_max;
     uint32_t deadline_ms_max, deadline_ms_default;
+    size_t generation_tokens_max; /* prompt and new tokens of one text that is written */
+};
+
+/* Room for texts that are being written, of all requests together. */
+struct task_room {
+    atomic_size_t texts, bytes;
+    size_t texts_max, bytes_max;
 };
 
 /* Names to things; the daemon and the command line each provide one. Lookups answer NULL for an unknown name. */
@@ -66,6 +80,7 @@ struct task_env {
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
     struct task_limits limits;
+    struct task_room *room; /* NULL: no bound */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -111,10 +126,20 @@ struct task {
     void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
 };
 
+extern const struct task task_generate, task_completions, task_chat_completions;
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+
+/* ---- what a model writes with (tasks/generator.c) ---- */
+
+/* generation_config.json and chat templates of a model that generates, read when it is loaded. Immutable, counted by
+ * references. */
+enum att_status task_generator_open(const struct att_model *model, struct task_generator **ret_generator,
+                                    struct att_err *err) ATT_MUST_USE;
+struct task_generator *task_generator_ref(struct task_generator *generator);
+void task_generator_close(struct task_generator *generator); /* NULL is allowed */
 
 /* ---- running jobs (tasks/run.c) ---- */
 
@@ -123,6 +148,11 @@ extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entri
  * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1.
  * With rollout: through all layers, each as half its attention and half the residual connection. */
 void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs);
+
+/* A context for jobs of the model, texts that are written among them. */
+enum att_status task_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
+                                    const struct task_limits *limits, struct att_context **ret_context,
+                                    struct att_err *err) ATT_MUST_USE;
 
 /* The contexts of one thread that runs calls without a server; made as models are met. */
 struct task_contexts;
@@ -184,10 +214,14 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* timing_ms alone. */
+void task_render_timing(const struct task_call *call, struct att_jsonw *answer);
 /* One event of a stream: whatever JSON value is written between the two. */
 void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
+enum { TASK_ID_BYTES = 64 };
 /* "cls-<24 hex>": an id that no other answer has. */
+void task_id_make(const char *prefix, char id[TASK_ID_BYTES]);
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);

@@ -21,7 +21,7 @@ struct live {
     char ca[128];     /* not empty: live_ask speaks TLS, and trusts this certificate alone */
 };
 
-/* `extra`: lines of configuration after the models "sentiment", "encoder" and "movies", and the knowledge base
+/* `extra`: lines of configuration after the models "sentiment", "encoder", "chat" and "movies", and the knowledge base
  * "default"; may begin with keys of [server]. */
 void live_start(struct live *live, const char *extra);
 /* The same with a listening socket handed over as systemd does. */
