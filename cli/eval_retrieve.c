@@ -38,6 +38,7 @@ struct retrieval {
     struct label *labels;
     float *vectors; /* [documents][hidden] */
     struct store_idf idf;
+    struct task_fit fit;
     struct att_arena arena;
 };
 
@@ -53,7 +54,9 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
                              struct text *text, struct att_err *err)
 {
     const struct task_model *model = cli_env_model(env);
-    size_t dropped, hidden = att_model_info(model->model)->hidden_size;
+    const struct att_model_info *info = att_model_info(model->model);
+    const char *prompt = text->query ? info->query_prompt : info->passage_prompt;
+    size_t dropped, hidden = info->hidden_size;
     uint32_t grams[STORE_GRAMS_MAX];
     struct att_arena arena;
     att_arena_init(&arena, ARENA_BYTES);
@@ -65,7 +68,7 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
     struct task_job job = {.pooled = text->vector}, *jobs[1] = {&job};
     enum att_status status = text->vector && text->grams ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
     if (status == ATT_OK)
-        status = task_job_encode(&call, model, bytes, len, NULL, 0, "text", &job, &dropped, err);
+        status = task_job_encode(&call, model, prompt, bytes, len, NULL, 0, "text", &job, &dropped, err);
     if (status == ATT_OK) {
         memcpy(text->grams, grams, text->n_grams * sizeof *grams);
         task_jobs_run(context, jobs, 1);
@@ -200,7 +203,7 @@ static float score_label(const struct retrieval *retrieval, const struct text *q
     }
     features.covered =
         store_grams_cover(&retrieval->idf, query->grams, query->n_grams, query->norm, label->grams, label->n_grams);
-    return task_match_fuse(&features, query->cjk);
+    return task_features_fuse(&features, query->cjk ? &retrieval->fit.cjk : &retrieval->fit.latin);
 }
 
 /* scores: work space, [n_labels]. The rank of the query's label is one more than the labels that score above it. */
@@ -337,6 +340,7 @@ int cli_eval_retrieve(int argc, char **argv)
         return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
+    task_fit_default(&retrieval.fit);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
         status = read_all(env, &options, &retrieval, &err);

@@ -122,7 +122,7 @@ static void put_entry(struct att_jsonw *w, const struct srv_model *model)
     put_text(w, "status", info != NULL ? "serving" : "disabled");
     if (info == NULL)
         return;
-    put_size(w, "version", model->version);
+    put_size(w, "version", model->task.version);
     put_text(w, "task", info->task);
     put_text(w, "dtype", att_dtype_name(info->dtype));
     put_text(w, "digest", info->digest);

@@ -40,6 +40,11 @@ static const char *const *const words_of[] = {
 #define model_enabled enabled
 #define kb_path path
 #define kb_model model
+#define kb_reranker reranker
+#define kb_reader reader
+#define kb_record record
+#define kb_record_days record_days
+#define kb_record_max record_max
 #define alert_level level
 #define alert_subject subject
 #define alert_entity entity

@@ -106,6 +106,33 @@ static enum att_status check_webhooks(const struct srv_config *config, struct at
     return ATT_OK;
 }
 
+static enum att_status check_kb(const struct srv_config *config, const struct srv_config_kb *kb, struct att_err *err)
+{
+    const struct {
+        const char *key, *model;
+    } uses[] = {{"model", kb->model.text},
+                {"reranker", srv_config_text(&kb->reranker)},
+                {"reader", srv_config_text(&kb->reader)}};
+
+    if (kb->path.text == NULL || kb->model.text == NULL)
+        return att_err_set(err, ATT_EINVAL, "%s: [kb %s] has no %s", kb->where, kb->name,
+                           kb->path.text == NULL ? "path" : "model");
+    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+        const struct srv_config_model *model;
+
+        if (uses[i].model == NULL)
+            continue;
+        model = find_model(config, uses[i].model);
+        if (model == NULL)
+            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] %s = %s is the name of no model", kb->where, kb->name,
+                               uses[i].key, uses[i].model);
+        if (model->enabled.number == 0)
+            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] %s = %s is disabled", kb->where, kb->name, uses[i].key,
+                               uses[i].model);
+    }
+    return ATT_OK;
+}
+
 enum att_status srv_config_check(const struct srv_config *config, struct att_err *err)
 {
     enum att_status status = check_bounds(config, err);
@@ -134,19 +161,13 @@ enum att_status srv_config_check(const struct srv_config *config, struct att_err
     for (size_t i = 0; i < config->n_kbs; i++) {
         const struct srv_config_kb *kb = &config->kbs[i];
 
-        if (kb->path.text == NULL || kb->model.text == NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] has no %s", kb->where, kb->name,
-                               kb->path.text == NULL ? "path" : "model");
-        if (find_model(config, kb->model.text) == NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is the name of no model", kb->where, kb->name,
-                               kb->model.text);
+        status = check_kb(config, kb, err);
+        if (status != ATT_OK)
+            return status;
         for (size_t k = 0; k < i; k++)
             if (strcmp(config->kbs[k].path.text, kb->path.text) == 0)
                 return att_err_set(err, ATT_EINVAL, "%s: [kb %s] path = %s is that of [kb %s] too", kb->where, kb->name,
                                    kb->path.text, config->kbs[k].name);
-        if (find_model(config, kb->model.text)->enabled.number == 0)
-            return att_err_set(err, ATT_EINVAL, "%s: [kb %s] model = %s is disabled", kb->where, kb->name,
-                               kb->model.text);
     }
     return ATT_OK;
 }

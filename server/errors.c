@@ -3,8 +3,8 @@
  *
  *   {"error":{"message","type","code","param","limit","given","request_id"}}
  *
- * A member that does not apply is null. Compatible paths with other shapes will
- * render from the same row.
+ * A member that does not apply is null. TEI's paths have a flat shape of their own,
+ * from the same row.
  */
 #include "server/errors.h"
 
@@ -82,18 +82,24 @@ static const char *fixed_message(enum srv_error error)
     }
 }
 
+static const char *message_of(enum srv_error error, const struct att_err *err)
+{
+    const char *message = fixed_message(error);
+
+    if (message != NULL)
+        return message;
+    return err != NULL && err->message[0] != '\0' ? err->message : srv_error_row(error)->code;
+}
+
 void srv_error_render(struct att_jsonw *w, enum srv_error error, const struct att_err *err, const char *request_id)
 {
     const struct srv_error_row *row = srv_error_row(error);
-    const char *message = fixed_message(error);
 
-    if (message == NULL)
-        message = err != NULL && err->message[0] != '\0' ? err->message : row->code;
     att_jsonw_object_begin(w);
     att_jsonw_key(w, "error");
     att_jsonw_object_begin(w);
     att_jsonw_key(w, "message");
-    att_jsonw_cstring(w, message);
+    att_jsonw_cstring(w, message_of(error, err));
     att_jsonw_key(w, "type");
     att_jsonw_cstring(w, row->type);
     att_jsonw_key(w, "code");
@@ -113,5 +119,43 @@ void srv_error_render(struct att_jsonw *w, enum srv_error error, const struct at
     att_jsonw_key(w, "request_id");
     att_jsonw_cstring(w, request_id);
     att_jsonw_object_end(w);
+    att_jsonw_object_end(w);
+}
+
+/* ---- TEI's shape ---- */
+
+static const char *flat_type(enum srv_error error, const struct att_err *err)
+{
+    switch (error) {
+    case SRV_ERR_BUSY:
+    case SRV_ERR_QUOTA:
+        return "Overloaded";
+    case SRV_ERR_UNREADY:
+    case SRV_ERR_MEMORY:
+        return "Unhealthy";
+    case SRV_ERR_INTERNAL:
+    case SRV_ERR_DEADLINE:
+        return "Backend";
+    case SRV_ERR_UNSUPPORTED:
+        return "Tokenizer"; /* a model that cannot read texts */
+    case SRV_ERR_SYNTAX:
+        return err != NULL && err->param[0] != '\0' ? "Empty" : "Validation"; /* a field with nothing in it */
+    default:
+        return "Validation";
+    }
+}
+
+unsigned srv_error_status_flat(enum srv_error error)
+{
+    return error == SRV_ERR_INTERNAL ? 424 : srv_error_row(error)->status;
+}
+
+void srv_error_render_flat(struct att_jsonw *w, enum srv_error error, const struct att_err *err)
+{
+    att_jsonw_object_begin(w);
+    att_jsonw_key(w, "error");
+    att_jsonw_cstring(w, message_of(error, err));
+    att_jsonw_key(w, "error_type");
+    att_jsonw_cstring(w, flat_type(error, err));
     att_jsonw_object_end(w);
 }

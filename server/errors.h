@@ -47,6 +47,13 @@ enum srv_error {
     SRV_ERR_COUNT
 };
 
+/* How a path's clients read errors. */
+enum srv_error_shape {
+    SRV_ERRORS_NESTED,  /* {"error":{"message":…}} */
+    SRV_ERRORS_FLAT,    /* TEI's {"error":"…","error_type":"…"} */
+    SRV_ERRORS_BY_BODY, /* flat where the body has "texts": /rerank is TEI's path and others' */
+};
+
 struct srv_error_row {
     unsigned status;
     const char *type, *code;
@@ -60,5 +67,8 @@ enum srv_error srv_error_of(enum att_status status);
 /* {"error":{…}}. err's message is shown for what the client caused; what the machine caused is shown by a fixed
  * sentence, because such messages may name files of the host. err and request_id may be NULL. */
 void srv_error_render(struct att_jsonw *w, enum srv_error error, const struct att_err *err, const char *request_id);
+/* TEI's shape, for the same errors. Its status differs for our own faults alone: 424. */
+void srv_error_render_flat(struct att_jsonw *w, enum srv_error error, const struct att_err *err);
+unsigned srv_error_status_flat(enum srv_error error);
 
 #endif

@@ -268,7 +268,7 @@ static void put_models(struct text *text, const struct srv_models *models)
         put(text,
             "attentd_model_info{model=\"%s\",arch=\"%s\",task=\"%s\",dtype=\"%s\",version=\"%" PRIu64
             "\",digest=\"%.16s\"} 1\n",
-            model->task.name, info->arch, info->task, att_dtype_name(info->dtype), model->version, info->digest);
+            model->task.name, info->arch, info->task, att_dtype_name(info->dtype), model->task.version, info->digest);
     }
     put_head(text, "attentd_model_loaded_timestamp_seconds", "gauge", "When the model was loaded, since 1970.");
     for (size_t i = 0; i < models->n_models; i++)

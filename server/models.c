@@ -15,6 +15,7 @@
 #include "server/log.h"
 #include "store/items.h"
 #include "store/kb.h"
+#include "store/users.h"
 
 struct loading {
     struct srv_models *models;
@@ -84,7 +85,7 @@ static void share(struct srv_model *model, const struct srv_model *old)
     model->task.model = att_model_ref(old->task.model);
     model->task.generator = old->task.generator != NULL ? task_generator_ref(old->task.generator) : NULL;
     model->self_test_cases = old->self_test_cases;
-    model->version = old->version;
+    model->task.version = old->task.version;
     model->loaded_unix_s = old->loaded_unix_s;
 }
 
@@ -109,11 +110,11 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
         att_err_prefix(err, "model '%s': %s", config->name, config->path.text);
         return status;
     }
-    model->version = old != NULL ? old->version + 1 : 1;
+    model->task.version = old != NULL ? old->task.version + 1 : 1;
     model->loaded_unix_s = att_clock_unix_s();
     info = att_model_info(model->task.model);
     srv_log(loading->source->log, SRV_LOG_INFO, "model", SRV_TEXT("name", config->name),
-            SRV_NUMBER("version", model->version), SRV_TEXT("arch", info->arch), SRV_TEXT("task", info->task),
+            SRV_NUMBER("version", model->task.version), SRV_TEXT("arch", info->arch), SRV_TEXT("task", info->task),
             SRV_TEXT("base", info->base), SRV_NUMBER("weight_bytes", info->weight_bytes),
             SRV_NUMBER("self_test_cases", model->self_test_cases),
             SRV_NUMBER("ms", (double)(att_clock_us() - start_us) * 1e-3));
@@ -274,6 +275,41 @@ static enum att_status open_kb(struct loading *loading, const struct srv_config_
     return store_kb_open(config->path.text, encoder->digest, encoder->hidden_size, ret_kb, err);
 }
 
+/* The models beside the encoder, which must be of the kind that their part needs. */
+static enum att_status join_kb(struct loading *loading, const struct srv_config_kb *config, struct task_kb *kb,
+                               struct att_err *err)
+{
+    const char *reranker = srv_config_text(&config->reranker), *reader = srv_config_text(&config->reader);
+
+    if (reranker != NULL) {
+        const struct srv_model *model = find(loading->models, reranker);
+        const struct att_model_info *info = att_model_info(model->task.model);
+
+        if (info->n_logits != 1 || info->per_token || att_model_tokenizer(model->task.model) == NULL)
+            return att_err_set(err, ATT_EFORMAT,
+                               "%s: [kb %s] reranker = %s is no cross-encoder: expected a sequence "
+                               "classifier with one logit and a tokenizer",
+                               config->where, config->name, reranker);
+        kb->reranker = &model->task;
+    }
+    if (reader != NULL) {
+        const struct srv_model *model = find(loading->models, reader);
+        const struct att_model_info *info = att_model_info(model->task.model);
+
+        if (strstr(info->class_name, "QuestionAnswering") == NULL || info->n_logits != 2 || !info->per_token ||
+            att_model_tokenizer(model->task.model) == NULL)
+            return att_err_set(err, ATT_EFORMAT,
+                               "%s: [kb %s] reader = %s is no extractive question-answering model: "
+                               "expected two logits a token and a tokenizer",
+                               config->where, config->name, reader);
+        kb->reader = &model->task;
+    }
+    kb->records = config->record.number != 0;
+    kb->record_days = (uint32_t)config->record_days.number;
+    kb->record_max = (size_t)config->record_max.number;
+    return ATT_OK;
+}
+
 static enum att_status open_kbs(struct loading *loading, struct att_err *err)
 {
     struct srv_models *models = loading->models;
@@ -290,6 +326,9 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
                                kb->where, kb->name, encoder->task.name);
         models->kbs[i].name = kb->name;
         models->kbs[i].encoder = &encoder->task;
+        status = join_kb(loading, kb, &models->kbs[i], err);
+        if (status != ATT_OK)
+            return status;
         status = open_kb(loading, kb, att_model_info(encoder->task.model), &models->kbs[i].kb, err);
         if (status != ATT_OK) {
             att_err_prefix(err, "kb '%s'", kb->name);
@@ -300,6 +339,32 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
                 SRV_TEXT("model", encoder->task.name));
     }
     return ATT_OK;
+}
+
+/* ---- users ---- */
+
+/* One handle a file, as with knowledge bases. */
+static enum att_status open_users(struct loading *loading, struct att_err *err)
+{
+    const struct srv_models_source *source = loading->source;
+    const struct srv_config *config = source->config;
+    const char *path = srv_config_text(&config->users_path);
+    const char *old = source->old_config != NULL ? srv_config_text(&source->old_config->users_path) : NULL;
+    const struct store_users_limits limits = {.events_max = (size_t)config->users_events_max.number,
+                                              .keep_s = 86400.0 * (double)config->users_retention_days.number};
+    enum att_status status = ATT_OK;
+
+    if (path == NULL)
+        return ATT_OK;
+    if (old != NULL && strcmp(old, path) == 0)
+        loading->models->users = store_users_share(source->old->users, &limits);
+    else
+        status = store_users_open(path, &limits, &loading->models->users, err);
+    if (status == ATT_OK)
+        status = store_users_expire(loading->models->users, (double)att_clock_unix_s(), err);
+    if (status != ATT_OK)
+        att_err_prefix(err, "users");
+    return status;
 }
 
 /* ---- life ---- */
@@ -327,6 +392,8 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
         status = load_items(&loading, i, err);
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
+    if (status == ATT_OK)
+        status = open_users(&loading, err);
     return status;
 }
 
@@ -334,6 +401,7 @@ void srv_models_finish(struct srv_models *models)
 {
     for (size_t i = 0; i < models->n_kbs; i++)
         store_kb_close(models->kbs[i].kb);
+    store_users_close(models->users);
     for (size_t i = 0; i < models->n_models; i++) {
         store_items_close(models->list[i].task.items);
         task_generator_close(models->list[i].task.generator);

@@ -19,7 +19,6 @@ struct srv_model {
     struct task_model task; /* first: found by casting back; task.model is NULL while the model is disabled */
     bool is_default;        /* marked by the configuration */
     size_t self_test_cases; /* of golden.jsonl, passed */
-    uint64_t version;       /* 1 at the first load, one more each time that it was loaded anew; 0: never loaded */
     int64_t loaded_unix_s;
     uint64_t stamp, items_stamp; /* att_path_stamp of its files just before they were read */
 };
@@ -29,6 +28,7 @@ struct srv_models {
     size_t n_models;
     struct task_kb *kbs; /* the first is the default */
     size_t n_kbs;
+    struct store_users *users; /* NULL: none are configured */
 };
 
 /* What to load. */

@@ -27,21 +27,26 @@ static void put_ref(struct att_jsonw *w, const char *key, const char *target)
     att_jsonw_object_end(w);
 }
 
-/* "content": {media: {"schema": …}}; the media type without its parameters. */
+/* "content": {media: {"schema": …}}, for JSON or the named types, without their parameters. */
 static void put_content(struct att_jsonw *w, const struct att_json *media, const struct att_json *schema)
 {
-    char type[NAME_BYTES_MAX];
-    const char *text = att_json_string(media, NULL);
+    size_t n = att_json_is_array(media) ? att_json_count(media) : 1;
 
-    snprintf(type, sizeof(type), "%.*s", text != NULL ? (int)strcspn(text, ";") : 16,
-             text != NULL ? text : "application/json");
     att_jsonw_key(w, "content");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, type);
-    att_jsonw_object_begin(w);
-    att_jsonw_key(w, "schema");
-    att_jsonw_value(w, schema);
-    att_jsonw_object_end(w);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = att_json_string(att_json_is_array(media) ? att_json_at(media, i) : media, NULL);
+        char type[NAME_BYTES_MAX];
+
+        if (text == NULL)
+            text = "application/json";
+        snprintf(type, sizeof(type), "%.*s", (int)strcspn(text, ";"), text);
+        att_jsonw_key(w, type);
+        att_jsonw_object_begin(w);
+        att_jsonw_key(w, "schema");
+        att_jsonw_value(w, schema);
+        att_jsonw_object_end(w);
+    }
     att_jsonw_object_end(w);
 }
 
@@ -83,8 +88,11 @@ static void put_parameters(struct att_jsonw *w, const struct srv_route *route, c
     att_jsonw_array_end(w);
 }
 
-static void put_responses(struct att_jsonw *w, const struct att_json *operation)
+static void put_responses(struct att_jsonw *w, const struct srv_route *route, const struct att_json *operation)
 {
+    static const char *const errors[] = {[SRV_ERRORS_NESTED] = "#/components/responses/Error",
+                                         [SRV_ERRORS_FLAT] = "#/components/responses/FlatError",
+                                         [SRV_ERRORS_BY_BODY] = "#/components/responses/EitherError"};
     const struct att_json *answer = att_json_get(operation, "answer");
     char status[16];
 
@@ -97,8 +105,8 @@ static void put_responses(struct att_jsonw *w, const struct att_json *operation)
     if (answer != NULL)
         put_content(w, att_json_get(operation, "media"), answer);
     att_jsonw_object_end(w);
-    put_ref(w, "4XX", "#/components/responses/Error");
-    put_ref(w, "5XX", "#/components/responses/Error");
+    put_ref(w, "4XX", errors[srv_route_errors(route)]);
+    put_ref(w, "5XX", errors[srv_route_errors(route)]);
     att_jsonw_object_end(w);
 }
 
@@ -148,7 +156,7 @@ static void put_operation(struct att_jsonw *w, const struct srv_route *route, co
         put_content(w, att_json_get(operation, "takes"), request);
         att_jsonw_object_end(w);
     }
-    put_responses(w, operation);
+    put_responses(w, route, operation);
     /* A key is asked for where keys are configured. */
     att_jsonw_key(w, "security");
     att_jsonw_array_begin(w);
@@ -189,11 +197,27 @@ static void put_paths(struct att_jsonw *w, const struct att_json *operations)
     att_jsonw_object_end(w);
 }
 
+/* A response and a schema of the same name. */
+static void put_error(struct att_jsonw *w, const char *name)
+{
+    char schema[NAME_BYTES_MAX];
+
+    snprintf(schema, sizeof(schema), "#/components/schemas/%s", name);
+    att_jsonw_key(w, name);
+    att_jsonw_object_begin(w);
+    put_text(w, "description", "What was wrong");
+    att_jsonw_key(w, "content");
+    att_jsonw_object_begin(w);
+    att_jsonw_key(w, "application/json");
+    att_jsonw_object_begin(w);
+    put_ref(w, "schema", schema);
+    att_jsonw_object_end(w);
+    att_jsonw_object_end(w);
+    att_jsonw_object_end(w);
+}
+
 static void put_components(struct att_jsonw *w, const struct att_json *schemas)
 {
-    static const char rest[] =
-        "{\"Error\":{\"description\":\"What was wrong\",\"content\":{\"application/json\":{\"schema\":"
-        "{\"$ref\":\"#/components/schemas/Error\"}}}}}";
     static const char keys[] = "{\"key\":{\"type\":\"http\",\"scheme\":\"bearer\"}}";
 
     att_jsonw_key(w, "components");
@@ -201,7 +225,11 @@ static void put_components(struct att_jsonw *w, const struct att_json *schemas)
     att_jsonw_key(w, "schemas");
     att_jsonw_value(w, schemas);
     att_jsonw_key(w, "responses");
-    att_jsonw_raw(w, rest, sizeof(rest) - 1);
+    att_jsonw_object_begin(w);
+    put_error(w, "Error");
+    put_error(w, "FlatError");
+    put_error(w, "EitherError");
+    att_jsonw_object_end(w);
     att_jsonw_key(w, "securitySchemes");
     att_jsonw_raw(w, keys, sizeof(keys) - 1);
     att_jsonw_object_end(w);

@@ -145,7 +145,7 @@ static void run_job(struct srv_reloader *reloader, struct srv_reload_job *job)
         struct srv_generation *generation = srv_generations_acquire(&server->generations);
         const struct srv_model *model = srv_models_named(&generation->models, job->model);
 
-        job->version = model != NULL ? model->version : 0;
+        job->version = model != NULL ? model->task.version : 0;
         srv_generations_release(&server->generations, generation);
         srv_log(&server->log, SRV_LOG_INFO, "model_reloaded", SRV_TEXT("name", job->model),
                 SRV_NUMBER("version", job->version), SRV_NUMBER("ms", (double)job->us * 1e-3));

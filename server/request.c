@@ -88,11 +88,15 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
 
     if (request->error != SRV_ERR_NONE) {
         const struct srv_error_row *row = srv_error_row(request->error);
+        bool flat = request->flat_errors || srv_route_errors(request->match.route) == SRV_ERRORS_FLAT;
         struct att_jsonw w;
 
         att_jsonw_init(&w, 65536);
-        srv_error_render(&w, request->error, &request->err, request->id);
-        answer->status = row->status;
+        if (flat)
+            srv_error_render_flat(&w, request->error, &request->err);
+        else
+            srv_error_render(&w, request->error, &request->err, request->id);
+        answer->status = flat ? srv_error_status_flat(request->error) : row->status;
         answer->retry_after_s = request->wait_s > row->retry_after_s ? request->wait_s : row->retry_after_s;
         answer->asks_for_key = row->status == 401;
         answer->content_type = "application/json";
@@ -366,6 +370,10 @@ static enum srv_next run_task(struct srv_request *request)
     uint64_t start_us = att_clock_us();
     enum att_status status;
 
+    /* Its clients are told apart before the body is parsed, since a full queue refuses before. */
+    if (srv_route_errors(request->match.route) == SRV_ERRORS_BY_BODY)
+        request->flat_errors =
+            request->body != NULL && memmem(request->body, request->body_len, "\"texts\"", 7) != NULL;
     /* About four bytes a token; whatever the text, one request alone fits an empty queue. */
     ticket->bytes = request->body_len;
     ticket->tokens = request->body_len / 4 + 1;

@@ -116,10 +116,20 @@ static enum srv_error read_query(struct srv_request *request, const struct srv_h
     return SRV_ERR_MEMORY;
 }
 
+/* The body's type and size. Triton's client sends JSON to KServe's paths without saying so. */
+static enum srv_error check_body(struct srv_request *request, const struct srv_facts *facts)
+{
+    static const struct srv_header json = {.value = "application/json", .value_len = 16};
+    struct srv_facts seen = *facts;
+
+    if (seen.content_type == NULL && request->match.route->task == &task_kserve_infer)
+        seen.content_type = &json;
+    return srv_guard_body(&seen, (size_t)request->generation->config->limits_body_bytes_max.number, &request->err);
+}
+
 /* What is wrong with a request that is framed well: route, method, key, media type, size. */
 static enum srv_error check(struct srv_request *request, const struct srv_head *head, const struct srv_facts *facts)
 {
-    const struct srv_config *config = request->generation->config;
     enum srv_error error;
 
     srv_route_match(head->method, head->path, &request->match);
@@ -142,7 +152,7 @@ static enum srv_error check(struct srv_request *request, const struct srv_head *
         return SRV_ERR_BODY_UNEXPECTED;
     }
     if (request->match.route->takes_body && (srv_guard_has_body(facts) || facts->content_type != NULL))
-        error = srv_guard_body(facts, (size_t)config->limits_body_bytes_max.number, &request->err);
+        error = check_body(request, facts);
     if (error != SRV_ERR_NONE)
         return error;
     error = (request->match.route->task != NULL || request->match.route->builtin != NULL) && head->n_query > 0

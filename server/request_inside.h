@@ -33,6 +33,7 @@ struct srv_request {
     char key_name[SRV_KEY_NAME_MAX + 1];
     unsigned wait_s; /* until the key's limit lets it pass */
     bool on_admin_socket, discards, admitted, refused_raw, logs, is_head;
+    bool flat_errors; /* TEI's shape */
     uint64_t begun_us, deadline_us;
     uint64_t head_us; /* streams: when the head of the answer was made */
     char *body;

@@ -18,8 +18,6 @@ static const struct srv_route routes[] = {
     {"POST", "/v1/chat/completions", SRV_SCOPE_INFER, &task_chat_completions, NULL, true},
     {"POST", "/v1/embeddings", SRV_SCOPE_INFER, &task_embeddings, NULL, true},
     {"POST", "/v1/rerank", SRV_SCOPE_INFER, &task_rerank, NULL, true},
-    {"POST", "/rerank", SRV_SCOPE_INFER, &task_rerank, NULL, true},
-    {"POST", "/v2/rerank", SRV_SCOPE_INFER, &task_rerank, NULL, true},
     {"POST", "/v1/tokenize", SRV_SCOPE_INFER, &task_tokenize, NULL, true},
     {"GET", "/v1/kb/{kb}", SRV_SCOPE_INFER, &task_kb_get, NULL, false},
     {"PUT", "/v1/kb/{kb}", SRV_SCOPE_WRITE, &task_kb_put, NULL, true},
@@ -30,14 +28,58 @@ static const struct srv_route routes[] = {
     {"PUT", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_put, NULL, true},
     {"DELETE", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_delete, NULL, false},
     {"GET", "/v1/kb/{kb}/export", SRV_SCOPE_INFER, &task_kb_export, NULL, false},
+    {"POST", "/v1/feedback", SRV_SCOPE_WRITE, &task_feedback, NULL, true},
+    {"GET", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_get, NULL, false},
+    {"DELETE", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_delete, NULL, false},
     {"GET", "/v1/models", SRV_SCOPE_KEYED, NULL, srv_builtin_models, false},
     {"GET", "/v1/models/{id}", SRV_SCOPE_KEYED, NULL, srv_builtin_model, false},
     {"POST", "/v1/models/{id}/reload", SRV_SCOPE_ADMIN, NULL, NULL, true},
     {"GET", "/healthz", SRV_SCOPE_PUBLIC, NULL, srv_builtin_healthz, false},
     {"GET", "/readyz", SRV_SCOPE_PUBLIC, NULL, srv_builtin_readyz, false},
     {"GET", "/metrics", SRV_SCOPE_KEYED, NULL, srv_builtin_metrics, false},
+    /* Paths of other servers, for their clients: docs/compatibility.md. */
+    {"POST", "/rerank", SRV_SCOPE_INFER, &task_rerank_either, NULL, true},
+    {"POST", "/v2/rerank", SRV_SCOPE_INFER, &task_rerank_compatible, NULL, true},
+    {"POST", "/embed", SRV_SCOPE_INFER, &task_tei_embed, NULL, true},
+    {"POST", "/embed_all", SRV_SCOPE_INFER, &task_tei_embed_all, NULL, true},
+    {"POST", "/similarity", SRV_SCOPE_INFER, &task_tei_similarity, NULL, true},
+    {"POST", "/predict", SRV_SCOPE_INFER, &task_tei_predict, NULL, true},
+    {"POST", "/tokenize", SRV_SCOPE_INFER, &task_tei_tokenize, NULL, true},
+    {"POST", "/decode", SRV_SCOPE_INFER, &task_tei_decode, NULL, true},
+    {"GET", "/info", SRV_SCOPE_KEYED, NULL, srv_builtin_tei_info, false},
+    {"GET", "/health", SRV_SCOPE_PUBLIC, NULL, srv_builtin_tei_health, false},
+    {"POST", "/classify", SRV_SCOPE_INFER, &task_vllm_classify, NULL, true},
+    {"POST", "/score", SRV_SCOPE_INFER, &task_vllm_score, NULL, true},
+    {"POST", "/v1/score", SRV_SCOPE_INFER, &task_vllm_score, NULL, true},
+    {"GET", "/v2", SRV_SCOPE_PUBLIC, NULL, srv_builtin_kserve_server, false},
+    {"GET", "/v2/health/live", SRV_SCOPE_PUBLIC, NULL, srv_builtin_kserve_live, false},
+    {"GET", "/v2/health/ready", SRV_SCOPE_PUBLIC, NULL, srv_builtin_kserve_ready, false},
+    {"GET", "/v2/models/{m}", SRV_SCOPE_KEYED, NULL, srv_builtin_kserve_model, false},
+    {"GET", "/v2/models/{m}/ready", SRV_SCOPE_KEYED, NULL, srv_builtin_kserve_model_ready, false},
+    {"POST", "/v2/models/{m}/infer", SRV_SCOPE_INFER, &task_kserve_infer, NULL, true},
+    {"GET", "/v2/models/{m}/versions/{v}", SRV_SCOPE_KEYED, NULL, srv_builtin_kserve_model, false},
+    {"GET", "/v2/models/{m}/versions/{v}/ready", SRV_SCOPE_KEYED, NULL, srv_builtin_kserve_model_ready, false},
+    {"POST", "/v2/models/{m}/versions/{v}/infer", SRV_SCOPE_INFER, &task_kserve_infer, NULL, true},
     {"GET", "/openapi.json", SRV_SCOPE_PUBLIC, NULL, srv_builtin_openapi, false},
 };
+
+/* Paths whose clients do not read errors in our shape. */
+static const struct {
+    const char *path;
+    enum srv_error_shape shape;
+} error_shapes[] = {
+    {"/rerank", SRV_ERRORS_BY_BODY},  {"/embed", SRV_ERRORS_FLAT},   {"/embed_all", SRV_ERRORS_FLAT},
+    {"/similarity", SRV_ERRORS_FLAT}, {"/predict", SRV_ERRORS_FLAT}, {"/tokenize", SRV_ERRORS_FLAT},
+    {"/decode", SRV_ERRORS_FLAT},     {"/info", SRV_ERRORS_FLAT},    {"/health", SRV_ERRORS_FLAT},
+};
+
+enum srv_error_shape srv_route_errors(const struct srv_route *route)
+{
+    for (size_t i = 0; route != NULL && i < sizeof(error_shapes) / sizeof(error_shapes[0]); i++)
+        if (strcmp(route->path, error_shapes[i].path) == 0)
+            return error_shapes[i].shape;
+    return SRV_ERRORS_NESTED;
+}
 
 const struct srv_route *srv_routes(size_t *ret_count)
 {

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/errors.h"
 #include "server/keys.h"
 #include "server/stream.h"
 #include "tasks/task.h"
@@ -55,6 +56,8 @@ struct srv_match {
 };
 
 const struct srv_route *srv_routes(size_t *ret_count);
+/* The shape of the route's errors; route may be NULL. */
+enum srv_error_shape srv_route_errors(const struct srv_route *route);
 /* path as received, already passed by srv_guard_target. Parameters come decoded. */
 void srv_route_match(const char *method, const char *path, struct srv_match *ret_match);
 

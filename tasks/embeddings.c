@@ -18,36 +18,8 @@ struct embeddings {
     bool base64;
 };
 
-static const char *const fields[] = {"model", "input",       "encoding_format", "dimensions",
-                                     "user",  "deadline_ms", "priority",        NULL};
-
-/* An array of ids becomes the tokens between the special ones. */
-static enum att_status ids_input(struct task_call *call, const struct embeddings *embeddings,
-                                 const struct att_json *ids, const char *path, struct task_windows *windows,
-                                 struct att_err *err)
-{
-    size_t count = att_json_count(ids), vocab = att_model_info(embeddings->model->model)->vocab_size;
-    size_t limit = call->env->limits.tokens_max;
-    if (count > limit - call->prompt_tokens)
-        return att_err_limit(err, path, limit, call->prompt_tokens + count, "%s: the request has more than %zu tokens",
-                             path, limit);
-    struct att_token *items = task_alloc(call, count + 1, sizeof *items, err);
-    if (!items)
-        return err->status;
-    for (size_t i = 0; i < count; i++) {
-        int64_t id;
-        if (!att_json_integer(att_json_at(ids, i), 0, (int64_t)vocab - 1, &id))
-            return att_err_param(err, ATT_EINVAL, path, "%s: token %zu is %s, expected an id from 0 to %zu", path, i,
-                                 att_json_type_name(att_json_at(ids, i)), vocab - 1);
-        items[i].id = (int32_t)id;
-    }
-    call->prompt_tokens += count;
-    *windows = (struct task_windows){.text = {items, count}, .count = 1};
-    enum att_status status = task_tokens_room(embeddings->model, false, &windows->room, err);
-    if (status == ATT_OK)
-        windows->count = att_window_count(count, windows->room, 0);
-    return status;
-}
+static const char *const fields[] = {"model",      "input", "encoding_format", "dimensions", "prompt_name",
+                                     "input_type", "user",  "deadline_ms",     "priority",   NULL};
 
 static enum att_status one_input(struct task_call *call, const struct embeddings *embeddings,
                                  const struct task_windows_options *options, const struct att_json *value,
@@ -56,7 +28,7 @@ static enum att_status one_input(struct task_call *call, const struct embeddings
     const char *text;
     size_t len;
     if (att_json_is_array(value) && att_json_count(value) > 0)
-        return ids_input(call, embeddings, value, path, windows, err);
+        return task_windows_ids(call, embeddings->model, value, path, windows, err);
     enum att_status status = task_field_text(call, value, path, &text, &len, err);
     if (status == ATT_OK && len == 0)
         status = att_err_param(err, ATT_EINVAL, path, "%s: is empty, expected a text", path);
@@ -94,11 +66,37 @@ static enum att_status parse_inputs(struct task_call *call, struct embeddings *e
     return ATT_OK;
 }
 
+/* What stands before the texts: a prompt of the model by name, or by the part that they play. */
+static enum att_status parse_prompt(const struct att_json *body, const struct task_model *model,
+                                    const char **ret_prompt, struct att_err *err)
+{
+    static const char *const types[] = {"query",   "search_query",   "document",   "search_document",
+                                        "passage", "classification", "clustering", NULL};
+    const struct att_model_info *info = att_model_info(model->model);
+    const char *const prompts[] = {
+        info->query_prompt,   info->query_prompt,   info->passage_prompt, info->passage_prompt,
+        info->passage_prompt, info->default_prompt, info->default_prompt, NULL};
+    const char *name = NULL;
+    size_t type = sizeof types / sizeof *types - 1;
+    enum att_status status = task_field_string(body, "", "prompt_name", &name, NULL, err);
+    if (status == ATT_OK)
+        status = task_field_enum(body, "", "input_type", types, &type, err);
+    if (status != ATT_OK)
+        return status;
+    if (name && prompts[type])
+        return att_err_param(err, ATT_EINVAL, "input_type", "input_type: expected prompt_name or input_type, not both");
+    *ret_prompt = name ? att_model_prompt(info, name) : prompts[type];
+    if (name && !*ret_prompt)
+        return att_err_param(err, ATT_EINVAL, "prompt_name", "prompt_name: \"%.60s\" is no prompt of model \"%s\"",
+                             name, model->name);
+    return ATT_OK;
+}
+
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
     static const char *const formats[] = {"float", "base64", NULL};
     struct embeddings *embeddings = task_alloc(call, 1, sizeof *embeddings, err);
-    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
+    struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
     size_t format = 0;
     const char *user = NULL;
     size_t user_len = 0;
@@ -125,6 +123,9 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     }
     if (status != ATT_OK)
         return status;
+    status = parse_prompt(body, embeddings->model, &options.prompt, err);
+    if (status != ATT_OK)
+        return status;
     embeddings->dimensions = (size_t)dimensions;
     embeddings->base64 = format == 1;
     status = parse_inputs(call, embeddings, &options, att_json_get(body, "input"), err);
@@ -133,27 +134,11 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     return status;
 }
 
-/* The vector of one input: its only window's, or the average by tokens; then cut and scaled to length 1. */
+/* The vector of one input, cut and scaled to length 1. */
 static void vector_of(const struct task_call *call, const struct embeddings *embeddings, size_t index, float *vector)
 {
-    const struct att_model_info *info = att_model_info(embeddings->model->model);
-    const struct task_windows *windows = &embeddings->windows[index];
-    const struct task_job *jobs = call->jobs + windows->first_job;
-    memcpy(vector, jobs[0].pooled, info->hidden_size * sizeof *vector);
-    if (windows->count > 1) {
-        float tokens = 0;
-        memset(vector, 0, info->hidden_size * sizeof *vector);
-        for (size_t w = 0; w < windows->count; w++) {
-            tokens += (float)jobs[w].len;
-            for (size_t i = 0; i < info->hidden_size; i++)
-                vector[i] += jobs[w].pooled[i] * (float)jobs[w].len;
-        }
-        for (size_t i = 0; i < info->hidden_size; i++)
-            vector[i] /= tokens;
-        if (info->normalize)
-            att_l2_normalize(info->hidden_size, vector);
-    }
-    if (embeddings->dimensions < info->hidden_size)
+    task_windows_pooled(call, embeddings->model, &embeddings->windows[index], vector);
+    if (embeddings->dimensions < att_model_info(embeddings->model->model)->hidden_size)
         att_l2_normalize(embeddings->dimensions, vector);
 }
 

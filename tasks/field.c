@@ -149,6 +149,17 @@ enum att_status task_field_common(struct task_call *call, const struct att_json 
     return ATT_OK;
 }
 
+enum att_status task_field_common_lenient(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    int64_t deadline_ms = 0;
+    const char *priority = att_json_string(att_json_get(body, "priority"), NULL);
+    enum att_status status =
+        task_field_int(body, "", "deadline_ms", 1, call->env->limits.deadline_ms_max, &deadline_ms, err);
+    call->deadline_ms = (uint32_t)deadline_ms;
+    call->bulk = priority && strcmp(priority, "bulk") == 0;
+    return status;
+}
+
 enum att_status task_field_model(struct task_call *call, const struct att_json *body, const char *task,
                                  const struct task_model **ret_model, struct att_err *err)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "store/items.h"
+#include "store/users.h"
 
 enum { PATH_BYTES = 48 };
 static const double time_max = 253402300799; /* the last second of the year 9999; milliseconds are beyond it */
@@ -40,20 +41,15 @@ enum att_status task_item_id(const struct task_call *call, const struct att_json
     return status;
 }
 
-static enum att_status parse_event(struct task_call *call, const struct task_model *model,
-                                   const struct att_json *object, size_t position, struct task_event *event,
-                                   struct att_err *err)
+enum att_status task_event_parse(struct task_call *call, const struct att_json *object, const char *path,
+                                 struct task_event *event, struct att_err *err)
 {
-    static const char *const fields[] = {"item", "type", "value", "time", "text", NULL};
     static const char *const types[] = {"view", "click", "rate", "buy", NULL};
-    char path[PATH_BYTES], member[PATH_BYTES + 8];
+    char member[ATT_ERR_PARAM_MAX];
     size_t type = SIZE_MAX;
-    *event = (struct task_event){.position = position, .value = NAN, .time = NAN};
-    snprintf(path, sizeof path, "history[%zu]", position);
-    snprintf(member, sizeof member, "%s.item", path);
-    enum att_status status = task_fields_known(object, path, fields, err);
-    if (status == ATT_OK)
-        status = task_item_id(call, att_json_get(object, "item"), member, &event->item, err);
+    *event = (struct task_event){.value = NAN, .time = NAN};
+    snprintf(member, sizeof member, "%s%sitem", path, *path ? "." : "");
+    enum att_status status = task_item_id(call, att_json_get(object, "item"), member, &event->item, err);
     if (status == ATT_OK)
         status = task_field_enum(object, path, "type", types, &type, err);
     if (status == ATT_OK)
@@ -65,40 +61,90 @@ static enum att_status parse_event(struct task_call *call, const struct task_mod
     bool rating = event->type == TASK_EVENT_RATE;
     status = task_field_number(object, path, "value", rating ? 0 : -value_max, rating ? rating_max : value_max,
                                &event->value, err);
-    snprintf(member, sizeof member, "%s.text", path);
+    snprintf(member, sizeof member, "%s%stext", path, *path ? "." : "");
     const struct att_json *text = att_json_get(object, "text");
     if (status == ATT_OK && att_json_type(text) != ATT_JSON_NULL)
         status = task_field_text(call, text, member, &event->text, &event->text_len, err);
     if (status == ATT_OK && event->text_len == 0)
         event->text = NULL;
-    if (status == ATT_OK)
-        event->index = task_item_find(model, event->item);
     return status;
 }
 
+static enum att_status parse_event(struct task_call *call, const struct task_model *model,
+                                   const struct att_json *object, size_t position, struct task_event *event,
+                                   struct att_err *err)
+{
+    static const char *const fields[] = {"item", "type", "value", "time", "text", NULL};
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "history[%zu]", position);
+    enum att_status status = task_fields_known(object, path, fields, err);
+    if (status == ATT_OK)
+        status = task_event_parse(call, object, path, event, err);
+    if (status == ATT_OK) {
+        event->position = position;
+        event->index = task_item_find(model, event->item);
+    }
+    return status;
+}
+
+/* What the store has of the user, as the first events. */
+static enum att_status read_stored(struct task_call *call, const struct task_model *model, const char *user,
+                                   struct store_user_event **ret_events, size_t *ret_n, struct att_err *err)
+{
+    if (!user || !call->env->users)
+        return ATT_OK;
+    return store_users_history(call->env->users, user, model->name, call->env->limits.history_max,
+                               (double)call->now_ms / 1000, call->arena, ret_events, ret_n, err);
+}
+
+static struct task_event stored_event(const struct task_model *model, const struct store_user_event *stored, size_t i)
+{
+    struct task_event event = {.item = stored->item, .value = stored->value, .time = stored->time, .position = i};
+    event.index = task_item_find(model, stored->item);
+    event.type = stored->type >= TASK_EVENT_VIEW && stored->type <= TASK_EVENT_BUY ? (enum task_event_type)stored->type
+                                                                                   : TASK_EVENT_VIEW;
+    if (stored->text[0]) {
+        event.text = stored->text;
+        event.text_len = strlen(stored->text);
+    }
+    return event;
+}
+
 enum att_status task_history_parse(struct task_call *call, const struct task_model *model, const struct att_json *body,
-                                   struct task_history *history, struct att_err *err)
+                                   const char *user, struct task_history *history, struct att_err *err)
 {
     const struct att_json *value = att_json_get(body, "history");
     size_t limit = call->env->limits.history_max, n = att_json_count(value);
+    struct store_user_event *stored = NULL;
     if (att_json_type(value) != ATT_JSON_NULL && !att_json_is_array(value))
         return att_err_param(err, ATT_EINVAL, "history", "history: is %s, expected an array of events",
                              att_json_type_name(value));
     if (n > limit)
         return att_err_limit(err, "history", limit, n, "history: %zu events, expected at most %zu", n, limit);
-    history->n = n;
-    history->events = task_alloc(call, n + 1, sizeof *history->events, err);
+    enum att_status status = read_stored(call, model, user, &stored, &history->n_stored, err);
+    if (status != ATT_OK)
+        return status;
+    history->n = history->n_stored + n;
+    history->events = task_alloc(call, history->n + 1, sizeof *history->events, err);
     size_t rows = att_model_info(model->model)->vocab_size;
     unsigned char *disliked = history->events ? task_alloc(call, rows, 1, err) : NULL;
     if (!disliked)
         return err->status;
-    for (size_t i = 0; i < n; i++) {
-        enum att_status status = parse_event(call, model, att_json_at(value, i), i, &history->events[i], err);
-        if (status != ATT_OK)
-            return status;
+    for (size_t i = 0; i < history->n_stored; i++)
+        history->events[i] = stored_event(model, &stored[i], i);
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        struct task_event *event = &history->events[history->n_stored + i];
+        status = parse_event(call, model, att_json_at(value, i), i, event, err);
+        event->position += history->n_stored;
     }
-    task_history_weigh(history, disliked);
-    return ATT_OK;
+    if (status == ATT_OK)
+        task_history_weigh(history, disliked);
+    return status;
+}
+
+size_t task_history_number(const struct task_history *history, size_t position)
+{
+    return position >= history->n_stored ? position - history->n_stored : position + history->n - history->n_stored;
 }
 
 /* ---- weighing ---- */

@@ -1,5 +1,6 @@
 /*
- * What a user did: the events of a recommend request in the order of time, and
+ * What a user did: the events of a recommend request, and those that are stored
+ * of the user, in the order of time, and
  * how much each one counts for what the user likes.
  *
  *   weight = strength × decay
@@ -24,13 +25,13 @@ struct task_event {
     enum task_event_type type;
     double value;    /* NAN: none */
     double time;     /* seconds since 1970; NAN: none */
-    size_t position; /* in the request */
+    size_t position; /* stored events first, then those of the request, each in the order they came */
     float weight;    /* above 0 it attracts, below 0 it repels */
 };
 
 struct task_history {
     struct task_event *events; /* in the order of time */
-    size_t n;
+    size_t n, n_stored;        /* all; those of the store */
 };
 
 /* The model's index of an item by its id in the table, or as a number where there is no table. 0: unknown. */
@@ -38,9 +39,15 @@ size_t task_item_find(const struct task_model *model, const char *id);
 /* A text of 1 to 256 bytes. */
 enum att_status task_item_id(const struct task_call *call, const struct att_json *value, const char *path,
                              const char **ret_id, struct att_err *err) ATT_MUST_USE;
-/* Reads "history" of the body, sorts and weighs. Without a "type", an event with a value is a rating, else a view. */
+/* Reads item, type, value, time and text of one event; position and index are the caller's. Without a "type", an event
+ * with a value is a rating, else a view. */
+enum att_status task_event_parse(struct task_call *call, const struct att_json *object, const char *path,
+                                 struct task_event *event, struct att_err *err) ATT_MUST_USE;
+/* Reads what is stored of the user (NULL: nobody) and "history" of the body, joins, sorts and weighs. */
 enum att_status task_history_parse(struct task_call *call, const struct task_model *model, const struct att_json *body,
-                                   struct task_history *history, struct att_err *err) ATT_MUST_USE;
+                                   const char *user, struct task_history *history, struct att_err *err) ATT_MUST_USE;
+/* The number of an event in answers: those of the request as they stand there, then the stored ones. */
+size_t task_history_number(const struct task_history *history, size_t position);
 /* The sorting and weighing alone: pure. Events stand in the order of the request. An event without a time has that of
  * the event before it, else of the first that has one. disliked: work space of n_items + 1 zeros. */
 void task_history_weigh(struct task_history *history, unsigned char *disliked);

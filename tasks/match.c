@@ -5,33 +5,19 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "store/lexical.h"
 
 enum { ALL_TEXTS_MAX = 8192, CANDIDATES = 64, NEAR = 5 };
 
-/*
- * Fitted for all-MiniLM-L6-v2 by tools/train/reply.py: the weights are round numbers where the first answer is right
- * most often on models/support-kb/eval.jsonl (all of it, which flatters them a little) and on banking77's training
- * questions; `half` and the logistic by maximum likelihood on "the first answer is right" over the even lines alone,
- * with CLINC150's out-of-scope questions among the negatives of the Latin row; `knee` so that the default margin
- * parts rivals from clear answers. Another encoder has other cosines: fit it anew, or set a threshold.
- */
-static const struct calibration {
-    struct task_match_features weights;
-    float half;                  /* s at which half of the first answers are right */
-    float knee;                  /* score at s = half + 0.2 */
-    float per_s, per_lead, bias; /* logit of confidence */
-} latin = {{0.40f, 0.40f, 0.10f, 0.10f}, 0.48f, 0.84f, 25.2f, 2.3f, -12.4f},
-  cjk = {{0.10f, 0, 0.45f, 0.45f}, 0.44f, 0.70f, 13.3f, 8.5f, -6.5f};
-
-static const float same_words = 0.9999f; /* likeness of texts with the same n-grams, less rounding */
 static const float prompt_gain = 0.10f, repeat_loss = 0.05f, script_loss = 0.30f;
 
 /* Working arrays of one rank, [n_entries] each. */
 struct scores {
-    struct task_match_features *features;
-    float *sum;
+    struct task_match_features *features; /* of one text */
+    struct task_match_features *mean;     /* over the texts of the question */
+    float *sum;                           /* s */
     size_t *text;
     bool *candidate;
 };
@@ -39,7 +25,8 @@ struct scores {
 static enum att_status scores_alloc(struct task_call *call, size_t n, struct scores *scores, struct att_err *err)
 {
     scores->features = task_alloc(call, n + 1, sizeof *scores->features, err);
-    scores->sum = scores->features ? task_alloc(call, n + 1, sizeof(float), err) : NULL;
+    scores->mean = scores->features ? task_alloc(call, n + 1, sizeof *scores->mean, err) : NULL;
+    scores->sum = scores->mean ? task_alloc(call, n + 1, sizeof(float), err) : NULL;
     scores->text = scores->sum ? task_alloc(call, n + 1, sizeof(size_t), err) : NULL;
     scores->candidate = scores->text ? task_alloc(call, n + 1, sizeof(bool), err) : NULL;
     return scores->candidate ? ATT_OK : err->status;
@@ -62,19 +49,6 @@ void task_match_cosines(const float *cosines, size_t n, struct task_match_featur
         sum += top[i];
     features->best = top[0];
     features->near = sum / (float)kept;
-}
-
-static float fuse(const struct task_match_features *features, const struct calibration *fit)
-{
-    const struct task_match_features *w = &fit->weights;
-    /* What is asked word for word needs no other phrasing to agree. */
-    float near = features->lexical > same_words ? features->best : features->near;
-    return w->best * features->best + w->near * near + w->lexical * features->lexical + w->covered * features->covered;
-}
-
-float task_match_fuse(const struct task_match_features *features, bool is_cjk)
-{
-    return fuse(features, is_cjk ? &cjk : &latin);
 }
 
 /* Cosines of all entries' texts with the vector. */
@@ -157,18 +131,26 @@ static void add_lexical(const struct store_kb_view *view, const struct task_matc
     }
 }
 
-/* sum += share · s of one text. */
+/* mean += share · features, sum += share · s of one text. */
 static enum att_status add_text(struct task_call *call, const struct store_kb_view *view,
-                                const struct task_match_text *text, float share, const struct calibration *fit,
+                                const struct task_match_text *text, float share, const struct task_calibration *fit,
                                 struct scores *scores, struct att_err *err)
 {
     enum att_status status = add_cosines(call, view, text->vector, scores, err);
     if (status != ATT_OK)
         return status;
     add_lexical(view, text, scores);
-    for (size_t i = 0; i < view->n_entries; i++)
-        if (scores->candidate[i])
-            scores->sum[i] += share * fuse(&scores->features[i], fit);
+    for (size_t i = 0; i < view->n_entries; i++) {
+        const struct task_match_features *own = &scores->features[i];
+        struct task_match_features *mean = &scores->mean[i];
+        if (!scores->candidate[i])
+            continue;
+        mean->best += share * own->best;
+        mean->near += share * task_features_near(own);
+        mean->lexical += share * own->lexical;
+        mean->covered += share * own->covered;
+        scores->sum[i] += share * task_features_fuse(own, fit);
+    }
     return ATT_OK;
 }
 
@@ -179,8 +161,8 @@ static bool entry_is_cjk(const struct store_kb_entry *entry)
 
 /* The entry that the last turn asked for: given by its id, or its own best match. */
 static enum att_status previous_entry(struct task_call *call, const struct store_kb_view *view,
-                                      const struct task_match_query *query, const struct calibration *fit, bool is_cjk,
-                                      const bool *candidate, size_t *ret_entry, struct att_err *err)
+                                      const struct task_match_query *query, const struct task_calibration *fit,
+                                      bool is_cjk, const bool *candidate, size_t *ret_entry, struct att_err *err)
 {
     struct scores scores;
     *ret_entry = query->previous_id ? store_kb_find(view, query->previous_id) : view->n_entries;
@@ -198,28 +180,32 @@ static enum att_status previous_entry(struct task_call *call, const struct store
     return status;
 }
 
-static void follow_up(const struct store_kb_view *view, size_t previous, struct scores *scores)
+static void follow_up(const struct store_kb_view *view, size_t previous, float *bonus)
 {
     if (previous == view->n_entries)
         return;
     const struct store_kb_entry *entry = &view->entries[previous];
-    scores->sum[previous] -= repeat_loss;
+    bonus[previous] -= repeat_loss;
     for (size_t i = 0; i < entry->n_prompts; i++) {
         size_t next = store_kb_find(view, entry->prompts[i]);
         if (next < view->n_entries)
-            scores->sum[next] += prompt_gain;
+            bonus[next] += prompt_gain;
     }
 }
 
-/* 0.5 at `half`; its own slope up to the knee, where most right answers and their rivals lie, so that the default
- * margin parts them; then straight to 1. */
-static float score_of(float s, const struct calibration *fit)
+/* "zh" and "zh-Hans" are one language. */
+static bool same_language(const char *a, const char *b)
 {
-    const float width = 0.2f, half = fit->half;
-    float score = s < half           ? 0.5f * s / half
-                  : s < half + width ? 0.5f + (fit->knee - 0.5f) * (s - half) / width
-                                     : fit->knee + (1 - fit->knee) * (s - half - width) / (1 - half - width);
-    return score < 0 ? 0 : score > 1 ? 1 : score;
+    size_t len = strcspn(a, "-_");
+    return len == strcspn(b, "-_") && strncasecmp(a, b, len) == 0;
+}
+
+/* The language that was asked for decides; without one, or for entries that name none, the script. */
+static bool is_foreign(const struct store_kb_entry *entry, const struct task_match_query *query, bool is_cjk)
+{
+    if (query->lang && *entry->lang)
+        return !same_language(query->lang, entry->lang);
+    return entry_is_cjk(entry) != is_cjk;
 }
 
 static int by_s(const void *a, const void *b)
@@ -230,10 +216,23 @@ static int by_s(const void *a, const void *b)
     return x->entry < y->entry ? -1 : x->entry > y->entry;
 }
 
+/* s and its lead into score, logit and confidence. */
+static void calibrate(struct task_match *matches, size_t count, const struct task_calibration *fit)
+{
+    for (size_t i = 0; i < count; i++) {
+        /* How far an answer leads the best other one: below the first, it trails. */
+        float rival = i > 0 ? matches[0].s : count > 1 ? matches[1].s : 0;
+        matches[i].lead = matches[i].s - rival;
+        matches[i].score = task_calibration_score(fit, matches[i].s);
+        matches[i].logit = (double)(fit->per_s * matches[i].s + fit->per_lead * matches[i].lead + fit->bias);
+        matches[i].confidence = task_sigmoid(matches[i].logit);
+    }
+}
+
 static enum att_status collect(struct task_call *call, const struct store_kb_view *view,
-                               const struct task_match_query *query, const struct calibration *fit,
-                               const struct scores *scores, struct task_match *matches, size_t max, size_t *ret_count,
-                               struct att_err *err)
+                               const struct task_match_query *query, const struct task_calibration *fit,
+                               const struct scores *scores, const float *bonus, struct task_match *matches, size_t max,
+                               size_t *ret_count, struct att_err *err)
 {
     struct task_match *all = task_alloc(call, view->n_entries + 1, sizeof *all, err);
     size_t count = 0;
@@ -241,18 +240,17 @@ static enum att_status collect(struct task_call *call, const struct store_kb_vie
         return err->status;
     for (size_t i = 0; i < view->n_entries; i++)
         if (scores->candidate[i] && (!query->allowed || query->allowed[i]) &&
-            (query->joined.text || !view->entries[i].context_only))
-            all[count++] = (struct task_match){.entry = i, .text = scores->text[i], .s = scores->sum[i]};
+            ((query->follows && (query->joined.text || query->previous_id)) || !view->entries[i].context_only))
+            all[count++] = (struct task_match){.entry = i,
+                                               .text = scores->text[i],
+                                               .features = scores->mean[i],
+                                               .bonus = bonus[i],
+                                               .s = scores->sum[i] + bonus[i]};
     qsort(all, count, sizeof *all, by_s);
-    for (size_t i = 0; i < count && i < max; i++) {
-        /* How far an answer leads the best other one: below the first, it trails. */
-        float rival = i > 0 ? all[0].s : count > 1 ? all[1].s : 0;
-        all[i].score = score_of(all[i].s, fit);
-        all[i].logit = (double)(fit->per_s * all[i].s + fit->per_lead * (all[i].s - rival) + fit->bias);
-        all[i].confidence = 1 / (1 + exp(-all[i].logit));
-        matches[i] = all[i];
-    }
-    *ret_count = count < max ? count : max;
+    count = count < max ? count : max;
+    calibrate(all, count, fit);
+    memcpy(matches, all, count * sizeof *all);
+    *ret_count = count;
     return ATT_OK;
 }
 
@@ -261,23 +259,27 @@ enum att_status task_match_rank(struct task_call *call, struct store_kb *kb, con
                                 size_t *ret_count, struct att_err *err)
 {
     bool is_cjk = store_cjk_share(query->question.text, query->question.len) > 0.3f;
-    const struct calibration *fit = is_cjk ? &cjk : &latin;
+    const struct task_calibration *fit = is_cjk ? &query->fit->cjk : &query->fit->latin;
+    float joined_share = query->joined.text ? query->joined_share : 0;
     struct scores scores;
     size_t previous = view->n_entries;
+    assert(max >= 2);
     enum att_status status = scores_alloc(call, view->n_entries, &scores, err);
-    if (status == ATT_OK)
-        status = choose_candidates(call, kb, view, query, &scores, err);
-    if (status == ATT_OK)
+    float *bonus = status == ATT_OK ? task_alloc(call, view->n_entries + 1, sizeof *bonus, err) : NULL;
+    if (!bonus)
+        return err->status;
+    status = choose_candidates(call, kb, view, query, &scores, err);
+    if (status == ATT_OK && query->follows)
         status = previous_entry(call, view, query, fit, is_cjk, scores.candidate, &previous, err);
-    if (status == ATT_OK)
-        status = add_text(call, view, &query->question, query->joined.text ? 0.5f : 1, fit, &scores, err);
-    if (status == ATT_OK && query->joined.text)
-        status = add_text(call, view, &query->joined, 0.5f, fit, &scores, err);
+    if (status == ATT_OK && joined_share < 1)
+        status = add_text(call, view, &query->question, 1 - joined_share, fit, &scores, err);
+    if (status == ATT_OK && joined_share > 0)
+        status = add_text(call, view, &query->joined, joined_share, fit, &scores, err);
     if (status != ATT_OK)
         return status;
-    follow_up(view, previous, &scores);
+    follow_up(view, previous, bonus);
     for (size_t i = 0; i < view->n_entries; i++)
-        if (entry_is_cjk(&view->entries[i]) != is_cjk)
-            scores.sum[i] -= script_loss;
-    return collect(call, view, query, fit, &scores, matches, max, ret_count, err);
+        if (is_foreign(&view->entries[i], query, is_cjk))
+            bonus[i] -= script_loss;
+    return collect(call, view, query, fit, &scores, bonus, matches, max, ret_count, err);
 }

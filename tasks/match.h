@@ -9,21 +9,18 @@
  *
  * With a dialogue s is the mean of that for the question alone and for the last
  * user turn followed by the question; entries that the answer before prompts for
- * gain, that entry itself loses. Entries in the other script lose.
+ * gain, that entry itself loses. Entries in another language, or where none is
+ * asked for in the other script, lose.
  *
- * The encoder knows little Chinese, so n-grams weigh more in CJK questions. The
- * score maps s to 0..1 with 0.5 where an answer is worth giving; confidence is
- * the fitted probability that the first answer is right, from s and its lead.
+ * What an encoder knows of Chinese differs, so the weights of CJK questions are
+ * their own. kb_fit.h turns s into scores and confidence.
  */
 #ifndef TASK_MATCH_H
 #define TASK_MATCH_H
 
 #include "store/kb.h"
 #include "tasks/encode.h"
-
-struct task_match_features {
-    float best, near, lexical, covered;
-};
+#include "tasks/kb_fit.h"
 
 struct task_match_text {
     const char *text; /* NULL: there is none */
@@ -36,24 +33,30 @@ struct task_match_query {
     struct task_match_text turn;   /* the last user turn, or the question of previous_id's entry */
     struct task_match_text joined; /* turn, a blank, question */
     int64_t previous_id;           /* entry that was answered before; 0: not known */
+    bool follows;                  /* what was answered before counts: its prompts, and against its repetition */
+    float joined_share;            /* of joined in the mean, 0..1 */
+    const char *lang;              /* of entries that do not lose; NULL: by script */
     const bool *allowed;           /* [n_entries]; NULL: all */
+    const struct task_fit *fit;
 };
 
 struct task_match {
-    size_t entry;   /* of the view */
-    size_t text;    /* the text that matched best */
-    float s, score; /* score: 0..1, compared with threshold and margin */
+    size_t entry;                        /* of the view */
+    size_t text;                         /* the text that matched best */
+    struct task_match_features features; /* mean over the question's texts */
+    float bonus;                         /* of dialogue and language, in s */
+    float s, lead, score;                /* score: 0..1, compared with threshold and margin */
+    float rerank;                        /* logit of a cross-encoder, where one has read it */
     double logit, confidence;
 };
 
-/* The best `max` entries, best first, into matches; equal scores by id. ret_count <= max. */
+/* The best `max` entries, best first, into matches; equal scores by id. ret_count <= max; max at least 2. */
 enum att_status task_match_rank(struct task_call *call, struct store_kb *kb, const struct store_kb_view *view,
                                 const struct task_match_query *query, struct task_match *matches, size_t max,
                                 size_t *ret_count, struct att_err *err) ATT_MUST_USE;
 
-/* The parts, for evaluation of the ranking on other sets. */
+/* For evaluation of the ranking on other sets. */
 void task_match_cosines(const float *cosines, size_t n,
                         struct task_match_features *features); /* best and near; n > 0 */
-float task_match_fuse(const struct task_match_features *features, bool cjk);
 
 #endif

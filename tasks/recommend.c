@@ -6,47 +6,19 @@
  *   interest ────────────────────────────────────────────┼► jobs of the encoder ─► cosines with the items' texts
  *   candidates known by text alone ──────────────────────┘
  *
- * How these become one logit is in preference.h. Unknown items never fail a
+ * How these become one logit is in preference.h, how the answer is ranked and
+ * written in recommend_render.c. Unknown items never fail a
  * call: they are named, and ranked by their text where they have one. Ties are
  * broken by the item's index, so that equal requests get equal answers.
  */
-#include <math.h>
+#include "tasks/recommend.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "store/items.h"
-#include "tasks/names.h"
-#include "tasks/preference.h"
-#include "tasks/window.h"
 
-enum { PATH_BYTES = 48, USER_BYTES_MAX = 512, TOP_K_DEFAULT = 10, TOP_K_DIVERSE_MAX = 200, POOL_EXTRA = 100 };
-enum { REASONS_MAX = 5 };
-static const float reason_min = 0.01f;
-
-struct candidate { /* known by text alone */
-    const char *id, *text;
-    size_t text_len;
-    size_t number; /* of its text among the encoder's */
-};
-
-struct recommend {
-    const struct task_model *model;
-    size_t n_items, top_k;
-    double diversity;
-    bool explain, exclude_seen;
-    struct task_history history;
-    struct candidate *candidates;
-    size_t n_candidates;
-    unsigned char *allowed;    /* [n_items + 1 + n_candidates] slots that may be answered */
-    struct task_names unknown; /* met before */
-    const char **unknown_list; /* in the order of the request */
-    const char *interest;      /* NULL: none */
-    size_t interest_len;
-    struct task_windows *windows; /* [n_texts] the interest first, then events, then candidates */
-    size_t n_texts;
-    size_t *sequence; /* [n_sequence] events */
-    size_t n_sequence;
-};
+enum { PATH_BYTES = 48, USER_BYTES_MAX = 512, TOP_K_DEFAULT = 10, TOP_K_DIVERSE_MAX = 200 };
 
 static const char *const fields[] = {"model",   "user",         "history",   "interest", "candidates",  "top_k",
                                      "exclude", "exclude_seen", "diversity", "explain",  "deadline_ms", "priority",
@@ -54,16 +26,15 @@ static const char *const fields[] = {"model",   "user",         "history",   "in
 
 /* ---- the request's numbers ---- */
 
-static enum att_status parse_options(struct task_call *call, struct recommend *recommend, const struct att_json *body,
-                                     struct att_err *err)
+static enum att_status parse_options(struct task_call *call, struct task_recommend *recommend,
+                                     const struct att_json *body, struct att_err *err)
 {
     int64_t limit = (int64_t)call->env->limits.items_max, top_k = limit < TOP_K_DEFAULT ? limit : TOP_K_DEFAULT;
-    const char *user = NULL;
     size_t user_len = 0;
     recommend->explain = recommend->exclude_seen = true;
     enum att_status status = task_field_common(call, body, err);
     if (status == ATT_OK)
-        status = task_field_string(body, "", "user", &user, &user_len, err);
+        status = task_field_string(body, "", "user", &recommend->user, &user_len, err);
     if (status == ATT_OK && user_len > USER_BYTES_MAX)
         status = att_err_param(err, ATT_EINVAL, "user", "user: has %zu bytes, expected at most %d", user_len,
                                USER_BYTES_MAX);
@@ -82,8 +53,8 @@ static enum att_status parse_options(struct task_call *call, struct recommend *r
     return status;
 }
 
-static enum att_status choose_model(struct task_call *call, struct recommend *recommend, const struct att_json *body,
-                                    struct att_err *err)
+static enum att_status choose_model(struct task_call *call, struct task_recommend *recommend,
+                                    const struct att_json *body, struct att_err *err)
 {
     enum att_status status = task_field_model(call, body, "recommend", &recommend->model, err);
     if (status != ATT_OK)
@@ -95,8 +66,8 @@ static enum att_status choose_model(struct task_call *call, struct recommend *re
     return ATT_OK;
 }
 
-static enum att_status parse_interest(struct task_call *call, struct recommend *recommend, const struct att_json *body,
-                                      struct att_err *err)
+static enum att_status parse_interest(struct task_call *call, struct task_recommend *recommend,
+                                      const struct att_json *body, struct att_err *err)
 {
     const struct att_json *value = att_json_get(body, "interest");
     if (att_json_type(value) == ATT_JSON_NULL)
@@ -117,7 +88,7 @@ static enum att_status parse_interest(struct task_call *call, struct recommend *
 
 /* ---- items of the request ---- */
 
-static void name_unknown(struct recommend *recommend, const char *id)
+static void name_unknown(struct task_recommend *recommend, const char *id)
 {
     size_t count = recommend->unknown.count;
     if (task_names_add(&recommend->unknown, id))
@@ -126,12 +97,12 @@ static void name_unknown(struct recommend *recommend, const char *id)
 
 /* "i7" or {"id":"i7","text":"…"}. */
 static enum att_status parse_candidate(struct task_call *call, const struct att_json *value, size_t i,
-                                       struct candidate *candidate, struct att_err *err)
+                                       struct task_candidate *candidate, struct att_err *err)
 {
     static const char *const members[] = {"id", "text", NULL};
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "candidates[%zu]", i);
-    *candidate = (struct candidate){.number = SIZE_MAX};
+    *candidate = (struct task_candidate){.number = SIZE_MAX};
     if (att_json_is_string(value))
         return task_item_id(call, value, path, &candidate->id, err);
     if (!att_json_is_object(value))
@@ -166,7 +137,7 @@ static enum att_status items_array(const struct task_call *call, const struct at
 }
 
 /* Which slots may be answered; candidates that only their text tells become slots behind the items. */
-static enum att_status parse_candidates(struct task_call *call, struct recommend *recommend,
+static enum att_status parse_candidates(struct task_call *call, struct task_recommend *recommend,
                                         const struct att_json *array, struct att_err *err)
 {
     const struct store_items *items = recommend->model->items;
@@ -181,7 +152,7 @@ static enum att_status parse_candidates(struct task_call *call, struct recommend
         recommend->allowed[i] = !items || store_items_at(items, i)->id;
     enum att_status status = task_names_init(call, n, &names, err);
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
-        struct candidate candidate;
+        struct task_candidate candidate;
         status = parse_candidate(call, att_json_at(array, i), i, &candidate, err);
         if (status != ATT_OK)
             return status;
@@ -201,7 +172,7 @@ static enum att_status parse_candidates(struct task_call *call, struct recommend
     return status;
 }
 
-static void exclude(struct recommend *recommend, struct task_names *excluded, const char *id, size_t index)
+static void exclude(struct task_recommend *recommend, struct task_names *excluded, const char *id, size_t index)
 {
     if (index > 0)
         recommend->allowed[index] = 0;
@@ -209,7 +180,7 @@ static void exclude(struct recommend *recommend, struct task_names *excluded, co
         task_names_add(excluded, id);
 }
 
-static enum att_status apply_exclusions(struct task_call *call, struct recommend *recommend,
+static enum att_status apply_exclusions(struct task_call *call, struct task_recommend *recommend,
                                         const struct att_json *array, struct att_err *err)
 {
     size_t n = att_json_count(array);
@@ -233,11 +204,12 @@ static enum att_status apply_exclusions(struct task_call *call, struct recommend
     return ATT_OK;
 }
 
-static enum att_status parse_items(struct task_call *call, struct recommend *recommend, const struct att_json *body,
-                                   struct att_err *err)
+static enum att_status parse_items(struct task_call *call, struct task_recommend *recommend,
+                                   const struct att_json *body, struct att_err *err)
 {
     const struct att_json *candidates = NULL, *excluded = NULL;
-    enum att_status status = task_history_parse(call, recommend->model, body, &recommend->history, err);
+    enum att_status status =
+        task_history_parse(call, recommend->model, body, recommend->user, &recommend->history, err);
     if (status == ATT_OK)
         status = items_array(call, body, "candidates", &candidates, err);
     if (status == ATT_OK)
@@ -261,43 +233,45 @@ static enum att_status parse_items(struct task_call *call, struct recommend *rec
 
 /* ---- jobs ---- */
 
-static enum att_status plan_text(struct task_call *call, struct recommend *recommend, const char *text, size_t len,
-                                 const char *path, struct att_err *err)
+static enum att_status plan_text(struct task_call *call, struct task_recommend *recommend, const char *prompt,
+                                 const char *text, size_t len, const char *path, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
+    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX, .prompt = prompt};
     return task_windows_plan(call, recommend->model->encoder, &options, text, len, NULL, 0, path,
                              &recommend->windows[recommend->n_texts++], err);
 }
 
 /* The texts that the encoder is to read. An event's text is found again by its number in the order of the events. */
-static enum att_status plan_texts(struct task_call *call, struct recommend *recommend, struct att_err *err)
+static enum att_status plan_texts(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
 {
     size_t most = 1 + recommend->history.n + recommend->n_candidates;
     char path[PATH_BYTES];
     enum att_status status = ATT_OK;
     if (!task_preference_has_content(recommend->model))
         return ATT_OK;
+    const struct att_model_info *info = att_model_info(recommend->model->encoder->model);
     recommend->windows = task_alloc(call, most, sizeof *recommend->windows, err);
     if (!recommend->windows)
         return err->status;
     if (recommend->interest)
-        status = plan_text(call, recommend, recommend->interest, recommend->interest_len, "interest", err);
+        status = plan_text(call, recommend, info->query_prompt, recommend->interest, recommend->interest_len,
+                           "interest", err);
     for (size_t i = 0; status == ATT_OK && i < recommend->history.n; i++) {
         const struct task_event *event = &recommend->history.events[i];
-        snprintf(path, sizeof path, "history[%zu].text", event->position);
+        snprintf(path, sizeof path, "history[%zu].text", task_history_number(&recommend->history, event->position));
         if (event->index == 0 && event->text)
-            status = plan_text(call, recommend, event->text, event->text_len, path, err);
+            status = plan_text(call, recommend, info->passage_prompt, event->text, event->text_len, path, err);
     }
     for (size_t i = 0; status == ATT_OK && i < recommend->n_candidates; i++) {
-        struct candidate *candidate = &recommend->candidates[i];
+        struct task_candidate *candidate = &recommend->candidates[i];
         snprintf(path, sizeof path, "candidates[%zu].text", i);
-        status = plan_text(call, recommend, candidate->text, candidate->text_len, path, err);
+        status = plan_text(call, recommend, info->passage_prompt, candidate->text, candidate->text_len, path, err);
     }
     return status;
 }
 
 /* The newest liked items that the model can take, as one more job behind those of the texts. */
-static enum att_status add_sequence(struct task_call *call, struct recommend *recommend, struct att_err *err)
+static enum att_status add_sequence(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
 {
     const struct att_model_info *info = att_model_info(recommend->model->model);
     const struct task_history *history = &recommend->history;
@@ -337,7 +311,7 @@ static enum att_status add_sequence(struct task_call *call, struct recommend *re
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
     const struct task_windows_options options = {.pooled = true};
-    struct recommend *recommend = task_alloc(call, 1, sizeof *recommend, err);
+    struct task_recommend *recommend = task_alloc(call, 1, sizeof *recommend, err);
     if (!recommend)
         return err->status;
     call->state = recommend;
@@ -358,225 +332,4 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     return status == ATT_OK ? add_sequence(call, recommend, err) : status;
 }
 
-/* ---- the answer ---- */
-
-/* Vectors of all texts at unit length; windows of a long text averaged by their tokens. */
-static float *text_vectors(struct task_call *call, const struct recommend *recommend, struct att_err *err)
-{
-    size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
-    float *vectors = task_alloc(call, recommend->n_texts * hidden, sizeof *vectors, err);
-    for (size_t t = 0; vectors && t < recommend->n_texts; t++) {
-        const struct task_windows *windows = &recommend->windows[t];
-        for (size_t w = 0; w < windows->count; w++) {
-            const struct task_job *job = &call->jobs[windows->first_job + w];
-            for (size_t i = 0; i < hidden; i++)
-                vectors[t * hidden + i] += job->pooled[i] * (float)job->len;
-        }
-        att_l2_normalize(hidden, vectors + t * hidden);
-    }
-    return vectors;
-}
-
-/* Hands the jobs' results on. */
-static enum att_status prefer(struct task_call *call, const struct recommend *recommend,
-                              struct task_preference *preference, struct att_err *err)
-{
-    const struct task_job *sequence = recommend->n_sequence ? &call->jobs[call->n_jobs - 1] : NULL;
-    *preference = (struct task_preference){.model = recommend->model, .history = &recommend->history};
-    preference->n_texts = recommend->n_candidates;
-    if (recommend->n_texts > 0) {
-        size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
-        const float *next = text_vectors(call, recommend, err);
-        const float **events = next ? task_alloc(call, recommend->history.n + 1, sizeof *events, err) : NULL;
-        if (!events)
-            return err->status;
-        preference->interest = recommend->interest ? next : NULL;
-        next += recommend->interest ? hidden : 0;
-        for (size_t i = 0; i < recommend->history.n; i++)
-            if (recommend->history.events[i].index == 0 && recommend->history.events[i].text) {
-                events[i] = next;
-                next += hidden;
-            }
-        preference->event_vectors = events;
-        preference->text_vectors = next;
-    }
-    if (sequence) {
-        preference->pooled = sequence->pooled;
-        preference->attention = sequence->attention;
-        preference->sequence_events = recommend->sequence;
-        preference->n_sequence = recommend->n_sequence;
-    }
-    return task_preference_prepare(call, preference, err);
-}
-
-/* The best slots, and the logarithm of the sum of exp(logit) over all that are allowed. */
-static enum att_status rank(struct task_call *call, const struct recommend *recommend,
-                            const struct task_preference *preference, struct task_best *best, double *ret_log_sum,
-                            struct att_err *err)
-{
-    size_t slots = recommend->n_items + 1 + recommend->n_candidates;
-    double sum = 0, largest = -INFINITY;
-    bool diverse = recommend->diversity > 0;
-    best->count = 0;
-    best->capacity = diverse ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
-    best->items = task_alloc(call, best->capacity, sizeof *best->items, err);
-    float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
-    if (!nearest)
-        return err->status;
-    for (size_t slot = 1; slot < slots; slot++) {
-        enum task_source source;
-        if (!recommend->allowed[slot])
-            continue;
-        float logit = task_preference_logit(preference, slot, &source);
-        if ((double)logit > largest) {
-            sum = sum * exp(largest - (double)logit) + 1;
-            largest = (double)logit;
-        } else {
-            sum += exp((double)logit - largest);
-        }
-        task_best_offer(best, slot, logit);
-    }
-    task_best_sort(best);
-    if (diverse)
-        task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
-                              task_preference_likeness, preference, nearest);
-    best->count = best->count < recommend->top_k ? best->count : recommend->top_k;
-    *ret_log_sum = largest + log(sum);
-    return ATT_OK;
-}
-
-static void put_id(const struct recommend *recommend, size_t slot, struct att_jsonw *answer)
-{
-    const struct store_items *items = recommend->model->items;
-    char number[24];
-    att_jsonw_key(answer, "id");
-    if (slot > recommend->n_items) {
-        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_items - 1].id);
-    } else if (items) {
-        const struct store_item *item = store_items_at(items, slot);
-        att_jsonw_cstring(answer, item->id);
-        if (item->title[0]) {
-            att_jsonw_key(answer, "title");
-            att_jsonw_cstring(answer, item->title);
-        }
-    } else {
-        snprintf(number, sizeof number, "%zu", slot);
-        att_jsonw_cstring(answer, number);
-    }
-}
-
-/* The largest few of the weights, ties by the order of the request. */
-static void put_reasons(const struct recommend *recommend, float *weights, struct att_jsonw *answer)
-{
-    const struct task_event *events = recommend->history.events;
-    att_jsonw_key(answer, "reasons");
-    att_jsonw_array_begin(answer);
-    for (size_t r = 0; r < REASONS_MAX; r++) {
-        size_t best = SIZE_MAX;
-        for (size_t e = 0; e < recommend->history.n; e++)
-            if (weights[e] >= reason_min &&
-                (best == SIZE_MAX || weights[e] > weights[best] ||
-                 (weights[e] >= weights[best] && events[e].position < events[best].position)))
-                best = e;
-        if (best == SIZE_MAX)
-            break;
-        att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)events[best].position);
-        att_jsonw_key(answer, "item");
-        att_jsonw_cstring(answer, events[best].item);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_double(answer, (double)weights[best], 4);
-        att_jsonw_object_end(answer);
-        weights[best] = 0;
-    }
-    att_jsonw_array_end(answer);
-}
-
-static enum att_status put_items(struct task_call *call, const struct recommend *recommend,
-                                 const struct task_preference *preference, struct att_jsonw *answer,
-                                 struct att_err *err)
-{
-    static const char *const sources[] = {"sequence", "content", "popular"};
-    struct task_best best;
-    double log_sum = 0;
-    float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
-    if (!weights)
-        return err->status;
-    enum att_status status = rank(call, recommend, preference, &best, &log_sum, err);
-    if (status != ATT_OK)
-        return status;
-    att_jsonw_key(answer, "items");
-    att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < best.count; i++) {
-        enum task_source source;
-        float logit = task_preference_logit(preference, best.items[i].slot, &source);
-        att_jsonw_object_begin(answer);
-        put_id(recommend, best.items[i].slot, answer);
-        att_jsonw_key(answer, "score");
-        att_jsonw_double(answer, exp((double)logit - log_sum), 6);
-        att_jsonw_key(answer, "logit");
-        att_jsonw_float(answer, logit);
-        att_jsonw_key(answer, "rank");
-        att_jsonw_int(answer, (int64_t)i + 1);
-        att_jsonw_key(answer, "source");
-        att_jsonw_cstring(answer, sources[source]);
-        if (recommend->explain) {
-            task_preference_reasons(preference, best.items[i].slot, weights);
-            put_reasons(recommend, weights, answer);
-        }
-        att_jsonw_object_end(answer);
-    }
-    att_jsonw_array_end(answer);
-    return ATT_OK;
-}
-
-/* One weight an event, in the order of the request. */
-static enum att_status put_weights(struct task_call *call, const struct recommend *recommend,
-                                   const struct task_preference *preference, struct att_jsonw *answer,
-                                   struct att_err *err)
-{
-    float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
-    if (!weights)
-        return err->status;
-    for (size_t e = 0; e < recommend->history.n; e++)
-        weights[recommend->history.events[e].position] = preference->shares[e];
-    att_jsonw_key(answer, "weights");
-    att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < recommend->history.n; i++) {
-        att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)i);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_double(answer, (double)weights[i], 4);
-        att_jsonw_object_end(answer);
-    }
-    att_jsonw_array_end(answer);
-    return ATT_OK;
-}
-
-static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
-{
-    const struct recommend *recommend = call->state;
-    struct task_preference preference;
-    enum att_status status = prefer(call, recommend, &preference, err);
-    if (status != ATT_OK)
-        return status;
-    att_jsonw_object_begin(answer);
-    task_render_id(answer, "rec");
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, recommend->model->name);
-    status = put_items(call, recommend, &preference, answer, err);
-    if (status == ATT_OK && recommend->explain)
-        status = put_weights(call, recommend, &preference, answer, err);
-    att_jsonw_key(answer, "unknown");
-    att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < recommend->unknown.count; i++)
-        att_jsonw_cstring(answer, recommend->unknown_list[i]);
-    att_jsonw_array_end(answer);
-    task_render_usage(call, answer);
-    att_jsonw_object_end(answer);
-    return status;
-}
-
-const struct task task_recommend = {.name = "recommend", .parse = parse, .render = render};
+const struct task task_recommend = {.name = "recommend", .parse = parse, .render = task_recommend_render};

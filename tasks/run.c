@@ -11,7 +11,7 @@
 
 enum { JOBS_MAX = 256, BATCH_TOKENS = 256, BATCH_SEQS = 64, MODELS_MAX = 8, ARENA_LIMIT_BYTES = 256 << 20 };
 
-/* Sums attention over the heads of the last layer, for the jobs that want it. */
+/* Sums attention over the heads, of the last layer or of all, for the jobs that want it. */
 struct attention_tap {
     struct task_job *const *jobs;
     const struct att_model_info *info;
@@ -22,21 +22,33 @@ static bool wants_attention(void *context, size_t seq)
     return ((const struct attention_tap *)context)->jobs[seq]->attention != NULL;
 }
 
+/* How much a pooled vector takes from position i of `len`. */
+static float pooled_share(const struct att_model_info *info, size_t i, size_t len)
+{
+    bool last = info->pooling == ATT_POOL_LAST, cls = info->pooling == ATT_POOL_CLS;
+    if (last || cls)
+        return i == (last ? len - 1 : 0) ? 1 : 0;
+    return 1.0f / (float)len;
+}
+
 static void take_attention(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
                            size_t n_query, size_t n_key)
 {
     const struct attention_tap *tap = context;
-    float *weights = tap->jobs[seq]->attention;
+    struct task_job *job = tap->jobs[seq];
+    float *weights = job->attention;
     (void)head;
+    if (job->rollout) {
+        float *mean = job->rollout + (layer * n_key + first) * n_key;
+        for (size_t i = 0; i < n_query * n_key; i++)
+            mean[i] += probs[i] / (float)tap->info->n_heads;
+        return;
+    }
     if (layer + 1 != tap->info->n_layers)
         return;
-    /* The queries whose states are pooled: all, the first, or the last. */
-    bool last = tap->info->pooling == ATT_POOL_LAST, cls = tap->info->pooling == ATT_POOL_CLS;
-    float share = 1.0f / (float)((last || cls ? 1 : n_key) * tap->info->n_heads);
     for (size_t i = 0; i < n_query; i++) {
-        if ((last && first + i + 1 != n_key) || (cls && first + i != 0))
-            continue;
-        for (size_t j = 0; j < n_key; j++)
+        float share = pooled_share(tap->info, first + i, n_key) / (float)tap->info->n_heads;
+        for (size_t j = 0; share > 0 && j < n_key; j++)
             weights[j] += share * probs[i * n_key + j];
     }
 }
@@ -57,14 +69,42 @@ static void take_last(void *context, size_t layer, size_t seq, size_t head, size
         job->attention[j] += probs[(n_query - 1) * n_key + j] / (float)n_heads;
 }
 
+/* Attention rollout (Abnar and Zuidema 2020): the pooled share of every position, carried back through the layers, each
+ * of which passes half of it on and half of it by. The last layer's matrix has served when its result is written, so
+ * its first row holds it. */
+static void roll_out(const struct att_model_info *info, struct task_job *job)
+{
+    size_t len = job->len;
+    float *weights = job->attention;
+    for (size_t i = 0; i < len; i++)
+        weights[i] = pooled_share(info, i, len);
+    for (size_t layer = info->n_layers; layer-- > 0;) {
+        float *mean = job->rollout + layer * len * len;
+        for (size_t i = 0; i < len; i++)
+            for (size_t j = 0; j < len; j++)
+                mean[i * len + j] *= weights[i];
+        for (size_t i = 1; i < len; i++)
+            for (size_t j = 0; j < len; j++)
+                mean[j] += mean[i * len + j];
+        for (size_t j = 0; j < len; j++)
+            weights[j] = 0.5f * weights[j] + 0.5f * mean[j];
+    }
+}
+
 static void copy_outputs(struct task_job *job, const struct att_model_info *info, const struct att_output *out,
-                         size_t seq)
+                         size_t seq, size_t first)
 {
     if (job->pooled)
         memcpy(job->pooled, out->pooled + seq * info->hidden_size, info->hidden_size * sizeof(float));
+    if (job->hidden)
+        memcpy(job->hidden, out->hidden + first * info->hidden_size, job->len * info->hidden_size * sizeof(float));
     if (job->logits) {
         assert(out->logits && !info->per_token);
         memcpy(job->logits, out->logits + seq * info->n_logits, info->n_logits * sizeof(float));
+    }
+    if (job->token_logits) {
+        assert(out->logits && info->per_token);
+        memcpy(job->token_logits, out->logits + first * info->n_logits, job->len * info->n_logits * sizeof(float));
     }
 }
 
@@ -88,6 +128,10 @@ static bool pack(struct att_context *context, struct task_job *const *jobs, size
             memset(job->attention, 0, (job->past ? job->n_attention : job->len) * sizeof *job->attention);
             attention = true;
         }
+        if (job->rollout) {
+            size_t count = att_model_info(job->model)->n_layers * job->len * job->len;
+            memset(job->rollout, 0, count * sizeof *job->rollout);
+        }
         cu[i + 1] = cu[i] + (uint32_t)job->len;
     }
     *ret_batch = (struct att_batch){.ids = ids, .type_ids = type_ids, .cu_seqlens = cu, .n_seqs = n_jobs};
@@ -105,7 +149,9 @@ static void run_plain(struct att_context *context, struct task_job *const *jobs,
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
     for (size_t i = 0; i < n_jobs; i++) {
         if (status == ATT_OK)
-            copy_outputs(jobs[i], info, &out, i);
+            copy_outputs(jobs[i], info, &out, i, batch.cu_seqlens[i]);
+        if (status == ATT_OK && jobs[i]->rollout)
+            roll_out(info, jobs[i]);
         jobs[i]->status = status;
     }
 }
@@ -268,11 +314,11 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
         .task = task, .env = env, .arena = &arena, .http_status = 200, .now_ms = att_clock_unix_ms()};
     enum att_status status = run_rounds(contexts, &call, body, err);
     if (status == ATT_OK)
-        status = task->render(&call, &answer, err);
+        status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (task->finish)
-        task->finish(&call);
+    if (call.task->finish)
+        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
     return status;

@@ -22,6 +22,7 @@
 
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
+struct store_users;    /* store/users.h */
 struct task_generator; /* see task_generator_open */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
@@ -31,6 +32,8 @@ struct task_job {
     size_t len;                          /* 1..max_tokens */
     float *pooled;                       /* [hidden_size] */
     float *logits;                       /* [n_logits]; with a past [logits_size], of what follows the last token */
+    float *hidden;                       /* [len][hidden_size]: the last hidden states */
+    float *token_logits;                 /* [len][n_logits], of a model whose logits are per token */
     float *attention;                    /* [len]: see task_jobs_run; with a past [n_attention] */
     struct att_past *past;               /* a text that is being written: these tokens go behind it; NULL: none */
     bool source;                         /* encoder-decoders: they are the past's source instead */
@@ -48,12 +51,18 @@ struct task_model {
     struct store_items *items;        /* recommenders with an item table; else NULL */
     const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
     struct task_generator *generator; /* models that write text; else NULL */
+    uint64_t version;                 /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
 
 struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
+    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
+    const struct task_model *reader;   /* extractive question answering: start and end logits a token; NULL: none */
+    bool records;                      /* questions without one answer are kept, as feedback always is: */
+    uint32_t record_days;              /* for so long, */
+    size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
 };
 
 struct task_limits {
@@ -79,6 +88,7 @@ struct task_env {
      * marks, else the first loaded that can do it. */
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
+    struct store_users *users;                                         /* NULL: none are kept */
     struct task_limits limits;
     struct task_room *room; /* NULL: no bound */
 };
@@ -93,7 +103,7 @@ struct task_timing { /* filled by who runs the call */
 };
 
 struct task_call {
-    const struct task *task;
+    const struct task *task; /* parse may put another in its place, where the body says whose client it is */
     const struct task_env *env;
     struct att_arena *arena;
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
@@ -131,6 +141,16 @@ extern const struct task task_classify, task_embeddings, task_rerank, task_token
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+/* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
+extern const struct task task_feedback, task_user_get, task_user_delete;
+
+/* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
+ */
+extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
+    task_tei_embed_all, task_tei_similarity, task_tei_predict, task_tei_tokenize, task_tei_decode, task_vllm_classify,
+    task_vllm_score, task_kserve_infer;
+/* The members "inputs" and "outputs" of a model's card in KServe's words. */
+void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answer);
 
 /* ---- what a model writes with (tasks/generator.c) ---- */
 
@@ -201,17 +221,21 @@ enum att_status task_query_enum(const struct task_call *call, const char *name, 
 /* deadline_ms and priority into the call. */
 enum att_status task_field_common(struct task_call *call, const struct att_json *body,
                                   struct att_err *err) ATT_MUST_USE;
+/* The same where other servers' clients call: "priority" may be anything, and counts where it is one of our words. */
+enum att_status task_field_common_lenient(struct task_call *call, const struct att_json *body,
+                                          struct att_err *err) ATT_MUST_USE;
 /* "model" looked up for `task`; ATT_ENOTFOUND names it and lists what is loaded… never opened as a path. */
 enum att_status task_field_model(struct task_call *call, const struct att_json *body, const char *task,
                                  const struct task_model **ret_model, struct att_err *err) ATT_MUST_USE;
 /* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
-/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. *ret_dropped
- * counts tokens that were cut. Charges call->prompt_tokens against limits.tokens_max. */
-enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *text, size_t len,
-                                const char *pair, size_t pair_len, const char *path, struct task_job *job,
-                                size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
+/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. `prompt` stands
+ * before the text of a job without a pair: one of att_model_info's, or "". *ret_dropped counts tokens that were cut.
+ * Charges call->prompt_tokens against limits.tokens_max. */
+enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *prompt,
+                                const char *text, size_t len, const char *pair, size_t pair_len, const char *path,
+                                struct task_job *job, size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
 /* timing_ms alone. */

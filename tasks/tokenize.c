@@ -14,7 +14,6 @@ struct tokenize {
 static enum att_status one(struct task_call *call, struct tokenize *tokenize, const struct att_json *value,
                            const char *path, bool special, struct att_sequence *sequence, struct att_err *err)
 {
-    const struct att_tokenizer *tokenizer = att_model_tokenizer(tokenize->model->model);
     const char *text;
     size_t len, room;
     struct task_tokens tokens;
@@ -23,23 +22,7 @@ static enum att_status one(struct task_call *call, struct tokenize *tokenize, co
         status = task_field_text(call, value, path, &text, &len, err);
     if (status == ATT_OK)
         status = task_tokens_encode(call, tokenize->model, text, len, path, &tokens, err);
-    if (status != ATT_OK)
-        return status;
-    size_t capacity = tokens.count + (special ? att_tokenizer_special_count(tokenizer, false) : 0);
-    *sequence = (struct att_sequence){.capacity = capacity};
-    if (!(sequence->ids = task_alloc(call, capacity + 1, sizeof *sequence->ids, err)) ||
-        !(sequence->starts = task_alloc(call, capacity + 1, sizeof *sequence->starts, err)) ||
-        !(sequence->ends = task_alloc(call, capacity + 1, sizeof *sequence->ends, err)))
-        return err->status;
-    if (special)
-        return att_tokenizer_assemble(tokenizer, tokens.items, tokens.count, NULL, 0, sequence, err);
-    for (size_t i = 0; i < tokens.count; i++) {
-        sequence->ids[i] = tokens.items[i].id;
-        sequence->starts[i] = tokens.items[i].start;
-        sequence->ends[i] = tokens.items[i].end;
-    }
-    sequence->len = tokens.count;
-    return ATT_OK;
+    return status == ATT_OK ? task_tokens_sequence(call, tokenize->model, &tokens, special, sequence, err) : status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "store/items.h"
+#include "store/users.h"
 
 enum { PLAIN, ENCODER, HEADS, MOVIES, MODELS, BATCH_TOKENS = 256, ITEMS = 40 };
 
@@ -16,6 +17,7 @@ static struct task_model models[] = {{.name = "plain"}, {.name = "encoder"}, {.n
 static struct att_context *contexts[MODELS];
 static struct task_kb kb = {.name = "shop", .encoder = &models[ENCODER]};
 static char folder[40];
+static const struct store_users_limits user_limits = {.events_max = 20};
 
 static const struct {
     const struct task *task;
@@ -24,7 +26,11 @@ static const struct {
              {&task_tokenize, true},         {&task_reply, true},           {&task_recommend, true},
              {&task_kb_put, true},           {&task_kb_entries_put, true},  {&task_kb_entry_put, true},
              {&task_kb_get, false},          {&task_kb_entries_get, false}, {&task_kb_entry_get, false},
-             {&task_kb_entry_delete, false}, {&task_kb_delete, false}};
+             {&task_kb_entry_delete, false}, {&task_kb_delete, false},      {&task_feedback, true},
+             {&task_user_get, false},        {&task_user_delete, false},    {&task_rerank_either, true},
+             {&task_tei_embed, true},        {&task_tei_embed_all, true},   {&task_tei_similarity, true},
+             {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
+             {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true}};
 
 const struct task *world_task(size_t i)
 {
@@ -54,7 +60,8 @@ const char *world_folder(void)
 static const struct task_model *find_model(void *context, const char *name, const char *task)
 {
     (void)context;
-    if (!name)
+    /* The path of a call names the knowledge base, or for KServe the model. */
+    if (!name || strcmp(name, kb.name) == 0)
         return &models[strcmp(task, "classify") == 0 ? HEADS : strcmp(task, "recommend") == 0 ? MOVIES : ENCODER];
     for (size_t i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
@@ -141,13 +148,16 @@ enum att_status world_open(struct att_err *err)
         return status;
     const struct att_model_info *info = att_model_info(models[ENCODER].model);
     snprintf(path, sizeof path, "%s/kb.db", folder);
-    return store_kb_open(path, info->digest, info->hidden_size, &kb.kb, err);
+    status = store_kb_open(path, info->digest, info->hidden_size, &kb.kb, err);
+    snprintf(path, sizeof path, "%s/users.db", folder);
+    return status == ATT_OK ? store_users_open(path, &user_limits, &world_env.users, err) : status;
 }
 
 void world_close(void)
 {
     char path[400];
     store_kb_close(kb.kb);
+    store_users_close(world_env.users);
     store_items_close(models[MOVIES].items);
     for (size_t i = MODELS; i-- > 0;) {
         att_context_destroy(contexts[i]);
@@ -189,17 +199,17 @@ enum att_status world_run(const struct task *task, const char *id, const struct 
     enum att_status status = task->parse(&call, body, err);
     while (status == ATT_OK && call.n_jobs > 0) {
         status = run_jobs(&call, err);
-        if (!task->advance)
+        if (!call.task->advance)
             break;
         if (status == ATT_OK)
-            status = task->advance(&call, err);
+            status = call.task->advance(&call, err);
     }
     if (status == ATT_OK)
-        status = task->render(&call, &answer, err);
+        status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (task->finish)
-        task->finish(&call);
+    if (call.task->finish)
+        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
     return status;

@@ -156,7 +156,9 @@ static void test_bad_bodies(void **state)
         /* Nothing known of a user is a question that has an answer. */
         if (strcmp(paths[i], "/v1/recommend") != 0)
             expect_error(live_post(&live, paths[i], "{}"), 422, "invalid_value", NULL);
-        expect_error(live_post(&live, paths[i], "{\"tpyo\":1}"), 422, "invalid_value", "tpyo");
+        /* Paths of other servers ignore what they do not know, and miss what is not there. */
+        expect_error(live_post(&live, paths[i], "{\"tpyo\":1}"), 422, "invalid_value",
+                     strcmp(paths[i], "/rerank") == 0 ? "query" : "tpyo");
     }
 }
 

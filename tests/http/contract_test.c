@@ -210,7 +210,9 @@ static void check_names(const struct operation *operation)
     struct att_json_iter iter;
     const char *name;
     const struct att_json *property, *required = att_json_get(operation->schema, "required");
-    bool strict = att_json_is_bool(att_json_get(operation->schema, "additionalProperties"));
+    const struct att_json *shapes = att_json_get(operation->schema, "anyOf");
+    bool strict = att_json_is_bool(
+        att_json_get(shapes != NULL ? att_json_at(shapes, 0) : operation->schema, "additionalProperties"));
 
     if (operation->example == NULL)
         return;

@@ -21,8 +21,8 @@ struct live {
     char ca[128];     /* not empty: live_ask speaks TLS, and trusts this certificate alone */
 };
 
-/* `extra`: lines of configuration after the models "sentiment", "encoder", "chat" and "movies", and the knowledge base
- * "default"; may begin with keys of [server]. */
+/* `extra`: lines of configuration after the models "sentiment", "encoder", "movies" and "chat", the knowledge base
+ * "default" and a file of users; may begin with keys of [server]. */
 void live_start(struct live *live, const char *extra);
 /* The same with a listening socket handed over as systemd does. */
 void live_start_with(struct live *live, const char *extra, int listen_fd);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
 static struct live live;
 
@@ -62,19 +63,36 @@ static const char shop[] =
     "{'id':4,'lang':'en','question':'Thank you very much','answer':'You are welcome.','chitchat':true},"
     "{'id':5,'lang':'zh','question':'怎么退货？','answer':'打开订单，点退货。'}]}";
 
+/* Beside "default", the same entries under a cross-encoder and a reader, and in files of this folder. */
+static char folder[] = "/tmp/attend-reply-XXXXXX";
+
 static int start(void **state)
 {
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char extra[4096];
     (void)state;
-    live_start(&live, "");
+    if (!mkdtemp(folder))
+        return -1;
+    root = root ? root : ".";
+    snprintf(extra, sizeof extra,
+             "[model cross]\npath = %s/tests/data/models/cross-encoder\n[model reader]\npath = "
+             "%s/tests/data/models/reader\n"
+             "[kb reranked]\npath = %s/reranked.db\nmodel = encoder\nreranker = cross\nreader = reader\n",
+             root, root, folder);
+    live_start(&live, extra);
     done("PUT", "/v1/kb/default", shop);
+    done("PUT", "/v1/kb/reranked", shop);
     return 0;
 }
 
 static int stop(void **state)
 {
+    char path[96];
     (void)state;
     live_stop(&live);
-    return 0;
+    snprintf(path, sizeof path, "%s/reranked.db", folder);
+    unlink(path);
+    return rmdir(folder);
 }
 
 static void entries_are_listed_by_state_and_in_pages(void **state)
@@ -134,11 +152,143 @@ static void everything_is_exported(void **state)
     expect_error(ask("GET", "/v1/kb/default/export?format=xml", NULL), 422, "invalid_value", "format");
 }
 
+static const struct att_json *answer_at(const struct att_json *json, size_t i)
+{
+    return att_json_at(att_json_get(json, "answers"), i);
+}
+
+static const char *text(const struct att_json *json, const char *name)
+{
+    const char *value = att_json_string(att_json_get(json, name), NULL);
+    return value ? value : "";
+}
+
+static void entries_answer_in_their_time_alone(void **state)
+{
+    (void)state;
+    struct att_json *json = ok("POST", "/v1/reply", "{'question':'Is there a winter sale?','top':50}");
+    assert_false(has_id(att_json_get(json, "answers"), 2));
+    assert_false(has_id(att_json_get(json, "answers"), 3));
+    att_json_destroy(json);
+    done("PUT", "/v1/kb/default/entries/2",
+         "{'lang':'en','question':'Is there a winter sale?','answer':'Yes, it goes on.','valid_from':1000000000}");
+    json = ok("POST", "/v1/reply", "{'question':'Is there a winter sale?'}");
+    assert_string_equal(text(json, "decision"), "answered");
+    assert_true(number(answer_at(json, 0), "id") == 2);
+    att_json_destroy(json);
+    done("PUT", "/v1/kb/default", shop);
+}
+
+static void small_talk_and_languages(void **state)
+{
+    (void)state;
+    struct att_json *json = ok("POST", "/v1/reply", "{'question':'Thank you very much'}");
+    assert_string_equal(text(json, "decision"), "answered");
+    assert_true(att_json_bool(att_json_get(answer_at(json, 0), "chitchat"), false));
+    att_json_destroy(json);
+    json = ok("POST", "/v1/reply", "{'question':'Thank you very much','filters':{'lang':'zh'},'top':9}");
+    assert_int_equal(att_json_count(att_json_get(json, "answers")), 1);
+    assert_true(has_id(att_json_get(json, "answers"), 5));
+    att_json_destroy(json);
+}
+
+/* The order is that of the cross-encoder over question and entry, bit for bit what /v1/rerank says of the same pair. */
+static void a_cross_encoder_orders_the_best_entries(void **state)
+{
+    (void)state;
+    char body[512];
+    struct att_json *json =
+        ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'reranked','top':9,'explain':'features'}");
+    assert_string_equal(text(json, "method"), "hybrid+rerank");
+    assert_string_equal(text(json, "reranker"), "cross");
+    assert_int_equal(att_json_count(att_json_get(json, "answers")), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct att_json *answer = answer_at(json, i);
+        double logit = number(att_json_get(answer, "features"), "rerank");
+        snprintf(body, sizeof body, "{'model':'cross','query':'track my parcel','documents':['%s\\n%s']}",
+                 text(answer, "matched"), text(answer, "answer"));
+        struct att_json *pair = ok("POST", "/v1/rerank", body);
+        double expected = number(att_json_at(att_json_get(pair, "results"), 0), "logit");
+        double relevance = number(att_json_at(att_json_get(pair, "results"), 0), "relevance_score");
+        assert_true(logit - expected < 1e-5 * (1 + expected * expected) &&
+                    expected - logit < 1e-5 * (1 + expected * expected));
+        assert_true(number(answer, "score") - relevance < 1e-6 && relevance - number(answer, "score") < 1e-6);
+        assert_true(i == 0 || number(answer, "score") <= number(answer_at(json, i - 1), "score"));
+        att_json_destroy(pair);
+    }
+    att_json_destroy(json);
+    json = ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'reranked','rerank':false}");
+    assert_string_equal(text(json, "method"), "hybrid");
+    assert_true(number(answer_at(json, 0), "id") == 1);
+    att_json_destroy(json);
+    json = ok("POST", "/v1/reply", "{'question':'track my parcel','rerank':true}");
+    assert_string_equal(text(json, "method"), "hybrid"); /* this knowledge base has none, and says so */
+    att_json_destroy(json);
+}
+
+static void spans_are_bytes_of_the_answer(void **state)
+{
+    (void)state;
+    static const char long_answer[] =
+        "{'lang':'zh','question':'运费多少？','answer':'我们每天发货。运费是12元。周末不送货。'}";
+    struct att_json *json;
+    done("PUT", "/v1/kb/default/entries/8", long_answer);
+    done("PUT", "/v1/kb/reranked/entries/8", long_answer);
+    json = ok("POST", "/v1/reply", "{'question':'运费是多少元','span':true,'top':1}");
+    assert_true(number(answer_at(json, 0), "id") == 8);
+    const struct att_json *span = att_json_get(answer_at(json, 0), "span");
+    assert_string_equal(text(span, "method"), "sentence");
+    assert_string_equal(text(span, "text"), "运费是12元。");
+    assert_true(number(span, "start") == 21 && number(span, "end") == 21 + 17);
+    att_json_destroy(json);
+    json = ok("POST", "/v1/reply", "{'question':'运费多少？','span':true,'top':3,'kb':'reranked'}");
+    size_t found = 0;
+    for (size_t i = 0; i < att_json_count(att_json_get(json, "answers")); i++) {
+        span = att_json_get(answer_at(json, i), "span");
+        if (!att_json_is_object(span))
+            continue;
+        const char *answer = text(answer_at(json, i), "answer");
+        assert_string_equal(text(span, "method"), "reader");
+        assert_memory_equal(answer + (size_t)number(span, "start"), text(span, "text"), strlen(text(span, "text")));
+        assert_true(number(span, "end") == number(span, "start") + (double)strlen(text(span, "text")));
+        found++;
+    }
+    assert_true(found > 0);
+    att_json_destroy(json);
+    done("DELETE", "/v1/kb/default/entries/8", NULL);
+    done("DELETE", "/v1/kb/reranked/entries/8", NULL);
+}
+
+static void models_of_the_wrong_kind_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *model, *words;
+    } cases[] = {{"reranker", "encoder", "no cross-encoder"},
+                 {"reader", "cross", "no extractive question-answering model"},
+                 {"reranker", "nobody", "is the name of no model"}};
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    root = root ? root : ".";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char models[2][512], kb[512], output[8192];
+        snprintf(models[0], sizeof models[0], "encoder=%s/tests/data/models/st-bert-mean", root);
+        snprintf(models[1], sizeof models[1], "cross=%s/tests/data/models/cross-encoder", root);
+        snprintf(kb, sizeof kb, "x=%s/x.db,model=encoder,%s=%s", folder, cases[i].key, cases[i].model);
+        const char *const arguments[] = {"--listen", "127.0.0.1:0", "--model", models[0], "--model",
+                                         models[1],  "--kb",        kb,        NULL};
+        assert_int_not_equal(live_run(arguments, output, sizeof output), 0);
+        if (!strstr(output, cases[i].words))
+            fail_msg("%s", output);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries_are_listed_by_state_and_in_pages),
-        cmocka_unit_test(everything_is_exported),
+        cmocka_unit_test(entries_are_listed_by_state_and_in_pages), cmocka_unit_test(everything_is_exported),
+        cmocka_unit_test(entries_answer_in_their_time_alone),       cmocka_unit_test(small_talk_and_languages),
+        cmocka_unit_test(a_cross_encoder_orders_the_best_entries),  cmocka_unit_test(spans_are_bytes_of_the_answer),
+        cmocka_unit_test(models_of_the_wrong_kind_are_refused),
     };
     return cmocka_run_group_tests_name("http/reply", tests, start, stop);
 }

@@ -109,8 +109,54 @@ def pad(rows):
     return torch.from_numpy(out)
 
 
-def train_epoch(model, sequences, length, opt, batch, rng, mask_seen, smoothing):
+def seen_so_far(inputs, row, position, candidates, items):
+    """[positions, candidates]: whether the item stands in the history before the position's target. candidates None:
+    all items."""
+    first = torch.full((len(inputs), items + 1), 1 << 14, dtype=torch.int16)
+    first.scatter_reduce_(1, inputs, torch.arange(inputs.shape[1], dtype=torch.int16).expand_as(inputs), "amin")
+    first = first if candidates is None else first[:, candidates]
+    return first[row] <= position.unsqueeze(1)
+
+
+def full_softmax(model, h, target, out, smoothing):
+    """Cross-entropy over all items that are not `out`."""
+    s = model.scores(h)
+    out[range(len(target)), target] = False
+    out[:, 0] = True
+    logp = s.masked_fill(out, -1e9).log_softmax(1)
+    loss = -logp.gather(1, target.unsqueeze(1)).mean()
+    if smoothing:
+        loss = (1 - smoothing) * loss - smoothing * (logp.masked_fill(out, 0).sum(1) / (~out).sum(1)).mean()
+    return loss
+
+
+def score_some(model, h, target, negatives):
+    """Scores of each position's target [n, 1] and of the negatives that all share [n, k]."""
+    table, bias = model.item_emb.weight, getattr(model, "item_bias", None)
+    positive, negative = (h * table[target]).sum(1, keepdim=True), h @ table[negatives].T
+    if bias is None:
+        return positive, negative
+    return positive + bias[target].unsqueeze(1), negative + bias[negatives]
+
+
+def sampled_softmax(model, h, target, negatives, out, items):
+    """Cross-entropy of the target against uniform negatives, which stand for all items: log(items / k) is added."""
+    positive, negative = score_some(model, h, target, negatives)
+    negative = (negative + math.log((items - 1) / len(negatives))).masked_fill(out, -1e9)
+    return -(positive - torch.cat((positive, negative), 1).logsumexp(1, keepdim=True)).mean()
+
+
+def gbce(model, h, target, negatives, out, items, t=0.75):
+    """gSASRec (Petrov & Macdonald 2023): binary cross-entropy with the positive's probability to the power beta."""
+    positive, negative = score_some(model, h, target, negatives)
+    alpha = len(negatives) / (items - 1)
+    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+    return (-beta * F.logsigmoid(positive).squeeze(1) - F.logsigmoid(-negative).masked_fill(out, 0).sum(1)).mean()
+
+
+def train_epoch(model, sequences, length, opt, batch, rng, mask_seen, smoothing, loss_name="full", n_negatives=256):
     model.train()
+    items = model.item_emb.num_embeddings - 1
     total = count = 0
     pieces = crops(sequences, length, rng)
     for k in range(0, len(pieces), batch):
@@ -119,19 +165,18 @@ def train_epoch(model, sequences, length, opt, batch, rng, mask_seen, smoothing)
         real = targets > 0
         row, position = real.nonzero(as_tuple=True)
         target = targets[real]
-        s = model.scores(model(inputs)[real])
-        out = torch.zeros(s.shape, dtype=torch.bool)
-        if mask_seen:
-            # An item already in the history is never recommended: it takes no part in the softmax either.
-            first = torch.full((len(part), s.shape[1]), 1 << 14, dtype=torch.int16)
-            first.scatter_reduce_(1, inputs, torch.arange(inputs.shape[1], dtype=torch.int16).expand_as(inputs), "amin")
-            out = first[row] <= position.unsqueeze(1)
-            out[range(len(target)), target] = False
-        out[:, 0] = True
-        logp = s.masked_fill(out, -1e9).log_softmax(1)
-        loss = -logp.gather(1, target.unsqueeze(1)).mean()
-        if smoothing:
-            loss = (1 - smoothing) * loss - smoothing * (logp.masked_fill(out, 0).sum(1) / (~out).sum(1)).mean()
+        h = model(inputs)[real]
+        negatives = None
+        if loss_name != "full":
+            negatives = torch.from_numpy(rng.choice(items, min(n_negatives, items), replace=False) + 1)
+        # An item already in the history is never recommended: it takes no part as another choice either.
+        out = (seen_so_far(inputs, row, position, negatives, items) if mask_seen else
+               torch.zeros(len(target), items + 1 if negatives is None else len(negatives), dtype=torch.bool))
+        if loss_name == "full":
+            loss = full_softmax(model, h, target, out, smoothing)
+        else:
+            out = out | (negatives == target.unsqueeze(1))
+            loss = {"sampled": sampled_softmax, "gbce": gbce}[loss_name](model, h, target, negatives, out, items)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         opt.step()

@@ -12,7 +12,7 @@ static const double day_s = 86400;
 static void weigh(struct task_event *events, size_t n)
 {
     unsigned char disliked[MARKS] = {0};
-    struct task_history history = {events, n};
+    struct task_history history = {.events = events, .n = n};
     for (size_t i = 0; i < n; i++)
         events[i].position = i;
     task_history_weigh(&history, disliked);

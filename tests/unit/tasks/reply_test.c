@@ -12,6 +12,7 @@ static char folder[64], path[96];
 static struct task_model encoder = {.name = "encoder"};
 static struct task_kb kb = {.name = "shop", .encoder = &encoder};
 static struct task_env env;
+static int64_t now_s;
 
 static const struct task_kb *find_kb(void *context, const char *name)
 {
@@ -59,15 +60,21 @@ static enum att_status run(const struct task *task, const char *id, const char *
     att_jsonw_init(&w, 1 << 20);
     if (body)
         assert_int_equal(att_json_parse(body, strlen(body), 0, 32, &json, err), ATT_OK);
-    struct task_call call = {.task = task, .env = &env, .arena = &arena, .path_params = {"shop", id}};
+    struct task_call call = {
+        .task = task, .env = &env, .arena = &arena, .path_params = {"shop", id}, .now_ms = now_s * 1000};
     enum att_status status = task->parse(&call, json, err);
     struct att_context *context = NULL;
     if (status == ATT_OK)
         assert_int_equal(att_context_create(encoder.model, 256, 1, &context, NULL), ATT_OK);
-    for (size_t i = 0; status == ATT_OK && i < call.n_jobs; i++) {
-        struct task_job *job = &call.jobs[i];
-        task_jobs_run(context, &job, 1);
-        assert_int_equal(job->status, ATT_OK);
+    while (status == ATT_OK && call.n_jobs > 0) {
+        for (size_t i = 0; i < call.n_jobs; i++) {
+            struct task_job *job = &call.jobs[i];
+            task_jobs_run(context, &job, 1);
+            assert_int_equal(job->status, ATT_OK);
+        }
+        if (!task->advance)
+            break;
+        status = task->advance(&call, err);
     }
     if (status == ATT_OK)
         status = task->render(&call, &w, err);
@@ -259,6 +266,131 @@ static void an_answer_given_back_names_its_entry(void **state)
     att_json_destroy(without);
 }
 
+static const char seasonal[] =
+    "{\"entries\":["
+    "{\"id\":1,\"question\":\"winter sale\",\"answer\":\"Over.\",\"valid_until\":1000},"
+    "{\"id\":2,\"question\":\"winter sale\",\"answer\":\"Now.\",\"valid_from\":1000,\"valid_until\":2000},"
+    "{\"id\":3,\"question\":\"winter sale\",\"answer\":\"Soon.\",\"valid_from\":2000},"
+    "{\"id\":4,\"question\":\"thank you\",\"answer\":\"Welcome.\",\"chitchat\":true},"
+    "{\"id\":5,\"question\":\"thank you\",\"answer\":\"We thank you for your payment.\",\"lang\":\"de\"}]}";
+
+static void entries_answer_in_their_time_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t now_s;
+        const char *answer;
+    } cases[] = {{0, "Over."}, {999, "Over."}, {1000, "Now."}, {1999, "Now."}, {2000, "Soon."}};
+    att_json_destroy(answer(&task_kb_put, NULL, seasonal));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        now_s = cases[i].now_s;
+        struct att_json *json = answer(&task_reply, NULL, "{\"question\":\"winter sale\"}");
+        assert_string_equal(fixture_text(json, "answers.0.answer"), cases[i].answer);
+        assert_string_equal(fixture_text(json, "decision"), "answered");
+        att_json_destroy(json);
+    }
+    now_s = 0;
+}
+
+/* Of two that are equally near, business comes first, and small talk is no reason to ask back. */
+static void small_talk_steps_back(void **state)
+{
+    (void)state;
+    att_json_destroy(answer(&task_kb_put, NULL, seasonal));
+    struct att_json *json = answer(&task_reply, NULL, "{\"question\":\"thank you\"}");
+    assert_string_equal(fixture_text(json, "decision"), "answered");
+    assert_int_equal((int)fixture_number(json, "answers.0.id"), 5);
+    assert_true(att_json_bool(fixture_at(json, "answers.1.chitchat"), false));
+    att_json_destroy(json);
+    json = answer(&task_reply, NULL, "{\"question\":\"thank you\",\"lang\":\"fr\"}");
+    assert_int_equal((int)fixture_number(json, "answers.0.id"), 4);
+    att_json_destroy(json);
+    json = answer(&task_reply, NULL, "{\"question\":\"thank you\",\"filters\":{\"lang\":\"de\"}}");
+    assert_int_equal(att_json_count(att_json_get(json, "answers")), 1);
+    att_json_destroy(json);
+}
+
+static void a_question_back_names_its_options(void **state)
+{
+    (void)state;
+    att_json_destroy(answer(&task_kb_put, NULL,
+                            "{\"entries\":[{\"id\":1,\"question\":\"return an item\",\"answer\":\"a\"},"
+                            "{\"id\":2,\"question\":\"return an item now\",\"answer\":\"b\"},"
+                            "{\"id\":3,\"question\":\"return an item here\",\"answer\":\"a\"}]}"));
+    struct att_json *json =
+        answer(&task_reply, NULL, "{\"question\":\"return an item\",\"threshold\":0.5,\"margin\":0.5,\"top\":1}");
+    if (strcmp(fixture_text(json, "decision"), "clarify") == 0) {
+        assert_int_equal(att_json_count(att_json_get(json, "options")), 2); /* what says the same is no option */
+        assert_int_equal((int)fixture_number(json, "options.0.id"), 1);
+        assert_int_equal((int)fixture_number(json, "options.1.id"), 2);
+        assert_string_equal(fixture_text(json, "options.1.text"), "return an item now");
+    } else {
+        fail_msg("%s", fixture_text(json, "decision"));
+    }
+    att_json_destroy(json);
+}
+
+static void the_part_that_answers_is_found(void **state)
+{
+    (void)state;
+    static const char text[] = "Parcels leave at noon. The fee is 3.95 euro. 周末不发货。";
+    char body[512];
+    snprintf(body, sizeof body,
+             "{\"entries\":[{\"id\":1,\"question\":\"parcel fee\",\"answer\":\"%s\"},"
+             "{\"id\":2,\"question\":\"opening hours\",\"answer\":\"Nine to five.\"}]}",
+             text);
+    att_json_destroy(answer(&task_kb_put, NULL, body));
+    struct att_json *json = answer(&task_reply, NULL, "{\"question\":\"the fee is 3.95 euro\",\"span\":true}");
+    assert_int_equal((int)fixture_number(json, "answers.0.id"), 1);
+    assert_string_equal(fixture_text(json, "answers.0.span.text"), "The fee is 3.95 euro.");
+    assert_memory_equal(text + (size_t)fixture_number(json, "answers.0.span.start"), "The fee", 7);
+    assert_int_equal((int)fixture_number(json, "answers.0.span.end"), 44);
+    assert_string_equal(fixture_text(json, "answers.1.span.text"), "Nine to five.");
+    att_json_destroy(json);
+    json = answer(&task_reply, NULL, "{\"question\":\"opening hours\",\"span\":true,\"top\":1}");
+    assert_string_equal(fixture_text(json, "answers.0.span.text"), "Nine to five.");
+    att_json_destroy(json);
+}
+
+static void features_say_what_the_score_is_made_of(void **state)
+{
+    (void)state;
+    att_json_destroy(answer(&task_kb_put, NULL, entries));
+    struct att_json *json =
+        answer(&task_reply, NULL, "{\"question\":\"Where is my order?\",\"explain\":\"features\",\"generate\":true}");
+    assert_true(fixture_number(json, "answers.0.features.best") > 0.999);
+    assert_true(fixture_number(json, "answers.0.features.lexical") > 0.999);
+    assert_true(fixture_number(json, "answers.0.features.lead") > 0);
+    assert_true(att_json_type(att_json_get(json, "generated")) == ATT_JSON_NULL);
+    assert_false(att_json_bool(fixture_at(json, "generate.available"), true));
+    att_json_destroy(json);
+}
+
+static void a_calibration_in_the_file_is_used(void **state)
+{
+    (void)state;
+    static const char row[] =
+        "{\"best\":1,\"near\":0,\"lexical\":0,\"covered\":0,\"floor\":0.5,\"half\":0.7,\"knee\":0.8,"
+        "\"per_s\":0,\"per_lead\":0,\"bias\":1}";
+    char fit[1024];
+    att_json_destroy(answer(&task_kb_put, NULL, entries));
+    snprintf(fit, sizeof fit, "{\"threshold\":0.9,\"margin\":0.2,\"latin\":%s,\"cjk\":%s}", row, row);
+    assert_int_equal(store_kb_fit_put(kb.kb, fit, NULL), ATT_OK);
+    struct att_json *json = answer(&task_reply, NULL, "{\"question\":\"Where is my order?\"}");
+    assert_string_equal(fixture_text(json, "calibration"), "fitted");
+    assert_true(fixture_number(json, "threshold") == 0.9 && fixture_number(json, "margin") == 0.2);
+    assert_true(fixture_number(json, "answers.0.logit") == 1);
+    att_json_destroy(json);
+    json = answer(&task_kb_get, NULL, NULL);
+    assert_true(fixture_number(json, "fit.latin.floor") == 0.5);
+    att_json_destroy(json);
+    assert_int_equal(store_kb_fit_put(kb.kb, "{\"threshold\":0.9,\"margin\":0.2}", NULL), ATT_OK);
+    struct att_err err = {.message = ""};
+    assert_int_equal(run(&task_reply, NULL, "{\"question\":\"a\"}", &json, &err), ATT_EFORMAT);
+    assert_non_null(strstr(err.message, "calibration is damaged: latin.best"));
+    assert_int_equal(store_kb_fit_put(kb.kb, NULL, NULL), ATT_OK);
+}
+
 static void refuses_bad_questions(void **state)
 {
     (void)state;
@@ -279,8 +411,11 @@ static void refuses_bad_questions(void **state)
         {"{\"question\":\"a\",\"context\":[{\"content\":\"x\"}]}", "context[0]"},
         {"{\"question\":\"a\",\"context\":[{\"role\":\"user\",\"content\":null}]}", "context[0].content"},
         {"{\"question\":\"a\",\"filters\":{\"x\":1}}", "filters.x"},
-        {"{\"question\":\"a\",\"generate\":true}", "generate"},
-        {"{\"question\":\"a\",\"span\":true}", "span"},
+        {"{\"question\":\"a\",\"generate\":\"yes\"}", "generate"},
+        {"{\"question\":\"a\",\"span\":1}", "span"},
+        {"{\"question\":\"a\",\"rewrite\":\"best\"}", "rewrite"},
+        {"{\"question\":\"a\",\"lang\":7}", "lang"},
+        {"{\"question\":\"a\",\"filters\":{\"lang\":[]}}", "filters.lang"},
         {"{\"question\":\"a\",\"previous_id\":-1}", "previous_id"},
         {"{\"question\":\"a\",\"questoin\":\"a\"}", "questoin"},
     };
@@ -308,10 +443,20 @@ static void an_empty_knowledge_base_hands_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_reads_and_removes),   cmocka_unit_test(refuses_bad_entries),
-        cmocka_unit_test(answers_stored_questions),   cmocka_unit_test(margin_turns_answers_into_questions),
-        cmocka_unit_test(follow_ups_need_a_dialogue), cmocka_unit_test(an_answer_given_back_names_its_entry),
-        cmocka_unit_test(refuses_bad_questions),      cmocka_unit_test(an_empty_knowledge_base_hands_off),
+        cmocka_unit_test(writes_reads_and_removes),
+        cmocka_unit_test(refuses_bad_entries),
+        cmocka_unit_test(answers_stored_questions),
+        cmocka_unit_test(margin_turns_answers_into_questions),
+        cmocka_unit_test(follow_ups_need_a_dialogue),
+        cmocka_unit_test(an_answer_given_back_names_its_entry),
+        cmocka_unit_test(entries_answer_in_their_time_alone),
+        cmocka_unit_test(small_talk_steps_back),
+        cmocka_unit_test(a_question_back_names_its_options),
+        cmocka_unit_test(the_part_that_answers_is_found),
+        cmocka_unit_test(features_say_what_the_score_is_made_of),
+        cmocka_unit_test(a_calibration_in_the_file_is_used),
+        cmocka_unit_test(refuses_bad_questions),
+        cmocka_unit_test(an_empty_knowledge_base_hands_off),
     };
     return cmocka_run_group_tests_name("tasks/reply", tests, start, stop);
 }

@@ -1,0 +1,245 @@
+/* From the results of a recommend call's jobs to its answer: the numbers of preference.h, the best slots, and the JSON.
+ */
+#include "tasks/recommend.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/items.h"
+
+enum { POOL_EXTRA = 100, REASONS_MAX = 5 };
+static const float reason_min = 0.01f;
+
+/* Vectors of all texts at unit length; windows of a long text averaged by their tokens. */
+static float *text_vectors(struct task_call *call, const struct task_recommend *recommend, struct att_err *err)
+{
+    size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
+    float *vectors = task_alloc(call, recommend->n_texts * hidden, sizeof *vectors, err);
+    for (size_t t = 0; vectors && t < recommend->n_texts; t++) {
+        const struct task_windows *windows = &recommend->windows[t];
+        for (size_t w = 0; w < windows->count; w++) {
+            const struct task_job *job = &call->jobs[windows->first_job + w];
+            for (size_t i = 0; i < hidden; i++)
+                vectors[t * hidden + i] += job->pooled[i] * (float)job->len;
+        }
+        att_l2_normalize(hidden, vectors + t * hidden);
+    }
+    return vectors;
+}
+
+/* Hands the jobs' results on. */
+static enum att_status prefer(struct task_call *call, const struct task_recommend *recommend,
+                              struct task_preference *preference, struct att_err *err)
+{
+    const struct task_job *sequence = recommend->n_sequence ? &call->jobs[call->n_jobs - 1] : NULL;
+    *preference = (struct task_preference){.model = recommend->model, .history = &recommend->history};
+    preference->n_texts = recommend->n_candidates;
+    if (recommend->n_texts > 0) {
+        size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
+        const float *next = text_vectors(call, recommend, err);
+        const float **events = next ? task_alloc(call, recommend->history.n + 1, sizeof *events, err) : NULL;
+        if (!events)
+            return err->status;
+        preference->interest = recommend->interest ? next : NULL;
+        next += recommend->interest ? hidden : 0;
+        for (size_t i = 0; i < recommend->history.n; i++)
+            if (recommend->history.events[i].index == 0 && recommend->history.events[i].text) {
+                events[i] = next;
+                next += hidden;
+            }
+        preference->event_vectors = events;
+        preference->text_vectors = next;
+    }
+    if (sequence) {
+        preference->pooled = sequence->pooled;
+        preference->attention = sequence->attention;
+        preference->sequence_events = recommend->sequence;
+        preference->n_sequence = recommend->n_sequence;
+    }
+    return task_preference_prepare(call, preference, err);
+}
+
+/* The best slots, and the logarithm of the sum of exp(logit) over all that are allowed. */
+static enum att_status rank(struct task_call *call, const struct task_recommend *recommend,
+                            const struct task_preference *preference, struct task_best *best, double *ret_log_sum,
+                            struct att_err *err)
+{
+    size_t slots = recommend->n_items + 1 + recommend->n_candidates;
+    double sum = 0, largest = -INFINITY;
+    bool diverse = recommend->diversity > 0;
+    best->count = 0;
+    best->capacity = diverse ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
+    best->items = task_alloc(call, best->capacity, sizeof *best->items, err);
+    float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
+    if (!nearest)
+        return err->status;
+    for (size_t slot = 1; slot < slots; slot++) {
+        enum task_source source;
+        if (!recommend->allowed[slot])
+            continue;
+        float logit = task_preference_logit(preference, slot, &source);
+        if ((double)logit > largest) {
+            sum = sum * exp(largest - (double)logit) + 1;
+            largest = (double)logit;
+        } else {
+            sum += exp((double)logit - largest);
+        }
+        task_best_offer(best, slot, logit);
+    }
+    task_best_sort(best);
+    if (diverse)
+        task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
+                              task_preference_likeness, preference, nearest);
+    best->count = best->count < recommend->top_k ? best->count : recommend->top_k;
+    *ret_log_sum = largest + log(sum);
+    return ATT_OK;
+}
+
+static void put_id(const struct task_recommend *recommend, size_t slot, struct att_jsonw *answer)
+{
+    const struct store_items *items = recommend->model->items;
+    char number[24];
+    att_jsonw_key(answer, "id");
+    if (slot > recommend->n_items) {
+        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_items - 1].id);
+    } else if (items) {
+        const struct store_item *item = store_items_at(items, slot);
+        att_jsonw_cstring(answer, item->id);
+        if (item->title[0]) {
+            att_jsonw_key(answer, "title");
+            att_jsonw_cstring(answer, item->title);
+        }
+    } else {
+        snprintf(number, sizeof number, "%zu", slot);
+        att_jsonw_cstring(answer, number);
+    }
+}
+
+/* The largest few of the weights, ties by the order of the request. */
+static void put_reasons(const struct task_recommend *recommend, float *weights, struct att_jsonw *answer)
+{
+    const struct task_event *events = recommend->history.events;
+    att_jsonw_key(answer, "reasons");
+    att_jsonw_array_begin(answer);
+    for (size_t r = 0; r < REASONS_MAX; r++) {
+        size_t best = SIZE_MAX;
+        for (size_t e = 0; e < recommend->history.n; e++)
+            if (weights[e] >= reason_min &&
+                (best == SIZE_MAX || weights[e] > weights[best] ||
+                 (weights[e] >= weights[best] && events[e].position < events[best].position)))
+                best = e;
+        if (best == SIZE_MAX)
+            break;
+        att_jsonw_object_begin(answer);
+        att_jsonw_key(answer, "event");
+        att_jsonw_int(answer, (int64_t)task_history_number(&recommend->history, events[best].position));
+        att_jsonw_key(answer, "item");
+        att_jsonw_cstring(answer, events[best].item);
+        att_jsonw_key(answer, "weight");
+        att_jsonw_double(answer, (double)weights[best], 4);
+        att_jsonw_object_end(answer);
+        weights[best] = 0;
+    }
+    att_jsonw_array_end(answer);
+}
+
+static enum att_status put_items(struct task_call *call, const struct task_recommend *recommend,
+                                 const struct task_preference *preference, struct att_jsonw *answer,
+                                 struct att_err *err)
+{
+    static const char *const sources[] = {"sequence", "content", "popular"};
+    struct task_best best;
+    double log_sum = 0;
+    float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
+    if (!weights)
+        return err->status;
+    enum att_status status = rank(call, recommend, preference, &best, &log_sum, err);
+    if (status != ATT_OK)
+        return status;
+    att_jsonw_key(answer, "items");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < best.count; i++) {
+        enum task_source source;
+        float logit = task_preference_logit(preference, best.items[i].slot, &source);
+        att_jsonw_object_begin(answer);
+        put_id(recommend, best.items[i].slot, answer);
+        att_jsonw_key(answer, "score");
+        att_jsonw_double(answer, exp((double)logit - log_sum), 6);
+        att_jsonw_key(answer, "logit");
+        att_jsonw_float(answer, logit);
+        att_jsonw_key(answer, "rank");
+        att_jsonw_int(answer, (int64_t)i + 1);
+        att_jsonw_key(answer, "source");
+        att_jsonw_cstring(answer, sources[source]);
+        if (recommend->explain) {
+            task_preference_reasons(preference, best.items[i].slot, weights);
+            put_reasons(recommend, weights, answer);
+        }
+        att_jsonw_object_end(answer);
+    }
+    att_jsonw_array_end(answer);
+    return ATT_OK;
+}
+
+/* One weight an event by its number. A stored event says which it is: the client has not sent it. */
+static enum att_status put_weights(struct task_call *call, const struct task_recommend *recommend,
+                                   const struct task_preference *preference, struct att_jsonw *answer,
+                                   struct att_err *err)
+{
+    const struct task_history *history = &recommend->history;
+    size_t *at = task_alloc(call, history->n + 1, sizeof *at, err);
+    if (!at)
+        return err->status;
+    for (size_t e = 0; e < history->n; e++)
+        at[task_history_number(history, history->events[e].position)] = e;
+    att_jsonw_key(answer, "weights");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < history->n; i++) {
+        att_jsonw_object_begin(answer);
+        att_jsonw_key(answer, "event");
+        att_jsonw_int(answer, (int64_t)i);
+        if (i >= history->n - history->n_stored) {
+            att_jsonw_key(answer, "item");
+            att_jsonw_cstring(answer, history->events[at[i]].item);
+            att_jsonw_key(answer, "stored");
+            att_jsonw_bool(answer, true);
+        }
+        att_jsonw_key(answer, "weight");
+        att_jsonw_double(answer, (double)preference->shares[at[i]], 4);
+        att_jsonw_object_end(answer);
+    }
+    att_jsonw_array_end(answer);
+    return ATT_OK;
+}
+
+enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    const struct task_recommend *recommend = call->state;
+    struct task_preference preference;
+    enum att_status status = prefer(call, recommend, &preference, err);
+    if (status != ATT_OK)
+        return status;
+    att_jsonw_object_begin(answer);
+    task_render_id(answer, "rec");
+    att_jsonw_key(answer, "model");
+    att_jsonw_cstring(answer, recommend->model->name);
+    if (recommend->user && call->env->users) {
+        att_jsonw_key(answer, "stored_events");
+        att_jsonw_int(answer, (int64_t)recommend->history.n_stored);
+    }
+    /* Nothing is liked: what others like, and the answer says so. */
+    att_jsonw_key(answer, "fallback");
+    att_jsonw_cstring(answer, preference.popular ? "popularity" : NULL);
+    status = put_items(call, recommend, &preference, answer, err);
+    if (status == ATT_OK && recommend->explain)
+        status = put_weights(call, recommend, &preference, answer, err);
+    att_jsonw_key(answer, "unknown");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < recommend->unknown.count; i++)
+        att_jsonw_cstring(answer, recommend->unknown_list[i]);
+    att_jsonw_array_end(answer);
+    task_render_usage(call, answer);
+    att_jsonw_object_end(answer);
+    return status;
+}

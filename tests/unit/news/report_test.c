@@ -1,0 +1,254 @@
+/*
+ * Reports over the made-up news against stored ones, in both languages and all
+ * forms; hostile text; charts. ATT_GOLDEN_WRITE=1 writes the stored ones anew.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "news/page.h"
+#include "news/svg.h"
+#include "tests/unit/news/fixture.h"
+
+typedef void render(const struct news_report *report, struct att_jsonw *w);
+
+static char *render_wish(const struct news_wish *wish, render *form)
+{
+    struct news_lookup lookup = {.item = fixture_look_up};
+    struct att_arena arena;
+    struct news_set set;
+    struct news_report report;
+    struct att_jsonw w;
+    struct att_err err = {.message = ""};
+    char *text = NULL;
+    size_t len;
+    att_arena_init(&arena, 16 << 20);
+    att_jsonw_init(&w, 16 << 20);
+    if (fixture_fill(&set, &err) != ATT_OK || news_report_build(&set, wish, &lookup, &arena, &report, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    static struct news_reason reasons[] = {{"items", ">=", 3, 3}, {"negative_share", ">=", 1, 0.6}};
+    struct news_past_alert alert = {.seq = 4,
+                                    .time_ms = day_begin + 4 * hour_ms,
+                                    .level = "red",
+                                    .rule = "outbreak",
+                                    .kind = "event",
+                                    .name = "Acme recalls 2,000 pumps",
+                                    .reasons = reasons,
+                                    .n_reasons = 2};
+    report.alerts = &alert;
+    report.n_alerts = report.n_all_alerts = 1;
+    form(&report, &w);
+    assert_int_equal(att_jsonw_take(&w, &text, &len, &err), ATT_OK);
+    assert_int_equal(strlen(text), len);
+    news_set_finish(&set);
+    att_arena_finish(&arena);
+    return text;
+}
+
+static struct news_wish two_days(bool chinese)
+{
+    return (struct news_wish){.from_ms = day_begin,
+                              .to_ms = day_begin + 48 * hour_ms,
+                              .offset_minutes = chinese ? 480 : 0,
+                              .chinese = chinese,
+                              .top = 10};
+}
+
+static void compare(const char *text, const char *name)
+{
+    char path[4096];
+    static char stored[1 << 18];
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    if (!root)
+        return; /* cmocka's skip() reads as a failure in TAP */
+    snprintf(path, sizeof path, "%s/tests/data/news/%s", root, name);
+    if (getenv("ATT_GOLDEN_WRITE")) {
+        FILE *out = fopen(path, "w");
+        assert_non_null(out);
+        fputs(text, out);
+        fclose(out);
+    }
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    stored[fread(stored, 1, sizeof stored - 1, in)] = '\0';
+    fclose(in);
+    if (strcmp(stored, text) != 0) {
+        size_t at = 0;
+        while (stored[at] == text[at])
+            at++;
+        fail_msg("%s differs at byte %zu: '%.60s', stored '%.60s'", name, at, text + at, stored + at);
+    }
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    for (int chinese = 0; chinese < 2; chinese++) {
+        struct news_wish wish = two_days(chinese);
+        char *html = render_wish(&wish, news_report_html), *again = render_wish(&wish, news_report_html);
+        char *markdown = render_wish(&wish, news_report_markdown);
+        assert_string_equal(html, again);
+        compare(html, chinese ? "report.zh.html" : "report.en.html");
+        compare(markdown, chinese ? "report.zh.md" : "report.en.md");
+        att_mem_free(html);
+        att_mem_free(again);
+        att_mem_free(markdown);
+    }
+}
+
+static void test_json(void **state)
+{
+    struct news_wish wish = two_days(false);
+    struct att_json *json = NULL;
+    struct att_err err;
+    char *text = render_wish(&wish, news_report_json);
+    (void)state;
+    assert_int_equal(att_json_parse(text, strlen(text), 0, 16, &json, &err), ATT_OK);
+    const struct att_json *summary = att_json_get(json, "summary"), *events = att_json_get(json, "events");
+    assert_true(att_json_number(att_json_get(summary, "items"), 0) == 6);
+    assert_true(att_json_number(att_json_get(summary, "noise"), 0) == 1);
+    assert_true(att_json_number(att_json_get(att_json_get(summary, "before"), "items"), 0) == 1);
+    assert_int_equal(att_json_count(events), 3);
+    const struct att_json *first = att_json_at(events, 0);
+    assert_string_equal(att_json_string(att_json_get(first, "title"), NULL), "Acme recalls 2,000 pumps");
+    assert_string_equal(att_json_string(att_json_get(att_json_get(first, "first"), "source"), NULL), "Wire");
+    assert_int_equal(att_json_count(att_json_get(first, "spread")), 3);
+    assert_string_equal(att_json_string(att_json_get(att_json_at(att_json_get(first, "evidence"), 2), "text"), NULL),
+                        "Two people were hurt.");
+    att_json_destroy(json);
+    att_mem_free(text);
+}
+
+static void test_filter(void **state)
+{
+    static const char *const entities[] = {"600519.SH"}, *const nobody[] = {"nobody"};
+    struct news_wish wish = two_days(true);
+    (void)state;
+    wish.entities = entities;
+    wish.n_entities = 1;
+    char *text = render_wish(&wish, news_report_markdown);
+    assert_non_null(strstr(text, "共有 2 条报道"));
+    assert_non_null(strstr(text, "600519.SH"));
+    assert_null(strstr(text, "recall |"));
+    att_mem_free(text);
+    wish.entities = nobody;
+    text = render_wish(&wish, news_report_html);
+    assert_non_null(strstr(text, "该时间段内没有报道。"));
+    assert_null(strstr(text, "class=\"chart\""));
+    att_mem_free(text);
+}
+
+static size_t count(const char *text, const char *word)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
+        n++;
+    return n;
+}
+
+static void test_hostile(void **state)
+{
+    struct news_wish wish = two_days(false);
+    (void)state;
+    char *html = render_wish(&wish, news_report_html), *markdown = render_wish(&wish, news_report_markdown);
+    assert_null(strstr(html, "<script"));
+    assert_null(strstr(html, "<img"));
+    assert_null(strstr(html, "href=\"javascript"));
+    assert_non_null(strstr(html, "&lt;script&gt;alert(&#39;x&#39;)"));
+    assert_non_null(strstr(html, "default-src 'none'"));
+    assert_int_equal(count(html, "http://"), count(html, "xmlns=\"http://www.w3.org/2000/svg\""));
+    assert_int_equal(count(html, "<svg class=\"chart\""), 4);
+    assert_int_equal(count(html, "<desc "), 4);
+    assert_null(strstr(markdown, "](<javascript"));
+    assert_int_equal(count(markdown, "<script"), count(markdown, "\\<script"));
+    assert_non_null(strstr(markdown, "\\<script\\>"));
+    assert_non_null(strstr(markdown, "\\| \\*\\*bold\\*\\*"));
+    att_mem_free(html);
+    att_mem_free(markdown);
+}
+
+static void expect(news_escape *escape, const char *text, size_t len, const char *expected)
+{
+    struct att_jsonw w;
+    att_jsonw_init(&w, 1 << 12);
+    escape(&w, text, len);
+    att_jsonw_append(&w, "", 1);
+    assert_string_equal(w.bytes, expected);
+    att_jsonw_finish(&w);
+}
+
+static void test_escapes(void **state)
+{
+    (void)state;
+    expect(news_html_text, "a\0<\xff\n\xe2\x80\xae>", 9, "a &lt;\xef\xbf\xbd  &gt;");
+    expect(news_markdown_text, "# a", 3, "\\# a");
+    expect(news_markdown_text, "12. a", 5, "12\\. a");
+    expect(news_markdown_text, "-0.5", 4, "-0.5");
+    expect(news_markdown_text, "---", 3, "\\---");
+    expect(news_markdown_text, "2.5", 3, "2.5");
+    expect(news_markdown_text, "a 12. b-c # d", 13, "a 12. b-c # d");
+    expect(news_markdown_text, "http://x www.x", 14, "http\\://x www\\.x");
+    expect(news_markdown_text, "`a` [b](c)\nd", 12, "\\`a\\` \\[b\\](c) d");
+    assert_true(news_url_is_safe("https://example.org/a?b=c&d=%20"));
+    assert_false(news_url_is_safe("javascript:alert(1)"));
+    assert_false(news_url_is_safe("https://example.org/\"onclick=x"));
+    assert_false(news_url_is_safe("https://example.org/a b"));
+    assert_false(news_url_is_safe("data:text/html,x"));
+    assert_false(news_url_is_safe(""));
+}
+
+static void test_fill(void **state)
+{
+    struct att_jsonw w;
+    (void)state;
+    att_jsonw_init(&w, 1 << 12);
+    news_fill(&w, "{0:dog:dogs} and {1:cat:cats} of {2}{2}.", news_html_text, (const char *[]){"1", "2", "<x>"}, 3);
+    att_jsonw_append(&w, "", 1);
+    assert_string_equal(w.bytes, "1 dog and 2 cats of &lt;x&gt;&lt;x&gt;.");
+    att_jsonw_finish(&w);
+}
+
+static void test_charts(void **state)
+{
+    static const double values[] = {1, 0, 3}, others[] = {0, 0, 1};
+    static const char *const labels[] = {"a", "b", "c<"};
+    const struct news_svg_series series[] = {{"low & high", "#000000", values}, {"x", "#111111", others}};
+    struct news_svg_chart chart = {
+        .id = "c", .title = "T", .description = "D", .labels = labels, .n = 3, .series = series, .n_series = 2};
+    struct att_jsonw w;
+    (void)state;
+    att_jsonw_init(&w, 1 << 16);
+    news_svg_columns(&w, &chart, true);
+    att_jsonw_append(&w, "", 1);
+    assert_non_null(strstr(w.bytes, "c&lt; \xe2\x80\x94 low &amp; high 3, x 1"));
+    assert_int_equal(count(w.bytes, "<g>"), 2); /* an empty column is none */
+    assert_int_equal(count(w.bytes, "height=\"184.0\""), 1);
+    assert_int_equal(count(w.bytes, "height=\"138.0\""), 1); /* three quarters */
+    assert_int_equal(count(w.bytes, "nan"), 0);
+    att_jsonw_finish(&w);
+    att_jsonw_init(&w, 1 << 16);
+    chart.n = 0;
+    news_svg_columns(&w, &chart, false);
+    news_svg_lines(&w, &chart);
+    news_svg_rows(&w, &chart);
+    att_jsonw_append(&w, "", 1);
+    assert_int_equal(count(w.bytes, "nan"), 0);
+    assert_int_equal(count(w.bytes, "inf"), 0);
+    att_jsonw_finish(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_json),    cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_fill),   cmocka_unit_test(test_hostile), cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_charts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
