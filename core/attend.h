@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/digest.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/status.h"
@@ -234,7 +235,5 @@ void att_softmax(size_t n, const float *logits, float temperature, float *probab
 /* http:// and https:// up to the next white space become blanks: no token, and no offset moves. What info.strip_urls
  * asks for. */
 void att_blank_urls(char *text, size_t len);
-/* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
-void att_digest(const void *bytes, size_t len, char ret_hex[65]);
 
 #endif

@@ -14,4 +14,7 @@ enum att_status att_digest_update(struct att_digest_state *state, const void *by
 /* Writes 64 hexadecimal digits and a NUL when ret_hex is not NULL; frees the state. state may be NULL. */
 void att_digest_end(struct att_digest_state *state, char ret_hex[65]);
 
+/* All at once: 64 hexadecimal digits and a NUL. Takes no memory, so it cannot fail. */
+void att_digest(const void *bytes, size_t len, char ret_hex[65]);
+
 #endif
