@@ -508,7 +508,7 @@ static void test_client_leaves(void **state)
 
     (void)state;
     live_start(&own, "[limits]\ngenerations_max = 1\n");
-    for (size_t i = 1; i <= 5; i++) {
+    for (size_t i = 1; i <= 20; i++) {
         close(begin_stream(&own));
         live_wait_logged(&own, "status=499", i);
     }
