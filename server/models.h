@@ -28,6 +28,8 @@ struct srv_models {
     size_t n_models;
     struct task_kb *kbs; /* the first is the default */
     size_t n_kbs;
+    struct task_news news; /* store NULL: none is configured */
+    uint64_t entities_stamp;
     struct store_users *users; /* NULL: none are configured */
 };
 

@@ -20,8 +20,10 @@
 
 #include "core/attend.h"
 
+struct store_entities; /* store/entities.h */
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
+struct store_news;     /* store/news.h */
 struct store_users;    /* store/users.h */
 struct task_generator; /* see task_generator_open */
 
@@ -65,6 +67,13 @@ struct task_kb {
     size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
 };
 
+/* Where ingested news goes, and what it is analysed with. */
+struct task_news {
+    struct store_news *store;
+    const struct task_model *model;  /* its heads; NULL: nothing is classified */
+    struct store_entities *entities; /* or NULL */
+};
+
 struct task_limits {
     size_t items_max;      /* texts, documents or candidates of one request */
     size_t text_bytes_max; /* one text */
@@ -89,6 +98,7 @@ struct task_env {
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
     struct store_users *users;                                         /* NULL: none are kept */
+    const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
     struct task_room *room; /* NULL: no bound */
 };
@@ -96,6 +106,18 @@ struct task_env {
 /* One parameter of the URL's query, decoded. */
 struct task_param {
     const char *name, *value;
+};
+
+/* A body of lines (NDJSON) of any length comes in chunks, each a call of its own: parse, jobs, render. What lasts from
+ * one to the next. */
+struct task_feed {
+    const char *text; /* of this chunk: whole lines; the body's last may lack its end */
+    size_t len, line_bytes_max;
+    bool is_last;                 /* what follows it is the answer's end */
+    const struct att_err *failed; /* the chunk before failed as a whole, and the rest of the body is not looked at */
+    /* the task's own */
+    size_t n_lines, counts[4], n_errors, n_omitted;
+    size_t answer_bytes; /* rendered so far */
 };
 
 struct task_timing { /* filled by who runs the call */
@@ -109,9 +131,10 @@ struct task_call {
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
     const struct task_param *query; /* of the URL, in its order; tasks that read none ignore it */
     size_t n_query;
-    int64_t now_ms;        /* Unix time when the request came */
-    void *state;           /* the task's own, in the arena */
-    struct task_job *jobs; /* of this round */
+    struct task_feed *feed; /* a chunk of lines instead of the body; or NULL */
+    int64_t now_ms;         /* Unix time when the request came */
+    void *state;            /* the task's own, in the arena */
+    struct task_job *jobs;  /* of this round */
     size_t n_jobs;
     const struct task_model *model; /* the model that answers, for metrics; may be NULL */
     uint32_t deadline_ms;           /* from the body; 0: none given */
@@ -129,7 +152,8 @@ struct task_call {
 
 struct task {
     const char *name; /* "classify"; the route table and metrics use it */
-    /* body is NULL when the method has none. err is never NULL here; on failure err->param names the field. */
+    /* body is NULL when the method has none, and when call->feed holds lines instead. err is never NULL here; on
+     * failure err->param names the field. */
     enum att_status (*parse)(struct task_call *call, const struct att_json *body, struct att_err *err);
     enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round; n_jobs 0: no more */
     enum att_status (*render)(struct task_call *call, struct att_jsonw *answer, struct att_err *err);
@@ -144,6 +168,8 @@ extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entri
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 
+/* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
+extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
 /* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
  */
 extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
