@@ -30,6 +30,7 @@ int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
 int cli_key(int argc, char **argv);
+int cli_report(int argc, char **argv);
 
 /* ---- options.c ---- */
 
@@ -37,6 +38,8 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *reranker, *kb;
+    const char *db, *source_weights;  /* news */
+    size_t half_life_hours;           /* 0: not given */
     bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
@@ -64,6 +67,9 @@ int cli_fail(const char *command, const struct att_err *err);
 int cli_missing(const char *command, const char *option);
 
 /* ---- env.c: the names that tasks look up ---- */
+
+/* Room for files of one's own, where the daemon guards against strangers. */
+extern const struct task_limits cli_limits;
 
 struct cli_env; /* holds models, knowledge base and items until it is destroyed */
 /* Loads --model, and --encoder, --reranker and --kb where they are given. */

@@ -216,6 +216,15 @@ static enum att_status open_kb(struct cli_env *env, const char *path, bool creat
     return store_kb_open(path, info->digest, info->hidden_size, &env->kb.kb, err);
 }
 
+const struct task_limits cli_limits = {.items_max = 100000,
+                                       .text_bytes_max = 16 << 20,
+                                       .tokens_max = 16 << 20,
+                                       .history_max = 100000,
+                                       .answer_bytes_max = 1 << 30,
+                                       .deadline_ms_max = 3600000,
+                                       .deadline_ms_default = 3600000,
+                                       .generation_tokens_max = 1 << 17};
+
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
 {
     struct cli_env *env = att_mem_calloc(1, sizeof *env);
@@ -235,15 +244,7 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         .context = env,
         .find_model = find_model,
         .find_kb = find_kb,
-        /* Room for files of one's own, where the daemon guards against strangers. */
-        .limits = {.items_max = 100000,
-                   .text_bytes_max = 16 << 20,
-                   .tokens_max = 16 << 20,
-                   .history_max = 100000,
-                   .answer_bytes_max = 1 << 30,
-                   .deadline_ms_max = 3600000,
-                   .deadline_ms_default = 3600000,
-                   .generation_tokens_max = 1 << 17},
+        .limits = cli_limits,
     };
     *ret_env = env;
     return ATT_OK;

@@ -405,6 +405,7 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
 void srv_models_finish(struct srv_models *models)
 {
     store_news_close(models->news.store);
+    news_weights_finish(&models->news_view.weights);
     store_entities_unref(models->news.entities);
     for (size_t i = 0; i < models->n_kbs; i++)
         store_kb_close(models->kbs[i].kb);

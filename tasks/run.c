@@ -154,6 +154,11 @@ static void run_plain(struct att_context *context, struct task_job *const *jobs,
             roll_out(info, jobs[i]);
         jobs[i]->status = status;
     }
+    for (size_t i = 0; status == ATT_OK && i < n_jobs; i++)
+        if (jobs[i]->scan) {
+            jobs[i]->scan->x = jobs[i]->pooled;
+            att_best_items(context, jobs[i]->scan, &jobs[i]->found);
+        }
 }
 
 /* Texts that are written: their next tokens, or their sources. */

@@ -20,6 +20,7 @@
 
 #include "core/attend.h"
 
+struct news_view;      /* news/set.h */
 struct store_entities; /* store/entities.h */
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
@@ -30,20 +31,28 @@ struct task_generator; /* see task_generator_open */
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
     struct att_model *model;
-    const int32_t *ids, *type_ids;       /* type_ids may be NULL */
-    size_t len;                          /* 1..max_tokens */
-    float *pooled;                       /* [hidden_size] */
-    float *logits;                       /* [n_logits]; with a past [logits_size], of what follows the last token */
-    float *hidden;                       /* [len][hidden_size]: the last hidden states */
-    float *token_logits;                 /* [len][n_logits], of a model whose logits are per token */
-    float *attention;                    /* [len]: see task_jobs_run; with a past [n_attention] */
-    struct att_past *past;               /* a text that is being written: these tokens go behind it; NULL: none */
-    bool source;                         /* encoder-decoders: they are the past's source instead */
-    size_t n_attention;                  /* keys of the last token */
-    void (*after)(struct task_job *job); /* called on the thread that ran it, when its outputs are there; or NULL */
-    float *rollout;                      /* [n_layers][len][len] work space: then attention is that of all layers */
-    enum att_status status;              /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
-    void *owner;                         /* the runner's; tasks do not touch it */
+    const int32_t *ids, *type_ids; /* type_ids may be NULL */
+    size_t len;                    /* 1..max_tokens */
+    float *pooled;                 /* [hidden_size] */
+    float *logits;                 /* [n_logits] */
+    float *hidden;                 /* [len][hidden_size]: the last hidden states */
+    float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
+    float *attention;              /* [len]: see task_jobs_run */
+    float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
+    /* Recommenders: the best items for the pooled vector, which becomes the query's x; NULL: not wanted. */
+    struct att_scan_query *scan;
+    struct att_scan_answer found;
+    enum att_status status; /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
+    void *owner;            /* the runner's; tasks do not touch it */
+
+    /* A text that is being written: the tokens go behind its past, and logits [logits_size] are of what follows the
+     * last of them, attention [n_attention] of what that one looks at. Encoder-decoders: `source` tokens are encoded
+     * first. */
+    struct att_past *past; /* NULL: none */
+    size_t n_attention;
+    bool source;
+    /* Called on the thread that ran it, when its outputs are there; or NULL. */
+    void (*after)(struct task_job *job);
 };
 
 /* A model as the configuration names it. */
@@ -72,6 +81,7 @@ struct task_news {
     struct store_news *store;
     const struct task_model *model;  /* its heads; NULL: nothing is classified */
     struct store_entities *entities; /* or NULL */
+    const struct news_view *view;    /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {
@@ -162,14 +172,17 @@ struct task {
 
 extern const struct task task_generate, task_completions, task_chat_completions;
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export, GET and DELETE
+ * …/suggestions. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export, task_kb_suggest, task_kb_forget;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
 extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
+/* GET /v1/trends, POST /v1/report. */
+extern const struct task task_trends, task_report;
 /* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
  */
 extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
@@ -271,7 +284,8 @@ void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
 enum { TASK_ID_BYTES = 64 };
 /* "cls-<24 hex>": an id that no other answer has. */
-void task_id_make(const char *prefix, char id[TASK_ID_BYTES]);
+void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
+/* One as the member "id" of the open object. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);
