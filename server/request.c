@@ -8,6 +8,7 @@
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
  *       |     a task that writes goes through WRITING |
+ *       |     one that changes what is served: DEPLOYING
  *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
  *       a body of lines passes WAITING and WRITING for each chunk, between pieces of it: request_feed.c
@@ -24,6 +25,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "server/drift.h"
 #include "server/request_inside.h"
 
 enum { BODY_STEP_BYTES = 16384 };
@@ -182,7 +184,7 @@ enum srv_error srv_request_refusal(struct srv_request *request, const struct att
 
 /* ---- the work ---- */
 
-static enum srv_next render(struct srv_request *request)
+enum srv_next srv_request_render(struct srv_request *request)
 {
     struct att_jsonw w;
     enum att_status status;
@@ -200,6 +202,7 @@ static enum srv_next render(struct srv_request *request)
     att_jsonw_finish(&w);
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
+    srv_drift_observe(request->server->drift, &request->call);
     request->answer.status = (unsigned)request->call.http_status;
     request->answer.content_type = request->call.content_type != NULL ? request->call.content_type : "application/json";
     if (request->answer.len == 0)
@@ -222,7 +225,7 @@ static void on_write(struct srv_write *write)
         att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before anything was written");
         srv_request_fail(request, SRV_ERR_DEADLINE);
     } else {
-        render(request);
+        srv_request_render(request);
     }
     request->transport->resume(request->conn);
 }
@@ -230,8 +233,10 @@ static void on_write(struct srv_write *write)
 /* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
 enum srv_next srv_request_complete(struct srv_request *request)
 {
+    if (request->call.deployment != NULL)
+        return srv_request_deploy(request);
     if (!request->call.writes)
-        return render(request);
+        return srv_request_render(request);
     request->write.run = on_write;
     request->stage = WRITING;
     request->transport->suspend(request->conn);
@@ -463,6 +468,8 @@ enum srv_next srv_request_run(struct srv_request *request)
         return srv_request_resumed(request);
     case WRITING:
         return SRV_NEXT_DROP; /* still unwritten: the client left */
+    case DEPLOYING:
+        return srv_request_deployed(request);
     case CHUNK_DONE:
         break; /* request_feed.c's alone */
     case RELOADING:
