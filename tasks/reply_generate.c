@@ -5,22 +5,22 @@
  * is good enough there is nothing to ground it on, and none is written. Nothing
  * here makes the reply fail: the entries are an answer without it.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "store/lexical.h"
 #include "tasks/generation.h"
 #include "tasks/reply.h"
 
-enum { FACTS_MAX = 3, NEW_TOKENS = 128, WHY_BYTES = 256 };
+enum { FACTS_MAX = 3, NEW_TOKENS = 128 };
 
 static const struct words {
-    const char *system, *fact, *question, *answer;
-} english = {"You answer customers of a shop. Use the facts below alone; where they do not answer the question, say that you "
-             "do not know. Answer in one or two sentences.\n\nFacts:\n",
-             "- %s %s\n", "\nQuestion: ", "\nAnswer:"},
-  chinese = {"你是商店的客服。只根据下面的资料回答；资料里没有的，就说不知道。用一两句话回答。\n\n资料：\n", "- %s%s\n", "\n问题：",
-             "\n回答："};
+    const char *system, *gap, *question, *answer; /* gap: between an entry's question and answer */
+} english =
+    {"You answer customers of a shop. Use the facts below alone; where they do not answer the question, say that you "
+     "do not know. Answer in one or two sentences.\n\nFacts:\n",
+     " ", "\nQuestion: ", "\nAnswer:"},
+  chinese = {"你是商店的客服。只根据下面的资料回答；资料里没有的，就说不知道。用一两句话回答。\n\n资料：\n", "",
+             "\n问题：", "\n回答："};
 
 /* Text that grows in a buffer of the arena, which is long enough. */
 static void append(char *text, size_t *at, const char *part, size_t len)
@@ -46,7 +46,7 @@ static char *facts_of(struct task_call *call, const struct task_reply *reply, co
     size_t len = strlen(words->system) + room + 1, at = 0;
     for (size_t i = 0; i < task_reply_facts(reply); i++) {
         const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
-        len += strlen(entry->question) + strlen(entry->answer) + strlen(words->fact);
+        len += strlen("- ") + strlen(entry->question) + strlen(words->gap) + strlen(entry->answer) + strlen("\n");
     }
     char *text = task_alloc(call, len, 1, err);
     if (!text)
@@ -54,7 +54,9 @@ static char *facts_of(struct task_call *call, const struct task_reply *reply, co
     append(text, &at, words->system, strlen(words->system));
     for (size_t i = 0; i < task_reply_facts(reply); i++) {
         const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
-        at += (size_t)snprintf(text + at, len - at, words->fact, entry->question, entry->answer);
+        const char *const parts[] = {"- ", entry->question, words->gap, entry->answer, "\n"};
+        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+            append(text, &at, parts[p], strlen(parts[p]));
     }
     *ret_len = at;
     return text;
@@ -66,11 +68,9 @@ static enum att_status told(struct task_call *call, struct task_reply *reply, en
 {
     if (status == ATT_OK || status == ATT_ENOMEM)
         return status;
-    char *why = task_alloc(call, WHY_BYTES, 1, err);
-    if (!why)
-        return err->status;
-    snprintf(why, WHY_BYTES, "%s", err->message);
-    reply->why_not = why;
+    reply->why_not = att_arena_copy(call->arena, err->message, strlen(err->message));
+    if (!reply->why_not)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for the reply");
     call->n_jobs = 0;
     return ATT_OK;
 }

@@ -13,6 +13,7 @@
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,18 +26,23 @@ struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
 struct store_news;     /* store/news.h */
 struct store_users;    /* store/users.h */
+struct task_generator; /* see task_generator_open */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
     struct att_model *model;
-    const int32_t *ids, *type_ids; /* type_ids may be NULL */
-    size_t len;                    /* 1..max_tokens */
-    float *pooled;                 /* [hidden_size] */
-    float *logits;                 /* [n_logits] */
-    float *hidden;                 /* [len][hidden_size]: the last hidden states */
-    float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
-    float *attention;              /* [len]: see task_jobs_run */
-    float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
+    const int32_t *ids, *type_ids;       /* type_ids may be NULL */
+    size_t len;                          /* 1..max_tokens */
+    float *pooled;                       /* [hidden_size] */
+    float *logits;                       /* [n_logits]; with a past [logits_size], of what follows the last token */
+    float *hidden;                       /* [len][hidden_size]: the last hidden states */
+    float *token_logits;                 /* [len][n_logits], of a model whose logits are per token */
+    float *attention;                    /* [len]: see task_jobs_run; with a past [n_attention] */
+    struct att_past *past;               /* a text that is being written: these tokens go behind it; NULL: none */
+    bool source;                         /* encoder-decoders: they are the past's source instead */
+    size_t n_attention;                  /* keys of the last token */
+    void (*after)(struct task_job *job); /* called on the thread that ran it, when its outputs are there; or NULL */
+    float *rollout;                      /* [n_layers][len][len] work space: then attention is that of all layers */
     /* Recommenders: the best items for the pooled vector, which becomes the query's x; NULL: not wanted. */
     struct att_scan_query *scan;
     struct att_scan_answer found;
@@ -50,6 +56,7 @@ struct task_model {
     struct att_model *model;
     struct store_items *items;        /* recommenders with an item table; else NULL */
     const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
+    struct task_generator *generator; /* models that write text; else NULL */
     uint64_t version;                 /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
 
@@ -57,11 +64,12 @@ struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
-    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
-    const struct task_model *reader;   /* extractive question answering: start and end logits a token; NULL: none */
-    bool records;                      /* questions without one answer are kept, as feedback always is: */
-    uint32_t record_days;              /* for so long, */
-    size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
+    const struct task_model *reranker;  /* a cross-encoder that orders the best entries anew; NULL: none */
+    const struct task_model *reader;    /* extractive question answering: start and end logits a token; NULL: none */
+    const struct task_model *generator; /* writes an answer from the entries that were found; NULL: none */
+    bool records;                       /* questions without one answer are kept, as feedback always is: */
+    uint32_t record_days;               /* for so long, */
+    size_t record_max;                  /* and the newest so many; 0 in both: no store is written */
 };
 
 /* Where ingested news goes, and what it is analysed with. */
@@ -79,6 +87,13 @@ struct task_limits {
     size_t history_max;    /* events of one recommend request */
     size_t answer_bytes_max;
     uint32_t deadline_ms_max, deadline_ms_default;
+    size_t generation_tokens_max; /* prompt and new tokens of one text that is written */
+};
+
+/* Room for texts that are being written, of all requests together. */
+struct task_room {
+    atomic_size_t texts, bytes;
+    size_t texts_max, bytes_max;
 };
 
 /* Names to things; the daemon and the command line each provide one. Lookups answer NULL for an unknown name. */
@@ -91,6 +106,7 @@ struct task_env {
     struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
+    struct task_room *room; /* NULL: no bound */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -150,6 +166,7 @@ struct task {
     void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
 };
 
+extern const struct task task_generate, task_completions, task_chat_completions;
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export, GET and DELETE
  * …/suggestions. */
@@ -170,6 +187,15 @@ extern const struct task task_rerank_compatible, task_rerank_either, task_tei_re
 /* The members "inputs" and "outputs" of a model's card in KServe's words. */
 void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answer);
 
+/* ---- what a model writes with (tasks/generator.c) ---- */
+
+/* generation_config.json and chat templates of a model that generates, read when it is loaded. Immutable, counted by
+ * references. */
+enum att_status task_generator_open(const struct att_model *model, struct task_generator **ret_generator,
+                                    struct att_err *err) ATT_MUST_USE;
+struct task_generator *task_generator_ref(struct task_generator *generator);
+void task_generator_close(struct task_generator *generator); /* NULL is allowed */
+
 /* ---- running jobs (tasks/run.c) ---- */
 
 /* Runs jobs of one model, all in one packed batch of `context` (their total must fit it): copies the wanted
@@ -177,6 +203,11 @@ void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answ
  * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1.
  * With rollout: through all layers, each as half its attention and half the residual connection. */
 void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs);
+
+/* A context for jobs of the model, texts that are written among them. */
+enum att_status task_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
+                                    const struct task_limits *limits, struct att_context **ret_context,
+                                    struct att_err *err) ATT_MUST_USE;
 
 /* The contexts of one thread that runs calls without a server; made as models are met. */
 struct task_contexts;
@@ -242,13 +273,14 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 struct task_job *job, size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* timing_ms alone. */
+void task_render_timing(const struct task_call *call, struct att_jsonw *answer);
 /* One event of a stream: whatever JSON value is written between the two. */
 void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
-/* "cls-<24 hex>": an id that no other answer has. */
 enum { TASK_ID_BYTES = 64 };
-void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
-/* One as the member "id" of the open object. */
+/* "cls-<24 hex>": an id that no other answer has. */
+void task_id_make(const char *prefix, char id[TASK_ID_BYTES]);
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);
