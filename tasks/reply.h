@@ -68,7 +68,8 @@ struct task_reply {
     enum task_decision decision;
     struct task_generation *generation; /* or NULL */
     const char *why_not;                /* why nothing is written, or NULL */
-    bool records;                       /* the question is to be kept: no answer of business was given */
+    struct task_observation observation;
+    bool records; /* the question is to be kept: no answer of business was given */
 };
 
 /* Reads the body and leaves the first round's jobs. */
