@@ -31,23 +31,28 @@ struct task_generator; /* see task_generator_open */
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
     struct att_model *model;
-    const int32_t *ids, *type_ids;       /* type_ids may be NULL */
-    size_t len;                          /* 1..max_tokens */
-    float *pooled;                       /* [hidden_size] */
-    float *logits;                       /* [n_logits]; with a past [logits_size], of what follows the last token */
-    float *hidden;                       /* [len][hidden_size]: the last hidden states */
-    float *token_logits;                 /* [len][n_logits], of a model whose logits are per token */
-    float *attention;                    /* [len]: see task_jobs_run; with a past [n_attention] */
-    struct att_past *past;               /* a text that is being written: these tokens go behind it; NULL: none */
-    bool source;                         /* encoder-decoders: they are the past's source instead */
-    size_t n_attention;                  /* keys of the last token */
-    void (*after)(struct task_job *job); /* called on the thread that ran it, when its outputs are there; or NULL */
-    float *rollout;                      /* [n_layers][len][len] work space: then attention is that of all layers */
+    const int32_t *ids, *type_ids; /* type_ids may be NULL */
+    size_t len;                    /* 1..max_tokens */
+    float *pooled;                 /* [hidden_size] */
+    float *logits;                 /* [n_logits] */
+    float *hidden;                 /* [len][hidden_size]: the last hidden states */
+    float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
+    float *attention;              /* [len]: see task_jobs_run */
+    float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
     /* Recommenders: the best items for the pooled vector, which becomes the query's x; NULL: not wanted. */
     struct att_scan_query *scan;
     struct att_scan_answer found;
     enum att_status status; /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
     void *owner;            /* the runner's; tasks do not touch it */
+
+    /* A text that is being written: the tokens go behind its past, and logits [logits_size] are of what follows the
+     * last of them, attention [n_attention] of what that one looks at. Encoder-decoders: `source` tokens are encoded
+     * first. */
+    struct att_past *past; /* NULL: none */
+    size_t n_attention;
+    bool source;
+    /* Called on the thread that ran it, when its outputs are there; or NULL. */
+    void (*after)(struct task_job *job);
 };
 
 /* A model as the configuration names it. */
@@ -106,8 +111,8 @@ struct task_env {
     struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
-    struct task_room *room; /* NULL: no bound */
     const char *classifiers; /* folder of trained classifiers; NULL: there is none */
+    struct task_room *room;  /* NULL: no bound */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -313,7 +318,8 @@ void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
 enum { TASK_ID_BYTES = 64 };
 /* "cls-<24 hex>": an id that no other answer has. */
-void task_id_make(const char *prefix, char id[TASK_ID_BYTES]);
+void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
+/* One as the member "id" of the open object. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);
