@@ -30,6 +30,7 @@ int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
 int cli_key(int argc, char **argv);
+int cli_ingest(int argc, char **argv);
 
 /* ---- options.c ---- */
 
@@ -37,6 +38,8 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *reranker, *kb;
+    const char *url, *key_file, *db, *entities, *redis, *group, *consumer, *source, *state;
+    bool follow;
     bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;

@@ -27,6 +27,7 @@ static const struct command {
     {"reply", cli_offline, "answers of a knowledge base: --model DIR --kb FILE < requests.jsonl > answers.jsonl"},
     {"kb", cli_kb, "knowledge bases: import, export or list --kb FILE"},
     {"items", cli_items, "item tables: index --model DIR --encoder DIR"},
+    {"ingest", cli_ingest, "news into a daemon or a store: FILE... --url URL, or --db FILE --model DIR"},
     {"key", cli_key, "makes an API key of the daemon: NAME [--scopes LIST] [--keys FILE]"},
     {"eval", cli_eval, "quality on labelled data: --model DIR --task NAME --data FILE"},
     {"bench", cli_bench, "speed: --model DIR --input FILE"},

@@ -68,6 +68,8 @@ static enum att_status read_item(struct task_call *call, struct ingest *ingest, 
 {
     size_t i = ingest->n_items - 1;
     enum att_status status = task_news_item_read(call, object, path, &ingest->stored[i], err);
+    if (status != ATT_OK)
+        ingest->stored[i].id = att_json_string(att_json_get(object, "id"), NULL); /* says whose error it is */
     return is_theirs(status) ? keep_error(call, &ingest->items[i], err) : status;
 }
 
