@@ -24,6 +24,7 @@
 #include "core/base/mem.h"
 #include "core/base/status.h"
 #include "core/kern/gemm.h" /* enum att_dtype */
+#include "core/ops/scan.h"  /* struct att_scan_query */
 #include "core/text/tokenizer.h"
 
 #define ATT_VERSION "0.1.0"
@@ -195,6 +196,13 @@ void att_lm_logits(const struct att_model *model, size_t n, const float *hidden,
 /* Recommenders: scores[i] = pooled · item_embedding[i] (+ item bias) for all items 0..vocab_size-1; scores[0]
  * (padding) is -INFINITY. */
 void att_score_items(const struct att_model *model, const float *pooled, float *scores);
+/* Recommenders with more than ATT_SCAN_ITEMS_MIN items: their table for att_best_items; else NULL. */
+enum { ATT_SCAN_ITEMS_MIN = 16384 };
+const struct att_scan *att_item_scan(const struct att_model *model);
+/* The best items by the scores of att_score_items, bit for bit, without computing all of them: core/ops/scan.h. The
+ * query's x is a pooled vector; rows are items, the padding included. Helpers of the context take part. */
+void att_best_items(struct att_context *context, const struct att_scan_query *query,
+                    struct att_scan_answer *ret_answer);
 /* One item's score, the padding's too. */
 float att_score_item(const struct att_model *model, const float *pooled, size_t item);
 /* The recommender's own vector of an item, [hidden_size]; NULL when the model is no recommender or has no such item. */

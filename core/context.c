@@ -35,6 +35,8 @@ static void plan(struct att_context *context, struct att_scratch *scratch)
     if (model->heads.packed)
         context->logits = att_scratch_take(scratch, context->max_seqs * model->info.n_logits, sizeof(float));
     context->space_bytes = scratch->space > model->linear_space ? scratch->space : model->linear_space;
+    if (model->scan && context->space_bytes < att_scan_thread_bytes())
+        context->space_bytes = att_scan_thread_bytes();
     context->team.space = att_scratch_take(scratch, context->space_bytes, 1);
 }
 
@@ -257,6 +259,19 @@ void att_score_items(const struct att_model *model, const float *pooled, float *
     for (size_t i = 1; bias && i < n_items; i++)
         scores[i] += bias[i];
     scores[0] = -INFINITY;
+}
+
+const struct att_scan *att_item_scan(const struct att_model *model)
+{
+    return model->scan;
+}
+
+void att_best_items(struct att_context *context, const struct att_scan_query *query, struct att_scan_answer *ret_answer)
+{
+    assert(context->model->scan);
+    att_team_begin(&context->team);
+    att_scan_run(context->model->scan, &context->team, query, ret_answer);
+    att_team_end(&context->team);
 }
 
 float att_score_item(const struct att_model *model, const float *pooled, size_t item)

@@ -384,6 +384,20 @@ static enum att_status open_parts(struct att_model *model, struct loading *loadi
     return status;
 }
 
+/* A recommender with many items finds its best ones by a copy of their table in 8 bits. */
+static enum att_status scan_load(struct att_model *model, struct att_err *err)
+{
+    const float *bias = NULL;
+    const size_t n = model->arch_info.vocab_size;
+    if (!model->arch->items || n <= ATT_SCAN_ITEMS_MIN || model->arch_info.hidden_size > ATT_SCAN_K_MAX)
+        return ATT_OK;
+    const struct att_table *items = model->arch->items(model->state, &bias);
+    enum att_status status = att_scan_create(n, items->cols, items->data, bias, &model->scan, err);
+    if (status == ATT_OK)
+        model->info.weight_bytes += att_scan_bytes(model->scan);
+    return status;
+}
+
 static enum att_status load(struct att_model *model, struct loading *loading, const char *dir,
                             const struct att_model_options *options, struct att_err *err)
 {
@@ -414,6 +428,8 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
         status = report_unused(model, own, err);
     if (status == ATT_OK)
         status = att_weights_digest(own, model->info.digest, err);
+    if (status == ATT_OK)
+        status = scan_load(model, err);
     if (status == ATT_OK)
         status = info_fill(model, dir, err);
     return status;
@@ -461,6 +477,7 @@ void att_model_unref(struct att_model *model)
         att_slots_finish(model->arch_info.sets[i].slots, model->arch_info.sets[i].n_slots, model->state);
     att_mem_free(model->state);
     att_linear_finish(&model->heads);
+    att_scan_destroy(model->scan);
     if (!model->tokenizer_borrowed)
         att_tokenizer_destroy(model->tokenizer);
     att_json_destroy(model->config);

@@ -9,6 +9,7 @@
 #include "core/io/dir.h"
 #include "core/io/json_file.h"
 #include "core/io/safetensors.h"
+#include "core/ops/scan.h"
 
 struct att_model {
     atomic_size_t refs;
@@ -24,6 +25,7 @@ struct att_model {
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */
     struct att_model *base;  /* adapters keep a reference; else NULL */
+    struct att_scan *scan;   /* recommenders with many items; else NULL */
     struct att_json *config, *attend_json;
 };
 

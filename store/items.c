@@ -114,6 +114,7 @@ static enum att_status take_line(struct store_items *items, const struct line *l
     item.text_len = strlen(item.text);
     item.popularity = (uint64_t)count;
     items->items[index] = item;
+    items->present[index] = 1;
     items->slots[slot] = (uint32_t)index;
     return ATT_OK;
 }
@@ -158,8 +159,9 @@ static enum att_status make_table(struct store_items *items, size_t n_items, str
     items->count = n_items;
     items->mask = capacity - 1;
     items->items = att_mem_calloc(n_items + 1, sizeof *items->items);
+    items->present = att_mem_calloc(n_items + 1, 1);
     items->slots = att_mem_calloc(capacity, sizeof *items->slots);
-    return items->items && items->slots ? ATT_OK : no_memory(items, err);
+    return items->items && items->present && items->slots ? ATT_OK : no_memory(items, err);
 }
 
 /* FOLDER/items.jsonl, or the file itself. */
@@ -218,6 +220,7 @@ void store_items_close(struct store_items *items)
         return;
     att_arena_finish(&items->arena);
     att_mem_free(items->items);
+    att_mem_free(items->present);
     att_mem_free(items->slots);
     att_mem_free(items->vectors);
     att_mem_free(items->path);
@@ -233,6 +236,11 @@ const struct store_item *store_items_at(const struct store_items *items, size_t 
 {
     assert(index <= items->count);
     return &items->items[index];
+}
+
+const unsigned char *store_items_present(const struct store_items *items)
+{
+    return items->present;
 }
 
 size_t store_items_find(const struct store_items *items, const char *id)

@@ -50,6 +50,8 @@ void store_items_close(struct store_items *items); /* drops a reference, the las
 size_t store_items_count(const struct store_items *items);
 /* 0 <= index <= count. */
 const struct store_item *store_items_at(const struct store_items *items, size_t index);
+/* [count + 1]: 1 where the table has an item of this index, else 0. */
+const unsigned char *store_items_present(const struct store_items *items);
 /* The item's index, or 0. */
 size_t store_items_find(const struct store_items *items, const char *id);
 

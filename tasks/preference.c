@@ -166,6 +166,8 @@ enum att_status task_preference_prepare(struct task_call *call, struct task_pref
     for (size_t e = 0; e < preference->history->n; e++)
         if (task_preference_likes(preference, e))
             *(is_text_event(preference, e) ? &text_weight : &known_weight) += preference->history->events[e].weight;
+    if (preference->found)
+        return prepare_shares(call, preference, 0, err);
     const unsigned char *counted = catalogue(call, preference, err);
     if (!counted)
         return err->status;
@@ -208,6 +210,10 @@ float task_preference_logit(const struct task_preference *preference, size_t slo
 {
     bool known = slot <= preference->n_items;
     float parts[3];
+    if (preference->found) {
+        *ret_source = TASK_SOURCE_SEQUENCE;
+        return att_score_item(preference->model->model, preference->pooled, slot);
+    }
     parts_of(preference, slot, parts);
     /* What the base is made of, unless the texts add more. */
     *ret_source = preference->popular           ? TASK_SOURCE_POPULAR

@@ -41,6 +41,7 @@ struct task_preference {
     const float *attention;        /* [n_sequence] */
     const size_t *sequence_events; /* [n_sequence] event of each position of the sequence */
     size_t n_sequence;
+    const struct att_scan_answer *found; /* the sequence alone decides, and these are its best; NULL: not known yet */
 
     /* Made by it. */
     size_t n_items, dimensions;

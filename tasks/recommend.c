@@ -148,8 +148,10 @@ static enum att_status parse_candidates(struct task_call *call, struct task_reco
     recommend->candidates = recommend->allowed ? task_alloc(call, n + 1, sizeof *recommend->candidates, err) : NULL;
     if (!recommend->candidates)
         return err->status;
-    for (size_t i = 1; !array && i <= recommend->n_items; i++)
-        recommend->allowed[i] = !items || store_items_at(items, i)->id;
+    if (!array && items)
+        memcpy(recommend->allowed, store_items_present(items), recommend->n_items + 1);
+    else if (!array)
+        memset(recommend->allowed + 1, 1, recommend->n_items);
     enum att_status status = task_names_init(call, n, &names, err);
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         struct task_candidate candidate;
@@ -270,6 +272,22 @@ static enum att_status plan_texts(struct task_call *call, struct task_recommend 
     return status;
 }
 
+/* Where the sequence alone decides, the worker that computes it finds the best items of a large catalogue too. */
+static enum att_status plan_scan(struct task_call *call, struct task_recommend *recommend, struct task_job *job,
+                                 struct att_err *err)
+{
+    const struct att_scan *scan = att_item_scan(recommend->model->model);
+    size_t best = task_recommend_pool(recommend);
+    if (!scan || recommend->n_texts > 0 || best > ATT_SCAN_BEST_MAX)
+        return ATT_OK;
+    job->scan = task_alloc(call, 1, sizeof *job->scan, err);
+    void *space = job->scan ? task_alloc(call, att_scan_space_bytes(scan, best), 1, err) : NULL;
+    if (!space)
+        return err->status;
+    *job->scan = (struct att_scan_query){.allowed = recommend->allowed, .best = best, .space = space};
+    return ATT_OK;
+}
+
 /* The newest liked items that the model can take, as one more job behind those of the texts. */
 static enum att_status add_sequence(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
 {
@@ -300,12 +318,13 @@ static enum att_status add_sequence(struct task_call *call, struct task_recommen
     }
     if (n == 0)
         return ATT_OK;
+    enum att_status status = plan_scan(call, recommend, &job, err);
     if (call->n_jobs)
         memcpy(jobs, call->jobs, call->n_jobs * sizeof *jobs);
     jobs[call->n_jobs] = job;
     call->jobs = jobs;
     call->n_jobs++;
-    return ATT_OK;
+    return status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)

@@ -32,6 +32,8 @@ struct task_recommend {
     size_t n_sequence;
 };
 
+/* How many of the best are looked at: more than are answered where they shall be diverse. */
+size_t task_recommend_pool(const struct task_recommend *recommend);
 /* All jobs are done: ranks and writes. */
 enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *answer,
                                       struct att_err *err) ATT_MUST_USE;

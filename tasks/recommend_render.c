@@ -52,6 +52,7 @@ static enum att_status prefer(struct task_call *call, const struct task_recommen
         preference->text_vectors = next;
     }
     if (sequence) {
+        preference->found = sequence->scan ? &sequence->found : NULL;
         preference->pooled = sequence->pooled;
         preference->attention = sequence->attention;
         preference->sequence_events = recommend->sequence;
@@ -60,20 +61,24 @@ static enum att_status prefer(struct task_call *call, const struct task_recommen
     return task_preference_prepare(call, preference, err);
 }
 
-/* The best slots, and the logarithm of the sum of exp(logit) over all that are allowed. */
-static enum att_status rank(struct task_call *call, const struct task_recommend *recommend,
-                            const struct task_preference *preference, struct task_best *best, double *ret_log_sum,
-                            struct att_err *err)
+size_t task_recommend_pool(const struct task_recommend *recommend)
+{
+    return recommend->diversity > 0 ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
+}
+
+/* What a scan found is ranked already. */
+static double take_found(const struct att_scan_answer *found, struct task_best *best)
+{
+    for (; best->count < found->count; best->count++)
+        best->items[best->count] = (struct task_ranked){found->rows[best->count].row, found->rows[best->count].score};
+    return found->log_sum;
+}
+
+static double rank_all(const struct task_recommend *recommend, const struct task_preference *preference,
+                       struct task_best *best)
 {
     size_t slots = recommend->n_items + 1 + recommend->n_candidates;
     double sum = 0, largest = -INFINITY;
-    bool diverse = recommend->diversity > 0;
-    best->count = 0;
-    best->capacity = diverse ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
-    best->items = task_alloc(call, best->capacity, sizeof *best->items, err);
-    float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
-    if (!nearest)
-        return err->status;
     for (size_t slot = 1; slot < slots; slot++) {
         enum task_source source;
         if (!recommend->allowed[slot])
@@ -88,11 +93,25 @@ static enum att_status rank(struct task_call *call, const struct task_recommend 
         task_best_offer(best, slot, logit);
     }
     task_best_sort(best);
-    if (diverse)
+    return largest + log(sum);
+}
+
+/* The best slots, and the logarithm of the sum of exp(logit) over all that are allowed. */
+static enum att_status rank(struct task_call *call, const struct task_recommend *recommend,
+                            const struct task_preference *preference, struct task_best *best, double *ret_log_sum,
+                            struct att_err *err)
+{
+    best->count = 0;
+    best->capacity = task_recommend_pool(recommend);
+    best->items = task_alloc(call, best->capacity, sizeof *best->items, err);
+    float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
+    if (!nearest)
+        return err->status;
+    *ret_log_sum = preference->found ? take_found(preference->found, best) : rank_all(recommend, preference, best);
+    if (recommend->diversity > 0)
         task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
                               task_preference_likeness, preference, nearest);
     best->count = best->count < recommend->top_k ? best->count : recommend->top_k;
-    *ret_log_sum = largest + log(sum);
     return ATT_OK;
 }
 

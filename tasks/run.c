@@ -131,6 +131,11 @@ void task_jobs_run(struct att_context *context, struct task_job *const *jobs, si
             roll_out(info, jobs[i]);
         jobs[i]->status = status;
     }
+    for (size_t i = 0; status == ATT_OK && i < n_jobs; i++)
+        if (jobs[i]->scan) {
+            jobs[i]->scan->x = jobs[i]->pooled;
+            att_best_items(context, jobs[i]->scan, &jobs[i]->found);
+        }
 }
 
 /* Contexts of the models one thread has met; offline work meets one or two. */

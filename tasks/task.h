@@ -36,8 +36,11 @@ struct task_job {
     float *token_logits;           /* [len][n_logits], of a model whose logits are per token */
     float *attention;              /* [len]: see task_jobs_run */
     float *rollout;                /* [n_layers][len][len] work space: then attention is that of all layers */
-    enum att_status status;        /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
-    void *owner;                   /* the runner's; tasks do not touch it */
+    /* Recommenders: the best items for the pooled vector, which becomes the query's x; NULL: not wanted. */
+    struct att_scan_query *scan;
+    struct att_scan_answer found;
+    enum att_status status; /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
+    void *owner;            /* the runner's; tasks do not touch it */
 };
 
 /* A model as the configuration names it. */

@@ -17,7 +17,8 @@ enum att_status att_kern_init(const char *cpu_mask, struct att_err *err)
     enum att_status status = att_cpu_detect(cpu_mask, &features, err);
     if (status != ATT_OK)
         return status;
-    chosen = (struct att_kern){.features = features, .rows = att_rows_choose(features)};
+    chosen = (struct att_kern){
+        .features = features, .rows = att_rows_choose(features), .byte_dots = att_byte_dots_choose(features)};
     const struct att_attention *f32 = att_attention_choose(ATT_F32, features);
     const struct att_attention *bf16 = att_attention_choose(ATT_BF16, features);
     for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++) {

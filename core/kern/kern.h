@@ -10,6 +10,7 @@
 
 #include "core/base/status.h"
 #include "core/kern/attention.h"
+#include "core/kern/byte_dots.h"
 #include "core/kern/gemm.h"
 #include "core/kern/rows.h"
 
@@ -18,6 +19,7 @@ struct att_kern {
     const struct att_gemm *gemm[ATT_DTYPE_COUNT];           /* the chosen rows; never NULL after init */
     const struct att_attention *attention[ATT_DTYPE_COUNT]; /* f32 where the CPU has no faster products; int8: bf16's */
     const struct att_rows *rows;
+    const struct att_byte_dots *byte_dots;
 };
 
 /* Chooses for this CPU less `cpu_mask` (see cpu.h). Idempotent; the first call counts. Not thread safe. */

@@ -40,6 +40,14 @@ static const struct att_rows *const rows_rows[] = {
     &att_rows_ref,
 };
 
+static const struct att_byte_dots *const byte_dots_rows[] = {
+#if defined(__x86_64__)
+    &att_byte_dots_avx512,
+    &att_byte_dots_avx2,
+#endif
+    &att_byte_dots_ref,
+};
+
 const struct att_gemm *const *att_gemm_rows(size_t *ret_count)
 {
     *ret_count = sizeof gemm_rows / sizeof *gemm_rows;
@@ -56,6 +64,12 @@ const struct att_rows *const *att_rows_rows(size_t *ret_count)
 {
     *ret_count = sizeof rows_rows / sizeof *rows_rows;
     return rows_rows;
+}
+
+const struct att_byte_dots *const *att_byte_dots_rows(size_t *ret_count)
+{
+    *ret_count = sizeof byte_dots_rows / sizeof *byte_dots_rows;
+    return byte_dots_rows;
 }
 
 const struct att_gemm *att_gemm_choose(enum att_dtype dtype, uint32_t features)
@@ -82,6 +96,17 @@ const struct att_rows *att_rows_choose(uint32_t features)
 {
     size_t count;
     const struct att_rows *const *rows = att_rows_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if ((rows[i]->needs & ~features) == 0)
+            return rows[i];
+    assert(0 && "the reference needs nothing");
+    return NULL;
+}
+
+const struct att_byte_dots *att_byte_dots_choose(uint32_t features)
+{
+    size_t count;
+    const struct att_byte_dots *const *rows = att_byte_dots_rows(&count);
     for (size_t i = 0; i < count; i++)
         if ((rows[i]->needs & ~features) == 0)
             return rows[i];

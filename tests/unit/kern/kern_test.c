@@ -466,6 +466,7 @@ static void masks_hide_features(void **state)
     assert_int_equal(att_cpu_detect("-avx2,-avx512", &some, &err), ATT_OK);
     assert_int_equal(some, 0);
     assert_ptr_equal(att_rows_choose(0), att_rows_rows(&(size_t){0})[2]);
+    assert_string_equal(att_byte_dots_choose(0)->name, "ref");
     assert_int_equal(att_cpu_detect("-avx9", &some, &err), ATT_EINVAL);
     assert_non_null(strstr(err.message, "'-avx9'"));
     assert_int_equal(att_cpu_detect("avx512", &some, &err), ATT_EINVAL);
@@ -477,9 +478,41 @@ static int detect(void **state)
     return att_cpu_detect(NULL, &features, NULL) == ATT_OK ? 0 : -1;
 }
 
+/* Every row sums the same integers, at the ends of both ranges too. */
+static void byte_dots_sum_integers(void **state)
+{
+    enum { PANELS = 3, STEPS = 70 };
+    static _Alignas(64) int8_t table[PANELS * STEPS * ATT_BYTE_PANEL * ATT_BYTE_STEP];
+    static _Alignas(64) int32_t sums[PANELS * ATT_BYTE_PANEL];
+    static uint8_t query[STEPS * ATT_BYTE_STEP];
+    size_t count;
+    const struct att_byte_dots *const *rows = att_byte_dots_rows(&count);
+    (void)state;
+    for (size_t round = 0; round < 4; round++) {
+        for (size_t i = 0; i < sizeof table; i++)
+            table[i] = round == 0 ? -127 : round == 1 ? 127 : (int8_t)(i * 7919 % 255 - 127);
+        for (size_t i = 0; i < sizeof query; i++)
+            query[i] = round < 2 ? 127 : (uint8_t)(i * 31 % 128);
+        for (size_t r = 0; r < count; r++) {
+            const size_t steps = round == 3 ? 1 : STEPS;
+            if (rows[r]->needs & ~features)
+                continue;
+            rows[r]->run(PANELS, steps, query, table, sums);
+            for (size_t i = 0; i < PANELS * ATT_BYTE_PANEL; i++) {
+                int32_t expected = 0;
+                for (size_t p = 0; p < steps * ATT_BYTE_STEP; p++)
+                    expected += query[p] * table[(i / ATT_BYTE_PANEL * steps + p / ATT_BYTE_STEP) * 64 +
+                                                 i % ATT_BYTE_PANEL * ATT_BYTE_STEP + p % ATT_BYTE_STEP];
+                assert_int_equal(sums[i], expected);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(byte_dots_sum_integers),
         cmocka_unit_test(gemm_multiplies),
         cmocka_unit_test(gemm_bits_do_not_depend_on_the_batch),
         cmocka_unit_test(gemm_residual_may_be_the_output),
