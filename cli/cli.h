@@ -26,11 +26,14 @@ int cli_eval_classify(int argc, char **argv);
 int cli_eval_retrieve(int argc, char **argv);
 int cli_eval_recommend(int argc, char **argv);
 int cli_eval_reply(int argc, char **argv);
+int cli_fit(int argc, char **argv);
+int cli_train_head(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
 int cli_key(int argc, char **argv);
 int cli_ingest(int argc, char **argv);
+int cli_report(int argc, char **argv);
 
 /* ---- options.c ---- */
 
@@ -38,8 +41,10 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *reranker, *kb;
-    const char *url, *key_file, *db, *entities, *redis, *group, *consumer, *source, *state;
-    bool follow;
+    const char *db, *source_weights; /* news */
+    const char *url, *key_file, *entities, *redis, *group, *consumer, *source, *state;
+    bool news_create, follow;         /* news_create: the command writes the file of --db */
+    size_t half_life_hours;           /* 0: not given */
     bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
@@ -51,7 +56,8 @@ struct cli_options {
     const char *input, *data, *task, *head, *file, *format, *rewrite, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds, precision;                /* 0: not given */
-    bool dry_run, json, with_tokenizer;
+    const char *out, *outside;
+    bool dry_run, json, with_tokenizer, multi_label;
     enum att_dtype dtype;
     char *const *rest; /* what follows the options */
     size_t n_rest;
@@ -67,6 +73,9 @@ int cli_fail(const char *command, const struct att_err *err);
 int cli_missing(const char *command, const char *option);
 
 /* ---- env.c: the names that tasks look up ---- */
+
+/* Room for files of one's own, where the daemon guards against strangers. */
+extern const struct task_limits cli_limits;
 
 struct cli_env; /* holds models, knowledge base and items until it is destroyed */
 /* Loads --model, and --encoder, --reranker and --kb where they are given. */

@@ -217,6 +217,14 @@ static enum att_status open_kb(struct cli_env *env, const char *path, bool creat
     return store_kb_open(path, info->digest, info->hidden_size, &env->kb.kb, err);
 }
 
+const struct task_limits cli_limits = {.items_max = 100000,
+                                       .text_bytes_max = 16 << 20,
+                                       .tokens_max = 16 << 20,
+                                       .history_max = 100000,
+                                       .answer_bytes_max = 1 << 30,
+                                       .deadline_ms_max = 3600000,
+                                       .deadline_ms_default = 3600000};
+
 /* News go to --db, classified by the model, with the daemon's rules of near-duplicates. */
 static enum att_status open_news(struct cli_env *env, const struct cli_options *options, struct att_err *err)
 {
@@ -241,7 +249,7 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         status = open_reranker(env, options->reranker, err);
     if (status == ATT_OK && options->kb)
         status = open_kb(env, options->kb, options->kb_create, err);
-    if (status == ATT_OK && options->db)
+    if (status == ATT_OK && options->news_create)
         status = open_news(env, options, err);
     if (status != ATT_OK) {
         cli_env_destroy(env);
@@ -252,14 +260,7 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         .news = env->news.store ? &env->news : NULL,
         .find_model = find_model,
         .find_kb = find_kb,
-        /* Room for files of one's own, where the daemon guards against strangers. */
-        .limits = {.items_max = 100000,
-                   .text_bytes_max = 16 << 20,
-                   .tokens_max = 16 << 20,
-                   .history_max = 100000,
-                   .answer_bytes_max = 1 << 30,
-                   .deadline_ms_max = 3600000,
-                   .deadline_ms_default = 3600000},
+        .limits = cli_limits,
     };
     *ret_env = env;
     return ATT_OK;

@@ -340,9 +340,9 @@ int cli_eval_retrieve(int argc, char **argv)
         return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
-    task_fit_default(&retrieval.fit);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
+        task_fit_default(att_model_info(cli_env_model(env)->model)->cosine_floor, &retrieval.fit);
         status = read_all(env, &options, &retrieval, &err);
         if (status == ATT_OK)
             status = measure(env, &options, &retrieval, &err);

@@ -107,6 +107,7 @@ int cli_ingest(int argc, char **argv)
         return cli_missing(argv[0], "model");
     if (!options.redis && options.n_rest == 0)
         return cli_missing(argv[0], "redis");
+    options.news_create = options.db != NULL;
     catch_signals();
     enum att_status status = open_sources(&ingest, &options, &err);
     if (status == ATT_OK)

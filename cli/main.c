@@ -25,11 +25,14 @@ static const struct command {
     {"rerank", cli_offline, "documents in order for a query: --model DIR < requests.jsonl > answers.jsonl"},
     {"recommend", cli_offline, "items in order for a user: --model DIR < requests.jsonl > answers.jsonl"},
     {"reply", cli_offline, "answers of a knowledge base: --model DIR --kb FILE < requests.jsonl > answers.jsonl"},
+    {"report", cli_report, "public-opinion report over a news store: --db FILE [BODY] > report.html"},
     {"kb", cli_kb, "knowledge bases: import, export or list --kb FILE"},
     {"items", cli_items, "item tables: index --model DIR --encoder DIR"},
     {"ingest", cli_ingest, "news into a daemon or a store: FILE... --url URL, or --db FILE --model DIR"},
     {"key", cli_key, "makes an API key of the daemon: NAME [--scopes LIST] [--keys FILE]"},
     {"eval", cli_eval, "quality on labelled data: --model DIR --task NAME --data FILE"},
+    {"fit", cli_fit, "calibrates a classifier on labelled texts: --model DIR --data FILE"},
+    {"train-head", cli_train_head, "a classifier from labelled texts: --model DIR --data FILE --out DIR"},
     {"bench", cli_bench, "speed: --model DIR --input FILE"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

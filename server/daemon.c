@@ -22,11 +22,14 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "server/alerts.h"
 #include "server/args.h"
+#include "server/drift.h"
 #include "server/http.h"
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/tls.h"
+#include "server/webhooks.h"
 #include "server/writer.h"
 
 enum { DRAIN_POLL_MS = 20, STUCK_US = 5000000, END_WAIT_US = 5000000, RELOAD_WAIT_US = 5000000, LISTENERS_MAX = 2 };
@@ -228,6 +231,8 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
         status = att_init(NULL, err);
     if (status == ATT_OK)
         status = srv_metrics_init(&server->metrics, err);
+    if (status == ATT_OK)
+        status = srv_drift_create((size_t)server->config->server_drift_window.number, &server->drift, err);
     if (status != ATT_OK)
         return status;
     srv_log(&server->log, SRV_LOG_INFO, "start", SRV_TEXT("version", ATT_VERSION),
@@ -237,6 +242,10 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
         status = srv_reloader_start(server, &reload, &server->reloader, err);
     if (status == ATT_OK)
         status = srv_writer_start(&server->writer, err);
+    if (status == ATT_OK)
+        status = srv_alerts_start(server, &server->alerts, err);
+    if (status == ATT_OK)
+        status = srv_webhooks_start(server, &server->webhooks, err);
     if (status == ATT_OK)
         status = srv_http_start(server, daemon->listeners, daemon->n_listeners, &daemon->http, err);
     return status;
@@ -338,10 +347,13 @@ static void stop(struct daemon *daemon)
         _exit(0);
     srv_http_stop(daemon->http);
     srv_writer_stop(server->writer);
+    srv_webhooks_stop(server->webhooks);
+    srv_alerts_stop(server->alerts);
     srv_generations_finish(&server->generations);
     srv_streams_finish(&server->streams);
     srv_tls_destroy(server->tls);
     srv_metrics_finish(&server->metrics);
+    srv_drift_destroy(server->drift);
     /* The signal pipe stays open: a handler may still run. */
     for (size_t i = 0; i < daemon->n_listeners; i++)
         srv_listen_close(&daemon->listeners[i]);

@@ -46,6 +46,7 @@ static void init_env(struct srv_generation *generation)
     generation->env.context = &generation->models;
     generation->env.find_model = srv_models_find;
     generation->env.find_kb = srv_models_find_kb;
+    generation->env.classifiers = srv_config_text(&config->server_classifiers);
     generation->env.limits = (struct task_limits){
         .items_max = (size_t)config->limits_items_max.number,
         .text_bytes_max = (size_t)config->limits_text_bytes_max.number,

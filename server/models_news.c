@@ -85,6 +85,22 @@ static enum att_status find_ner(struct srv_models *models, const char *name, str
     return ATT_OK;
 }
 
+/* How what is stored will be judged. */
+static enum att_status load_view(struct srv_models *models, const struct srv_config *config, struct att_err *err)
+{
+    const char *weights = srv_config_text(&config->news_source_weights);
+    enum att_status status = ATT_OK;
+
+    models->news_view.half_life_ms = (int64_t)(srv_config_decimal(&config->news_half_life_hours) * 3600000);
+    models->news_view.noise_min = srv_config_decimal(&config->news_noise_min);
+    models->news.view = &models->news_view;
+    if (weights != NULL)
+        status = news_weights_load(weights, &models->news_view.weights, err);
+    if (status != ATT_OK)
+        att_err_prefix(err, "[news] source_weights");
+    return status;
+}
+
 enum att_status srv_models_open_news(struct srv_models *models, const struct srv_models_source *source,
                                      struct att_err *err)
 {
@@ -97,6 +113,8 @@ enum att_status srv_models_open_news(struct srv_models *models, const struct srv
     status = find_model(models, srv_config_text(&config->news_model), err);
     if (status == ATT_OK && srv_config_text(&config->news_ner) != NULL)
         status = find_ner(models, config->news_ner.text, err);
+    if (status == ATT_OK)
+        status = load_view(models, config, err);
     if (status == ATT_OK && entities != NULL)
         status = load_entities(models, source, entities, err);
     if (status == ATT_OK)

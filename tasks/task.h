@@ -19,6 +19,7 @@
 
 #include "core/attend.h"
 
+struct news_view;      /* news/set.h */
 struct store_entities; /* store/entities.h */
 struct store_items;    /* store/items.h */
 struct store_kb;       /* store/kb.h */
@@ -69,6 +70,7 @@ struct task_news {
     const struct task_model *model;  /* its heads; NULL: nothing is classified */
     const struct task_model *ner;    /* a token classifier that finds entities; or NULL */
     struct store_entities *entities; /* or NULL */
+    const struct news_view *view;    /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {
@@ -90,6 +92,7 @@ struct task_env {
     struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
+    const char *classifiers; /* folder of trained classifiers; NULL: there is none */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -113,6 +116,26 @@ struct task_timing { /* filled by who runs the call */
     uint64_t tokenize_us, queue_us, compute_us, total_us;
 };
 
+/* What one answer looked like, without its text. */
+struct task_observation {
+    const struct task_model *model; /* of a head; or NULL: */
+    const char *kb;                 /* label 0: the question was matched, 1: handed to a person */
+    size_t head, label;
+    bool abstained;
+    float score;            /* of the label */
+    size_t tokens, unknown; /* of the text, and those among them that the vocabulary has no word for */
+};
+
+struct task_call;
+/* Between the last round and render: what takes seconds or changes the models' folders, not on a thread of connections.
+ * withdraw undoes it where the daemon could not serve the outcome; NULL: nothing to undo. `model`: what must be served
+ * then, NULL: nothing more than before. */
+struct task_deployment {
+    const char *model;
+    enum att_status (*deploy)(struct task_call *call, struct att_err *err);
+    enum att_status (*withdraw)(struct task_call *call, struct att_err *err);
+};
+
 struct task_call {
     const struct task *task; /* parse may put another in its place, where the body says whose client it is */
     const struct task_env *env;
@@ -120,20 +143,25 @@ struct task_call {
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
     const struct task_param *query; /* of the URL, in its order; tasks that read none ignore it */
     size_t n_query;
+    const char *tail; /* bytes behind the JSON of the body: KServe's binary tensors; in the arena */
+    size_t tail_len;
     struct task_feed *feed; /* a chunk of lines instead of the body; or NULL */
     int64_t now_ms;         /* Unix time when the request came */
     void *state;            /* the task's own, in the arena */
     struct task_job *jobs;  /* of this round */
     size_t n_jobs;
-    const struct task_model *model; /* the model that answers, for metrics; may be NULL */
-    uint32_t deadline_ms;           /* from the body; 0: none given */
-    bool bulk;                      /* priority */
-    bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
+    const struct task_deployment *deployment; /* set by parse: what is served changes; NULL: it does not */
+    const struct task_model *model;           /* the model that answers, for metrics; may be NULL */
+    uint32_t deadline_ms;                     /* from the body; 0: none given */
+    bool bulk;                                /* priority */
+    bool writes; /* set by parse: render waits for the disk, and the daemon calls it apart */
     /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
      * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
     void (*stream)(struct task_call *call, struct att_jsonw *events);
     size_t prompt_tokens;  /* usage, set by parse */
     size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
+    const struct task_observation *observations; /* set by render: for the figures of drift */
+    size_t n_observations;
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -150,14 +178,21 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
+/* POST /v1/eval. */
+extern const struct task task_evaluate;
+/* POST /v1/classifiers, DELETE /v1/classifiers/{name}. */
+extern const struct task task_classifier_put, task_classifier_delete;
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export, GET and DELETE
+ * …/suggestions. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export, task_kb_suggest, task_kb_forget;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
 extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
+/* GET /v1/trends, POST /v1/report. */
+extern const struct task task_trends, task_report;
 /* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
  */
 extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
@@ -230,6 +265,9 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
 /* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+/* The same for bytes that are no JSON. */
+enum att_status task_field_bytes(const struct task_call *call, const char *text, size_t len, const char *path,
+                                 struct att_err *err) ATT_MUST_USE;
 /* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. `prompt` stands
  * before the text of a job without a pair: one of att_model_info's, or "". *ret_dropped counts tokens that were cut.
  * Charges call->prompt_tokens against limits.tokens_max. */
@@ -242,6 +280,9 @@ void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
 void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
+enum { TASK_ID_BYTES = 64 };
+void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
+/* One as the member "id" of the open object. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);

@@ -1,5 +1,5 @@
 /*
- * SHA-256 by GnuTLS, the only file that includes it. Users compare a model's
+ * SHA-256 and HMAC-SHA256 by GnuTLS, the only file of the core that includes it. Users compare a model's
  * digest with what sha256sum prints for its weight file.
  */
 #include "core/base/digest.h"
@@ -72,4 +72,21 @@ void att_digest(const void *bytes, size_t len, char ret_hex[65])
     assert(failure == 0); /* only where GnuTLS lacks the algorithm */
     (void)failure;
     put_hex(raw, ret_hex);
+}
+
+enum att_status att_digest_hmac(const void *key, size_t key_len, const struct att_digest_part *parts, size_t n_parts,
+                                char ret_hex[65], struct att_err *err)
+{
+    gnutls_hmac_hd_t hmac;
+    unsigned char raw[RAW_BYTES];
+    int failed = gnutls_hmac_init(&hmac, GNUTLS_MAC_SHA256, key, key_len);
+    if (failed)
+        return att_err_set(err, ATT_EINTERNAL, "HMAC-SHA256 is not available in this GnuTLS");
+    for (size_t i = 0; i < n_parts; i++)
+        failed |= gnutls_hmac(hmac, parts[i].bytes, parts[i].len);
+    gnutls_hmac_deinit(hmac, raw);
+    if (failed)
+        return att_err_set(err, ATT_EINTERNAL, "HMAC-SHA256 failed");
+    put_hex(raw, ret_hex);
+    return ATT_OK;
 }

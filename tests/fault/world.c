@@ -30,7 +30,8 @@ static const struct {
              {&task_user_get, false},        {&task_user_delete, false},    {&task_rerank_either, true},
              {&task_tei_embed, true},        {&task_tei_embed_all, true},   {&task_tei_similarity, true},
              {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
-             {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true}};
+             {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true},
+             {&task_evaluate, true}};
 
 const struct task *world_task(size_t i)
 {

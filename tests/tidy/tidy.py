@@ -89,8 +89,8 @@ LIBRARIES = (  # header, where alone it may be included
     (r"pthread\.h", r"(core/base|store|server|cli)/.*"),
     (r"expat\.h", r"cli/feed\.c"),
     (r"hiredis/.*", r"cli/source_redis\.c"),
-    (r"curl/.*", r"cli/sink\.c|(tests|bench|fuzz)/.*"),
     (r"cmocka\.h", r"(tests|bench|fuzz)/.*"),
+    (r"curl/.*", r"server/webhooks\.c|cli/sink\.c|(tests|bench|fuzz)/.*"),
 )
 
 

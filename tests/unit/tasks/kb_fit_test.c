@@ -34,21 +34,22 @@ static void what_is_written_is_read_again(void **state)
     char text[TEXT_BYTES], second[TEXT_BYTES];
     struct task_fit fit, again;
     struct att_err err;
-    task_fit_default(&fit);
+    task_fit_default(0, &fit);
     fit.latin.floor = 0.75f;
     fit.cjk.weights = (struct task_match_features){0.25f, 0.25f, 0.3f, 0.2f};
     fit.threshold = 0.625;
     memset(fit.rerank.digest, 'a', 64);
     fit.rerank.mix = 0.5f;
     render(&fit, text);
-    assert_int_equal(task_fit_parse(text, &again, &err), ATT_OK);
+    assert_int_equal(task_fit_parse(text, 0, &again, &err), ATT_OK);
     assert_true(again.fitted);
     again.fitted = false;
     render(&again, second);
     assert_string_equal(text, second);
-    assert_int_equal(task_fit_parse(NULL, &again, &err), ATT_OK);
+    assert_int_equal(task_fit_parse(NULL, 0.7f, &again, &err), ATT_OK);
     assert_false(again.fitted);
     assert_true(again.threshold == 0.5);
+    assert_true(again.latin.floor == 0.7f && again.cjk.floor == 0.7f);
 }
 
 static void damaged_ones_are_named(void **state)
@@ -68,7 +69,7 @@ static void damaged_ones_are_named(void **state)
     };
     char text[TEXT_BYTES];
     struct task_fit fit;
-    task_fit_default(&fit);
+    task_fit_default(0, &fit);
     memset(fit.rerank.digest, 'a', 64);
     render(&fit, text);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -77,7 +78,7 @@ static void damaged_ones_are_named(void **state)
         const char *at = strstr(text, cases[i].from);
         assert_non_null(at);
         snprintf(damaged, sizeof damaged, "%.*s%s%s", (int)(at - text), text, cases[i].to, at + strlen(cases[i].from));
-        assert_int_equal(task_fit_parse(damaged, &fit, &err), ATT_EFORMAT);
+        assert_int_equal(task_fit_parse(damaged, 0, &fit, &err), ATT_EFORMAT);
         if (!strstr(err.message, cases[i].says))
             fail_msg("'%s' does not say '%s'", err.message, cases[i].says);
     }
@@ -87,7 +88,7 @@ static void the_score_is_continuous_and_clamped(void **state)
 {
     (void)state;
     struct task_fit fit;
-    task_fit_default(&fit);
+    task_fit_default(0, &fit);
     float before = task_calibration_score(&fit.latin, -1);
     assert_true(before == 0);
     for (float s = -1; s < 2; s += 0.001f) {
@@ -177,7 +178,7 @@ static void a_search_finds_the_feature_that_tells(void **state)
     bool fitted[2];
     size_t right = 0, answered = 0, strange = 0, inside = 0;
     make_examples();
-    task_fit_default(&fit);
+    task_fit_default(0, &fit);
     assert_int_equal(task_fit_search(examples, EXAMPLES, 0.95, &fit, fitted, &err), ATT_OK);
     assert_true(fitted[0]);
     assert_false(fitted[1]); /* no example in Chinese: as it was */
@@ -206,7 +207,7 @@ static void a_cross_encoder_that_knows_takes_over(void **state)
             pool[i][c].features.lexical = 0.1f;
     memset(digest, 'b', 64);
     digest[64] = '\0';
-    task_fit_default(&fit);
+    task_fit_default(0, &fit);
     assert_int_equal(task_fit_search_rerank(examples, EXAMPLES, 0.95, digest, &fit, &err), ATT_OK);
     assert_string_equal(fit.rerank.digest, digest);
     assert_true(fit.rerank.mix > 0.4f);
