@@ -347,6 +347,20 @@ enum srv_next srv_request_resumed(struct srv_request *request)
     return request->more ? srv_request_submit(request) : srv_request_complete(request);
 }
 
+/* What stands behind the JSON outlives the body. */
+static enum att_status keep_tail(struct srv_request *request)
+{
+    size_t len = request->body_len - request->json_len;
+    char *tail = att_arena_alloc(&request->arena, len + 1, 1);
+
+    if (tail == NULL)
+        return att_err_limit(&request->err, NULL, request->arena.limit, len, "the binary tensors have %zu bytes", len);
+    memcpy(tail, request->body + request->json_len, len);
+    request->call.tail = tail;
+    request->call.tail_len = len;
+    return ATT_OK;
+}
+
 enum att_status srv_request_parse_body(struct srv_request *request)
 {
     const struct srv_config *config = request->generation->config;
@@ -356,8 +370,14 @@ enum att_status srv_request_parse_body(struct srv_request *request)
         return ATT_OK;
     if (request->body_len == 0)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is empty, expected a JSON object");
-    status = att_json_parse(request->body, request->body_len, 0, (size_t)config->limits_json_depth_max.number,
-                            &request->json, &request->err);
+    if (request->json_len > request->body_len)
+        return att_err_param(&request->err, ATT_EINVAL, "Inference-Header-Content-Length",
+                             "Inference-Header-Content-Length: is %zu, and the body has %zu bytes", request->json_len,
+                             request->body_len);
+    status = att_json_parse(request->body, request->json_len > 0 ? request->json_len : request->body_len, 0,
+                            (size_t)config->limits_json_depth_max.number, &request->json, &request->err);
+    if (status == ATT_OK && request->json_len > 0)
+        status = keep_tail(request);
     srv_request_body_free(request);
     if (status == ATT_OK && !att_json_is_object(request->json) && request->match.route->takes_body != SRV_BODY_LINES)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is an array, expected a JSON object");

@@ -39,6 +39,7 @@ struct srv_request {
     uint64_t head_us; /* streams: when the head of the answer was made */
     char *body;
     size_t body_len, body_capacity;
+    size_t json_len; /* of the body, before KServe's binary tensors; 0: all of it */
     struct att_json *json;
     struct att_arena arena;
     struct task_call call;

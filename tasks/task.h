@@ -142,6 +142,8 @@ struct task_call {
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
     const struct task_param *query; /* of the URL, in its order; tasks that read none ignore it */
     size_t n_query;
+    const char *tail; /* bytes behind the JSON of the body: KServe's binary tensors; in the arena */
+    size_t tail_len;
     struct task_feed *feed; /* a chunk of lines instead of the body; or NULL */
     int64_t now_ms;         /* Unix time when the request came */
     void *state;            /* the task's own, in the arena */
@@ -262,6 +264,9 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
 /* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+/* The same for bytes that are no JSON. */
+enum att_status task_field_bytes(const struct task_call *call, const char *text, size_t len, const char *path,
+                                 struct att_err *err) ATT_MUST_USE;
 /* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. `prompt` stands
  * before the text of a job without a pair: one of att_model_info's, or "". *ret_dropped counts tokens that were cut.
  * Charges call->prompt_tokens against limits.tokens_max. */
