@@ -105,6 +105,7 @@ static const struct srv_model *find_same(struct loading *loading, size_t i)
 static void share(struct srv_model *model, const struct srv_model *old)
 {
     model->task.model = att_model_ref(old->task.model);
+    model->task.generator = old->task.generator != NULL ? task_generator_ref(old->task.generator) : NULL;
     model->self_test_cases = old->self_test_cases;
     model->task.version = old->task.version;
     model->loaded_unix_s = old->loaded_unix_s;
@@ -125,6 +126,8 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
 
     if (status == ATT_OK)
         status = att_model_self_test(model->task.model, &model->self_test_cases, err);
+    if (status == ATT_OK && att_model_info(model->task.model)->generates)
+        status = task_generator_open(model->task.model, &model->task.generator, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "model '%s': %s", config->name, config->path.text);
         return status;
@@ -318,6 +321,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
                                struct att_err *err)
 {
     const char *reranker = srv_config_text(&config->reranker), *reader = srv_config_text(&config->reader);
+    const char *generator = srv_config_text(&config->generator);
 
     if (reranker != NULL) {
         const struct srv_model *model = find(loading->models, reranker);
@@ -341,6 +345,14 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
                                "expected two logits a token and a tokenizer",
                                config->where, config->name, reader);
         kb->reader = &model->task;
+    }
+    if (generator != NULL) {
+        const struct srv_model *model = find(loading->models, generator);
+
+        if (model->task.generator == NULL)
+            return att_err_set(err, ATT_EFORMAT, "%s: [kb %s] generator = %s is no generative model", config->where,
+                               config->name, generator);
+        kb->generator = &model->task;
     }
     kb->records = config->record.number != 0;
     kb->record_days = (uint32_t)config->record_days.number;
@@ -451,6 +463,7 @@ void srv_models_finish(struct srv_models *models)
     store_users_close(models->users);
     for (size_t i = 0; i < models->n_models; i++) {
         store_items_close(models->list[i].task.items);
+        task_generator_close(models->list[i].task.generator);
         att_model_unref(models->list[i].task.model);
     }
     att_mem_free(models->list);
