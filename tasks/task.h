@@ -81,6 +81,7 @@ struct task_kb {
 struct task_news {
     struct store_news *store;
     const struct task_model *model;  /* its heads; NULL: nothing is classified */
+    const struct task_model *ner;    /* a token classifier that finds entities; or NULL */
     struct store_entities *entities; /* or NULL */
     const struct news_view *view;    /* how heat, trends and reports judge what is stored */
 };
