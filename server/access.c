@@ -21,10 +21,7 @@ enum srv_error srv_access_check(struct srv_keys *keys, const struct srv_facts *f
         att_err_set(err, ATT_EINVAL, "expected an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'");
         return SRV_ERR_KEY_MISSING;
     }
-    if (len > SRV_KEY_BYTES_MAX)
-        ret_access->key = NULL;
-    else if (srv_keys_find(keys, presented, len, &ret_access->key, err) != ATT_OK)
-        return SRV_ERR_MEMORY;
+    ret_access->key = len <= SRV_KEY_BYTES_MAX ? srv_keys_find(keys, presented, len) : NULL;
     if (ret_access->key == NULL) {
         att_err_set(err, ATT_EINVAL, "the API key is not known here");
         return SRV_ERR_KEY_UNKNOWN;

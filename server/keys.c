@@ -273,18 +273,14 @@ size_t srv_keys_place(const struct srv_keys *keys, const char *digest)
     return place;
 }
 
-enum att_status srv_keys_find(struct srv_keys *keys, const char *presented, size_t len, struct srv_key **ret_key,
-                              struct att_err *err)
+struct srv_key *srv_keys_find(struct srv_keys *keys, const char *presented, size_t len)
 {
     char digest[DIGEST_CHARS + 1];
     size_t place;
 
     att_digest(presented, len, digest);
-    if (digest[0] == '\0')
-        return att_err_set(err, ATT_ENOMEM, "no memory to look at an API key");
     place = srv_keys_place(keys, digest);
-    *ret_key = place > 0 ? &keys->list[place - 1] : NULL;
-    return ATT_OK;
+    return place > 0 ? &keys->list[place - 1] : NULL;
 }
 
 const char *srv_key_name(const struct srv_key *key)

@@ -45,9 +45,8 @@ enum att_status srv_keys_parse(const char *name, const char *text, size_t len, s
                                struct att_err *err) ATT_MUST_USE;
 void srv_keys_destroy(struct srv_keys *keys); /* NULL is allowed */
 
-/* The key that was presented, or NULL: none is like it. ATT_ENOMEM is the one failure. */
-enum att_status srv_keys_find(struct srv_keys *keys, const char *presented, size_t len, struct srv_key **ret_key,
-                              struct att_err *err) ATT_MUST_USE;
+/* The key that was presented, or NULL: none is like it. */
+struct srv_key *srv_keys_find(struct srv_keys *keys, const char *presented, size_t len);
 /* What srv_keys_find compares with: 1 + the index of the key whose SHA-256 is `digest` (64 lower-case digits), or 0. No
  * branch and no address depends on either. */
 size_t srv_keys_place(const struct srv_keys *keys, const char *digest);

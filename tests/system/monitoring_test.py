@@ -41,9 +41,13 @@ def expressions():
 
 def live_metrics():
     """The text of /metrics after some traffic."""
-    with Daemon() as daemon:
-        for body in ('{"model":"sentiment","input":"good"}', "{"):
+    # The first hundred answers are the reference of drift, the next ones are compared with it.
+    with Daemon("drift_window = 100") as daemon:
+        many = json.dumps({"model": "sentiment", "input": ["good"] * 200})
+        for body in (many, "{"):
             ask(daemon.address, "POST", "/v1/classify", body)
+        for _ in range(200):
+            ask(daemon.address, "POST", "/v1/reply", '{"question":"good"}')
         return ask(daemon.address, "GET", "/metrics")[2].decode()
 
 

@@ -27,8 +27,8 @@ def test_options_of_attentd():
 
 
 def test_commands_of_attend():
-    told = sorted(re.findall(r"^  ([a-z]+)  ", help_of("attend"), re.M))
-    written = sorted(re.findall(r"^\.It Cm ([a-z]+)", read(f"{SOURCE}/man/attend.1"), re.M))
+    told = sorted(re.findall(r"^  ([a-z-]+)  ?", help_of("attend"), re.M))
+    written = sorted(re.findall(r"^\.It Cm ([a-z-]+)", read(f"{SOURCE}/man/attend.1"), re.M))
     check(told == written, f"--help {told}, man/attend.1 {written}")
 
 
