@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "server/config.h"
 #include "server/log.h"
+#include "store/catalogue.h"
 #include "store/items.h"
 #include "store/kb.h"
 #include "store/users.h"
@@ -338,6 +339,33 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
     return ATT_OK;
 }
 
+/* ---- catalogues ---- */
+
+/* Every generation has handles of its own: they see one another's writes through the file. */
+static enum att_status open_catalogues(struct loading *loading, struct att_err *err)
+{
+    const struct srv_config *config = loading->source->config;
+    enum att_status status = ATT_OK;
+
+    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++) {
+        const char *path = srv_config_text(&config->models[i].catalogue);
+        struct task_model *model = &loading->models->list[i].task;
+        const struct att_model_info *encoder;
+
+        if (path == NULL || model->model == NULL)
+            continue;
+        if (strcmp(att_model_info(model->model)->task, "recommend") != 0)
+            return att_err_set(err, ATT_EINVAL, "%s: [model %s] catalogue = %s, but the model is no recommender",
+                               config->models[i].where, config->models[i].name, path);
+        encoder = model->encoder != NULL ? att_model_info(model->encoder->model) : NULL;
+        status = store_catalogue_open(path, encoder != NULL ? encoder->digest : "",
+                                      encoder != NULL ? encoder->hidden_size : 0, &model->catalogue, err);
+        if (status != ATT_OK)
+            att_err_prefix(err, "model '%s'", config->models[i].name);
+    }
+    return status;
+}
+
 /* ---- users ---- */
 
 /* One handle a file, as with knowledge bases. */
@@ -390,6 +418,8 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
     if (status == ATT_OK)
+        status = open_catalogues(&loading, err);
+    if (status == ATT_OK)
         status = open_users(&loading, err);
     return status;
 }
@@ -401,6 +431,7 @@ void srv_models_finish(struct srv_models *models)
     store_users_close(models->users);
     for (size_t i = 0; i < models->n_models; i++) {
         store_items_close(models->list[i].task.items);
+        store_catalogue_close(models->list[i].task.catalogue);
         att_model_unref(models->list[i].task.model);
     }
     att_mem_free(models->list);

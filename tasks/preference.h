@@ -1,6 +1,7 @@
 /*
  * What a user prefers, as one number (logit) for every slot: slots 1..n_items
- * are the model's items, slots behind them are candidates known by text alone.
+ * are the model's items, slots behind them are known by text alone: the
+ * catalogue's new items, then candidates of the request.
  *
  *   sequence   S   the model's score after the history: what tends to come next
  *   profile    P   cosine of the text and the weighted mean of the events' texts
@@ -24,6 +25,7 @@
 #ifndef TASK_PREFERENCE_H
 #define TASK_PREFERENCE_H
 
+#include "tasks/catalogue.h"
 #include "tasks/history.h"
 #include "tasks/ranking.h"
 
@@ -33,8 +35,9 @@ struct task_preference {
     /* Set before task_preference_prepare. */
     const struct task_model *model;
     const struct task_history *history;
+    const struct task_catalogue *catalogue;
     const float *const *event_vectors; /* [n events] texts of unknown items, unit length; NULL: none */
-    const float *text_vectors;         /* [n_texts][dimensions], unit length: candidates known by text alone */
+    const float *const *text_vectors;  /* [n_texts] of the slots known by text alone, unit length; NULL: no text */
     size_t n_texts;
     const float *interest;         /* [dimensions], unit length; NULL: none */
     const float *pooled;           /* of the sequence; NULL: no known item is liked */
@@ -45,7 +48,7 @@ struct task_preference {
 
     /* Made by it. */
     size_t n_items, dimensions;
-    float *scores, *profile, *words, *popular; /* [slots]; NULL: no part of it. popular: [n_items + 1] */
+    float *scores, *profile, *words, *popular; /* [slots]; NULL: no part of it. scores: [n_items + 1] */
     struct task_moments scores_moments, profile_moments, words_moments, popular_moments;
     float *shares;    /* [n events] of the base, summing to 1; all 0 when nothing is liked */
     float text_share; /* u */

@@ -28,28 +28,60 @@ static float *text_vectors(struct task_call *call, const struct task_recommend *
     return vectors;
 }
 
+bool task_recommend_event_text(const struct task_recommend *recommend, const struct task_event *event)
+{
+    return event->text && event->index == 0 && task_catalogue_slot(&recommend->catalogue, event->item) == 0;
+}
+
+/* The vectors of what only texts tell: events of items that the model lacks, new items, candidates. next: those that
+ * the encoder made, without the interest's. */
+static enum att_status gather_texts(struct task_call *call, const struct task_recommend *recommend, const float *next,
+                                    struct task_preference *preference, struct att_err *err)
+{
+    const struct task_catalogue *catalogue = &recommend->catalogue;
+    size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
+    const float **events = task_alloc(call, recommend->history.n + 1, sizeof *events, err);
+    const float **texts = events ? task_alloc(call, preference->n_texts + 1, sizeof *texts, err) : NULL;
+    if (!texts)
+        return err->status;
+    for (size_t i = 0; i < recommend->history.n; i++) {
+        const struct task_event *event = &recommend->history.events[i];
+        if (task_recommend_event_text(recommend, event)) {
+            events[i] = next;
+            next += hidden;
+        } else if (event->index == 0) {
+            size_t slot = task_catalogue_slot(catalogue, event->item);
+            events[i] = slot > 0 ? catalogue->added[slot - recommend->n_items - 1]->vector : NULL;
+        }
+    }
+    for (size_t i = 0; i < catalogue->n_added; i++)
+        texts[i] = catalogue->added[i]->vector;
+    for (size_t i = 0; i < recommend->n_candidates; i++)
+        texts[catalogue->n_added + i] = next + i * hidden;
+    preference->event_vectors = events;
+    preference->text_vectors = texts;
+    return ATT_OK;
+}
+
 /* Hands the jobs' results on. */
 static enum att_status prefer(struct task_call *call, const struct task_recommend *recommend,
                               struct task_preference *preference, struct att_err *err)
 {
     const struct task_job *sequence = recommend->n_sequence ? &call->jobs[call->n_jobs - 1] : NULL;
-    *preference = (struct task_preference){.model = recommend->model, .history = &recommend->history};
-    preference->n_texts = recommend->n_candidates;
-    if (recommend->n_texts > 0) {
-        size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
-        const float *next = text_vectors(call, recommend, err);
-        const float **events = next ? task_alloc(call, recommend->history.n + 1, sizeof *events, err) : NULL;
-        if (!events)
-            return err->status;
-        preference->interest = recommend->interest ? next : NULL;
-        next += recommend->interest ? hidden : 0;
-        for (size_t i = 0; i < recommend->history.n; i++)
-            if (recommend->history.events[i].index == 0 && recommend->history.events[i].text) {
-                events[i] = next;
-                next += hidden;
-            }
-        preference->event_vectors = events;
-        preference->text_vectors = next;
+    const float *vectors = NULL;
+    *preference = (struct task_preference){
+        .model = recommend->model, .history = &recommend->history, .catalogue = &recommend->catalogue};
+    preference->n_texts = recommend->catalogue.n_added + recommend->n_candidates;
+    if (recommend->n_texts > 0 && !(vectors = text_vectors(call, recommend, err)))
+        return err->status;
+    if (recommend->interest) {
+        preference->interest = vectors;
+        vectors += att_model_info(recommend->model->encoder->model)->hidden_size;
+    }
+    if (task_preference_has_content(recommend->model)) {
+        enum att_status status = gather_texts(call, recommend, vectors, preference, err);
+        if (status != ATT_OK)
+            return status;
     }
     if (sequence) {
         preference->found = sequence->scan ? &sequence->found : NULL;
@@ -77,7 +109,7 @@ static double take_found(const struct att_scan_answer *found, struct task_best *
 static double rank_all(const struct task_recommend *recommend, const struct task_preference *preference,
                        struct task_best *best)
 {
-    size_t slots = recommend->n_items + 1 + recommend->n_candidates;
+    size_t slots = recommend->n_slots + recommend->n_candidates;
     double sum = 0, largest = -INFINITY;
     for (size_t slot = 1; slot < slots; slot++) {
         enum task_source source;
@@ -120,18 +152,18 @@ static void put_id(const struct task_recommend *recommend, size_t slot, struct a
     const struct store_items *items = recommend->model->items;
     char number[24];
     att_jsonw_key(answer, "id");
-    if (slot > recommend->n_items) {
-        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_items - 1].id);
-    } else if (items) {
-        const struct store_item *item = store_items_at(items, slot);
-        att_jsonw_cstring(answer, item->id);
-        if (item->title[0]) {
-            att_jsonw_key(answer, "title");
-            att_jsonw_cstring(answer, item->title);
-        }
-    } else {
-        snprintf(number, sizeof number, "%zu", slot);
-        att_jsonw_cstring(answer, number);
+    if (slot >= recommend->n_slots) {
+        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_slots].id);
+        return;
+    }
+    snprintf(number, sizeof number, "%zu", slot);
+    att_jsonw_cstring(answer, slot > recommend->n_items ? recommend->catalogue.added[slot - recommend->n_items - 1]->id
+                              : items                   ? store_items_at(items, slot)->id
+                                                        : number);
+    const char *title = task_catalogue_title(&recommend->catalogue, slot);
+    if (title) {
+        att_jsonw_key(answer, "title");
+        att_jsonw_cstring(answer, title);
     }
 }
 
