@@ -172,7 +172,7 @@ static enum att_status prepare_shares(struct task_call *call, struct task_prefer
     preference->shares = task_alloc(call, history->n + 1, sizeof *preference->shares, err);
     if (!preference->shares)
         return err->status;
-    for (size_t i = 0; i < preference->n_sequence; i++)
+    for (size_t i = 0; preference->attention && i < preference->n_sequence; i++)
         preference->shares[preference->sequence_events[i]] = (1 - preference->text_share) * preference->attention[i];
     for (size_t e = 0; text_weight > 0 && preference->text_share > 0 && e < history->n; e++)
         if (is_text_event(preference, e) && history->events[e].weight > 0)

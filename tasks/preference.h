@@ -41,7 +41,7 @@ struct task_preference {
     size_t n_texts;
     const float *interest;         /* [dimensions], unit length; NULL: none */
     const float *pooled;           /* of the sequence; NULL: no known item is liked */
-    const float *attention;        /* [n_sequence] */
+    const float *attention;        /* [n_sequence]; NULL: shares are not wanted */
     const size_t *sequence_events; /* [n_sequence] event of each position of the sequence */
     size_t n_sequence;
     const struct att_scan_answer *found; /* the sequence alone decides, and these are its best; NULL: not known yet */

@@ -20,9 +20,9 @@
 
 enum { PATH_BYTES = 48, USER_BYTES_MAX = 512, TOP_K_DEFAULT = 10, TOP_K_DIVERSE_MAX = 200 };
 
-static const char *const fields[] = {"model",   "user",        "history",      "interest",  "candidates",
-                                     "top_k",   "exclude",     "exclude_seen", "diversity", "filters",
-                                     "explain", "deadline_ms", "priority",     NULL};
+static const char *const fields[] = {"model",   "user",           "history",      "interest",  "candidates",
+                                     "top_k",   "exclude",        "exclude_seen", "diversity", "filters",
+                                     "explain", "counterfactual", "deadline_ms",  "priority",  NULL};
 
 /* ---- the request's numbers ---- */
 
@@ -49,6 +49,8 @@ static enum att_status parse_options(struct task_call *call, struct task_recomme
         status = task_field_bool(body, "", "exclude_seen", &recommend->exclude_seen, err);
     if (status == ATT_OK)
         status = task_field_bool(body, "", "explain", &recommend->explain, err);
+    if (status == ATT_OK)
+        status = task_field_bool(body, "", "counterfactual", &recommend->counterfactual, err);
     recommend->top_k = (size_t)top_k;
     return status;
 }
@@ -278,6 +280,35 @@ static enum att_status plan_texts(struct task_call *call, struct task_recommend 
     return status;
 }
 
+enum att_status task_recommend_sequence(struct task_call *call, const struct task_model *model,
+                                        const struct task_history *history, struct task_job *job, size_t **ret_events,
+                                        struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(model->model);
+    size_t liked = 0, at = 0;
+    for (size_t i = 0; i < history->n; i++)
+        liked += history->events[i].index > 0 && history->events[i].weight > 0;
+    size_t n = liked < info->max_tokens ? liked : info->max_tokens, skipped = liked - n;
+    int32_t *ids = task_alloc(call, n + 1, sizeof *ids, err);
+    size_t *events = ids ? task_alloc(call, n + 1, sizeof *events, err) : NULL;
+    *job = (struct task_job){.model = model->model, .ids = ids, .len = n};
+    job->pooled = events ? task_alloc(call, info->hidden_size, sizeof *job->pooled, err) : NULL;
+    if (!job->pooled)
+        return err->status;
+    for (size_t i = 0; i < history->n; i++) {
+        if (history->events[i].index == 0 || !(history->events[i].weight > 0))
+            continue;
+        if (skipped > 0) {
+            skipped--;
+            continue;
+        }
+        ids[at] = (int32_t)history->events[i].index;
+        events[at++] = i;
+    }
+    *ret_events = events;
+    return ATT_OK;
+}
+
 /* Where the sequence alone decides, the worker that computes it finds the best items of a large catalogue too. */
 static enum att_status plan_scan(struct task_call *call, struct task_recommend *recommend, struct task_job *job,
                                  struct att_err *err)
@@ -297,37 +328,21 @@ static enum att_status plan_scan(struct task_call *call, struct task_recommend *
 /* The newest liked items that the model can take, as one more job behind those of the texts. */
 static enum att_status add_sequence(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
 {
-    const struct att_model_info *info = att_model_info(recommend->model->model);
-    const struct task_history *history = &recommend->history;
-    size_t liked = 0, skipped, n;
-    for (size_t i = 0; i < history->n; i++)
-        liked += history->events[i].index > 0 && history->events[i].weight > 0;
-    n = liked < info->max_tokens ? liked : info->max_tokens;
     struct task_job *jobs = task_alloc(call, call->n_jobs + 1, sizeof *jobs, err);
-    int32_t *ids = jobs ? task_alloc(call, n + 1, sizeof *ids, err) : NULL;
-    recommend->sequence = ids ? task_alloc(call, n + 1, sizeof *recommend->sequence, err) : NULL;
-    struct task_job job = {.model = recommend->model->model, .ids = ids, .len = n};
-    job.pooled = recommend->sequence ? task_alloc(call, info->hidden_size, sizeof *job.pooled, err) : NULL;
-    job.attention = job.pooled ? task_alloc(call, n + 1, sizeof *job.attention, err) : NULL;
-    if (!job.attention)
+    if (!jobs)
         return err->status;
-    skipped = liked - n;
-    for (size_t i = 0; i < history->n; i++) {
-        if (history->events[i].index == 0 || !(history->events[i].weight > 0))
-            continue;
-        if (skipped > 0) {
-            skipped--;
-            continue;
-        }
-        ids[recommend->n_sequence] = (int32_t)history->events[i].index;
-        recommend->sequence[recommend->n_sequence++] = i;
-    }
-    if (n == 0)
-        return ATT_OK;
-    enum att_status status = plan_scan(call, recommend, &job, err);
+    struct task_job *job = &jobs[call->n_jobs];
+    enum att_status status =
+        task_recommend_sequence(call, recommend->model, &recommend->history, job, &recommend->sequence, err);
+    if (status != ATT_OK || job->len == 0)
+        return status;
+    recommend->n_sequence = job->len;
+    job->attention = task_alloc(call, job->len, sizeof *job->attention, err);
+    if (!job->attention)
+        return err->status;
+    status = plan_scan(call, recommend, job, err);
     if (call->n_jobs)
         memcpy(jobs, call->jobs, call->n_jobs * sizeof *jobs);
-    jobs[call->n_jobs] = job;
     call->jobs = jobs;
     call->n_jobs++;
     return status;
@@ -364,5 +379,8 @@ static void finish(struct task_call *call)
         task_catalogue_release(&recommend->catalogue);
 }
 
-const struct task task_recommend = {
-    .name = "recommend", .parse = parse, .render = task_recommend_render, .finish = finish};
+const struct task task_recommend = {.name = "recommend",
+                                    .parse = parse,
+                                    .advance = task_recommend_advance,
+                                    .render = task_recommend_render,
+                                    .finish = finish};

@@ -18,7 +18,7 @@ struct task_recommend {
     struct task_catalogue catalogue;
     size_t n_items, n_slots, top_k; /* n_slots: of the catalogue, and 0 */
     double diversity;
-    bool explain, exclude_seen;
+    bool explain, counterfactual, exclude_seen;
     const char *user; /* NULL: nobody */
     struct task_history history;
     struct task_candidate *candidates;
@@ -33,13 +33,47 @@ struct task_recommend {
     size_t n_texts;
     size_t *sequence; /* [n_sequence] events */
     size_t n_sequence;
+
+    /* Of the first round. */
+    bool concluded;
+    struct task_preference preference;
+    struct task_best best;
+    double log_sum;
+    struct task_without *without; /* [n_without] counterfactuals, or NULL */
+    size_t n_without;
 };
+
+/* A job (its ids, len and pooled) for the newest liked items that the model can take, and which events they are; len 0:
+ * none is liked. */
+enum att_status task_recommend_sequence(struct task_call *call, const struct task_model *model,
+                                        const struct task_history *history, struct task_job *job, size_t **ret_events,
+                                        struct att_err *err) ATT_MUST_USE;
+
+/* tasks/recommend_without.c: what the best items' logits would be without one event, or without the interest. */
+struct task_without {
+    size_t position; /* of the event; SIZE_MAX: the interest */
+    struct task_history history;
+    size_t *sequence; /* events of the job */
+    size_t n_sequence, job;
+    const float **event_vectors;
+    struct task_preference preference;
+};
+enum att_status task_without_plan(struct task_call *call, struct task_recommend *recommend,
+                                  struct att_err *err) ATT_MUST_USE;
+/* After the round of its jobs. */
+enum att_status task_without_conclude(struct task_call *call, struct task_recommend *recommend,
+                                      struct att_err *err) ATT_MUST_USE;
+/* "counterfactual":[…] of one slot. */
+enum att_status task_without_render(struct task_call *call, const struct task_recommend *recommend, size_t slot,
+                                    float logit, struct att_jsonw *answer, struct att_err *err) ATT_MUST_USE;
 
 /* Whether the encoder reads an event's own text: nobody knows its item, and it has one. */
 bool task_recommend_event_text(const struct task_recommend *recommend, const struct task_event *event);
 /* How many of the best are looked at: more than are answered where they shall be diverse. */
 size_t task_recommend_pool(const struct task_recommend *recommend);
-/* All jobs are done: ranks and writes. */
+/* After a round of jobs: ranks, and leaves the jobs of counterfactuals where they are asked for. */
+enum att_status task_recommend_advance(struct task_call *call, struct att_err *err) ATT_MUST_USE;
+/* All jobs are done: writes. */
 enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *answer,
                                       struct att_err *err) ATT_MUST_USE;
 

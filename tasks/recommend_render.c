@@ -195,28 +195,47 @@ static void put_reasons(const struct task_recommend *recommend, float *weights, 
     att_jsonw_array_end(answer);
 }
 
+static enum att_status conclude(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
+{
+    enum att_status status = prefer(call, recommend, &recommend->preference, err);
+    if (status == ATT_OK)
+        status = rank(call, recommend, &recommend->preference, &recommend->best, &recommend->log_sum, err);
+    recommend->concluded = status == ATT_OK;
+    return status;
+}
+
+enum att_status task_recommend_advance(struct task_call *call, struct att_err *err)
+{
+    struct task_recommend *recommend = call->state;
+    if (recommend->concluded) {
+        enum att_status status = task_without_conclude(call, recommend, err);
+        call->n_jobs = 0;
+        return status;
+    }
+    enum att_status status = conclude(call, recommend, err);
+    call->n_jobs = 0;
+    return status == ATT_OK && recommend->counterfactual ? task_without_plan(call, recommend, err) : status;
+}
+
 static enum att_status put_items(struct task_call *call, const struct task_recommend *recommend,
-                                 const struct task_preference *preference, struct att_jsonw *answer,
-                                 struct att_err *err)
+                                 struct att_jsonw *answer, struct att_err *err)
 {
     static const char *const sources[] = {"sequence", "content", "popular"};
-    struct task_best best;
-    double log_sum = 0;
+    const struct task_preference *preference = &recommend->preference;
+    const struct task_best *best = &recommend->best;
     float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
     if (!weights)
         return err->status;
-    enum att_status status = rank(call, recommend, preference, &best, &log_sum, err);
-    if (status != ATT_OK)
-        return status;
+    enum att_status status = ATT_OK;
     att_jsonw_key(answer, "items");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < best.count; i++) {
+    for (size_t i = 0; status == ATT_OK && i < best->count; i++) {
         enum task_source source;
-        float logit = task_preference_logit(preference, best.items[i].slot, &source);
+        float logit = task_preference_logit(preference, best->items[i].slot, &source);
         att_jsonw_object_begin(answer);
-        put_id(recommend, best.items[i].slot, answer);
+        put_id(recommend, best->items[i].slot, answer);
         att_jsonw_key(answer, "score");
-        att_jsonw_double(answer, exp((double)logit - log_sum), 6);
+        att_jsonw_double(answer, exp((double)logit - recommend->log_sum), 6);
         att_jsonw_key(answer, "logit");
         att_jsonw_float(answer, logit);
         att_jsonw_key(answer, "rank");
@@ -224,13 +243,15 @@ static enum att_status put_items(struct task_call *call, const struct task_recom
         att_jsonw_key(answer, "source");
         att_jsonw_cstring(answer, sources[source]);
         if (recommend->explain) {
-            task_preference_reasons(preference, best.items[i].slot, weights);
+            task_preference_reasons(preference, best->items[i].slot, weights);
             put_reasons(recommend, weights, answer);
         }
+        if (recommend->counterfactual)
+            status = task_without_render(call, recommend, best->items[i].slot, logit, answer, err);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
-    return ATT_OK;
+    return status;
 }
 
 /* One weight an event by its number. A stored event says which it is: the client has not sent it. */
@@ -266,9 +287,8 @@ static enum att_status put_weights(struct task_call *call, const struct task_rec
 
 enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    const struct task_recommend *recommend = call->state;
-    struct task_preference preference;
-    enum att_status status = prefer(call, recommend, &preference, err);
+    struct task_recommend *recommend = call->state;
+    enum att_status status = recommend->concluded ? ATT_OK : conclude(call, recommend, err);
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
@@ -281,10 +301,10 @@ enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *
     }
     /* Nothing is liked: what others like, and the answer says so. */
     att_jsonw_key(answer, "fallback");
-    att_jsonw_cstring(answer, preference.popular ? "popularity" : NULL);
-    status = put_items(call, recommend, &preference, answer, err);
+    att_jsonw_cstring(answer, recommend->preference.popular ? "popularity" : NULL);
+    status = put_items(call, recommend, answer, err);
     if (status == ATT_OK && recommend->explain)
-        status = put_weights(call, recommend, &preference, answer, err);
+        status = put_weights(call, recommend, &recommend->preference, answer, err);
     att_jsonw_key(answer, "unknown");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < recommend->unknown.count; i++)
