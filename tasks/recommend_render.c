@@ -301,7 +301,7 @@ enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *
     }
     /* Nothing is liked: what others like, and the answer says so. */
     att_jsonw_key(answer, "fallback");
-    att_jsonw_cstring(answer, recommend->preference.popular ? "popularity" : NULL);
+    att_jsonw_cstring(answer, recommend->preference.popular && !recommend->preference.words ? "popularity" : NULL);
     status = put_items(call, recommend, answer, err);
     if (status == ATT_OK && recommend->explain)
         status = put_weights(call, recommend, &recommend->preference, answer, err);
