@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/catalogue.h"
 #include "store/items.h"
 #include "store/users.h"
 
@@ -27,7 +28,9 @@ static const struct {
              {&task_kb_put, true},           {&task_kb_entries_put, true},  {&task_kb_entry_put, true},
              {&task_kb_get, false},          {&task_kb_entries_get, false}, {&task_kb_entry_get, false},
              {&task_kb_entry_delete, false}, {&task_kb_delete, false},      {&task_feedback, true},
-             {&task_user_get, false},        {&task_user_delete, false}};
+             {&task_items_put, true},        {&task_item_put, true},        {&task_items_get, false},
+             {&task_item_get, false},        {&task_item_delete, false},    {&task_user_get, false},
+             {&task_user_delete, false}};
 
 const struct task *world_task(size_t i)
 {
@@ -62,7 +65,8 @@ static const struct task_model *find_model(void *context, const char *name, cons
     for (size_t i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
             return &models[i];
-    return NULL;
+    /* What paths call "shop" is the knowledge base of some tasks and the recommender of others. */
+    return strcmp(name, kb.name) == 0 ? &models[MOVIES] : NULL;
 }
 
 static const struct task_kb *find_kb(void *context, const char *name)
@@ -145,6 +149,9 @@ enum att_status world_open(struct att_err *err)
     const struct att_model_info *info = att_model_info(models[ENCODER].model);
     snprintf(path, sizeof path, "%s/kb.db", folder);
     status = store_kb_open(path, info->digest, info->hidden_size, &kb.kb, err);
+    snprintf(path, sizeof path, "%s/items.db", folder);
+    if (status == ATT_OK)
+        status = store_catalogue_open(path, info->digest, info->hidden_size, &models[MOVIES].catalogue, err);
     snprintf(path, sizeof path, "%s/users.db", folder);
     return status == ATT_OK ? store_users_open(path, &user_limits, &world_env.users, err) : status;
 }
@@ -154,6 +161,7 @@ void world_close(void)
     char path[400];
     store_kb_close(kb.kb);
     store_users_close(world_env.users);
+    store_catalogue_close(models[MOVIES].catalogue);
     store_items_close(models[MOVIES].items);
     for (size_t i = MODELS; i-- > 0;) {
         att_context_destroy(contexts[i]);
