@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "store/follows.h"
 #include "store/items.h"
 #include "store/kb.h"
 
@@ -184,7 +185,13 @@ static enum att_status open_models(struct cli_env *env, const struct cli_options
     env->model.name = env->name;
     env->encoder.name = env->encoder_name;
     env->model.encoder = env->encoder.model ? &env->encoder : NULL;
-    return recommends ? open_items(env, options->model, err) : ATT_OK;
+    if (recommends) {
+        status = store_follows_open(options->model, att_model_info(env->model.model)->vocab_size - 1,
+                                    &env->model.follows, err);
+        if (status == ATT_OK || status == ATT_ENOTFOUND)
+            status = open_items(env, options->model, err);
+    }
+    return status;
 }
 
 /* The text encoder of a knowledge base is --encoder, else the model. */
@@ -235,6 +242,7 @@ void cli_env_destroy(struct cli_env *env)
         return;
     store_kb_close(env->kb.kb);
     store_items_close(env->items);
+    store_follows_close(env->model.follows);
     att_model_unref(env->model.model);
     att_model_unref(env->encoder.model);
     bases_finish(&env->bases);

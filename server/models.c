@@ -14,6 +14,7 @@
 #include "server/config.h"
 #include "server/log.h"
 #include "store/catalogue.h"
+#include "store/follows.h"
 #include "store/items.h"
 #include "store/kb.h"
 #include "store/users.h"
@@ -339,6 +340,21 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
     return ATT_OK;
 }
 
+/* ---- what follows what ---- */
+
+static enum att_status load_follows(struct task_model *model, struct att_err *err)
+{
+    enum att_status status;
+
+    if (model->model == NULL || strcmp(att_model_info(model->model)->task, "recommend") != 0)
+        return ATT_OK;
+    status = store_follows_open(att_model_info(model->model)->dir, att_model_info(model->model)->vocab_size - 1,
+                                &model->follows, err);
+    if (status != ATT_OK && status != ATT_ENOTFOUND)
+        att_err_prefix(err, "model '%s'", model->name);
+    return status == ATT_ENOTFOUND ? ATT_OK : status;
+}
+
 /* ---- catalogues ---- */
 
 /* Every generation has handles of its own: they see one another's writes through the file. */
@@ -415,6 +431,8 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
         status = join_encoders(&loading, err);
     for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
         status = load_items(&loading, i, err);
+    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
+        status = load_follows(&models->list[i].task, err);
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
     if (status == ATT_OK)
@@ -432,6 +450,7 @@ void srv_models_finish(struct srv_models *models)
     for (size_t i = 0; i < models->n_models; i++) {
         store_items_close(models->list[i].task.items);
         store_catalogue_close(models->list[i].task.catalogue);
+        store_follows_close(models->list[i].task.follows);
         att_model_unref(models->list[i].task.model);
     }
     att_mem_free(models->list);

@@ -63,6 +63,12 @@ static enum att_status gather_texts(struct task_call *call, const struct task_re
     return ATT_OK;
 }
 
+void task_recommend_follows(const struct task_recommend *recommend, size_t last, struct task_preference *preference)
+{
+    if (recommend->model->follows)
+        preference->follows = store_follows_of(recommend->model->follows, last, &preference->n_follows);
+}
+
 /* Hands the jobs' results on. */
 static enum att_status prefer(struct task_call *call, const struct task_recommend *recommend,
                               struct task_preference *preference, struct att_err *err)
@@ -89,6 +95,7 @@ static enum att_status prefer(struct task_call *call, const struct task_recommen
         preference->attention = sequence->attention;
         preference->sequence_events = recommend->sequence;
         preference->n_sequence = recommend->n_sequence;
+        task_recommend_follows(recommend, (size_t)sequence->ids[sequence->len - 1], preference);
     }
     return task_preference_prepare(call, preference, err);
 }
@@ -98,12 +105,35 @@ size_t task_recommend_pool(const struct task_recommend *recommend)
     return recommend->diversity > 0 ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
 }
 
-/* What a scan found is ranked already. */
-static double take_found(const struct att_scan_answer *found, struct task_best *best)
+static bool is_found(const struct att_scan_answer *found, size_t item)
 {
-    for (; best->count < found->count; best->count++)
-        best->items[best->count] = (struct task_ranked){found->rows[best->count].row, found->rows[best->count].score};
-    return found->log_sum;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->rows[i].row == item)
+            return true;
+    return false;
+}
+
+/* What a scan found, and what its boost may lift beside that: nothing else can be among the best. */
+static double take_found(const struct task_recommend *recommend, const struct task_preference *preference,
+                         struct task_best *best)
+{
+    const struct att_scan_answer *found = preference->found;
+    double sum = 1;
+    enum task_source source;
+    for (size_t i = 0; i < found->count; i++)
+        task_best_offer(best, found->rows[i].row, task_preference_logit(preference, found->rows[i].row, &source));
+    for (size_t i = 0; i < preference->n_follows; i++) {
+        size_t item = preference->follows[i].item;
+        if (!recommend->allowed[item])
+            continue;
+        float logit = task_preference_logit(preference, item, &source);
+        double share = exp((double)logit - found->log_sum);
+        sum += share - share * exp(-(double)preference->follows[i].boost);
+        if (!is_found(found, item))
+            task_best_offer(best, item, logit);
+    }
+    task_best_sort(best);
+    return found->log_sum + log(sum);
 }
 
 static double rank_all(const struct task_recommend *recommend, const struct task_preference *preference,
@@ -139,7 +169,7 @@ static enum att_status rank(struct task_call *call, const struct task_recommend 
     float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
     if (!nearest)
         return err->status;
-    *ret_log_sum = preference->found ? take_found(preference->found, best) : rank_all(recommend, preference, best);
+    *ret_log_sum = preference->found ? take_found(recommend, preference, best) : rank_all(recommend, preference, best);
     if (recommend->diversity > 0)
         task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
                               task_preference_likeness, preference, nearest);

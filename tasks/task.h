@@ -20,6 +20,7 @@
 #include "core/attend.h"
 
 struct store_catalogue; /* store/catalogue.h */
+struct store_follows;   /* store/follows.h */
 struct store_items;     /* store/items.h */
 struct store_kb;        /* store/kb.h */
 struct store_users;     /* store/users.h */
@@ -48,6 +49,7 @@ struct task_model {
     struct att_model *model;
     struct store_items *items;         /* recommenders with an item table; else NULL */
     struct store_catalogue *catalogue; /* recommenders whose items may be changed; else NULL */
+    struct store_follows *follows;     /* recommenders that have such a file; else NULL */
     const struct task_model *encoder;  /* recommenders: embeds item texts and interests; NULL: none */
     uint64_t version;                  /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
