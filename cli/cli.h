@@ -30,13 +30,16 @@ int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
 int cli_key(int argc, char **argv);
+int cli_report(int argc, char **argv);
 
 /* ---- options.c ---- */
 
 enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_MAX = 256 };
 
 struct cli_options {
-    const char *model, *encoder, *kb;
+    const char *model, *encoder, *reranker, *kb;
+    const char *db, *source_weights;  /* news */
+    size_t half_life_hours;           /* 0: not given */
     bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
@@ -45,10 +48,10 @@ struct cli_options {
     const char *limits[CLI_LIMITS_MAX]; /* "requests_per_s=50" */
     size_t n_limits;
     const char *keys, *scopes;
-    const char *input, *data, *task, *head, *file, *format, *templates, *compare_dtype;
+    const char *input, *data, *task, *head, *file, *format, *rewrite, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
-    double seconds;                           /* 0: not given */
-    bool json, with_tokenizer;
+    double seconds, precision;                /* 0: not given */
+    bool dry_run, json, with_tokenizer;
     enum att_dtype dtype;
     char *const *rest; /* what follows the options */
     size_t n_rest;
@@ -65,8 +68,11 @@ int cli_missing(const char *command, const char *option);
 
 /* ---- env.c: the names that tasks look up ---- */
 
+/* Room for files of one's own, where the daemon guards against strangers. */
+extern const struct task_limits cli_limits;
+
 struct cli_env; /* holds models, knowledge base and items until it is destroyed */
-/* Loads --model, and --encoder and --kb where they are given. */
+/* Loads --model, and --encoder, --reranker and --kb where they are given. */
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env,
                                struct att_err *err) ATT_MUST_USE;
 void cli_env_destroy(struct cli_env *env);

@@ -28,10 +28,10 @@ struct bases {
 };
 
 struct cli_env {
-    struct task_model model, encoder;
+    struct task_model model, encoder, reranker;
     struct task_kb kb; /* kb.kb NULL: no --kb */
     struct store_items *items;
-    char *name, *encoder_name;
+    char *name, *encoder_name, *reranker_name;
     struct bases bases;
     struct task_env task;
 };
@@ -194,6 +194,20 @@ static enum att_status open_models(struct cli_env *env, const struct cli_options
     return status;
 }
 
+static enum att_status open_reranker(struct cli_env *env, const char *dir, struct att_err *err)
+{
+    enum att_status status = load(&env->bases, dir, &env->reranker.model, err);
+    if (status != ATT_OK)
+        return status;
+    const struct att_model_info *info = att_model_info(env->reranker.model);
+    if (info->n_logits != 1 || info->per_token || !att_model_tokenizer(env->reranker.model))
+        return att_err_set(err, ATT_EINVAL, "%s: is no cross-encoder: expected a sequence classifier with one logit",
+                           dir);
+    env->reranker_name = name_of(dir);
+    env->reranker.name = env->reranker_name;
+    return env->reranker_name ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
+}
+
 /* The text encoder of a knowledge base is --encoder, else the model. */
 static enum att_status open_kb(struct cli_env *env, const char *path, bool create, struct att_err *err)
 {
@@ -202,9 +216,18 @@ static enum att_status open_kb(struct cli_env *env, const char *path, bool creat
         return att_err_set(err, ATT_ENOTFOUND, "%s: %s", path, strerror(errno));
     env->kb.name = "default";
     env->kb.encoder = env->encoder.model ? &env->encoder : &env->model;
+    env->kb.reranker = env->reranker.model ? &env->reranker : NULL;
     const struct att_model_info *info = att_model_info(env->kb.encoder->model);
     return store_kb_open(path, info->digest, info->hidden_size, &env->kb.kb, err);
 }
+
+const struct task_limits cli_limits = {.items_max = 100000,
+                                       .text_bytes_max = 16 << 20,
+                                       .tokens_max = 16 << 20,
+                                       .history_max = 100000,
+                                       .answer_bytes_max = 1 << 30,
+                                       .deadline_ms_max = 3600000,
+                                       .deadline_ms_default = 3600000};
 
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
 {
@@ -213,6 +236,8 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         return att_err_set(err, ATT_ENOMEM, "out of memory");
     env->bases.options = options;
     enum att_status status = open_models(env, options, err);
+    if (status == ATT_OK && options->reranker)
+        status = open_reranker(env, options->reranker, err);
     if (status == ATT_OK && options->kb)
         status = open_kb(env, options->kb, options->kb_create, err);
     if (status != ATT_OK) {
@@ -223,14 +248,7 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         .context = env,
         .find_model = find_model,
         .find_kb = find_kb,
-        /* Room for files of one's own, where the daemon guards against strangers. */
-        .limits = {.items_max = 100000,
-                   .text_bytes_max = 16 << 20,
-                   .tokens_max = 16 << 20,
-                   .history_max = 100000,
-                   .answer_bytes_max = 1 << 30,
-                   .deadline_ms_max = 3600000,
-                   .deadline_ms_default = 3600000},
+        .limits = cli_limits,
     };
     *ret_env = env;
     return ATT_OK;
@@ -245,9 +263,11 @@ void cli_env_destroy(struct cli_env *env)
     store_follows_close(env->model.follows);
     att_model_unref(env->model.model);
     att_model_unref(env->encoder.model);
+    att_model_unref(env->reranker.model);
     bases_finish(&env->bases);
     att_mem_free(env->name);
     att_mem_free(env->encoder_name);
+    att_mem_free(env->reranker_name);
     att_mem_free(env);
 }
 

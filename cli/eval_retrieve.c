@@ -54,7 +54,9 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
                              struct text *text, struct att_err *err)
 {
     const struct task_model *model = cli_env_model(env);
-    size_t dropped, hidden = att_model_info(model->model)->hidden_size;
+    const struct att_model_info *info = att_model_info(model->model);
+    const char *prompt = text->query ? info->query_prompt : info->passage_prompt;
+    size_t dropped, hidden = info->hidden_size;
     uint32_t grams[STORE_GRAMS_MAX];
     struct att_arena arena;
     att_arena_init(&arena, ARENA_BYTES);
@@ -66,7 +68,7 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
     struct task_job job = {.pooled = text->vector}, *jobs[1] = {&job};
     enum att_status status = text->vector && text->grams ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
     if (status == ATT_OK)
-        status = task_job_encode(&call, model, bytes, len, NULL, 0, "text", &job, &dropped, err);
+        status = task_job_encode(&call, model, prompt, bytes, len, NULL, 0, "text", &job, &dropped, err);
     if (status == ATT_OK) {
         memcpy(text->grams, grams, text->n_grams * sizeof *grams);
         task_jobs_run(context, jobs, 1);
@@ -338,9 +340,9 @@ int cli_eval_retrieve(int argc, char **argv)
         return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
-    task_fit_default(&retrieval.fit);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
+        task_fit_default(att_model_info(cli_env_model(env)->model)->cosine_floor, &retrieval.fit);
         status = read_all(env, &options, &retrieval, &err);
         if (status == ATT_OK)
             status = measure(env, &options, &retrieval, &err);

@@ -12,9 +12,10 @@ enum { ARENA_BYTES = 16 << 20 };
 static enum att_status embed(const struct cli_env *env, struct att_context *context, const char *text, size_t len,
                              float *out, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
     const struct task_model *encoder = cli_env_model(env)->encoder;
-    size_t dimensions = att_model_info(encoder->model)->hidden_size;
+    const struct att_model_info *info = att_model_info(encoder->model);
+    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX, .prompt = info->passage_prompt};
+    size_t dimensions = info->hidden_size;
     struct att_arena arena;
     struct task_windows windows;
     att_arena_init(&arena, ARENA_BYTES);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/kb_file.h"
+#include "cli/kb_verbs.h"
 #include "tasks/kb_entry.h"
 
 enum { CHUNK = 64, DEPTH_MAX = 16, BODY_BYTES_MAX = 128 << 20, JOBS_BYTES = 64 << 20, ENTRIES_BYTES = 1 << 30 };
@@ -236,36 +237,80 @@ static int run_list(const struct cli_env *env)
     return CLI_OK;
 }
 
+static int import_verb(const struct cli_env *env, const struct cli_options *options)
+{
+    return run_import(env, options->file);
+}
+
+static int export_verb(const struct cli_env *env, const struct cli_options *options)
+{
+    return run_export(env, options->format && strcmp(options->format, "csv") == 0);
+}
+
+static int list_verb(const struct cli_env *env, const struct cli_options *options)
+{
+    (void)options;
+    return run_list(env);
+}
+
+static const struct verb {
+    const char *name;
+    int (*run)(const struct cli_env *env, const struct cli_options *options);
+} verbs[] = {{"import", import_verb},
+             {"export", export_verb},
+             {"list", list_verb},
+             {"fit", cli_kb_fit},
+             {"check", cli_kb_check}};
+
+/* The option that the verb needs beside --kb and --model, or NULL. */
+static const char *missing_option(const struct verb *verb, const struct cli_options *options)
+{
+    if (!options->model || !options->kb)
+        return options->model ? "kb" : "model";
+    if (verb->run == import_verb && !options->file)
+        return "file";
+    return verb->run == cli_kb_fit && !options->data ? "data" : NULL;
+}
+
 int cli_kb(int argc, char **argv)
 {
     static const char about[] =
         "usage: attend kb import --kb FILE --model ENCODER_DIR --file ENTRIES.jsonl|.csv\n"
         "       attend kb export --kb FILE --model ENCODER_DIR [--format jsonl|csv]\n"
-        "       attend kb list --kb FILE --model ENCODER_DIR\n\n"
-        "A knowledge base is one file; the encoder embeds its questions. Import adds and replaces by id.\n";
+        "       attend kb list --kb FILE --model ENCODER_DIR\n"
+        "       attend kb fit --kb FILE --model ENCODER_DIR --data QUESTIONS.jsonl [--reranker DIR] [--precision P]\n"
+        "       attend kb check --kb FILE --model ENCODER_DIR [--json]\n\n"
+        "A knowledge base is one file; the encoder embeds its questions. Import adds and replaces by id. Fit finds "
+        "weights,\n"
+        "confidence, threshold and margin from lines {\"question\",\"context\",\"expect\"}, expect null: no entry "
+        "answers.\n"
+        "Check finds entries that answer each other's questions, contradict each other, have expired or prompt for "
+        "none.\n";
     struct cli_options options;
     struct cli_env *env = NULL;
     struct att_err err;
-    int code = cli_options_parse(argc, argv, "model kb file format dtype", about, &options);
+    const struct verb *verb = NULL;
+    int code = cli_options_parse(argc, argv, "model kb file format data reranker precision dry-run json dtype", about,
+                                 &options);
     if (code >= 0)
         return code;
-    const char *verb = options.n_rest == 1 ? options.rest[0] : "";
-    bool import = strcmp(verb, "import") == 0, export = strcmp(verb, "export") == 0;
-    if (!import && !export && strcmp(verb, "list") != 0) {
-        fprintf(stderr, "attend kb: expected import, export or list; attend kb --help says more\n");
+    for (size_t i = 0; options.n_rest == 1 && i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(options.rest[0], verbs[i].name) == 0)
+            verb = &verbs[i];
+    if (!verb) {
+        fprintf(stderr, "attend kb: expected import, export, list, fit or check; attend kb --help says more\n");
         return CLI_USAGE;
     }
-    if (!options.model || !options.kb || (import && !options.file))
-        return cli_missing("kb", !options.model ? "model" : !options.kb ? "kb" : "file");
-    bool csv = options.format && strcmp(options.format, "csv") == 0;
-    if (options.format && !csv && strcmp(options.format, "jsonl") != 0) {
+    if (missing_option(verb, &options))
+        return cli_missing("kb", missing_option(verb, &options));
+    if (options.format && strcmp(options.format, "csv") != 0 && strcmp(options.format, "jsonl") != 0) {
         fprintf(stderr, "attend kb: --format: is '%s', expected jsonl or csv\n", options.format);
         return CLI_USAGE;
     }
-    options.kb_create = import;
+    options.kb_create = verb->run == import_verb;
     if (cli_env_create(&options, &env, &err) != ATT_OK)
         return cli_fail("kb", &err);
-    code = import ? run_import(env, options.file) : export ? run_export(env, csv) : run_list(env);
+    code = verb->run(env, &options);
     cli_env_destroy(env);
     return code;
 }

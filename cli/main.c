@@ -25,6 +25,7 @@ static const struct command {
     {"rerank", cli_offline, "documents in order for a query: --model DIR < requests.jsonl > answers.jsonl"},
     {"recommend", cli_offline, "items in order for a user: --model DIR < requests.jsonl > answers.jsonl"},
     {"reply", cli_offline, "answers of a knowledge base: --model DIR --kb FILE < requests.jsonl > answers.jsonl"},
+    {"report", cli_report, "public-opinion report over a news store: --db FILE [BODY] > report.html"},
     {"kb", cli_kb, "knowledge bases: import, export or list --kb FILE"},
     {"items", cli_items, "item tables: index --model DIR --encoder DIR"},
     {"key", cli_key, "makes an API key of the daemon: NAME [--scopes LIST] [--keys FILE]"},

@@ -10,7 +10,7 @@
 
 #include "cli/cli.h"
 
-enum kind { TEXT, SIZE, SECONDS, FLAG, LIST, DTYPE, HELP };
+enum kind { TEXT, SIZE, SECONDS, SHARE, FLAG, LIST, DTYPE, HELP };
 
 static const struct row {
     const char *name, *argument, *help;
@@ -22,10 +22,22 @@ static const struct row {
     {"base", "NAME=DIR", "where an adapter's base model lies; may be repeated", LIST,
      offsetof(struct cli_options, bases), offsetof(struct cli_options, n_bases), CLI_BASES_MAX},
     {"encoder", "DIR", "text encoder beside a recommender", TEXT, offsetof(struct cli_options, encoder), 0, 0},
+    {"reranker", "DIR", "cross-encoder that orders the best entries of a knowledge base", TEXT,
+     offsetof(struct cli_options, reranker), 0, 0},
+    {"rewrite", "WORD", "what is made of the dialogue: none, previous, join, mix (default) or turns", TEXT,
+     offsetof(struct cli_options, rewrite), 0, 0},
+    {"precision", "P", "wanted share of right answers among those given (default 0.95)", SHARE,
+     offsetof(struct cli_options, precision), 0, 0},
+    {"dry-run", NULL, "figures alone: nothing is stored", FLAG, offsetof(struct cli_options, dry_run), 0, 0},
     {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
     {"file", "FILE", "entries, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
     {"format", "FORMAT", "of what is written: jsonl (default) or csv", TEXT, offsetof(struct cli_options, format), 0,
      0},
+    {"db", "FILE", "news store (.db)", TEXT, offsetof(struct cli_options, db), 0, 0},
+    {"half-life-hours", "N", "heat halves in so many hours (default 24)", SIZE,
+     offsetof(struct cli_options, half_life_hours), 0, 8760},
+    {"source-weights", "FILE", "sources that weigh more or less than 1 in heat", TEXT,
+     offsetof(struct cli_options, source_weights), 0, 0},
     {"task", "NAME", "classify, retrieve or recommend", TEXT, offsetof(struct cli_options, task), 0, 0},
     {"data", "FILE", "labelled lines, JSONL or TSV", TEXT, offsetof(struct cli_options, data), 0, 0},
     {"head", "NAME", "the head that plain labels belong to", TEXT, offsetof(struct cli_options, head), 0, 0},
@@ -107,6 +119,16 @@ static int set_seconds(const char *command, const struct row *row, const char *v
     return -1;
 }
 
+static int set_share(const char *command, const struct row *row, const char *value, double *ret)
+{
+    char *end;
+    double number = strtod(value, &end);
+    if (*end || end == value || !(number > 0 && number < 1))
+        return wrong(command, row->name, value, "a number between 0 and 1");
+    *ret = number;
+    return -1;
+}
+
 static int set_dtype(const char *command, const struct row *row, const char *value, enum att_dtype *ret)
 {
     for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++)
@@ -124,6 +146,8 @@ static int set(const char *command, const struct row *row, const char *value, st
         return set_size(command, row, value, (size_t *)(void *)(base + row->offset));
     if (row->kind == SECONDS)
         return set_seconds(command, row, value, (double *)(void *)(base + row->offset));
+    if (row->kind == SHARE)
+        return set_share(command, row, value, (double *)(void *)(base + row->offset));
     if (row->kind == DTYPE)
         return set_dtype(command, row, value, (enum att_dtype *)(void *)(base + row->offset));
     if (row->kind == FLAG) {

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/digest.h"
 #include "core/base/json.h"
 #include "core/base/mem.h"
 #include "core/base/status.h"
@@ -49,6 +50,11 @@ struct att_head_info {
     float out_of_scope_threshold;
 };
 
+/* What an encoder was trained to read before texts of some kind. */
+struct att_prompt {
+    const char *name, *text; /* "query", "query: " */
+};
+
 struct att_model_info {
     const char *arch;       /* config.json's model_type: "bert", "sasrec" */
     const char *class_name; /* config.json's architectures[0], or "" */
@@ -68,6 +74,12 @@ struct att_model_info {
     size_t n_decoder_layers, n_decoder_heads; /* encoder-decoders; else 0 */
     size_t logits_size;                       /* decoders: the vocabulary that is written in */
     bool strip_urls;                          /* task texts: http(s) links become blanks before tokenising */
+    const struct att_prompt *prompts;
+    size_t n_prompts;
+    const char *default_prompt; /* before a text whose part is not told; "": nothing */
+    const char *query_prompt;   /* before what is asked; the default where the model tells them not apart */
+    const char *passage_prompt; /* before what is found */
+    float cosine_floor;         /* attend.json: cosine of texts that have nothing in common; 0 where it does not say */
     size_t n_logits, n_head_infos;
     const struct att_head_info *heads;
     const char *licence;                     /* from attend.json, or "" */
@@ -97,6 +109,8 @@ enum att_status att_model_load(const char *dir, const struct att_model_options *
 struct att_model *att_model_ref(struct att_model *model);
 void att_model_unref(struct att_model *model); /* NULL is allowed; frees with the last reference */
 const struct att_model_info *att_model_info(const struct att_model *model);
+/* The model's prompt of that name, or NULL; name may be NULL. */
+const char *att_model_prompt(const struct att_model_info *info, const char *name);
 /* The tokenizer of a directory, without its model: see att_tokenizer_load; or that of its one .gguf file. */
 enum att_status att_tokenizer_open(const struct att_dir *dir, size_t vocab_rows, size_t type_rows,
                                    struct att_tokenizer **ret_tokenizer, struct att_err *err) ATT_MUST_USE;
@@ -202,7 +216,5 @@ void att_softmax(size_t n, const float *logits, float temperature, float *probab
 /* http:// and https:// up to the next white space become blanks: no token, and no offset moves. What info.strip_urls
  * asks for. */
 void att_blank_urls(char *text, size_t len);
-/* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
-void att_digest(const void *bytes, size_t len, char ret_hex[65]);
 
 #endif

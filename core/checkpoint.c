@@ -151,7 +151,19 @@ static struct att_table *base_table(const struct att_model *base, const char *na
     return NULL;
 }
 
-static enum att_status source_table(void *context, const char *name, size_t rows, size_t cols,
+/* Whether a table of words can stay as the file holds it, and how its rows widen. */
+static bool stays_packed(const struct att_checkpoint *checkpoint, const struct att_tensor *tensor, size_t cols,
+                         struct att_packing *ret_packing)
+{
+    const struct att_block_type *type = tensor->blocks;
+    if (!type || strcmp(type->name, "F32") == 0 || tensor->seeded || tensor->interleaved_heads > 0 ||
+        checkpoint->adapter || cols % type->values != 0)
+        return false;
+    *ret_packing = (struct att_packing){.values = type->values, .bytes = type->bytes, .widen = type->widen};
+    return true;
+}
+
+static enum att_status source_table(void *context, const char *name, size_t rows, size_t cols, bool looked_up,
                                     struct att_table **ret_table, struct att_err *err)
 {
     struct att_checkpoint *checkpoint = context;
@@ -164,10 +176,16 @@ static enum att_status source_table(void *context, const char *name, size_t rows
     }
     /* The shape is checked against the file before memory is taken for it. */
     const size_t shape[2] = {rows, cols};
-    struct att_table *table = tensor && shape_is(tensor, 2, shape) ? att_table_create(rows, cols) : NULL;
-    if (tensor && shape_is(tensor, 2, shape) && !table)
+    struct att_table *table = NULL;
+    struct att_packing packing;
+    bool fits = tensor && shape_is(tensor, 2, shape);
+    bool packed = fits && looked_up && stays_packed(checkpoint, tensor, cols, &packing);
+    if (fits)
+        table = packed ? att_table_create_packed(rows, cols, &packing) : att_table_create(rows, cols);
+    if (fits && !table)
         return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
-    enum att_status status = source_read(context, name, 2, shape, table ? table->data : NULL, err);
+    enum att_status status = packed ? att_weights_read_packed(weights, tensor, table->packed, err)
+                                    : source_read(context, name, 2, shape, table ? table->data : NULL, err);
     if (status != ATT_OK)
         att_table_unref(table);
     else

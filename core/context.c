@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/base/digest.h"
 #include "core/base/mem.h"
 #include "core/kern/kern.h"
 #include "core/model.h"
@@ -317,14 +316,4 @@ void att_blank_urls(char *text, size_t len)
         while (i < len && !strchr(" \t\r\n\v\f", text[i]))
             text[i++] = ' ';
     }
-}
-
-void att_digest(const void *bytes, size_t len, char ret_hex[65])
-{
-    struct att_digest_state *state = NULL;
-    ret_hex[0] = '\0';
-    if (att_digest_begin(&state, NULL) != ATT_OK)
-        return;
-    enum att_status status = att_digest_update(state, bytes, len, NULL);
-    att_digest_end(state, status == ATT_OK ? ret_hex : NULL);
 }

@@ -156,6 +156,13 @@ static enum att_status stack_load(struct att_model *model, size_t k, const struc
     return ATT_OK;
 }
 
+/* Of the table in a slot; 0: it is not there. */
+static size_t table_bytes(const void *state, const struct att_slot *slot)
+{
+    const struct att_table *table = *(struct att_table *const *)(const void *)((const char *)state + slot->offset);
+    return table ? att_table_bytes(table) : 0;
+}
+
 static enum att_status weights_load(struct att_model *model, struct loading *loading, struct att_err *err)
 {
     const struct att_arch_info *info = &model->arch_info;
@@ -169,8 +176,7 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
             att_slots_bytes(info->sets[i].slots, info->sets[i].n_slots, model->state, info->dims);
         for (size_t j = 0; j < info->sets[i].n_slots && !model->base; j++)
             if (info->sets[i].slots[j].kind == ATT_SLOT_TABLE)
-                model->info.weight_bytes +=
-                    info->dims[info->sets[i].slots[j].rows] * info->dims[info->sets[i].slots[j].cols] * sizeof(float);
+                model->info.weight_bytes += table_bytes(model->state, &info->sets[i].slots[j]);
     }
     for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
         enum att_status status = stack_load(model, k, &source, err);
@@ -414,6 +420,8 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
         status = att_heads_load(model, own, adapted ? "base_model.model." : "", err);
     if (status == ATT_OK)
         status = att_pooling_load(model, &loading->dir, err);
+    if (status == ATT_OK)
+        status = att_prompts_load(model, &loading->dir, err);
     if (status == ATT_OK && adapted)
         status = att_adapter_check_used(&loading->adapter, err);
     if (status == ATT_OK && !adapted)

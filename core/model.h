@@ -80,6 +80,7 @@ enum att_status att_heads_load(struct att_model *model, struct att_weights *weig
                                struct att_err *err) ATT_MUST_USE;
 
 /* core/pooling.c: modules.json, 1_Pooling, sentence_bert_config.json and attend.json's own words. */
+enum att_status att_prompts_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
 enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
 
 #endif

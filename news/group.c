@@ -167,9 +167,11 @@ struct news_measure news_group_measure(const struct news_set *set, const struct 
     return measure;
 }
 
-static enum att_status life_of(const struct news_set *set, const struct news_member *members, size_t n, int64_t at_ms,
-                               struct news_life *ret_life, struct att_err *err)
+enum att_status news_group_life(const struct news_set *set, const struct news_group *group, int64_t at_ms,
+                                struct news_life *ret_life, struct att_err *err)
 {
+    const struct news_member *members = group->members - group->n_before;
+    size_t n = group->n + group->n_before;
     struct news_point *points = att_mem_calloc(n, sizeof *points);
     if (!points)
         return att_err_set(err, ATT_ENOMEM, "out of memory for a life cycle");
@@ -180,19 +182,26 @@ static enum att_status life_of(const struct news_set *set, const struct news_mem
     return ATT_OK;
 }
 
-enum att_status news_group_life(const struct news_set *set, const struct news_group *group, int64_t at_ms,
-                                struct news_life *ret_life, struct att_err *err)
+/* The highest heat from from_ms on; members[n_before] is the first one published then. */
+static double highest_since(const struct news_set *set, const struct news_group *group, int64_t from_ms)
 {
-    return life_of(set, group->members - group->n_before, group->n + group->n_before, at_ms, ret_life, err);
+    const int64_t half_life_ms = set->view->half_life_ms;
+    double heat = heat_of(set, group->members - group->n_before, group->n_before, from_ms), highest = heat;
+    int64_t at_ms = from_ms;
+    for (size_t i = 0; i < group->n; i++) {
+        const struct news_point now = {at_ms, heat};
+        at_ms = group->members[i].time_ms;
+        heat = news_heat(&now, 1, at_ms, half_life_ms) + group->members[i].weight;
+        highest = heat > highest ? heat : highest;
+    }
+    return highest;
 }
 
-enum att_status news_groups_since(const struct news_set *set, struct news_groups *groups, int64_t from_ms,
-                                  struct att_err *err)
+void news_groups_since(const struct news_set *set, struct news_groups *groups, int64_t from_ms)
 {
     size_t n_kept = 0;
     for (size_t i = 0; i < groups->n; i++) {
         struct news_group group = groups->list[i];
-        struct news_life life;
         while (group.n > 0 && group.members->time_ms < from_ms) {
             group.members++;
             group.n--;
@@ -200,14 +209,10 @@ enum att_status news_groups_since(const struct news_set *set, struct news_groups
         }
         if (group.n == 0)
             continue;
-        enum att_status status = life_of(set, group.members, group.n, group.members[group.n - 1].time_ms, &life, err);
-        if (status != ATT_OK)
-            return status;
-        group.heat = life.highest;
+        group.heat = highest_since(set, &group, from_ms);
         groups->list[n_kept++] = group;
     }
     groups->n = n_kept;
-    return ATT_OK;
 }
 
 static const struct news_name *name_of(const struct news_set *set, enum news_by by, uint64_t key)

@@ -45,9 +45,8 @@ enum att_status news_groups_make(const struct news_set *set, const struct news_p
                                  int64_t at_ms, struct news_groups *ret_groups, struct att_err *err) ATT_MUST_USE;
 void news_groups_finish(struct news_groups *groups);
 /* Leaves of every group what was published from from_ms on, and of groups without such a member nothing; heat becomes
- * the highest that these alone reach. What was before stays in front of `members`, for the life cycle. */
-enum att_status news_groups_since(const struct news_set *set, struct news_groups *groups, int64_t from_ms,
-                                  struct att_err *err) ATT_MUST_USE;
+ * the highest from then on. What was before stays in front of `members`, for heat and life cycle. */
+void news_groups_since(const struct news_set *set, struct news_groups *groups, int64_t from_ms);
 /* Hottest first; ties by key. */
 void news_groups_by_heat(struct news_groups *groups);
 bool news_pick_has(const struct news_set *set, const struct news_pick *pick, const struct news_fact *fact);

@@ -1,6 +1,6 @@
 /*
- * Counting a report. Events are ranked by the highest heat that their items of
- * the window reach: by the heat at its end, what was great on Monday would be
+ * Counting a report. Events are ranked by the highest heat that they reach in the
+ * window: by the heat at its end, what was great on Monday would be
  * missing in the report of a week. The life cycle is that of the whole event.
  */
 #include "news/report.h"
@@ -105,11 +105,11 @@ static enum att_status count_all(struct building *building)
     if (status == ATT_OK)
         status = news_groups_make(building->set, &building->wide, NEWS_BY_ALL, wish->to_ms, &all, building->err);
     if (status == ATT_OK)
-        status = news_groups_since(building->set, &all, wish->from_ms, building->err);
+        news_groups_since(building->set, &all, wish->from_ms);
     if (status == ATT_OK && all.n > 0) {
         report->is = measure(building, &all.list[0]);
-        news_buckets_fill(report->buckets, report->n_buckets, all.list[0].members, all.list[0].n,
-                          building->set->view->half_life_ms);
+        news_buckets_fill(report->buckets, report->n_buckets, all.list[0].members - all.list[0].n_before,
+                          all.list[0].n + all.list[0].n_before, building->set->view->half_life_ms);
     }
     report->n_items = report->is.items;
     news_groups_finish(&all);
@@ -150,7 +150,7 @@ static enum att_status count_rows(struct building *building, enum news_by by, si
     enum att_status status =
         news_groups_make(building->set, &building->wide, by, building->wish->to_ms, &groups, building->err);
     if (status == ATT_OK)
-        status = news_groups_since(building->set, &groups, building->wish->from_ms, building->err);
+        news_groups_since(building->set, &groups, building->wish->from_ms);
     if (status == ATT_OK) {
         news_groups_by_heat(&groups);
         n = groups.n < max ? groups.n : max;
@@ -318,26 +318,35 @@ static enum att_status add_heat(struct building *building, const struct news_gro
         return building->err->status;
     for (size_t i = 0; i < report->n_buckets; i++)
         buckets[i] = (struct news_bucket){.begin_ms = report->buckets[i].begin_ms, .end_ms = report->buckets[i].end_ms};
-    news_buckets_fill(buckets, report->n_buckets, group->members, group->n, building->set->view->half_life_ms);
+    news_buckets_fill(buckets, report->n_buckets, group->members - group->n_before, group->n + group->n_before,
+                      building->set->view->half_life_ms);
     for (size_t i = 0; i < report->n_buckets; i++)
         heat[i] = buckets[i].heat;
     event->heat = heat;
     return ATT_OK;
 }
 
+/* The earliest report: of those in the set, or the first of the cluster, which may be older than what the set has, or
+ * than what the store keeps. */
+static enum att_status add_first(struct building *building, const struct news_group *group, struct news_event *event)
+{
+    const struct news_member *earliest = group->members - group->n_before;
+    bool found = false;
+    enum att_status status = look_up(building, event->seq, &event->first, &found);
+    if (status == ATT_OK && (!found || event->first.time_ms > earliest->time_ms))
+        status = look_up(building, building->set->facts[earliest->fact].seq, &event->first, &found);
+    if (status == ATT_OK && !found)
+        event->first = (struct news_quote){.text = "", .title = "", .source = "", .url = "", .id = ""};
+    return status;
+}
+
 static enum att_status add_event(struct building *building, const struct news_group *group, struct news_event *event)
 {
-    bool found = false;
     event->seq = (int64_t)group->key;
     event->is = measure(building, group);
     enum att_status status = news_group_life(building->set, group, building->wish->to_ms, &event->life, building->err);
     if (status == ATT_OK)
-        status = look_up(building, event->seq, &event->first, &found);
-    /* The first of the cluster may be older than what the store keeps. */
-    if (status == ATT_OK && !found)
-        status = look_up(building, building->set->facts[group->members[0].fact].seq, &event->first, &found);
-    if (status == ATT_OK && !found)
-        event->first = (struct news_quote){.text = "", .title = "", .source = "", .url = "", .id = ""};
+        status = add_first(building, group, event);
     if (status == ATT_OK)
         status = add_quotes(building, group, event);
     if (status == ATT_OK)
@@ -356,7 +365,7 @@ static enum att_status count_events(struct building *building)
     enum att_status status =
         news_groups_make(building->set, &building->wide, NEWS_BY_EVENT, building->wish->to_ms, &groups, building->err);
     if (status == ATT_OK)
-        status = news_groups_since(building->set, &groups, building->wish->from_ms, building->err);
+        news_groups_since(building->set, &groups, building->wish->from_ms);
     if (status == ATT_OK) {
         news_groups_by_heat(&groups);
         report->n_all_events = groups.n;

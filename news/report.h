@@ -40,7 +40,7 @@ struct news_event {
     int64_t seq;
     struct news_measure is; /* heat: the highest within the window */
     struct news_life life;
-    struct news_quote first;          /* of the whole cluster, be it before the window */
+    struct news_quote first;          /* the earliest, be it before the window */
     const struct news_spread *spread; /* the first sources, in order of time */
     const struct news_quote *quotes;
     const char **entities;

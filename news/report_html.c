@@ -11,7 +11,7 @@
 #include "news/report_text.h"
 #include "news/svg.h"
 
-enum { HEAT_LINES_MAX = 5, TITLE_WIDTH = 36 };
+enum { HEAT_LINES_MAX = 5, TITLE_WIDTH = 44 };
 
 static const char *const tone_colors[3] = {"#c2410c", "#b6c2cf", "#0f766e"};
 static const char *const line_colors[HEAT_LINES_MAX] = {"#1d4ed8", "#c2410c", "#0f766e", "#7c3aed", "#a16207"};
@@ -131,13 +131,16 @@ static void alerts(const struct writing *writing)
         const struct news_past_alert *alert = &report->alerts[i];
         news_put(w, "<tr><td>");
         level_chip(writing, alert->level);
-        news_putf(w, "</td><td class=\"time\">%s</td><td>", news_when(report, alert->time_ms, time));
+        news_putf(w, "</td><td class=\"time\">%s</td><td class=\"time\">", news_when(report, alert->time_ms, time));
         put_text(writing, alert->rule);
         news_put(w, "</td><td>");
         put_text(writing, news_word_of(writing->chinese, alert->kind));
-        news_put(w, " <b>");
-        put_text(writing, alert->name);
-        news_put(w, "</b></td><td>");
+        if (strcmp(alert->kind, "all") != 0) {
+            news_put(w, " <b>");
+            put_text(writing, alert->name);
+            news_put(w, "</b>");
+        }
+        news_put(w, "</td><td>");
         news_report_reasons(report, alert, w, news_html_text);
         news_put(w, "</td></tr>\n");
     }

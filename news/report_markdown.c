@@ -28,9 +28,9 @@ static void link_to(const struct writing *writing, const char *text, const char 
     }
     news_put(writing->w, "[");
     put_text(writing, text);
-    news_put(writing->w, "](<");
+    news_put(writing->w, "](");
     news_put(writing->w, url);
-    news_put(writing->w, ">)");
+    news_put(writing->w, ")");
 }
 
 static void table_head(const struct writing *writing, const enum news_word *columns, size_t n, const char *rule)
@@ -59,7 +59,7 @@ static void alerts(const struct writing *writing)
                   news_when(report, alert->time_ms, time));
         put_text(writing, alert->rule);
         news_putf(writing->w, " | %s ", news_word_of(writing->chinese, alert->kind));
-        put_text(writing, alert->name);
+        put_text(writing, strcmp(alert->kind, "all") == 0 ? "" : alert->name);
         news_put(writing->w, " | ");
         news_report_reasons(report, alert, writing->w, news_markdown_text);
         news_put(writing->w, " |\n");

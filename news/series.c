@@ -24,8 +24,10 @@ void news_buckets_fill(struct news_bucket *buckets, size_t n, const struct news_
 {
     double heat = 0;
     size_t at = 0;
-    while (n > 0 && at < n_members && members[at].time_ms < buckets[0].begin_ms)
-        at++;
+    for (; n > 0 && at < n_members && members[at].time_ms < buckets[0].begin_ms; at++) {
+        struct news_point point = {members[at].time_ms, members[at].weight};
+        heat += news_heat(&point, 1, buckets[0].begin_ms, half_life_ms);
+    }
     for (size_t i = 0; i < n; i++) {
         struct news_bucket *bucket = &buckets[i];
         double sum = 0;

@@ -16,7 +16,7 @@ struct news_bucket {
 /* The buckets of [from, to), cut at both ends; *ret_count. False: more than `max`. */
 bool news_buckets_make(int64_t from_ms, int64_t to_ms, int64_t length_ms, int offset_minutes,
                        struct news_bucket *buckets, size_t max, size_t *ret_count);
-/* Fills what make left zero; members outside of the buckets do not count. */
+/* Fills what make left zero. Members ascend in time; of those before the first bucket only the heat counts. */
 void news_buckets_fill(struct news_bucket *buckets, size_t n, const struct news_member *members, size_t n_members,
                        int64_t half_life_ms);
 

@@ -144,8 +144,8 @@ static enum att_status add_mentions(struct news_set *set, struct news_fact *fact
 
 static double weight_of(const struct news_view *view, const struct store_news_item *item)
 {
-    uint32_t index = view->sources ? news_names_find(view->sources, item->source) : NEWS_NAMES_NONE;
-    return news_weight(index == NEWS_NAMES_NONE ? 1 : view->source_weights[index], item->engagement);
+    uint32_t index = news_names_find(&view->weights.names, item->source);
+    return news_weight(index == NEWS_NAMES_NONE ? 1 : view->weights.weights[index], item->engagement);
 }
 
 enum att_status news_set_add(struct news_set *set, const struct store_news_item *item, struct att_err *err)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "news/heat.h"
-#include "news/names.h"
+#include "news/weights.h"
 #include "store/news.h"
 
 struct news_mention {
@@ -32,9 +32,8 @@ struct news_fact {
 /* How a set judges what it takes in. */
 struct news_view {
     int64_t half_life_ms;
-    double noise_min;                 /* from this noise on an item is noise */
-    const struct news_names *sources; /* with a weight each; or NULL: all weigh 1 */
-    const double *source_weights;
+    double noise_min;            /* from this noise on an item is noise */
+    struct news_weights weights; /* of sources */
 };
 
 struct news_set {

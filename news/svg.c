@@ -1,4 +1,4 @@
-/* Geometry in units of a view box 720 wide; the page scales it. */
+/* Geometry in units of a view box 480 wide; the page scales it. A legend takes as many lines as it needs. */
 #include "news/svg.h"
 
 #include <math.h>
@@ -7,20 +7,20 @@
 #include "core/base/utf8.h"
 
 enum {
-    WIDTH = 720,
-    HEIGHT = 240,
-    LEFT = 48,
-    RIGHT = 12,
-    TOP = 30,
+    WIDTH = 480,
+    LEFT = 46,
+    RIGHT = 10,
     BOTTOM = 26,
     PLOT_W = WIDTH - LEFT - RIGHT,
-    PLOT_H = HEIGHT - TOP - BOTTOM,
-    ROW_H = 26,
-    ROW_LEFT = 170,
-    ROW_RIGHT = 50,
+    PLOT_H = 160,
+    ROW_H = 24,
+    ROW_LEFT = 152,
+    ROW_RIGHT = 44,
+    LEGEND_H = 18,
     TICKS = 4,
-    AXIS_LABELS = 6,
-    LABEL_CHARS = 22, /* of a row's label; half of it when they are wide */
+    AXIS_LABELS = 4,
+    CHARACTER_W = 7,    /* of narrow letters */
+    LABEL_COLUMNS = 19, /* of a row's label */
 };
 
 static void put_escaped(struct att_jsonw *w, const char *text)
@@ -49,36 +49,61 @@ static size_t width_of(const char *text)
     return width;
 }
 
+static int legend_width(const struct news_svg_series *series)
+{
+    return 14 + CHARACTER_W * (int)width_of(series->name) + 14;
+}
+
+/* Where the plot begins: below the legend. */
+static int top_of(const struct news_svg_chart *chart, int left)
+{
+    int x = left, lines = 1;
+    for (size_t i = 0; i < chart->n_series; i++) {
+        int width = legend_width(&chart->series[i]);
+        if (x > left && x + width > WIDTH) {
+            x = left;
+            lines++;
+        }
+        x += width;
+    }
+    return 12 + LEGEND_H * lines;
+}
+
 static void legend(struct att_jsonw *w, const struct news_svg_chart *chart, int left)
 {
-    int x = left;
+    int x = left, y = 8;
     for (size_t i = 0; i < chart->n_series; i++) {
-        news_putf(w, "<rect x=\"%d\" y=\"8\" width=\"10\" height=\"10\" fill=\"%s\"/><text x=\"%d\" y=\"17\">", x,
-                  chart->series[i].color, x + 14);
+        int width = legend_width(&chart->series[i]);
+        if (x > left && x + width > WIDTH) {
+            x = left;
+            y += LEGEND_H;
+        }
+        news_putf(w, "<rect x=\"%d\" y=\"%d\" width=\"10\" height=\"10\" fill=\"%s\"/><text x=\"%d\" y=\"%d\">", x, y,
+                  chart->series[i].color, x + 14, y + 9);
         put_escaped(w, chart->series[i].name);
         news_put(w, "</text>\n");
-        x += 14 + 7 * (int)width_of(chart->series[i].name) + 16;
+        x += width;
     }
 }
 
 /* The least of 1, 2, 2.5, 5 × 10^k that four ticks reach `highest` with. */
-static double tick_of(double highest)
+static double tick_of(double highest, bool whole)
 {
     static const double steps[] = {1, 2, 2.5, 5, 10};
-    if (highest <= 0)
+    if (highest <= 0 || (whole && highest <= TICKS))
         return 1;
     double base = pow(10, floor(log10(highest / TICKS)));
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        if (base * steps[i] * TICKS >= highest * (1 - 1e-9))
+        if (base * steps[i] * TICKS >= highest * (1 - 1e-9) && !(whole && floor(base * steps[i]) < base * steps[i]))
             return base * steps[i];
     return base * 10;
 }
 
-static void grid(struct att_jsonw *w, double tick, bool shares)
+static void grid(struct att_jsonw *w, int top, double tick, bool shares)
 {
     unsigned decimals = shares || tick >= 1 ? (tick == floor(tick) ? 0 : 1) : tick >= 0.1 ? 2 : 3;
     for (int i = 0; i <= TICKS; i++) {
-        double y = TOP + PLOT_H - (double)PLOT_H * i / TICKS;
+        double y = top + PLOT_H - (double)PLOT_H * i / TICKS;
         news_putf(w,
                   "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/><text class=\"axis\" x=\"%d\" "
                   "y=\"%.1f\" text-anchor=\"end\">%.*f%s</text>\n",
@@ -91,12 +116,11 @@ static double center_of(const struct news_svg_chart *chart, size_t i)
     return LEFT + PLOT_W * ((double)i + 0.5) / (double)chart->n;
 }
 
-static void time_axis(struct att_jsonw *w, const struct news_svg_chart *chart)
+static void time_axis(struct att_jsonw *w, const struct news_svg_chart *chart, int top)
 {
     size_t step = (chart->n + AXIS_LABELS - 1) / AXIS_LABELS;
     for (size_t i = 0; i < chart->n; i += step ? step : 1) {
-        news_putf(w, "<text class=\"axis\" x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", center_of(chart, i), HEIGHT - 8,
-                  i == 0 ? "start" : "middle");
+        news_putf(w, "<text class=\"axis\" x=\"%.1f\" y=\"%d\">", center_of(chart, i), top + PLOT_H + 18);
         put_escaped(w, chart->labels[i]);
         news_put(w, "</text>\n");
     }
@@ -128,13 +152,14 @@ void news_svg_columns(struct att_jsonw *w, const struct news_svg_chart *chart, b
     double highest = 0;
     for (size_t i = 0; i < chart->n; i++)
         highest = fmax(highest, sum_at(chart, i));
-    double tick = shares ? 100.0 / TICKS : tick_of(highest), full = tick * TICKS;
+    double tick = shares ? 100.0 / TICKS : tick_of(highest, chart->decimals == 0), full = tick * TICKS;
     double width = chart->n ? PLOT_W / (double)chart->n * 0.8 : 0;
-    begin(w, chart, HEIGHT);
+    int top = top_of(chart, LEFT);
+    begin(w, chart, top + PLOT_H + BOTTOM);
     legend(w, chart, LEFT);
-    grid(w, tick, shares);
+    grid(w, top, tick, shares);
     for (size_t i = 0; i < chart->n; i++) {
-        double sum = sum_at(chart, i), y = TOP + PLOT_H;
+        double sum = sum_at(chart, i), y = top + PLOT_H;
         if (sum <= 0)
             continue;
         news_put(w, "<g>");
@@ -149,7 +174,7 @@ void news_svg_columns(struct att_jsonw *w, const struct news_svg_chart *chart, b
         }
         news_put(w, "</g>\n");
     }
-    time_axis(w, chart);
+    time_axis(w, chart, top);
     news_put(w, "</svg>\n");
 }
 
@@ -159,27 +184,28 @@ void news_svg_lines(struct att_jsonw *w, const struct news_svg_chart *chart)
     for (size_t s = 0; s < chart->n_series; s++)
         for (size_t i = 0; i < chart->n; i++)
             highest = fmax(highest, chart->series[s].values[i]);
-    double tick = tick_of(highest), full = tick * TICKS;
-    begin(w, chart, HEIGHT);
+    double tick = tick_of(highest, false), full = tick * TICKS;
+    int top = top_of(chart, LEFT);
+    begin(w, chart, top + PLOT_H + BOTTOM);
     legend(w, chart, LEFT);
-    grid(w, tick, false);
+    grid(w, top, tick, false);
     for (size_t s = 0; s < chart->n_series; s++) {
         const struct news_svg_series *series = &chart->series[s];
         news_putf(w, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\" points=\"",
                   series->color);
         for (size_t i = 0; i < chart->n; i++)
             news_putf(w, "%s%.1f,%.1f", i ? " " : "", center_of(chart, i),
-                      TOP + PLOT_H - PLOT_H * series->values[i] / full);
+                      top + PLOT_H - PLOT_H * series->values[i] / full);
         news_put(w, "\"/>\n");
     }
     for (size_t i = 0; i < chart->n; i++) {
         double width = PLOT_W / (double)chart->n;
         news_putf(w, "<rect class=\"hit\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\">",
-                  center_of(chart, i) - width / 2, TOP, width, PLOT_H);
+                  center_of(chart, i) - width / 2, top, width, PLOT_H);
         tooltip(w, chart, i);
         news_put(w, "</rect>\n");
     }
-    time_axis(w, chart);
+    time_axis(w, chart, top);
     news_put(w, "</svg>\n");
 }
 
@@ -189,7 +215,7 @@ static void row_label(struct att_jsonw *w, const char *label)
     size_t len = strlen(label), end = 0, width = 0;
     while (end < len) {
         size_t next = end, more = att_utf8_next(label, len, &next) >= 0x1100 ? 2 : 1;
-        if (width + more > LABEL_CHARS)
+        if (width + more > LABEL_COLUMNS)
             break;
         width += more;
         end = next;
@@ -205,10 +231,11 @@ void news_svg_rows(struct att_jsonw *w, const struct news_svg_chart *chart)
     const double plot = WIDTH - ROW_LEFT - ROW_RIGHT;
     for (size_t i = 0; i < chart->n; i++)
         highest = fmax(highest, sum_at(chart, i));
-    begin(w, chart, TOP + ROW_H * (int)chart->n + 8);
+    int top = top_of(chart, ROW_LEFT);
+    begin(w, chart, top + ROW_H * (int)chart->n + 8);
     legend(w, chart, ROW_LEFT);
     for (size_t i = 0; i < chart->n; i++) {
-        int y = TOP + ROW_H * (int)i;
+        int y = top + ROW_H * (int)i;
         double x = ROW_LEFT, sum = sum_at(chart, i);
         news_putf(w, "<g><text class=\"row\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", ROW_LEFT - 8, y + 16);
         row_label(w, chart->labels[i]);

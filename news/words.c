@@ -83,10 +83,10 @@ static const struct {
         {"Sentiment is a model's label for each item, polarity its signed score from −1 to 1; an "
          "entity's are of the sentences that name it.",
          "情感为模型对每条报道给出的标签，极性为 −1 至 1 的带符号得分；主体的情感取自提及它的句子。"},
-    [NEWS_WORD_METHOD_EVENT] =
-        {"An event is a cluster of near-duplicate items; its first source is the first one that "
-         "was stored. Labels and clusters are estimates and can be wrong: read the evidence.",
-         "事件为近似重复报道的聚类；首发来源指最先入库的来源。标签与聚类均为估计，可能有误，请以证据原文为准。"},
+    [NEWS_WORD_METHOD_EVENT] = {"An event is a cluster of near-duplicate items; its first source is the earliest that "
+                                "was stored. Labels and clusters are estimates and can be wrong: read the evidence.",
+                                "事件为近似重复报道的聚类；首发来源指已入库报道中发布最早的来源。标签与聚类均为估计，可"
+                                "能有误，请以证据原文为准。"},
     [NEWS_WORD_METHOD_NOISE] = {"Items with a noise score of {0} or more (advertisements, boilerplate) are left out: "
                                 "{1:item:items}.",
                                 "噪声得分不低于 {0} 的报道（广告、模板文字）已排除：{1} 条。"},

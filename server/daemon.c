@@ -22,11 +22,13 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "server/alerts.h"
 #include "server/args.h"
 #include "server/http.h"
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/tls.h"
+#include "server/webhooks.h"
 #include "server/writer.h"
 
 enum { DRAIN_POLL_MS = 20, STUCK_US = 5000000, END_WAIT_US = 5000000, RELOAD_WAIT_US = 5000000, LISTENERS_MAX = 2 };
@@ -238,6 +240,10 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
     if (status == ATT_OK)
         status = srv_writer_start(&server->writer, err);
     if (status == ATT_OK)
+        status = srv_alerts_start(server, &server->alerts, err);
+    if (status == ATT_OK)
+        status = srv_webhooks_start(server, &server->webhooks, err);
+    if (status == ATT_OK)
         status = srv_http_start(server, daemon->listeners, daemon->n_listeners, &daemon->http, err);
     return status;
 }
@@ -338,6 +344,8 @@ static void stop(struct daemon *daemon)
         _exit(0);
     srv_http_stop(daemon->http);
     srv_writer_stop(server->writer);
+    srv_webhooks_stop(server->webhooks);
+    srv_alerts_stop(server->alerts);
     srv_generations_finish(&server->generations);
     srv_streams_finish(&server->streams);
     srv_tls_destroy(server->tls);

@@ -206,26 +206,40 @@ static bool parameter_is_utf8(const char *text, size_t len)
            text_is(text, len, "charset=utf8");
 }
 
-static bool type_is_json(const char *text, size_t len)
+static bool type_is(const char *text, size_t len, const char *type)
 {
     const char *semicolon = memchr(text, ';', len);
     size_t type_len = semicolon != NULL ? (size_t)(semicolon - text) : len;
 
     while (type_len > 0 && (text[type_len - 1] == ' ' || text[type_len - 1] == '\t'))
         type_len--;
-    if (!text_is(text, type_len, "application/json"))
+    if (!text_is(text, type_len, type))
         return false;
     return semicolon == NULL || parameter_is_utf8(semicolon + 1, len - (size_t)(semicolon - text) - 1);
+}
+
+bool srv_guard_is_lines(const struct srv_facts *facts)
+{
+    const struct srv_header *type = facts->content_type;
+
+    return type != NULL && type_is(type->value, type->value_len, "application/x-ndjson");
+}
+
+enum srv_error srv_guard_coding(const struct srv_facts *facts, struct att_err *err)
+{
+    if (facts->content_encoding != NULL && !value_is(facts->content_encoding, "identity"))
+        return refuse(SRV_ERR_MEDIA, err, "Content-Encoding is not accepted: send the body as it is");
+    return SRV_ERR_NONE;
 }
 
 enum srv_error srv_guard_body(const struct srv_facts *facts, size_t body_bytes_max, struct att_err *err)
 {
     if (facts->content_type == NULL)
         return refuse(SRV_ERR_MEDIA, err, "Content-Type is missing, expected application/json");
-    if (!type_is_json(facts->content_type->value, facts->content_type->value_len))
+    if (!type_is(facts->content_type->value, facts->content_type->value_len, "application/json"))
         return refuse(SRV_ERR_MEDIA, err, "Content-Type is not application/json in UTF-8");
-    if (facts->content_encoding != NULL && !value_is(facts->content_encoding, "identity"))
-        return refuse(SRV_ERR_MEDIA, err, "Content-Encoding is not accepted: send the body as it is");
+    if (srv_guard_coding(facts, err) != SRV_ERR_NONE)
+        return SRV_ERR_MEDIA;
     if (facts->content_length > body_bytes_max) {
         att_err_limit(err, NULL, body_bytes_max, facts->content_length, "the body has %llu bytes, at most %zu are read",
                       (unsigned long long)facts->content_length, body_bytes_max);

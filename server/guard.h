@@ -52,6 +52,10 @@ bool srv_guard_request_id(const char *value, size_t len);
 /* W3C traceparent, version 00. */
 bool srv_guard_traceparent(const char *value, size_t len);
 /* The API key of "Authorization: Bearer KEY" or "X-API-Key: KEY": false when neither was sent, or another scheme. */
+/* Whether the body is lines, application/x-ndjson; then its length does not count, and it is checked by this alone.
+ */
+bool srv_guard_is_lines(const struct srv_facts *facts);
+enum srv_error srv_guard_coding(const struct srv_facts *facts, struct att_err *err);
 bool srv_guard_key(const struct srv_facts *facts, const char **ret_key, size_t *ret_len);
 /* Decodes %XX of len bytes into out (capacity >= len + 1), NUL-terminated. False on a bad escape, %00, or bytes that
  * are not UTF-8. */

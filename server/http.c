@@ -237,6 +237,53 @@ static enum MHD_Result begin(struct srv_http *http, struct MHD_Connection *conne
     return srv_reaper_enter(http->reaper, conn, SRV_CONN_BODY, NULL) ? MHD_YES : MHD_NO;
 }
 
+/* The request cannot go on inside its body, where the library takes no answer. */
+static enum MHD_Result refuse(struct srv_http *http, struct srv_conn *conn, struct srv_request *request)
+{
+    const struct att_err *err;
+    enum srv_error error = srv_request_refusal(request, &err);
+
+    srv_conn_answer(conn, error, err);
+    srv_reaper_linger(http->reaper, conn);
+    return MHD_NO;
+}
+
+/* A piece of a body of lines. What is left of it when a chunk is due stays with the library, which brings it again
+ * after the resume. */
+static enum MHD_Result on_piece(struct srv_http *http, struct srv_conn *conn, struct srv_request *request,
+                                const char *bytes, size_t *len)
+{
+    while (*len > 0) {
+        size_t used;
+        bool progress;
+
+        if (!srv_request_feed_take(request, bytes, *len, &used, &progress))
+            return refuse(http, conn, request);
+        bytes += used;
+        *len -= used;
+        /* The time for a body counts from the last line on: a slow feed is none that has stopped. */
+        if (progress && !srv_reaper_enter(http->reaper, conn, SRV_CONN_BODY, NULL))
+            return MHD_NO;
+        if (*len == 0)
+            break;
+        if (!srv_reaper_enter(http->reaper, conn, SRV_CONN_BUSY, srv_request_cancel_flag(request)))
+            return MHD_NO;
+        switch (srv_request_run(request)) {
+        case SRV_NEXT_WAIT:
+            return MHD_YES;
+        case SRV_NEXT_BODY:
+            break;
+        case SRV_NEXT_DROP:
+            return MHD_NO;
+        default:
+            return refuse(http, conn, request);
+        }
+        if (!srv_reaper_enter(http->reaper, conn, SRV_CONN_BODY, NULL))
+            return MHD_NO;
+    }
+    return MHD_YES;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *bytes, size_t *len,
                                   void **request_slot)
@@ -244,23 +291,20 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct srv_http *http = ((struct front *)context)->http;
     struct srv_conn *conn = conn_of(connection);
     struct srv_request *request = *request_slot;
-    const struct att_err *err;
 
     if (conn == NULL)
         return MHD_NO;
     if (request == NULL)
         return begin(http, connection, conn, path, method, version, request_slot);
+    if (*len > 0 && srv_request_feeds(request))
+        return on_piece(http, conn, request, bytes, len);
     if (*len > 0) {
-        if (!srv_request_body(request, bytes, *len)) {
-            enum srv_error error = srv_request_refusal(request, &err);
-
-            srv_conn_answer(conn, error, err);
-            srv_reaper_linger(http->reaper, conn);
-            return MHD_NO;
-        }
+        if (!srv_request_body(request, bytes, *len))
+            return refuse(http, conn, request);
         *len = 0;
         return MHD_YES;
     }
+    srv_request_feed_end(request);
     if (!srv_reaper_enter(http->reaper, conn, SRV_CONN_BUSY, srv_request_cancel_flag(request)))
         return MHD_NO;
     switch (srv_request_run(request)) {

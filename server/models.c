@@ -13,10 +13,13 @@
 #include "core/base/clock.h"
 #include "server/config.h"
 #include "server/log.h"
+#include "server/models_news.h"
 #include "store/catalogue.h"
+#include "store/entities.h"
 #include "store/follows.h"
 #include "store/items.h"
 #include "store/kb.h"
+#include "store/news.h"
 #include "store/users.h"
 
 struct loading {
@@ -439,11 +442,16 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
         status = open_catalogues(&loading, err);
     if (status == ATT_OK)
         status = open_users(&loading, err);
+    if (status == ATT_OK)
+        status = srv_models_open_news(models, source, err);
     return status;
 }
 
 void srv_models_finish(struct srv_models *models)
 {
+    store_news_close(models->news.store);
+    news_weights_finish(&models->news_view.weights);
+    store_entities_unref(models->news.entities);
     for (size_t i = 0; i < models->n_kbs; i++)
         store_kb_close(models->kbs[i].kb);
     store_users_close(models->users);

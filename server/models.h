@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "news/set.h"
 #include "tasks/task.h"
 
 struct srv_config;
@@ -28,6 +29,9 @@ struct srv_models {
     size_t n_models;
     struct task_kb *kbs; /* the first is the default */
     size_t n_kbs;
+    struct task_news news; /* store NULL: none is configured */
+    struct news_view news_view;
+    uint64_t entities_stamp;
     struct store_users *users; /* NULL: none are configured */
 };
 

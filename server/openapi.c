@@ -27,21 +27,26 @@ static void put_ref(struct att_jsonw *w, const char *key, const char *target)
     att_jsonw_object_end(w);
 }
 
-/* "content": {media: {"schema": …}}; the media type without its parameters. */
+/* "content": {media: {"schema": …}}, for JSON or the named types, without their parameters. */
 static void put_content(struct att_jsonw *w, const struct att_json *media, const struct att_json *schema)
 {
-    char type[NAME_BYTES_MAX];
-    const char *text = att_json_string(media, NULL);
+    size_t n = att_json_is_array(media) ? att_json_count(media) : 1;
 
-    snprintf(type, sizeof(type), "%.*s", text != NULL ? (int)strcspn(text, ";") : 16,
-             text != NULL ? text : "application/json");
     att_jsonw_key(w, "content");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, type);
-    att_jsonw_object_begin(w);
-    att_jsonw_key(w, "schema");
-    att_jsonw_value(w, schema);
-    att_jsonw_object_end(w);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = att_json_string(att_json_is_array(media) ? att_json_at(media, i) : media, NULL);
+        char type[NAME_BYTES_MAX];
+
+        if (text == NULL)
+            text = "application/json";
+        snprintf(type, sizeof(type), "%.*s", (int)strcspn(text, ";"), text);
+        att_jsonw_key(w, type);
+        att_jsonw_object_begin(w);
+        att_jsonw_key(w, "schema");
+        att_jsonw_value(w, schema);
+        att_jsonw_object_end(w);
+    }
     att_jsonw_object_end(w);
 }
 

@@ -10,7 +10,7 @@
  *      "request": SCHEMA,              of the body; with an "example" that is answered with 2xx
  *      "takes":   "application/x-ndjson",        the body's type where it is not JSON
  *      "answer":  SCHEMA,              none: no body
- *      "media":   "text/event-stream",           the answer's type where it is not JSON
+ *      "media":   "text/event-stream",           the answer's type where it is not JSON, or an array of types
  *      "status":  201}},               200 where it is not said
  *    "schemas": {"Name": SCHEMA}}      for "$ref": "#/components/schemas/Name"
  *

@@ -10,6 +10,7 @@
  *       |     a task that writes goes through WRITING |
  *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
+ *       a body of lines passes WAITING and WRITING for each chunk, between pieces of it: request_feed.c
  *
  * Admission comes before anything is parsed: a full queue answers at once. All
  * memory of the work lies in the arena, but for the body (freed once parsed)
@@ -43,7 +44,7 @@ enum srv_next srv_request_fail_status(struct srv_request *request, enum att_stat
     return srv_request_fail(request, srv_error_of(status));
 }
 
-static void free_body(struct srv_request *request)
+void srv_request_body_free(struct srv_request *request)
 {
     srv_metrics_subtract(&request->server->metrics, SRV_METRIC_BODY_BYTES, request->body_capacity);
     att_mem_free(request->body);
@@ -62,7 +63,7 @@ void srv_request_conclude(struct srv_request *request)
     att_json_destroy(request->json);
     request->json = NULL;
     att_arena_finish(&request->arena);
-    free_body(request);
+    srv_request_body_free(request);
     srv_generations_release(&request->server->generations, request->generation);
     request->generation = NULL;
 }
@@ -123,11 +124,10 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
 
 /* ---- the body ---- */
 
-static bool grow_body(struct srv_request *request, size_t len)
+bool srv_request_body_grow(struct srv_request *request, size_t len, size_t max)
 {
     struct srv_server *server = request->server;
     const struct srv_config *config = request->generation->config;
-    size_t max = (size_t)config->limits_body_bytes_max.number;
     size_t capacity = request->body_capacity == 0 ? BODY_STEP_BYTES : request->body_capacity;
     size_t more;
     char *body;
@@ -163,7 +163,8 @@ bool srv_request_body(struct srv_request *request, const char *bytes, size_t len
         srv_request_fail(request, SRV_ERR_BODY_SIZE);
         return false;
     }
-    if (request->body_len + len > request->body_capacity && !grow_body(request, request->body_len + len))
+    if (request->body_len + len > request->body_capacity &&
+        !srv_request_body_grow(request, request->body_len + len, max))
         return false;
     memcpy(request->body + request->body_len, bytes, len);
     request->body_len += len;
@@ -189,6 +190,11 @@ static enum srv_next render(struct srv_request *request)
     request->call.timing.total_us = att_clock_us() - request->begun_us;
     att_jsonw_init(&w, (size_t)request->generation->config->limits_answer_bytes_max.number);
     status = request->call.task->render(&request->call, &w, &request->err);
+    if (status == ATT_OK && request->feed != NULL) {
+        status = srv_request_feed_keep(request, &w);
+        att_jsonw_finish(&w);
+        return status == ATT_OK ? SRV_NEXT_BODY : srv_request_fail_status(request, status);
+    }
     if (status == ATT_OK && w.len > 0)
         status = att_jsonw_take(&w, &request->answer.bytes, &request->answer.len, &request->err);
     att_jsonw_finish(&w);
@@ -222,7 +228,7 @@ static void on_write(struct srv_write *write)
 }
 
 /* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
-static enum srv_next complete(struct srv_request *request)
+enum srv_next srv_request_complete(struct srv_request *request)
 {
     if (!request->call.writes)
         return render(request);
@@ -268,7 +274,7 @@ enum att_status srv_request_hand_over(struct srv_request *request)
 }
 
 /* Hands the call's jobs over and suspends the connection. */
-static enum srv_next submit(struct srv_request *request)
+enum srv_next srv_request_submit(struct srv_request *request)
 {
     enum att_status status;
 
@@ -316,7 +322,7 @@ enum srv_round srv_request_round(struct srv_request *request)
 }
 
 /* After a round: another one, or the answer, or from here on a stream. */
-static enum srv_next resumed(struct srv_request *request)
+enum srv_next srv_request_resumed(struct srv_request *request)
 {
     enum srv_round round = srv_request_round(request);
 
@@ -331,7 +337,7 @@ static enum srv_next resumed(struct srv_request *request)
     request->more = round == SRV_ROUND_MORE;
     if (request->call.stream != NULL)
         return srv_request_stream(request);
-    return request->more ? submit(request) : complete(request);
+    return request->more ? srv_request_submit(request) : srv_request_complete(request);
 }
 
 enum att_status srv_request_parse_body(struct srv_request *request)
@@ -345,14 +351,14 @@ enum att_status srv_request_parse_body(struct srv_request *request)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is empty, expected a JSON object");
     status = att_json_parse(request->body, request->body_len, 0, (size_t)config->limits_json_depth_max.number,
                             &request->json, &request->err);
-    free_body(request);
-    if (status == ATT_OK && !att_json_is_object(request->json))
+    srv_request_body_free(request);
+    if (status == ATT_OK && !att_json_is_object(request->json) && request->match.route->takes_body != SRV_BODY_LINES)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     return status;
 }
 
 /* The key's limit, for a request of about so many tokens. */
-static bool is_within_limit(struct srv_request *request, size_t tokens)
+bool srv_request_is_within_limit(struct srv_request *request, size_t tokens)
 {
     if (request->match.route->scope == SRV_SCOPE_PUBLIC)
         return true;
@@ -361,6 +367,17 @@ static bool is_within_limit(struct srv_request *request, size_t tokens)
         return true;
     srv_metrics_refusal(&request->server->metrics, SRV_REFUSAL_QUOTA);
     return false;
+}
+
+void srv_request_call_init(struct srv_request *request, struct att_arena *arena)
+{
+    request->call.task = request->match.route->task;
+    request->call.env = &request->generation->env;
+    request->call.arena = arena;
+    request->call.http_status = 200;
+    request->call.now_ms = att_clock_unix_ms();
+    for (size_t i = 0; i < request->match.n_params; i++)
+        request->call.path_params[i] = request->match.params[i];
 }
 
 static enum srv_next run_task(struct srv_request *request)
@@ -380,7 +397,7 @@ static enum srv_next run_task(struct srv_request *request)
     if (ticket->tokens > generation->env.limits.tokens_max)
         ticket->tokens = generation->env.limits.tokens_max;
     ticket->deadline_us = request->deadline_us;
-    if (!is_within_limit(request, ticket->tokens))
+    if (!srv_request_is_within_limit(request, ticket->tokens))
         return srv_request_fail(request, request->error);
     status = srv_batcher_admit(generation->batcher, &request->work, &request->err);
     if (status != ATT_OK) {
@@ -388,13 +405,7 @@ static enum srv_next run_task(struct srv_request *request)
         return srv_request_fail_status(request, status);
     }
     request->admitted = true;
-    request->call.task = request->match.route->task;
-    request->call.env = &generation->env;
-    request->call.arena = &request->arena;
-    request->call.http_status = 200;
-    request->call.now_ms = att_clock_unix_ms();
-    for (size_t i = 0; i < request->match.n_params; i++)
-        request->call.path_params[i] = request->match.params[i];
+    srv_request_call_init(request, &request->arena);
     status = srv_request_parse_body(request);
     if (status == ATT_OK)
         status = request->call.task->parse(&request->call, request->json, &request->err);
@@ -406,8 +417,8 @@ static enum srv_next run_task(struct srv_request *request)
         request->begun_us + (uint64_t)request->call.deadline_ms * 1000 < request->deadline_us)
         request->deadline_us = request->begun_us + (uint64_t)request->call.deadline_ms * 1000;
     if (request->call.n_jobs > 0)
-        return submit(request);
-    return request->call.stream != NULL ? srv_request_stream(request) : complete(request);
+        return srv_request_submit(request);
+    return request->call.stream != NULL ? srv_request_stream(request) : srv_request_complete(request);
 }
 
 static enum srv_next run_builtin(struct srv_request *request)
@@ -419,7 +430,7 @@ static enum srv_next run_builtin(struct srv_request *request)
                                 .last_event_id = request->has_event_id ? request->last_event_id : NULL};
     enum att_status status;
 
-    if (!is_within_limit(request, 0))
+    if (!srv_request_is_within_limit(request, 0))
         return srv_request_fail(request, request->error);
     status = request->match.route->builtin(request->server, request->generation, &ask, &answer, &request->err);
     if (status != ATT_OK)
@@ -436,6 +447,8 @@ static enum srv_next run_builtin(struct srv_request *request)
 
 enum srv_next srv_request_run(struct srv_request *request)
 {
+    if (request->feed != NULL)
+        return srv_request_feed_run(request);
     switch (request->stage) {
     case RECEIVING:
         if (request->match.route == NULL) {
@@ -447,9 +460,11 @@ enum srv_next srv_request_run(struct srv_request *request)
             return run_builtin(request);
         return request->match.route->task != NULL ? run_task(request) : srv_request_reload(request);
     case WAITING:
-        return resumed(request);
+        return srv_request_resumed(request);
     case WRITING:
         return SRV_NEXT_DROP; /* still unwritten: the client left */
+    case CHUNK_DONE:
+        break; /* request_feed.c's alone */
     case RELOADING:
         return srv_request_reloaded(request);
     case READY:
@@ -520,6 +535,7 @@ void srv_request_destroy(struct srv_request *request)
         return;
     srv_stream_destroy(request->stream);
     srv_request_conclude(request);
+    srv_request_feed_finish(request);
     att_mem_free(request->answer.bytes);
     att_mem_free(request);
 }

@@ -44,6 +44,13 @@ enum srv_next srv_request_begin(struct srv_request *request, const struct srv_he
                                 const struct att_err *err);
 /* A piece of the body. False: refused, answer at once and close. */
 bool srv_request_body(struct srv_request *request, const char *bytes, size_t len);
+/* A body that comes in chunks of lines: srv_request_feed_take instead, until it takes all; where it does not, a chunk
+ * is to be worked on first: srv_request_run. Then srv_request_feed_end, and srv_request_run. */
+bool srv_request_feeds(const struct srv_request *request);
+/* *ret_used bytes were taken; *ret_progress: a line ended in them. False as above. */
+bool srv_request_feed_take(struct srv_request *request, const char *bytes, size_t len, size_t *ret_used,
+                           bool *ret_progress);
+void srv_request_feed_end(struct srv_request *request);
 /* The body is complete, or the connection was resumed. */
 enum srv_next srv_request_run(struct srv_request *request);
 /* Fills the answer; the request keeps what the strings point into, and the stream, to its end. */

@@ -25,14 +25,15 @@ static void make_id(struct srv_request *request, const struct srv_header *given)
              server->request_seed & UINT64_C(0xffffffffffff), n & UINT64_C(0xffffffff));
 }
 
-/* X-Request-Timeout-Ms, or the default; a deadline_ms in the body may only shorten it. */
+/* X-Request-Timeout-Ms, or the default, for lines the longest, since it counts for each chunk of them; a deadline_ms in
+ * the body may only shorten it. */
 static enum srv_error read_deadline(struct srv_request *request, const struct srv_header *given)
 {
     const struct task_limits *limits = &request->generation->env.limits;
     uint64_t ms = 0;
 
     if (given == NULL) {
-        ms = limits->deadline_ms_default;
+        ms = request->feeds_lines ? limits->deadline_ms_max : limits->deadline_ms_default;
     } else {
         for (size_t i = 0; i < given->value_len && ms <= limits->deadline_ms_max; i++)
             ms = given->value[i] >= '0' && given->value[i] <= '9' ? ms * 10 + (uint64_t)(given->value[i] - '0')
@@ -116,10 +117,20 @@ static enum srv_error read_query(struct srv_request *request, const struct srv_h
     return SRV_ERR_MEMORY;
 }
 
+/* The body's type and size. Triton's client sends JSON to KServe's paths without saying so. */
+static enum srv_error check_body(struct srv_request *request, const struct srv_facts *facts)
+{
+    static const struct srv_header json = {.value = "application/json", .value_len = 16};
+    struct srv_facts seen = *facts;
+
+    if (seen.content_type == NULL && request->match.route->task == &task_kserve_infer)
+        seen.content_type = &json;
+    return srv_guard_body(&seen, (size_t)request->generation->config->limits_body_bytes_max.number, &request->err);
+}
+
 /* What is wrong with a request that is framed well: route, method, key, media type, size. */
 static enum srv_error check(struct srv_request *request, const struct srv_head *head, const struct srv_facts *facts)
 {
-    const struct srv_config *config = request->generation->config;
     enum srv_error error;
 
     srv_route_match(head->method, head->path, &request->match);
@@ -141,14 +152,22 @@ static enum srv_error check(struct srv_request *request, const struct srv_head *
         att_err_set(&request->err, ATT_EINVAL, "%s takes no body here", request->match.route->method);
         return SRV_ERR_BODY_UNEXPECTED;
     }
-    if (request->match.route->takes_body && (srv_guard_has_body(facts) || facts->content_type != NULL))
-        error = srv_guard_body(facts, (size_t)config->limits_body_bytes_max.number, &request->err);
+    request->feeds_lines = request->match.route->takes_body == SRV_BODY_LINES && srv_guard_is_lines(facts);
+    if (request->feeds_lines)
+        error = srv_guard_coding(facts, &request->err);
+    else if (request->match.route->takes_body && (srv_guard_has_body(facts) || facts->content_type != NULL))
+        error = check_body(request, facts);
     if (error != SRV_ERR_NONE)
         return error;
     error = (request->match.route->task != NULL || request->match.route->builtin != NULL) && head->n_query > 0
                 ? read_query(request, head)
                 : SRV_ERR_NONE;
-    return error != SRV_ERR_NONE ? error : read_deadline(request, facts->timeout_ms);
+    if (error == SRV_ERR_NONE)
+        error = read_deadline(request, facts->timeout_ms);
+    if (error == SRV_ERR_NONE && request->feeds_lines &&
+        srv_request_feed_begin(request, request->deadline_us - request->begun_us) != ATT_OK)
+        return SRV_ERR_MEMORY;
+    return error;
 }
 
 enum srv_next srv_request_begin(struct srv_request *request, const struct srv_head *head, enum srv_error refusal,

@@ -10,7 +10,7 @@
 
 enum { SRV_ORIGIN_BYTES_MAX = 255, SRV_EVENT_ID_BYTES_MAX = 255 };
 
-enum stage { RECEIVING, WAITING, WRITING, RELOADING, READY };
+enum stage { RECEIVING, WAITING, WRITING, CHUNK_DONE, RELOADING, READY };
 
 /* Where a task's stream stands: a round's events are to be told, jobs to be handed over, or a round is under way. */
 enum stream_step { TELLING, SUBMITTING, IN_ROUND };
@@ -31,7 +31,8 @@ struct srv_request {
     bool has_event_id;
     struct srv_access access;
     char key_name[SRV_KEY_NAME_MAX + 1];
-    unsigned wait_s; /* until the key's limit lets it pass */
+    unsigned wait_s;  /* until the key's limit lets it pass */
+    bool feeds_lines; /* the body is lines, see feed */
     bool on_admin_socket, discards, admitted, refused_raw, logs, is_head;
     bool flat_errors; /* TEI's shape */
     uint64_t begun_us, deadline_us;
@@ -41,6 +42,7 @@ struct srv_request {
     struct att_json *json;
     struct att_arena arena;
     struct task_call call;
+    struct srv_feed *feed;        /* the body comes in chunks of lines; NULL: as a whole */
     size_t n_items_max;           /* places of work.ticket.items */
     struct srv_stream *stream;    /* NULL: the answer is none */
     enum stream_step stream_step; /* of a task's */
@@ -66,6 +68,25 @@ enum srv_round srv_request_round(struct srv_request *request);
  * SRV_ROUND_LAST), or of a built-in's producer, which is closed also where this fails. */
 enum srv_next srv_request_stream(struct srv_request *request);
 enum srv_next srv_request_subscribe(struct srv_request *request, const struct srv_producer *producer);
+
+/* server/request_feed.c: a body of lines, a chunk of which is a call of its own. */
+enum att_status srv_request_feed_begin(struct srv_request *request, uint64_t timeout_us) ATT_MUST_USE;
+/* The next step: a chunk is started, goes on or is over. SRV_NEXT_BODY: the rest of the body is awaited. */
+enum srv_next srv_request_feed_run(struct srv_request *request);
+/* On the writer's thread: the chunk's results are kept until the body ends. */
+enum att_status srv_request_feed_keep(struct srv_request *request, struct att_jsonw *results) ATT_MUST_USE;
+void srv_request_feed_finish(struct srv_request *request);
+
+/* For them, of request.c: the key's limit for a request of about so many tokens; jobs are handed over, the connection
+ * is suspended; what a resumed request does, or one without jobs. */
+bool srv_request_is_within_limit(struct srv_request *request, size_t tokens);
+enum srv_next srv_request_submit(struct srv_request *request);
+enum srv_next srv_request_complete(struct srv_request *request);
+enum srv_next srv_request_resumed(struct srv_request *request);
+bool srv_request_body_grow(struct srv_request *request, size_t len, size_t max);
+void srv_request_body_free(struct srv_request *request);
+/* Route's task, environment and path into the call. */
+void srv_request_call_init(struct srv_request *request, struct att_arena *arena);
 
 /* The body as a JSON object, to request->json; the bytes go back. */
 enum att_status srv_request_parse_body(struct srv_request *request) ATT_MUST_USE;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/alerts.h"
 #include "server/builtins.h"
 #include "server/guard.h"
 
@@ -24,10 +25,19 @@ static const struct srv_route routes[] = {
     {"GET", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_INFER, &task_kb_entry_get, NULL, false},
     {"PUT", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_put, NULL, true},
     {"DELETE", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_delete, NULL, false},
+    {"GET", "/v1/kb/{kb}/suggestions", SRV_SCOPE_WRITE, &task_kb_suggest, NULL, false},
+    {"DELETE", "/v1/kb/{kb}/suggestions", SRV_SCOPE_WRITE, &task_kb_forget, NULL, false},
     {"GET", "/v1/kb/{kb}/export", SRV_SCOPE_INFER, &task_kb_export, NULL, false},
     {"POST", "/v1/feedback", SRV_SCOPE_WRITE, &task_feedback, NULL, true},
     {"GET", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_get, NULL, false},
     {"DELETE", "/v1/users/{user}", SRV_SCOPE_WRITE, &task_user_delete, NULL, false},
+    {"POST", "/v1/ingest", SRV_SCOPE_WRITE, &task_ingest, NULL, SRV_BODY_LINES},
+    {"GET", "/v1/news", SRV_SCOPE_INFER, &task_news_list, NULL, false},
+    {"GET", "/v1/news/{id}", SRV_SCOPE_INFER, &task_news_get, NULL, false},
+    {"DELETE", "/v1/news/{id}", SRV_SCOPE_WRITE, &task_news_delete, NULL, false},
+    {"GET", "/v1/stream", SRV_SCOPE_INFER, NULL, srv_builtin_stream, false},
+    {"GET", "/v1/trends", SRV_SCOPE_INFER, &task_trends, NULL, false},
+    {"POST", "/v1/report", SRV_SCOPE_INFER, &task_report, NULL, true},
     {"GET", "/v1/models", SRV_SCOPE_KEYED, NULL, srv_builtin_models, false},
     {"GET", "/v1/models/{id}", SRV_SCOPE_KEYED, NULL, srv_builtin_model, false},
     {"GET", "/v1/models/{id}/items", SRV_SCOPE_INFER, &task_items_get, NULL, false},

@@ -36,13 +36,19 @@ typedef enum att_status srv_builtin(struct srv_server *server, struct srv_genera
                                     const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                     struct att_err *err);
 
+enum srv_body {
+    SRV_BODY_NONE = false,
+    SRV_BODY_JSON = true, /* one object */
+    SRV_BODY_LINES,       /* that or an array; or lines of any length in all (NDJSON), taken in chunks */
+};
+
 struct srv_route {
     const char *method; /* GET rows also serve HEAD */
     const char *path;
     enum srv_scope scope;
-    const struct task *task; /* or */
-    srv_builtin *builtin;    /* or neither: a reload, which another thread does */
-    bool takes_body;
+    const struct task *task;  /* or */
+    srv_builtin *builtin;     /* or neither: a reload, which another thread does */
+    enum srv_body takes_body; /* rows say false, true, or SRV_BODY_LINES */
 };
 
 enum { SRV_ALLOW_MAX = 64, SRV_PARAMS_MAX = 2, SRV_PARAM_BYTES_MAX = 128 };

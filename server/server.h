@@ -8,8 +8,10 @@
 #include "server/listen.h"
 #include "server/stream.h"
 
+struct srv_alerts;   /* server/alerts.h */
 struct srv_reloader; /* server/reload.h */
 struct srv_tls;      /* server/tls.h */
+struct srv_webhooks; /* server/webhooks.h */
 struct srv_writer;   /* server/writer.h */
 
 struct srv_server {
@@ -20,6 +22,8 @@ struct srv_server {
     struct srv_streams streams;         /* locks itself */
     struct srv_reloader *reloader;      /* locks itself */
     struct srv_writer *writer;          /* locks itself */
+    struct srv_alerts *alerts;          /* locks itself */
+    struct srv_webhooks *webhooks;      /* locks itself */
     struct srv_tls *tls;                /* locks itself; NULL: plain HTTP */
     char address[SRV_ADDRESS_MAX];
     atomic_bool draining;

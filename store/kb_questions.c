@@ -9,11 +9,13 @@
 #include "store/sqlite.h"
 
 static enum att_status insert(struct store_kb *kb, const struct store_kb_question *questions, size_t n,
-                              struct att_err *err)
+                              size_t *ret_added, struct att_err *err)
 {
+    static const char sql[] =
+        "INSERT INTO questions(time, kind, entry, reply, text) SELECT ?1,?2,?3,?4,?5 WHERE ?4 = ''"
+        " OR NOT EXISTS (SELECT 1 FROM questions WHERE reply = ?4 AND kind = ?2)";
     sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(
-        kb->db, kb->path, "INSERT INTO questions(time, kind, entry, reply, text) VALUES (?1,?2,?3,?4,?5)", &row, err);
+    enum att_status status = store_sqlite_prepare(kb->db, kb->path, sql, &row, err);
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         const struct store_kb_question *question = &questions[i];
         sqlite3_bind_int64(row, 1, question->time);
@@ -23,6 +25,8 @@ static enum att_status insert(struct store_kb *kb, const struct store_kb_questio
             sqlite3_bind_text(row, 5, question->text, -1, SQLITE_STATIC) != SQLITE_OK ||
             sqlite3_step(row) != SQLITE_DONE)
             status = store_sqlite_error(kb->db, kb->path, err);
+        else
+            *ret_added += (size_t)sqlite3_changes(kb->db);
         sqlite3_reset(row);
     }
     sqlite3_finalize(row);
@@ -46,18 +50,22 @@ static enum att_status retain(struct store_kb *kb, const struct store_kb_retenti
 }
 
 enum att_status store_kb_questions_add(struct store_kb *kb, const struct store_kb_question *questions, size_t n,
-                                       const struct store_kb_retention *retention, struct att_err *err)
+                                       const struct store_kb_retention *retention, size_t *ret_added,
+                                       struct att_err *err)
 {
+    size_t added = 0;
     assert(retention->max > 0);
     pthread_mutex_lock(&kb->write_mutex);
     enum att_status status = store_kb_begin(kb, err);
     if (status == ATT_OK) {
-        status = insert(kb, questions, n, err);
+        status = insert(kb, questions, n, &added, err);
         if (status == ATT_OK)
             status = retain(kb, retention, err);
         status = store_kb_end(kb, status, err);
     }
     pthread_mutex_unlock(&kb->write_mutex);
+    if (status == ATT_OK)
+        *ret_added = added;
     return status;
 }
 

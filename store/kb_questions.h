@@ -10,6 +10,8 @@
 #include "core/base/mem.h"
 #include "store/kb.h"
 
+enum { STORE_KB_QUESTION_BYTES_MAX = 4096 };
+
 /* As numbers in the file: append only. */
 enum store_kb_kind {
     STORE_KB_HANDOFF,
@@ -25,7 +27,7 @@ struct store_kb_question {
     int64_t time; /* Unix seconds */
     enum store_kb_kind kind;
     int64_t entry;     /* that was answered, or best; 0: none */
-    const char *reply; /* "rep-…", or "" */
+    const char *reply; /* "rep-…", or ""; with a reply, a question of the same kind is kept once */
     const char *text;
 };
 
@@ -34,9 +36,11 @@ struct store_kb_retention {
     size_t max;    /* the newest that stay; at least 1 */
 };
 
-/* Durable when it returns. Errors as store_kb_put's; readers are not disturbed. */
+/* Durable when it returns. *ret_added: those that were not there. Errors as store_kb_put's; readers are not disturbed.
+ */
 enum att_status store_kb_questions_add(struct store_kb *kb, const struct store_kb_question *questions, size_t n,
-                                       const struct store_kb_retention *retention, struct att_err *err) ATT_MUST_USE;
+                                       const struct store_kb_retention *retention, size_t *ret_added,
+                                       struct att_err *err) ATT_MUST_USE;
 /* The newest `max` of time >= since, newest first, copied into the arena. */
 enum att_status store_kb_questions_read(struct store_kb *kb, int64_t since, size_t max, struct att_arena *arena,
                                         struct store_kb_question **ret_questions, size_t *ret_count,

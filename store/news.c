@@ -85,7 +85,7 @@ const char *store_news_path(const struct store_news *news)
 bool store_news_is(const struct store_news *news, const char *path, const struct store_news_options *options)
 {
     return strcmp(news->path, path) == 0 && news->options.window_ms == options->window_ms &&
-           news->options.similar_min == options->similar_min;
+           news->options.similar_min == options->similar_min && news->options.retention_ms == options->retention_ms;
 }
 
 /* ---- readers ---- */

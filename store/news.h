@@ -25,8 +25,9 @@
 enum { STORE_NEWS_ENTITIES_MAX = 64, STORE_NEWS_DIGEST_BYTES = 65 };
 
 struct store_news_options {
-    int64_t window_ms;  /* items further apart in time are no near-duplicates */
-    double similar_min; /* from this similarity on they are */
+    int64_t window_ms;    /* items further apart in time are no near-duplicates */
+    double similar_min;   /* from this similarity on they are */
+    int64_t retention_ms; /* a put removes what was received longer ago, at most as much as it brings; 0: nothing */
 };
 
 struct store_news_item {
@@ -34,6 +35,7 @@ struct store_news_item {
     /* as sent; strings are never NULL but may be "" (lang, url, title, source) */
     const char *id, *source, *url, *title, *text, *lang;
     int64_t time_ms;              /* published, Unix time */
+    bool time_is_sent;            /* else it is that of receiving, and no part of the content */
     int64_t received_ms;          /* first seen here */
     double engagement;            /* >= 0, from its parts */
     const char *engagement_parts; /* {"views":…,"comments":…,"shares":…,"likes":…} as text */

@@ -45,7 +45,7 @@ enum att_status store_news_write_end(struct store_news *news, enum att_status st
 /* One step of a statement that gives no row; resets it. */
 enum att_status store_news_step(struct store_news *news, sqlite3_stmt *statement, struct att_err *err) ATT_MUST_USE;
 
-/* SHA-256 of what makes an item's content: all that is sent but its engagement. */
+/* SHA-256 of what makes an item's content: all that was sent but its engagement. */
 enum att_status store_news_digest(const struct store_news_item *item, char ret_hex[STORE_NEWS_DIGEST_BYTES],
                                   struct att_err *err) ATT_MUST_USE;
 

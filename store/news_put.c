@@ -64,7 +64,7 @@ enum att_status store_news_digest(const struct store_news_item *item, char ret_h
     enum att_status status = att_digest_begin(&state, err);
     for (size_t i = 0; status == ATT_OK && i < sizeof parts / sizeof *parts; i++)
         status = att_digest_update(state, parts[i], strlen(parts[i]) + 1, err);
-    if (status == ATT_OK)
+    if (status == ATT_OK && item->time_is_sent)
         status = att_digest_update(state, &item->time_ms, sizeof item->time_ms, err);
     att_digest_end(state, status == ATT_OK ? ret_hex : NULL);
     return status;
@@ -316,6 +316,27 @@ static enum att_status put_item(struct store_news *news, struct statements *s, c
     return store_news_step(news, s->engage, err);
 }
 
+/* Old items go as new ones come, so that a put costs no more than twice what it brings. */
+static enum att_status expire(struct store_news *news, const struct store_news_item *items, size_t n,
+                              struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    int64_t now_ms = 0;
+    for (size_t i = 0; i < n; i++)
+        now_ms = items[i].received_ms > now_ms ? items[i].received_ms : now_ms;
+    enum att_status status = store_sqlite_prepare(
+        news->db, news->path,
+        "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2)",
+        &row, err);
+    if (status == ATT_OK) {
+        sqlite3_bind_int64(row, 1, now_ms - news->options.retention_ms);
+        sqlite3_bind_int64(row, 2, (sqlite3_int64)n);
+        status = store_news_step(news, row, err);
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
 enum att_status store_news_put(struct store_news *news, const struct store_news_item *items, size_t n,
                                struct store_news_result *results, struct att_err *err)
 {
@@ -337,6 +358,8 @@ enum att_status store_news_put(struct store_news *news, const struct store_news_
         last_seq = results[i].seq > last_seq ? results[i].seq : last_seq;
     }
     statements_finish(&s);
+    if (status == ATT_OK && n > 0 && news->options.retention_ms > 0)
+        status = expire(news, items, n, err);
     if (last_seq > news->indexed_seq)
         news->indexed_seq = last_seq;
     return store_news_write_end(news, status, err);

@@ -5,15 +5,20 @@
 
 #include "tasks/task.h"
 
-void task_render_id(struct att_jsonw *answer, const char *prefix)
+void task_id_make(const char *prefix, char text[TASK_ID_BYTES])
 {
     unsigned char random[12] = {0};
-    char text[64];
-    int at = snprintf(text, sizeof text, "%s-", prefix);
+    int at = snprintf(text, TASK_ID_BYTES, "%s-", prefix);
     /* getrandom of 12 bytes neither blocks after boot nor fails. */
     if (getrandom(random, sizeof random, 0) == (ssize_t)sizeof random && at > 0)
-        for (size_t i = 0; i < sizeof random && (size_t)at + 2 < sizeof text; i++)
-            at += snprintf(text + at, sizeof text - (size_t)at, "%02x", random[i]);
+        for (size_t i = 0; i < sizeof random && (size_t)at + 2 < TASK_ID_BYTES; i++)
+            at += snprintf(text + at, TASK_ID_BYTES - (size_t)at, "%02x", random[i]);
+}
+
+void task_render_id(struct att_jsonw *answer, const char *prefix)
+{
+    char text[TASK_ID_BYTES];
+    task_id_make(prefix, text);
     att_jsonw_key(answer, "id");
     att_jsonw_cstring(answer, text);
 }

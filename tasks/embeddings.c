@@ -18,8 +18,8 @@ struct embeddings {
     bool base64;
 };
 
-static const char *const fields[] = {"model", "input",       "encoding_format", "dimensions",
-                                     "user",  "deadline_ms", "priority",        NULL};
+static const char *const fields[] = {"model",      "input", "encoding_format", "dimensions", "prompt_name",
+                                     "input_type", "user",  "deadline_ms",     "priority",   NULL};
 
 static enum att_status one_input(struct task_call *call, const struct embeddings *embeddings,
                                  const struct task_windows_options *options, const struct att_json *value,
@@ -66,11 +66,37 @@ static enum att_status parse_inputs(struct task_call *call, struct embeddings *e
     return ATT_OK;
 }
 
+/* What stands before the texts: a prompt of the model by name, or by the part that they play. */
+static enum att_status parse_prompt(const struct att_json *body, const struct task_model *model,
+                                    const char **ret_prompt, struct att_err *err)
+{
+    static const char *const types[] = {"query",   "search_query",   "document",   "search_document",
+                                        "passage", "classification", "clustering", NULL};
+    const struct att_model_info *info = att_model_info(model->model);
+    const char *const prompts[] = {
+        info->query_prompt,   info->query_prompt,   info->passage_prompt, info->passage_prompt,
+        info->passage_prompt, info->default_prompt, info->default_prompt, NULL};
+    const char *name = NULL;
+    size_t type = sizeof types / sizeof *types - 1;
+    enum att_status status = task_field_string(body, "", "prompt_name", &name, NULL, err);
+    if (status == ATT_OK)
+        status = task_field_enum(body, "", "input_type", types, &type, err);
+    if (status != ATT_OK)
+        return status;
+    if (name && prompts[type])
+        return att_err_param(err, ATT_EINVAL, "input_type", "input_type: expected prompt_name or input_type, not both");
+    *ret_prompt = name ? att_model_prompt(info, name) : prompts[type];
+    if (name && !*ret_prompt)
+        return att_err_param(err, ATT_EINVAL, "prompt_name", "prompt_name: \"%.60s\" is no prompt of model \"%s\"",
+                             name, model->name);
+    return ATT_OK;
+}
+
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
     static const char *const formats[] = {"float", "base64", NULL};
     struct embeddings *embeddings = task_alloc(call, 1, sizeof *embeddings, err);
-    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
+    struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
     size_t format = 0;
     const char *user = NULL;
     size_t user_len = 0;
@@ -95,6 +121,9 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         dimensions = hidden;
         status = task_field_int(body, "", "dimensions", 1, hidden, &dimensions, err);
     }
+    if (status != ATT_OK)
+        return status;
+    status = parse_prompt(body, embeddings->model, &options.prompt, err);
     if (status != ATT_OK)
         return status;
     embeddings->dimensions = (size_t)dimensions;

@@ -74,6 +74,38 @@ enum att_status task_tokens_encode(struct task_call *call, const struct task_mod
     return status;
 }
 
+enum att_status task_tokens_prompted(struct task_call *call, const struct task_model *model, const char *prompt,
+                                     const char *text, size_t len, const char *path, struct task_tokens *ret_tokens,
+                                     size_t *ret_prompted, struct att_err *err)
+{
+    size_t prompt_len = strlen(prompt), count = 0;
+    struct task_tokens tokens;
+    *ret_prompted = 0;
+    if (prompt_len == 0)
+        return task_tokens_encode(call, model, text, len, path, ret_tokens, err);
+    char *both = task_alloc(call, prompt_len + len + 1, 1, err);
+    if (!both)
+        return err->status;
+    memcpy(both, prompt, prompt_len);
+    memcpy(both + prompt_len, text, len);
+    enum att_status status = task_tokens_encode(call, model, both, prompt_len + len, path, &tokens, err);
+    if (status != ATT_OK)
+        return status;
+    struct att_token *items = task_alloc(call, tokens.count + 1, sizeof *items, err);
+    if (!items)
+        return err->status;
+    memcpy(items, tokens.items, tokens.count * sizeof *items);
+    while (count < tokens.count && items[count].end <= prompt_len)
+        count++;
+    for (size_t i = 0; i < tokens.count; i++) {
+        items[i].start = items[i].start > prompt_len ? items[i].start - (uint32_t)prompt_len : 0;
+        items[i].end = items[i].end > prompt_len ? items[i].end - (uint32_t)prompt_len : 0;
+    }
+    *ret_tokens = (struct task_tokens){items, tokens.count};
+    *ret_prompted = count;
+    return ATT_OK;
+}
+
 enum att_status task_tokens_sequence(struct task_call *call, const struct task_model *model,
                                      const struct task_tokens *tokens, bool special, struct att_sequence *sequence,
                                      struct att_err *err)
@@ -129,15 +161,15 @@ enum att_status task_job_assemble(struct task_call *call, const struct task_mode
     return ATT_OK;
 }
 
-enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *text, size_t len,
-                                const char *pair, size_t pair_len, const char *path, struct task_job *job,
-                                size_t *ret_dropped, struct att_err *err)
+enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *prompt,
+                                const char *text, size_t len, const char *pair, size_t pair_len, const char *path,
+                                struct task_job *job, size_t *ret_dropped, struct att_err *err)
 {
     struct task_tokens a = {NULL, 0}, b = {NULL, 0};
-    size_t room = 0;
+    size_t room = 0, prompted;
     enum att_status status = task_tokens_room(model, pair != NULL, &room, err);
     if (status == ATT_OK)
-        status = task_tokens_encode(call, model, text, len, path, &a, err);
+        status = task_tokens_prompted(call, model, pair ? "" : prompt, text, len, path, &a, &prompted, err);
     if (status == ATT_OK && pair)
         status = task_tokens_encode(call, model, pair, pair_len, path, &b, err);
     if (status != ATT_OK)

@@ -15,10 +15,16 @@ struct task_tokens {
 enum att_status task_tokens_encode(struct task_call *call, const struct task_model *model, const char *text, size_t len,
                                    const char *path, struct task_tokens *ret_tokens, struct att_err *err) ATT_MUST_USE;
 
+/* The same with a prompt before the text: the first *ret_prompted tokens are the prompt's, at byte 0; the others have
+ * their place in the text. */
+enum att_status task_tokens_prompted(struct task_call *call, const struct task_model *model, const char *prompt,
+                                     const char *text, size_t len, const char *path, struct task_tokens *ret_tokens,
+                                     size_t *ret_prompted, struct att_err *err) ATT_MUST_USE;
+
 /* What a job's sequence was made of, for explanations: arrays of job->len in the arena. */
 struct task_spans {
     const uint32_t *starts, *ends; /* bytes of the text */
-    const int8_t *text_index;      /* 0 first, 1 second text, -1 special */
+    int8_t *text_index;            /* 0 first, 1 second text, -1 special */
 };
 
 /* Fills ids, type_ids and len of the job with the template around a (and b). ret_spans may be NULL. */

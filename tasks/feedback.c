@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct task_feedback_kind *const kinds[] = {&task_feedback_items};
+static const struct task_feedback_kind *const kinds[] = {&task_feedback_items, &task_feedback_replies};
 enum { KINDS = sizeof kinds / sizeof *kinds, PATH_BYTES = 40, WORDS_BYTES = 256 };
 
 struct feedback {

@@ -38,6 +38,8 @@ struct task_feedback_kind {
 
 /* view, click, rate, buy: what recommend reads as a user's history. */
 extern const struct task_feedback_kind task_feedback_items;
+/* accepted, rejected, escalated: what became of a reply. */
+extern const struct task_feedback_kind task_feedback_replies;
 
 /* The optional or required text `name` of an event: at most max bytes, at least 1 where it is present. */
 enum att_status task_feedback_text(const struct task_call *call, const struct task_feedback_event *event,

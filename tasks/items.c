@@ -148,10 +148,11 @@ static enum att_status parse_item(struct task_call *call, const struct att_json 
 /* Jobs for what is to be embedded: the text; for an item without one that nobody else describes, the title. */
 static enum att_status plan_texts(struct task_call *call, struct items_call *items, bool single, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
     const struct task_model *encoder = items->model->encoder;
     if (!encoder)
         return ATT_OK;
+    const struct task_windows_options options = {
+        .pooled = true, .stride = SIZE_MAX, .prompt = att_model_info(encoder->model)->passage_prompt};
     items->windows = task_alloc(call, items->n + 1, sizeof *items->windows, err);
     items->text_items = items->windows ? task_alloc(call, items->n + 1, sizeof *items->text_items, err) : NULL;
     if (!items->text_items)

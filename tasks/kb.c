@@ -20,7 +20,7 @@ static enum att_status path_id(struct task_call *call, int64_t *ret_id, struct a
     const char *text = call->path_params[1];
     char *end = NULL;
     long long id = text && *text >= '1' && *text <= '9' && strlen(text) <= 16 ? strtoll(text, &end, 10) : 0;
-    if (id < 1 || (end && *end))
+    if (id < 1 || id > TASK_KB_ID_MAX || (end && *end))
         return att_err_param(err, ATT_ENOTFOUND, "id", "id: expected an entry's number");
     *ret_id = id;
     return ATT_OK;

@@ -8,8 +8,6 @@
 
 enum { PATH_BYTES = 80, QUESTION_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65536, METADATA_BYTES_MAX = 16384 };
 
-static const int64_t id_max = (int64_t)1 << 53;
-
 /* path.name, or name alone. */
 static const char *joined(const char *path, const char *name, char text[PATH_BYTES])
 {
@@ -82,7 +80,7 @@ static enum att_status parse_prompts(struct task_call *call, const struct att_js
         return err->status;
     for (size_t i = 0; i < n; i++) {
         snprintf(id_path, sizeof id_path, "%s[%zu]", path, i);
-        if (!att_json_integer(att_json_at(value, i), 1, id_max, &prompts[i]))
+        if (!att_json_integer(att_json_at(value, i), 1, TASK_KB_ID_MAX, &prompts[i]))
             return att_err_param(err, ATT_EINVAL, id_path, "%s: is %s, expected an entry's id, an integer from 1",
                                  id_path, att_json_type_name(att_json_at(value, i)));
     }
@@ -160,7 +158,7 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
     *entry = (struct store_kb_entry){.id = fixed_id};
     enum att_status status = task_fields_known(value, path, fields, err);
     if (status == ATT_OK)
-        status = task_field_int(value, path, "id", 1, id_max, &entry->id, err);
+        status = task_field_int(value, path, "id", 1, TASK_KB_ID_MAX, &entry->id, err);
     if (status == ATT_OK && (entry->id < 1 || (fixed_id > 0 && entry->id != fixed_id)))
         status = att_err_param(err, ATT_EINVAL, joined(path, "id", text_path), "%s: %s", joined(path, "id", text_path),
                                entry->id < 1 ? "is missing, expected an integer from 1" : "differs from the path's id");
@@ -265,8 +263,8 @@ enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_mod
             char path[PATH_BYTES];
             size_t dropped = 0;
             text_path(list, i, a, path);
-            enum att_status status =
-                task_job_encode(call, encoder, text, strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
+            enum att_status status = task_job_encode(call, encoder, att_model_info(encoder->model)->query_prompt, text,
+                                                     strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
             if (status == ATT_OK && dropped > 0)
                 status =
                     att_err_limit(err, path, att_model_info(encoder->model)->max_tokens, call->jobs[job].len + dropped,

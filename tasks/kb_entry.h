@@ -13,6 +13,9 @@
 #include "store/kb.h"
 #include "tasks/encode.h"
 
+/* Of an entry: numbers are read as doubles, and this is the largest integer that no other one is read as. */
+#define TASK_KB_ID_MAX ((INT64_C(1) << 53) - 1)
+
 /* Checks every field; strings are the JSON document's or the arena's. `fixed_id` > 0 stands for "id" when the path of
  * the request names it. */
 enum att_status task_kb_entry_parse(struct task_call *call, const struct att_json *value, const char *path,

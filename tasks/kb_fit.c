@@ -24,9 +24,10 @@ static const struct task_fit defaults = {
 static const float same_words = 0.9999f; /* likeness of texts with the same n-grams, less rounding */
 static const float width = 0.2f;         /* of the score's middle part, in s */
 
-void task_fit_default(struct task_fit *fit)
+void task_fit_default(float floor, struct task_fit *fit)
 {
     *fit = defaults;
+    fit->latin.floor = fit->cjk.floor = floor;
 }
 
 /* ---- as JSON ---- */
@@ -115,10 +116,10 @@ static enum att_status read_rerank(const struct att_json *object, struct task_re
     return status;
 }
 
-enum att_status task_fit_parse(const char *text, struct task_fit *fit, struct att_err *err)
+enum att_status task_fit_parse(const char *text, float floor, struct task_fit *fit, struct att_err *err)
 {
     struct att_json *json = NULL;
-    task_fit_default(fit);
+    task_fit_default(floor, fit);
     if (!text)
         return ATT_OK;
     enum att_status status = att_json_parse(text, strlen(text), 0, JSON_DEPTH, &json, err);

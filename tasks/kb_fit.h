@@ -44,10 +44,10 @@ struct task_fit {
     struct task_rerank_fit rerank;
 };
 
-/* What holds for an encoder where nothing is fitted. */
-void task_fit_default(struct task_fit *fit);
+/* What holds where nothing is fitted; floor: the encoder's, as its model directory says (info.cosine_floor). */
+void task_fit_default(float floor, struct task_fit *fit);
 /* Reads what task_fit_render wrote; `text` NULL: the defaults. ATT_EFORMAT names the member that is wrong. */
-enum att_status task_fit_parse(const char *text, struct task_fit *fit, struct att_err *err) ATT_MUST_USE;
+enum att_status task_fit_parse(const char *text, float floor, struct task_fit *fit, struct att_err *err) ATT_MUST_USE;
 /* The object's members; the caller opens and closes it, and may add members of its own before or after. */
 void task_fit_render(const struct task_fit *fit, struct att_jsonw *w);
 

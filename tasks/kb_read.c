@@ -127,7 +127,7 @@ static enum att_status parse_list(struct task_call *call, const struct att_json 
     if (status == ATT_OK)
         status = task_query_int(call, "limit", 1, 1000000, &listing->limit, err);
     if (status == ATT_OK)
-        status = task_query_int(call, "after", 0, INT64_C(1) << 53, &listing->after, err);
+        status = task_query_int(call, "after", 0, TASK_KB_ID_MAX, &listing->after, err);
     if (status == ATT_OK)
         status = task_query_enum(call, "state", states, &listing->state, err);
     listing->lang = task_query_text(call, "lang");

@@ -245,10 +245,10 @@ static enum att_status parse_items(struct task_call *call, struct task_recommend
 
 /* ---- jobs ---- */
 
-static enum att_status plan_text(struct task_call *call, struct task_recommend *recommend, const char *text, size_t len,
-                                 const char *path, struct att_err *err)
+static enum att_status plan_text(struct task_call *call, struct task_recommend *recommend, const char *prompt,
+                                 const char *text, size_t len, const char *path, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX};
+    const struct task_windows_options options = {.pooled = true, .stride = SIZE_MAX, .prompt = prompt};
     return task_windows_plan(call, recommend->model->encoder, &options, text, len, NULL, 0, path,
                              &recommend->windows[recommend->n_texts++], err);
 }
@@ -261,21 +261,23 @@ static enum att_status plan_texts(struct task_call *call, struct task_recommend 
     enum att_status status = ATT_OK;
     if (!task_preference_has_content(recommend->model))
         return ATT_OK;
+    const struct att_model_info *info = att_model_info(recommend->model->encoder->model);
     recommend->windows = task_alloc(call, most, sizeof *recommend->windows, err);
     if (!recommend->windows)
         return err->status;
     if (recommend->interest)
-        status = plan_text(call, recommend, recommend->interest, recommend->interest_len, "interest", err);
+        status = plan_text(call, recommend, info->query_prompt, recommend->interest, recommend->interest_len,
+                           "interest", err);
     for (size_t i = 0; status == ATT_OK && i < recommend->history.n; i++) {
         const struct task_event *event = &recommend->history.events[i];
         snprintf(path, sizeof path, "history[%zu].text", task_history_number(&recommend->history, event->position));
         if (task_recommend_event_text(recommend, event))
-            status = plan_text(call, recommend, event->text, event->text_len, path, err);
+            status = plan_text(call, recommend, info->passage_prompt, event->text, event->text_len, path, err);
     }
     for (size_t i = 0; status == ATT_OK && i < recommend->n_candidates; i++) {
         struct task_candidate *candidate = &recommend->candidates[i];
         snprintf(path, sizeof path, "candidates[%zu].text", i);
-        status = plan_text(call, recommend, candidate->text, candidate->text_len, path, err);
+        status = plan_text(call, recommend, info->passage_prompt, candidate->text, candidate->text_len, path, err);
     }
     return status;
 }

@@ -41,9 +41,12 @@ enum att_status task_relevance_jobs(struct task_call *call, struct task_relevanc
                                     struct att_err *err)
 {
     bool pairs = relevance->pairs;
-    const struct task_windows_options options = {.logits = pairs, .pooled = !pairs, .truncate = true};
+    const struct att_model_info *info = att_model_info(relevance->model->model);
+    const struct task_windows_options options = {
+        .logits = pairs, .pooled = !pairs, .truncate = true, .prompt = info->query_prompt};
     struct task_windows_options document_options = options;
     document_options.truncate = pairs;
+    document_options.prompt = info->passage_prompt;
     document_options.tokens_max = relevance->document_tokens_max;
     relevance->options = document_options;
     size_t extra = pairs ? 0 : 1;
@@ -84,7 +87,7 @@ const struct task_windows *task_relevance_windows(const struct task_relevance *r
     return &relevance->windows[index + (relevance->pairs ? 0 : 1)];
 }
 
-/* The largest cosine between the query and the windows. */
+/* The largest cosine between the query and the windows, from the model's floor on. */
 static float best_cosine(const struct task_call *call, const struct task_relevance *relevance,
                          const struct task_windows *windows)
 {
@@ -96,7 +99,8 @@ static float best_cosine(const struct task_call *call, const struct task_relevan
         att_dot_table(0, 1, hidden, vector, hidden, relevance->query_vector, &cosine);
         best = cosine > best ? cosine : best;
     }
-    return best;
+    float floor = att_model_info(relevance->model->model)->cosine_floor;
+    return (best - floor) / (1 - floor);
 }
 
 float task_relevance_logit(const struct task_call *call, const struct task_relevance *relevance,

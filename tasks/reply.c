@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/kb_questions.h"
 #include "store/lexical.h"
 #include "tasks/explain.h"
 
@@ -164,6 +165,33 @@ static void decide(struct task_reply *reply)
             reply->decision = TASK_CLARIFY;
 }
 
+/* Small talk among small talk leaves no business undone, and what is longer than a question is none. */
+static bool is_to_record(const struct task_reply *reply)
+{
+    return reply->kb->records && reply->decision != TASK_ANSWERED &&
+           reply->question_len <= STORE_KB_QUESTION_BYTES_MAX &&
+           !(reply->decision == TASK_CLARIFY && entry_of(reply, 0)->chitchat);
+}
+
+/* A follow-up is kept with the turn that it follows, where both are a question's length: alone it says little. A disk
+ * that fails must not take the reply with it. */
+static bool record(const struct task_call *call, const struct task_reply *reply, const char *id)
+{
+    bool joined = reply->joined && reply->joined_len <= STORE_KB_QUESTION_BYTES_MAX;
+    int64_t now_s = call->now_ms / 1000;
+    const struct store_kb_question question = {.time = now_s,
+                                               .kind = reply->decision == TASK_CLARIFY ? STORE_KB_CLARIFY
+                                                                                       : STORE_KB_HANDOFF,
+                                               .entry = reply->n_matches > 0 ? entry_of(reply, 0)->id : 0,
+                                               .reply = id,
+                                               .text = joined ? reply->joined : reply->question};
+    const struct store_kb_retention retention = {now_s - (int64_t)reply->kb->record_days * 86400,
+                                                 reply->kb->record_max};
+    struct att_err err;
+    size_t added = 0;
+    return store_kb_questions_add(reply->kb->kb, &question, 1, &retention, &added, &err) == ATT_OK;
+}
+
 /* ---- rounds ---- */
 
 /* What follows the round that is done; n_jobs 0: nothing more. */
@@ -182,6 +210,7 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
         if (reply->pair_windows)
             task_reply_rerank(call, reply);
         decide(reply);
+        reply->records = call->writes = is_to_record(reply);
         reply->round = SPANNED;
         call->n_jobs = 0;
         return reply->spans ? task_reply_span_plan(call, reply, err) : ATT_OK;
@@ -352,8 +381,11 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     static const char *const decisions[] = {"handoff", "clarify", "answered"};
     struct task_reply *reply = call->state;
     enum att_status status = ATT_OK;
+    char id[TASK_ID_BYTES];
+    task_id_make("rep", id);
     att_jsonw_object_begin(answer);
-    task_render_id(answer, "rep");
+    att_jsonw_key(answer, "id");
+    att_jsonw_cstring(answer, id);
     att_jsonw_key(answer, "model");
     att_jsonw_cstring(answer, reply->kb->encoder->name);
     att_jsonw_key(answer, "kb");
@@ -371,6 +403,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_cstring(answer, fallback(reply, reply->decision));
     put_options(reply, answer);
     put_judgement(reply, answer);
+    if (reply->kb->records) {
+        att_jsonw_key(answer, "recorded");
+        att_jsonw_bool(answer, reply->records && record(call, reply, id));
+    }
     if (reply->generates)
         put_generated(answer);
     if (reply->explains_attention) {

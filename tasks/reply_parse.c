@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tasks/kb_entry.h"
 #include "tasks/reply.h"
 
 enum { TURNS_MAX = 64, PATH_BYTES = 48 };
@@ -97,7 +98,7 @@ static enum att_status parse_options(struct task_call *call, const struct att_js
     if (status == ATT_OK)
         status = task_field_int(body, "", "top", 1, TASK_REPLY_TOP_MAX, &top, err);
     if (status == ATT_OK)
-        status = task_field_int(body, "", "previous_id", 1, INT64_C(1) << 53, &reply->previous_id, err);
+        status = task_field_int(body, "", "previous_id", 1, TASK_KB_ID_MAX, &reply->previous_id, err);
     if (status == ATT_OK)
         status = task_field_number(body, "", "threshold", 0, 1, &reply->threshold, err);
     if (status == ATT_OK)
@@ -122,13 +123,14 @@ static enum att_status parse_options(struct task_call *call, const struct att_js
 static enum att_status take_fit(struct task_reply *reply, struct att_err *err)
 {
     const struct task_model *reranker = reply->kb->reranker;
-    enum att_status status = task_fit_parse(reply->view->fit, &reply->fit, err);
+    float floor = att_model_info(reply->kb->encoder->model)->cosine_floor;
+    enum att_status status = task_fit_parse(reply->view->fit, floor, &reply->fit, err);
     if (status != ATT_OK)
         return status;
     reply->reranks = reply->reranks && reranker;
     if (reply->reranks && strcmp(reply->fit.rerank.digest, att_model_info(reranker->model)->digest) != 0) {
         struct task_fit defaults;
-        task_fit_default(&defaults);
+        task_fit_default(floor, &defaults);
         reply->fit.rerank = defaults.rerank;
     }
     if (reply->threshold < 0)
@@ -197,8 +199,9 @@ static enum att_status join_turns(struct task_call *call, struct task_reply *rep
 /* The question; with a dialogue also turn + question, and the turn alone. */
 static enum att_status plan_texts(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .attention = reply->explains_attention};
     const struct task_model *encoder = reply->kb->encoder;
+    const struct task_windows_options options = {
+        .pooled = true, .attention = reply->explains_attention, .prompt = att_model_info(encoder->model)->query_prompt};
     size_t previous = reply->previous_id ? store_kb_find(reply->view, reply->previous_id) : reply->view->n_entries;
     if (!reply->turn && previous < reply->view->n_entries) {
         reply->turn = reply->view->entries[previous].question;

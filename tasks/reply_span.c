@@ -2,8 +2,8 @@
  * The part of an answer that answers: of its sentences, and of every two that
  * follow one another, the one nearest to the question by the encoder and by
  * words. Two must beat the better one clearly, since a longer text is near to
- * more questions. Offsets are bytes of the answer. Where the knowledge base has
- * a reader, that finds it (reply_reader.c).
+ * more questions, and of two sentences in all one is the span. Offsets are bytes of the answer. Where the knowledge
+ * base has a reader, that finds it (reply_reader.c).
  */
 #include <string.h>
 
@@ -36,7 +36,8 @@ static const char *answer_of(const struct task_reply *reply, size_t i)
 
 enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    const struct task_windows_options options = {.pooled = true, .truncate = true};
+    const struct task_windows_options options = {
+        .pooled = true, .truncate = true, .prompt = att_model_info(reply->kb->encoder->model)->passage_prompt};
     size_t n = searched(reply), total = 0;
     enum att_status status = ATT_OK;
     if (n == 0)
@@ -52,7 +53,7 @@ enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *
         struct task_sentences *own = &reply->sentences[i];
         const char *answer = answer_of(reply, i);
         own->count = own->n_spans = task_sentences_split(answer, strlen(answer), own->spans, SENTENCES_MAX);
-        for (size_t k = 0; k + 1 < own->count; k++)
+        for (size_t k = 0; own->count > 2 && k + 1 < own->count; k++)
             own->spans[own->n_spans++] = (struct task_sentence){own->spans[k].begin, own->spans[k + 1].end};
         for (size_t k = 0; status == ATT_OK && own->count > 1 && k < own->n_spans; k++)
             status = task_windows_plan(call, reply->kb->encoder, &options, answer + own->spans[k].begin,

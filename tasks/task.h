@@ -19,10 +19,13 @@
 
 #include "core/attend.h"
 
+struct news_view;       /* news/set.h */
 struct store_catalogue; /* store/catalogue.h */
+struct store_entities;  /* store/entities.h */
 struct store_follows;   /* store/follows.h */
 struct store_items;     /* store/items.h */
 struct store_kb;        /* store/kb.h */
+struct store_news;      /* store/news.h */
 struct store_users;     /* store/users.h */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
@@ -65,6 +68,14 @@ struct task_kb {
     size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
 };
 
+/* Where ingested news goes, and what it is analysed with. */
+struct task_news {
+    struct store_news *store;
+    const struct task_model *model;  /* its heads; NULL: nothing is classified */
+    struct store_entities *entities; /* or NULL */
+    const struct news_view *view;    /* how heat, trends and reports judge what is stored */
+};
+
 struct task_limits {
     size_t items_max;      /* texts, documents or candidates of one request */
     size_t text_bytes_max; /* one text */
@@ -82,12 +93,25 @@ struct task_env {
     const struct task_model *(*find_model)(void *context, const char *name, const char *task);
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
     struct store_users *users;                                         /* NULL: none are kept */
+    const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
 };
 
 /* One parameter of the URL's query, decoded. */
 struct task_param {
     const char *name, *value;
+};
+
+/* A body of lines (NDJSON) of any length comes in chunks, each a call of its own: parse, jobs, render. What lasts from
+ * one to the next. */
+struct task_feed {
+    const char *text; /* of this chunk: whole lines; the body's last may lack its end */
+    size_t len, line_bytes_max;
+    bool is_last;                 /* what follows it is the answer's end */
+    const struct att_err *failed; /* the chunk before failed as a whole, and the rest of the body is not looked at */
+    /* the task's own */
+    size_t n_lines, counts[4], n_errors, n_omitted;
+    size_t answer_bytes; /* rendered so far */
 };
 
 struct task_timing { /* filled by who runs the call */
@@ -101,9 +125,10 @@ struct task_call {
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
     const struct task_param *query; /* of the URL, in its order; tasks that read none ignore it */
     size_t n_query;
-    int64_t now_ms;        /* Unix time when the request came */
-    void *state;           /* the task's own, in the arena */
-    struct task_job *jobs; /* of this round */
+    struct task_feed *feed; /* a chunk of lines instead of the body; or NULL */
+    int64_t now_ms;         /* Unix time when the request came */
+    void *state;            /* the task's own, in the arena */
+    struct task_job *jobs;  /* of this round */
     size_t n_jobs;
     const struct task_model *model; /* the model that answers, for metrics; may be NULL */
     uint32_t deadline_ms;           /* from the body; 0: none given */
@@ -121,7 +146,8 @@ struct task_call {
 
 struct task {
     const char *name; /* "classify"; the route table and metrics use it */
-    /* body is NULL when the method has none. err is never NULL here; on failure err->param names the field. */
+    /* body is NULL when the method has none, and when call->feed holds lines instead. err is never NULL here; on
+     * failure err->param names the field. */
     enum att_status (*parse)(struct task_call *call, const struct att_json *body, struct att_err *err);
     enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round; n_jobs 0: no more */
     enum att_status (*render)(struct task_call *call, struct att_jsonw *answer, struct att_err *err);
@@ -129,14 +155,19 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
-/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export. */
+/* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export, GET and DELETE
+ * …/suggestions. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
-    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export;
+    task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export, task_kb_suggest, task_kb_forget;
 /* Items of a recommender: GET/PUT /v1/models/{id}/items, GET/PUT/DELETE …/items/{item}. */
 extern const struct task task_items_get, task_items_put, task_item_get, task_item_put, task_item_delete;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 
+/* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
+extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
+/* GET /v1/trends, POST /v1/report. */
+extern const struct task task_trends, task_report;
 /* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
  */
 extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,
@@ -209,17 +240,21 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
 /* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
-/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. *ret_dropped
- * counts tokens that were cut. Charges call->prompt_tokens against limits.tokens_max. */
-enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *text, size_t len,
-                                const char *pair, size_t pair_len, const char *path, struct task_job *job,
-                                size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
+/* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. `prompt` stands
+ * before the text of a job without a pair: one of att_model_info's, or "". *ret_dropped counts tokens that were cut.
+ * Charges call->prompt_tokens against limits.tokens_max. */
+enum att_status task_job_encode(struct task_call *call, const struct task_model *model, const char *prompt,
+                                const char *text, size_t len, const char *pair, size_t pair_len, const char *path,
+                                struct task_job *job, size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
 /* One event of a stream: whatever JSON value is written between the two. */
 void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
 /* "cls-<24 hex>": an id that no other answer has. */
+enum { TASK_ID_BYTES = 64 };
+void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
+/* One as the member "id" of the open object. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);
 /* "system_fingerprint": equal fingerprints give equal bits (weights and kernels). */
 void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *model);

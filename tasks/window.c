@@ -32,15 +32,24 @@ enum att_status task_windows_plan(struct task_call *call, const struct task_mode
                                   const char *pair, size_t pair_len, const char *path, struct task_windows *windows,
                                   struct att_err *err)
 {
-    size_t room = 0;
+    const char *prompt = pair ? "" : options->prompt ? options->prompt : att_model_info(model->model)->default_prompt;
+    size_t room = 0, prompted = 0;
     *windows = (struct task_windows){.count = 1};
     enum att_status status = task_tokens_room(model, pair != NULL, &room, err);
     if (status == ATT_OK)
-        status = task_tokens_encode(call, model, text, len, path, &windows->text, err);
+        status = task_tokens_prompted(call, model, prompt, text, len, path, &windows->text, &prompted, err);
     if (status == ATT_OK && pair)
         status = task_tokens_encode(call, model, pair, pair_len, path, &windows->pair, err);
+    if (status == ATT_OK && prompted >= room)
+        status =
+            att_err_param(err, ATT_EUNSUPPORTED, "model", "model: \"%s\" is too short for its own prompt", model->name);
     if (status != ATT_OK)
         return status;
+    if (prompted > 0) {
+        windows->prompt = (struct task_tokens){windows->text.items, prompted};
+        windows->text = (struct task_tokens){windows->text.items + prompted, windows->text.count - prompted};
+        room -= prompted;
+    }
     struct task_tokens *limited = pair ? &windows->pair : &windows->text;
     if (options->tokens_max && limited->count > options->tokens_max) {
         windows->dropped = limited->count - options->tokens_max;
@@ -97,6 +106,31 @@ static enum att_status rollout_space(struct task_call *call, const struct att_mo
     return job->rollout ? ATT_OK : err->status;
 }
 
+/* The prompt and tokens begin..end of the text. */
+static const struct att_token *after_prompt(struct task_call *call, const struct task_windows *windows, size_t begin,
+                                            size_t end, struct att_err *err)
+{
+    const struct task_tokens *prompt = &windows->prompt;
+    if (windows->text.items + begin == prompt->items + prompt->count)
+        return prompt->items;
+    struct att_token *items = task_alloc(call, prompt->count + end - begin, sizeof *items, err);
+    if (!items)
+        return NULL;
+    memcpy(items, prompt->items, prompt->count * sizeof *items);
+    memcpy(items + prompt->count, windows->text.items + begin, (end - begin) * sizeof *items);
+    return items;
+}
+
+/* A prompt is no part of the text: its tokens count as special. */
+static void hide_prompt(struct task_spans *spans, size_t len, size_t prompted)
+{
+    for (size_t i = 0; prompted > 0 && i < len; i++)
+        if (spans->text_index[i] == 0) {
+            spans->text_index[i] = -1;
+            prompted--;
+        }
+}
+
 static enum att_status one_job(struct task_call *call, const struct task_model *model,
                                const struct task_windows_options *options, struct task_windows *windows, size_t index,
                                struct att_err *err)
@@ -106,11 +140,17 @@ static enum att_status one_job(struct task_call *call, const struct task_model *
     size_t begin = 0, end = windows->text.count < windows->room ? windows->text.count : windows->room;
     if (windows->count > 1)
         att_window_range(windows->text.count, windows->room, windows->overlap, index, &begin, &end);
-    enum att_status status =
-        task_job_assemble(call, model, windows->text.items + begin, end - begin, windows->pair.items,
-                          windows->pair_count, job, windows->spans ? &windows->spans[index] : NULL, err);
+    size_t prompted = windows->prompt.count;
+    struct task_spans *spans = windows->spans ? &windows->spans[index] : NULL;
+    const struct att_token *items = windows->text.items + begin;
+    if (prompted > 0 && !(items = after_prompt(call, windows, begin, end, err)))
+        return err->status;
+    enum att_status status = task_job_assemble(call, model, items, prompted + end - begin, windows->pair.items,
+                                               windows->pair_count, job, spans, err);
     if (status != ATT_OK)
         return status;
+    if (spans)
+        hide_prompt(spans, job->len, prompted);
     if (options->logits && !(job->logits = task_alloc(call, info->n_logits, sizeof(float), err)))
         return err->status;
     if (options->pooled && !(job->pooled = task_alloc(call, info->hidden_size, sizeof(float), err)))

@@ -17,11 +17,13 @@ struct task_windows_options {
     size_t tokens_max;                      /* of the pair, or of the text where there is no pair; 0: no limit */
     bool logits, pooled, hidden, attention; /* what the jobs are to give */
     bool rollout;                           /* attention is that of all layers */
+    const char *prompt;                     /* before a text without a pair, in every window; NULL: the default one */
 };
 
 /* One text (and pair) of a request and its windows among the call's jobs. */
 struct task_windows {
-    struct task_tokens text, pair; /* pair.items NULL: none */
+    struct task_tokens prompt;     /* stands before every window's part of the text; count 0: none */
+    struct task_tokens text, pair; /* text.items follow the prompt's; pair.items NULL: none */
     size_t pair_count;             /* tokens of the pair that take part */
     size_t first_job, count;
     size_t room, overlap;     /* tokens of text in a window, shared with the next */

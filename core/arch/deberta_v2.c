@@ -58,7 +58,7 @@ struct deberta {
 };
 
 static const struct att_slot model_slots[] = {
-    ATT_TABLE(struct deberta, word, VOCAB, HIDDEN, "embeddings.word_embeddings.weight"),
+    ATT_WORDS(struct deberta, word, VOCAB, HIDDEN, "embeddings.word_embeddings.weight"),
     ATT_NORM(struct deberta, embedding_norm, HIDDEN, "embeddings.LayerNorm.*"),
     {.kind = ATT_SLOT_TABLE,
      .offset = offsetof(struct deberta, position),

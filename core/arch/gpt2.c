@@ -36,7 +36,7 @@ struct gpt2 {
 };
 
 static const struct att_slot model_slots[] = {
-    ATT_TABLE(struct gpt2, word, VOCAB, HIDDEN, "wte.weight"),
+    ATT_WORDS(struct gpt2, word, VOCAB, HIDDEN, "wte.weight"),
     ATT_TABLE(struct gpt2, position, POSITIONS, HIDDEN, "wpe.weight"),
     ATT_NORM(struct gpt2, final_norm, HIDDEN, "ln_f.*"),
 };

@@ -42,7 +42,7 @@ struct modernbert {
 };
 
 static const struct att_slot model_slots[] = {
-    ATT_TABLE(struct modernbert, word, VOCAB, HIDDEN, "embeddings.tok_embeddings.weight"),
+    ATT_WORDS(struct modernbert, word, VOCAB, HIDDEN, "embeddings.tok_embeddings.weight"),
     ATT_NORM_BIASED(struct modernbert, embedding_norm, HIDDEN, ATT_BIAS_IF(NORM_BIAS), "embeddings.norm.*"),
     ATT_NORM_BIASED(struct modernbert, final_norm, HIDDEN, ATT_BIAS_IF(NORM_BIAS), "final_norm.*"),
 };

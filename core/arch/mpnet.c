@@ -5,7 +5,7 @@
 #include "core/arch/post_norm.h"
 
 static const struct att_slot embedding_slots[] = {
-    ATT_TABLE(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_HIDDEN,
+    ATT_WORDS(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_HIDDEN,
               "embeddings.word_embeddings.weight"),
     ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_HIDDEN,
               "embeddings.position_embeddings.weight"),

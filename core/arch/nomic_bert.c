@@ -38,7 +38,7 @@ struct nomic {
 };
 
 static const struct att_slot model_slots[] = {
-    ATT_TABLE(struct nomic, word, VOCAB, HIDDEN, "embeddings.word_embeddings.weight"),
+    ATT_WORDS(struct nomic, word, VOCAB, HIDDEN, "embeddings.word_embeddings.weight"),
     ATT_TABLE(struct nomic, segment, SEGMENTS, HIDDEN, "embeddings.token_type_embeddings.weight"),
     ATT_NORM(struct nomic, embedding_norm, HIDDEN, "emb_ln.*"),
 };

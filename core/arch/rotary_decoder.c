@@ -16,7 +16,7 @@ enum { HIDDEN_MAX = 65536, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 24, HEAD_DIM_M
 enum { HIDDEN, INTERMEDIATE, VOCAB, QUERY, KEY_VALUE, HEAD_DIM, QKV_BIAS, OUTPUT_BIAS, MLP_BIAS, HEAD_NORMS };
 
 static const struct att_slot model_slots[] = {
-    ATT_TABLE(struct att_rotary, word, VOCAB, HIDDEN, "embed_tokens.weight"),
+    ATT_WORDS(struct att_rotary, word, VOCAB, HIDDEN, "embed_tokens.weight"),
     ATT_VECTOR(struct att_rotary, final_norm, HIDDEN, "norm.weight"),
 };
 

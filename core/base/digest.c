@@ -1,5 +1,5 @@
 /*
- * SHA-256 by GnuTLS, the only file that includes it. Users compare a model's
+ * SHA-256 and HMAC-SHA256 by GnuTLS, the only file of the core that includes it. Users compare a model's
  * digest with what sha256sum prints for its weight file.
  */
 #include "core/base/digest.h"
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+
+enum { RAW_BYTES = 32 };
 
 struct att_digest_state {
     gnutls_hash_hd_t hash;
@@ -43,18 +45,48 @@ static char hex_digit(unsigned nibble)
     return (char)(nibble + '0' + (((9U - nibble) >> 8) & 39U));
 }
 
+static void put_hex(const unsigned char raw[RAW_BYTES], char ret_hex[65])
+{
+    for (size_t i = 0; i < RAW_BYTES; i++) {
+        ret_hex[2 * i] = hex_digit(raw[i] >> 4);
+        ret_hex[2 * i + 1] = hex_digit(raw[i] & 15);
+    }
+    ret_hex[64] = '\0';
+}
+
 void att_digest_end(struct att_digest_state *state, char ret_hex[65])
 {
     if (!state)
         return;
-    unsigned char raw[32];
+    unsigned char raw[RAW_BYTES];
     gnutls_hash_deinit(state->hash, raw);
-    if (ret_hex) {
-        for (size_t i = 0; i < sizeof raw; i++) {
-            ret_hex[2 * i] = hex_digit(raw[i] >> 4);
-            ret_hex[2 * i + 1] = hex_digit(raw[i] & 15);
-        }
-        ret_hex[64] = '\0';
-    }
+    if (ret_hex)
+        put_hex(raw, ret_hex);
     att_mem_free(state);
+}
+
+void att_digest(const void *bytes, size_t len, char ret_hex[65])
+{
+    unsigned char raw[RAW_BYTES];
+    int failure = gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, len, raw);
+    assert(failure == 0); /* only where GnuTLS lacks the algorithm */
+    (void)failure;
+    put_hex(raw, ret_hex);
+}
+
+enum att_status att_digest_hmac(const void *key, size_t key_len, const struct att_digest_part *parts, size_t n_parts,
+                                char ret_hex[65], struct att_err *err)
+{
+    gnutls_hmac_hd_t hmac;
+    unsigned char raw[RAW_BYTES];
+    int failed = gnutls_hmac_init(&hmac, GNUTLS_MAC_SHA256, key, key_len);
+    if (failed)
+        return att_err_set(err, ATT_EINTERNAL, "HMAC-SHA256 is not available in this GnuTLS");
+    for (size_t i = 0; i < n_parts; i++)
+        failed |= gnutls_hmac(hmac, parts[i].bytes, parts[i].len);
+    gnutls_hmac_deinit(hmac, raw);
+    if (failed)
+        return att_err_set(err, ATT_EINTERNAL, "HMAC-SHA256 failed");
+    put_hex(raw, ret_hex);
+    return ATT_OK;
 }

@@ -364,6 +364,26 @@ void att_jsonw_value(struct att_jsonw *w, const struct att_json *value)
         return;
     }
     double number = att_json_number(value, 0);
+    if (att_json_is_object(value)) {
+        struct att_json_iter iter;
+        const char *key;
+        const struct att_json *member;
+        att_jsonw_object_begin(w);
+        att_json_iter_init(&iter, value);
+        while (att_json_iter_next(&iter, &key, &member)) {
+            att_jsonw_key(w, key);
+            att_jsonw_value(w, member);
+        }
+        att_jsonw_object_end(w);
+        return;
+    }
+    if (att_json_is_array(value)) {
+        att_jsonw_array_begin(w);
+        for (size_t i = 0; i < att_json_count(value); i++)
+            att_jsonw_value(w, att_json_at(value, i));
+        att_jsonw_array_end(w);
+        return;
+    }
     if (att_json_is_number(value) && number == floor(number) && fabs(number) < 0x1p53) {
         att_jsonw_int(w, (int64_t)number); /* integers were read as reals */
         return;

@@ -91,8 +91,9 @@ void att_jsonw_null(struct att_jsonw *w);
 void att_jsonw_float(struct att_jsonw *w, float value); /* shortest text that reads back to the same float */
 void att_jsonw_double(struct att_jsonw *w, double value,
                       int digits); /* `digits` significant digits; not finite: null */
-void att_jsonw_value(struct att_jsonw *w, const struct att_json *value); /* a parsed value, verbatim */
-void att_jsonw_raw(struct att_jsonw *w, const char *bytes, size_t len);  /* already JSON */
+void att_jsonw_value(struct att_jsonw *w,
+                     const struct att_json *value); /* a parsed value; whole numbers without a point */
+void att_jsonw_raw(struct att_jsonw *w, const char *bytes, size_t len); /* already JSON */
 /* Bytes that are no JSON, such as what stands between the values of a stream; no comma is set. */
 void att_jsonw_append(struct att_jsonw *w, const char *bytes, size_t len);
 /* Hands the buffer over (free with att_mem_free), NUL-terminated; ATT_ENOMEM or ATT_ELIMIT when the writer failed. */

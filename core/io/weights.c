@@ -1,6 +1,7 @@
 /* See weights.h. */
 #include "core/io/weights.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,35 @@ static enum att_status read_blocks(const struct att_file *file, const struct att
     return status;
 }
 
+static enum att_status refuse_values(const struct att_file *file, const struct att_tensor *tensor, struct att_err *err)
+{
+    return att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' holds NaN or infinity, expected finite weights", file->name,
+                       tensor->name);
+}
+
+enum att_status att_weights_read_packed(const struct att_weights *weights, const struct att_tensor *tensor,
+                                        uint8_t *out, struct att_err *err)
+{
+    enum { CHUNK_VALUES = 1 << 14 };
+    const struct att_file *file = &weights->shards[tensor->shard];
+    const struct att_block_type *type = tensor->blocks;
+    assert(type && !tensor->seeded);
+    size_t n_blocks = tensor->count / type->values, most = CHUNK_VALUES / type->values;
+    float *wide = att_mem_aligned(CHUNK_VALUES, sizeof *wide);
+    enum att_status status = wide ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
+    if (status == ATT_OK)
+        status = att_file_read(file, tensor->offset, out, n_blocks * type->bytes, err);
+    for (size_t at = 0; status == ATT_OK && at < n_blocks;) {
+        size_t n = n_blocks - at < most ? n_blocks - at : most;
+        type->widen(out + at * type->bytes, n, wide);
+        if (!all_finite(wide, n * type->values))
+            status = refuse_values(file, tensor, err);
+        at += n;
+    }
+    att_mem_free(wide);
+    return status;
+}
+
 enum att_status att_weights_read(const struct att_weights *weights, const struct att_tensor *tensor, float *out,
                                  struct att_err *err)
 {
@@ -167,8 +197,7 @@ enum att_status att_weights_read(const struct att_weights *weights, const struct
                            tensor->name, tensor->dtype_name, att_block_type_names());
     enum att_status status = read_blocks(file, tensor, out, err);
     if (status == ATT_OK && !all_finite(out, tensor->count))
-        status = att_err_set(err, ATT_EFORMAT, "%s: tensor '%s' holds NaN or infinity, expected finite weights",
-                             file->name, tensor->name);
+        status = refuse_values(file, tensor, err);
     return status == ATT_OK && tensor->interleaved_heads > 0 ? separate_halves(tensor, out, err) : status;
 }
 

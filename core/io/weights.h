@@ -53,6 +53,10 @@ struct att_tensor *att_weights_find(struct att_weights *weights, const char *nam
 /* All elements of the tensor as f32 into out[tensor->count]. ATT_EFORMAT names a tensor with NaN or infinity. */
 enum att_status att_weights_read(const struct att_weights *weights, const struct att_tensor *tensor, float *out,
                                  struct att_err *err) ATT_MUST_USE;
+/* The tensor's bytes as the file holds them into out[tensor->bytes]: those of a type that widens. Values are checked
+ * as by att_weights_read. */
+enum att_status att_weights_read_packed(const struct att_weights *weights, const struct att_tensor *tensor,
+                                        uint8_t *out, struct att_err *err) ATT_MUST_USE;
 /* The file that holds the tensor, for messages. */
 const char *att_weights_file(const struct att_weights *weights, const struct att_tensor *tensor);
 /* SHA-256 over the files in order. */

@@ -1,4 +1,4 @@
-/* Row lookups; additions are the row kernels'. */
+/* Row lookups; additions are the row kernels'. Words may be packed, positions are f32. */
 #include "core/ops/embedding.h"
 
 #include <assert.h>
@@ -6,22 +6,44 @@
 
 #include "core/kern/kern.h"
 
+/* Columns column .. column + *n of a row: in the table, or widened into `wide`. */
+static const float *row_part(const struct att_table *table, size_t row, size_t column, float *wide, size_t *n)
+{
+    const struct att_packing *packing = &table->packing;
+    if (table->data) {
+        *n = table->cols;
+        return table->data + row * table->cols;
+    }
+    *n = table->cols - column < ATT_ROW_CHUNK ? table->cols - column : ATT_ROW_CHUNK;
+    size_t block = (row * table->cols + column) / packing->values;
+    packing->widen(table->packed + block * packing->bytes, *n / packing->values, wide);
+    return wide;
+}
+
 void att_embedding_set(const struct att_table *table, size_t n_tokens, const int32_t *ids, float scale, float *y)
 {
     const struct att_rows *rows = att_kern()->rows;
+    float wide[ATT_ROW_CHUNK];
     for (size_t t = 0; t < n_tokens; t++) {
         assert(ids[t] >= 0 && (size_t)ids[t] < table->rows);
-        rows->scale(table->cols, table->data + (size_t)ids[t] * table->cols, scale, y + t * table->cols);
+        for (size_t column = 0, n; column < table->cols; column += n) {
+            const float *part = row_part(table, (size_t)ids[t], column, wide, &n);
+            rows->scale(n, part, scale, y + t * table->cols + column);
+        }
     }
 }
 
 void att_embedding_add(const struct att_table *table, size_t n_tokens, const int32_t *ids, float *y)
 {
     const struct att_rows *rows = att_kern()->rows;
+    float wide[ATT_ROW_CHUNK];
     for (size_t t = 0; t < n_tokens; t++) {
         size_t id = ids ? (size_t)ids[t] : 0;
         assert(id < table->rows);
-        rows->add(table->cols, table->data + id * table->cols, y + t * table->cols);
+        for (size_t column = 0, n; column < table->cols; column += n) {
+            const float *part = row_part(table, id, column, wide, &n);
+            rows->add(n, part, y + t * table->cols + column);
+        }
     }
 }
 

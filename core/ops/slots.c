@@ -201,7 +201,7 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
             status = load_norm(slot, at, layer, dims, source, err);
             break;
         case ATT_SLOT_TABLE:
-            status = source->table(source->context, name, dims[slot->rows], dims[slot->cols], at, err);
+            status = source->table(source->context, name, dims[slot->rows], dims[slot->cols], slot->looked_up, at, err);
             break;
         case ATT_SLOT_VECTOR:
             status = read_vector(source, name, dims[slot->rows], at, err);

@@ -24,9 +24,9 @@ struct att_source {
      * or misshapen one. */
     enum att_status (*read)(void *context, const char *name, size_t rank, const size_t *shape, float *out,
                             struct att_err *err);
-    /* A new reference to a table, shared where the source shares it. */
-    enum att_status (*table)(void *context, const char *name, size_t rows, size_t cols, struct att_table **ret_table,
-                             struct att_err *err);
+    /* A new reference to a table, shared where the source shares it; packed where it is only looked up. */
+    enum att_status (*table)(void *context, const char *name, size_t rows, size_t cols, bool looked_up,
+                             struct att_table **ret_table, struct att_err *err);
 };
 
 struct att_norm {
@@ -60,6 +60,7 @@ struct att_slot {
     bool from_second;           /* layer 0 has no such tensor: the member stays zero */
     bool derived;               /* not in the file: the architecture's prepare makes it */
     bool transposed;            /* a linear slot's tensor is [cols][rows] */
+    bool looked_up;             /* a table that is only looked up, row by row: it may stay as the file holds it */
     unsigned bias;              /* enum att_slot_bias; a norm without one gets zeros */
     unsigned part, span, parts; /* rows part..part+span of a tensor with `parts` times `rows` rows; parts 0: all */
 };
@@ -96,6 +97,12 @@ struct att_slot {
 #define ATT_TABLE(type, member, r, c, pattern)                                                                         \
     {                                                                                                                  \
         .kind = ATT_SLOT_TABLE, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c)      \
+    }
+/* Words: a table that is only looked up. */
+#define ATT_WORDS(type, member, r, c, pattern)                                                                         \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_TABLE, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c),     \
+        .looked_up = true                                                                                              \
     }
 #define ATT_VECTOR(type, member, r, pattern)                                                                           \
     {                                                                                                                  \

@@ -5,22 +5,40 @@
 
 #include "core/base/mem.h"
 
-struct att_table *att_table_create(size_t rows, size_t cols)
+static struct att_table *create(size_t rows, size_t cols)
 {
-    size_t count;
     struct att_table *table = att_mem_calloc(1, sizeof *table);
-    if (!table || !att_size_mul(rows, cols, &count))
-        goto fail;
-    table->data = att_mem_aligned(count, sizeof(float));
-    if (!table->data)
-        goto fail;
+    if (!table)
+        return NULL;
     table->rows = rows;
     table->cols = cols;
     atomic_init(&table->refs, 1);
     return table;
-fail:
-    att_mem_free(table);
-    return NULL;
+}
+
+struct att_table *att_table_create(size_t rows, size_t cols)
+{
+    size_t count;
+    struct att_table *table = att_size_mul(rows, cols, &count) ? create(rows, cols) : NULL;
+    if (table && !(table->data = att_mem_aligned(count, sizeof(float)))) {
+        att_mem_free(table);
+        return NULL;
+    }
+    return table;
+}
+
+struct att_table *att_table_create_packed(size_t rows, size_t cols, const struct att_packing *packing)
+{
+    assert(cols % packing->values == 0 && ATT_ROW_CHUNK % packing->values == 0);
+    size_t count;
+    struct att_table *table = att_size_mul(rows, cols / packing->values, &count) ? create(rows, cols) : NULL;
+    if (table && !(table->packed = att_mem_aligned(count, packing->bytes))) {
+        att_mem_free(table);
+        return NULL;
+    }
+    if (table)
+        table->packing = *packing;
+    return table;
 }
 
 struct att_table *att_table_ref(struct att_table *table)
@@ -34,6 +52,13 @@ void att_table_unref(struct att_table *table)
 {
     if (table && atomic_fetch_sub(&table->refs, 1) == 1) {
         att_mem_free(table->data);
+        att_mem_free(table->packed);
         att_mem_free(table);
     }
+}
+
+size_t att_table_bytes(const struct att_table *table)
+{
+    size_t row = table->data ? table->cols * sizeof(float) : table->cols / table->packing.values * table->packing.bytes;
+    return table->rows * row;
 }

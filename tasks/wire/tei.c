@@ -21,7 +21,9 @@ enum att_status task_tei_parse(struct task_call *call, const struct att_json *bo
         status = task_field_enum(object, path, "truncation_direction", directions, &direction, err);
     if (status == ATT_OK)
         status = task_field_string(object, path, "prompt_name", &prompt, NULL, err);
-    if (status == ATT_OK && prompt)
+    if (status == ATT_OK)
+        tei->prompt = att_model_prompt(att_model_info(tei->model->model), prompt);
+    if (status == ATT_OK && prompt && !tei->prompt)
         status = att_err_param(err, ATT_EINVAL, "prompt_name", "prompt_name: \"%.60s\" is no prompt of model \"%s\"",
                                prompt, tei->model->name);
     tei->left = direction >= 2;
@@ -69,7 +71,7 @@ enum att_status task_tei_plan(struct task_call *call, const struct task_tei *tei
                               const struct att_json *pair, const char *path, struct task_windows *windows,
                               struct att_err *err)
 {
-    const struct task_windows_options options = {.truncate = true};
+    const struct task_windows_options options = {.truncate = true, .prompt = tei->prompt};
     const char *first, *second = NULL;
     size_t first_len, second_len = 0;
     enum att_status status = task_field_text(call, text, path, &first, &first_len, err);

@@ -11,6 +11,7 @@
 struct task_tei {
     const struct task_model *model;
     bool truncate, left; /* left: the beginning of the text is dropped */
+    const char *prompt;  /* of prompt_name; NULL: none was named */
 };
 
 /* deadline_ms and priority, the model for `task`, and of `object` (named `path`; the body or a part of it) truncate,

@@ -15,6 +15,21 @@ struct tokens {
     size_t n;
 };
 
+/* *text becomes prompt and text, *len its length. */
+static enum att_status put_before(struct task_call *call, const char *prompt, const char **text, size_t *len,
+                                  struct att_err *err)
+{
+    size_t prompt_len = strlen(prompt);
+    char *both = task_alloc(call, prompt_len + *len + 1, 1, err);
+    if (!both)
+        return err->status;
+    memcpy(both, prompt, prompt_len);
+    memcpy(both + prompt_len, *text, *len);
+    *text = both;
+    *len += prompt_len;
+    return ATT_OK;
+}
+
 static enum att_status parse_tokenize(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
     const struct att_json *inputs = att_json_get(body, "inputs");
@@ -46,6 +61,8 @@ static enum att_status parse_tokenize(struct task_call *call, const struct att_j
         if (!single)
             snprintf(path, sizeof path, "inputs[%zu]", i);
         status = task_field_text(call, single ? inputs : att_json_at(inputs, i), path, &tokens->texts[i], &len, err);
+        if (status == ATT_OK && tei.prompt)
+            status = put_before(call, tei.prompt, &tokens->texts[i], &len, err);
         if (status == ATT_OK)
             status = task_tokens_encode(call, tei.model, tokens->texts[i], len, path, &encoded, err);
         if (status == ATT_OK)

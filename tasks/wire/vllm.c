@@ -161,16 +161,20 @@ struct score {
     bool pairs;
 };
 
-/* The sides under the names that vLLM has given them. */
+/* The sides under one of the pairs of names that vLLM has given them. */
 static enum att_status read_sides(struct task_call *call, struct score *score, const struct att_json *body,
                                   struct att_err *err)
 {
     static const char *const names[][2] = {{"queries", "documents"}, {"text_1", "text_2"}, {"data_1", "data_2"}};
     size_t i = 0;
-    while (i < 2 && !att_json_get(body, names[i][0]) && !att_json_get(body, names[i][1]))
-        i++;
-    if (i == 2 && !att_json_get(body, names[2][0]))
-        i = 0;
+    for (size_t k = 3; k-- > 0;)
+        if (att_json_get(body, names[k][0]) || att_json_get(body, names[k][1]))
+            i = k;
+    for (size_t k = i + 1; k < 3; k++)
+        for (size_t side = 0; side < 2; side++)
+            if (att_json_get(body, names[k][side]))
+                return att_err_param(err, ATT_EINVAL, names[k][side], "%s: stands beside %s, expected one or the other",
+                                     names[k][side], names[i][side]);
     enum att_status status = read_texts(call, att_json_get(body, names[i][0]), names[i][0], &score->left, err);
     if (status == ATT_OK)
         status = read_texts(call, att_json_get(body, names[i][1]), names[i][1], &score->right, err);

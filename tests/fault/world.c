@@ -28,9 +28,12 @@ static const struct {
              {&task_kb_put, true},           {&task_kb_entries_put, true},  {&task_kb_entry_put, true},
              {&task_kb_get, false},          {&task_kb_entries_get, false}, {&task_kb_entry_get, false},
              {&task_kb_entry_delete, false}, {&task_kb_delete, false},      {&task_feedback, true},
+             {&task_user_get, false},        {&task_user_delete, false},    {&task_rerank_either, true},
+             {&task_tei_embed, true},        {&task_tei_embed_all, true},   {&task_tei_similarity, true},
+             {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
+             {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true},
              {&task_items_put, true},        {&task_item_put, true},        {&task_items_get, false},
-             {&task_item_get, false},        {&task_item_delete, false},    {&task_user_get, false},
-             {&task_user_delete, false}};
+             {&task_item_get, false},        {&task_item_delete, false}};
 
 const struct task *world_task(size_t i)
 {
@@ -60,7 +63,8 @@ const char *world_folder(void)
 static const struct task_model *find_model(void *context, const char *name, const char *task)
 {
     (void)context;
-    if (!name)
+    /* The path of a call names the knowledge base, or for KServe the model. */
+    if (!name || strcmp(name, kb.name) == 0)
         return &models[strcmp(task, "classify") == 0 ? HEADS : strcmp(task, "recommend") == 0 ? MOVIES : ENCODER];
     for (size_t i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
@@ -203,17 +207,17 @@ enum att_status world_run(const struct task *task, const char *id, const struct 
     enum att_status status = task->parse(&call, body, err);
     while (status == ATT_OK && call.n_jobs > 0) {
         status = run_jobs(&call, err);
-        if (!task->advance)
+        if (!call.task->advance)
             break;
         if (status == ATT_OK)
-            status = task->advance(&call, err);
+            status = call.task->advance(&call, err);
     }
     if (status == ATT_OK)
-        status = task->render(&call, &answer, err);
+        status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (task->finish)
-        task->finish(&call);
+    if (call.task->finish)
+        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
     return status;

@@ -69,6 +69,8 @@ static void write_config(const struct live *live, const char *extra)
             "[server]\nlisten = %s%s\n%s",
             source, source, source, live->folder, live->folder, live->folder, on_unix ? "unix:" : "127.0.0.1:0",
             live->socket, extra);
+    if (strstr(extra, "[news]") == NULL)
+        fprintf(out, "\n[news]\npath = %s/news.db\n", live->folder);
     assert_int_equal(fclose(out), 0);
 }
 
@@ -210,6 +212,19 @@ void live_start_with(struct live *live, const char *extra, int listen_fd)
     launch(live, extra, listen_fd);
 }
 
+void live_crash(struct live *live, const char *extra)
+{
+    char log[96];
+    int status;
+
+    path_in(live, "log", log, sizeof(log));
+    kill(live->pid, SIGKILL);
+    assert_int_equal(waitpid(live->pid, &status, 0), live->pid);
+    live->port = 0;
+    unlink(log); /* it names the port of the first */
+    launch(live, extra, -1);
+}
+
 void live_start_unix(struct live *live, const char *extra)
 {
     make_folder(live);
@@ -347,7 +362,9 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
                       const char *const *headers)
 {
     struct text head = {calloc(1, 1), 0}, answer = {calloc(1, 1), 0};
-    struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+    bool has_type =
+        headers != NULL && headers[0] != NULL && strcmp(headers[0], "Content-Type: application/x-ndjson") == 0;
+    struct curl_slist *list = has_type ? NULL : curl_slist_append(NULL, "Content-Type: application/json");
     struct reply reply = {0};
     CURL *curl = curl_easy_init();
     CURLcode result;

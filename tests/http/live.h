@@ -22,8 +22,11 @@ struct live {
 };
 
 /* `extra`: lines of configuration after the models "sentiment", "encoder" and "movies", the knowledge base
- * "default" and a file of users; may begin with keys of [server]. */
+ * "default" and a file of users; may begin with keys of [server]. News are stored in FOLDER/news.db, unless `extra` has
+ * a section [news] of its own. */
 void live_start(struct live *live, const char *extra);
+/* Kills it, as a crash would, and starts it again in its folder. */
+void live_crash(struct live *live, const char *extra);
 /* The same with a listening socket handed over as systemd does. */
 void live_start_with(struct live *live, const char *extra, int listen_fd);
 /* The same on a unix socket in the folder, which live_ask uses from then on. */
@@ -59,7 +62,8 @@ struct reply {
     size_t len;
     double seconds;
 };
-/* body NULL: none. headers: NULL-terminated lines beside Content-Type: application/json, or NULL. */
+/* body NULL: none. headers: NULL-terminated lines beside Content-Type: application/json, or NULL; the first may be
+ * Content-Type: application/x-ndjson instead. */
 struct reply live_ask(const struct live *live, const char *method, const char *path, const char *body,
                       const char *const *headers);
 struct reply live_post(const struct live *live, const char *path, const char *body);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cmocka.h>
 #include <unistd.h>
@@ -77,11 +78,14 @@ static int start(void **state)
     snprintf(extra, sizeof extra,
              "[model cross]\npath = %s/tests/data/models/cross-encoder\n[model reader]\npath = "
              "%s/tests/data/models/reader\n"
-             "[kb reranked]\npath = %s/reranked.db\nmodel = encoder\nreranker = cross\nreader = reader\n",
-             root, root, folder);
+             "[kb reranked]\npath = %s/reranked.db\nmodel = encoder\nreranker = cross\nreader = reader\n"
+             "[kb kept]\npath = %s/kept.db\nmodel = encoder\nrecord = yes\nrecord_days = 7\nrecord_max = 12\n",
+             root, root, folder, folder);
     live_start(&live, extra);
     done("PUT", "/v1/kb/default", shop);
     done("PUT", "/v1/kb/reranked", shop);
+    done("PUT", "/v1/kb/kept", shop);
+    done("DELETE", "/v1/kb/kept/entries/4", NULL); /* to an untrained encoder everything is near to thanks */
     return 0;
 }
 
@@ -90,8 +94,10 @@ static int stop(void **state)
     char path[96];
     (void)state;
     live_stop(&live);
-    snprintf(path, sizeof path, "%s/reranked.db", folder);
-    unlink(path);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s.db", folder, i ? "kept" : "reranked");
+        unlink(path);
+    }
     return rmdir(folder);
 }
 
@@ -259,6 +265,127 @@ static void spans_are_bytes_of_the_answer(void **state)
     done("DELETE", "/v1/kb/reranked/entries/8", NULL);
 }
 
+static const struct att_json *suggestion_at(const struct att_json *json, size_t i)
+{
+    return att_json_at(att_json_get(json, "suggestions"), i);
+}
+
+static void reject(const char *reply, const char *question, int entry)
+{
+    char body[512];
+    snprintf(body, sizeof body, "{'type':'rejected','kb':'kept','reply':'%s','entry':%d,'question':'%s'}", reply, entry,
+             question);
+    done("POST", "/v1/feedback", body);
+}
+
+/* What found no answer is kept where that is asked for, gathered, proposed, and forgotten. */
+static void questions_without_an_answer_become_suggestions(void **state)
+{
+    (void)state;
+    struct att_json *json = ok("POST", "/v1/reply", "{'question':'qqq zzz xxx','threshold':1}");
+    assert_null(att_json_get(json, "recorded")); /* "default" keeps nothing */
+    att_json_destroy(json);
+    json = ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'kept'}");
+    assert_string_equal(text(json, "decision"), "answered");
+    assert_false(att_json_bool(att_json_get(json, "recorded"), true));
+    att_json_destroy(json);
+    for (int i = 0; i < 3; i++) {
+        json = ok("POST", "/v1/reply",
+                  i == 1 ? "{'question':'DO YOU REPAIR BICYCLES','kb':'kept','threshold':1}"
+                         : "{'question':'do you repair bicycles','kb':'kept','threshold':1}");
+        assert_string_equal(text(json, "decision"), "handoff");
+        assert_true(att_json_bool(att_json_get(json, "recorded"), false));
+        att_json_destroy(json);
+    }
+    done("POST", "/v1/reply", "{'question':'你们修自行车吗','kb':'kept','threshold':1}");
+    json = ok("GET", "/v1/kb/kept/suggestions", NULL);
+    assert_true(att_json_bool(att_json_get(json, "recording"), false));
+    assert_true(number(json, "questions") == 4);
+    const struct att_json *first = suggestion_at(json, 0);
+    assert_true(number(first, "count") >= 3);
+    assert_int_equal(strncasecmp(text(first, "question"), "do you repair", 13), 0);
+    assert_true(number(att_json_get(first, "kinds"), "handoff") >= 3);
+    bool chinese = false;
+    for (size_t i = 0; i < att_json_count(att_json_get(json, "suggestions")); i++)
+        chinese |= strcmp(text(suggestion_at(json, i), "question"), "你们修自行车吗") == 0;
+    assert_true(chinese);
+    att_json_destroy(json);
+    json = ok("GET", "/v1/kb/kept/suggestions?min=2&limit=1", NULL);
+    assert_int_equal(att_json_count(att_json_get(json, "suggestions")), 1);
+    att_json_destroy(json);
+    json = ok("DELETE", "/v1/kb/kept/suggestions", NULL);
+    assert_true(number(json, "deleted") == 4);
+    att_json_destroy(json);
+    /* The nearest entry was rejected, so it is not proposed again. */
+    reject("rep-a", "track my parcel", 1);
+    json = ok("GET", "/v1/kb/kept/suggestions", NULL);
+    assert_true(number(att_json_get(suggestion_at(json, 0), "nearest"), "id") == 1);
+    assert_string_equal(text(att_json_get(suggestion_at(json, 0), "proposal"), "as"), "entry");
+    att_json_destroy(json);
+    done("DELETE", "/v1/kb/kept/suggestions", NULL);
+    json = ok("GET", "/v1/kb/kept/suggestions", NULL);
+    assert_true(number(json, "questions") == 0);
+    att_json_destroy(json);
+    expect_error(ask("GET", "/v1/kb/kept/suggestions?days=0", NULL), 422, "invalid_value", "days");
+}
+
+static void feedback_on_replies_is_stored_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *param;
+        long status;
+    } cases[] = {
+        {"{'type':'rejected','kb':'kept','entry':1,'question':'a'}", "reply", 422},
+        {"{'type':'rejected','kb':'kept','reply':'rep-1','question':'a'}", "entry", 422},
+        {"{'type':'escalated','kb':'kept','reply':'rep-1'}", "question", 422},
+        {"{'type':'accepted','kb':'none','reply':'rep-1','entry':1}", "kb", 404},
+        {"{'type':'accepted','reply':'rep-1','entry':1,'user':'u'}", "user", 422},
+        {"{'events':[{'type':'accepted','reply':'rep-1','entry':1},{'type':'rejected','reply':'rep-1','entry':0}]}",
+         "events[1].entry", 422},
+        {"{'type':'liked','reply':'rep-1','entry':1}", "type", 422},
+    };
+    static const char both[] =
+        "{'events':[{'type':'rejected','kb':'kept','reply':'rep-7','entry':1,'question':'kettle price'},"
+        "{'type':'escalated','kb':'kept','reply':'rep-7','question':'kettle price'},"
+        "{'type':'accepted','reply':'rep-8','entry':1}]}";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_error(ask("POST", "/v1/feedback", cases[i].body), cases[i].status, NULL, cases[i].param);
+    struct att_json *json = ok("POST", "/v1/feedback", both);
+    assert_true(number(json, "stored") == 3 && number(json, "duplicates") == 0);
+    att_json_destroy(json);
+    json = ok("POST", "/v1/feedback", both);
+    assert_true(number(json, "stored") == 0 && number(json, "duplicates") == 3);
+    att_json_destroy(json);
+    json = ok("GET", "/v1/kb/kept/suggestions", NULL);
+    assert_int_equal(att_json_count(att_json_get(json, "suggestions")), 1);
+    assert_true(number(suggestion_at(json, 0), "count") == 2);
+    att_json_destroy(json);
+    /* Customers who accept it take it off the list. */
+    done("POST", "/v1/feedback",
+         "{'events':[{'type':'accepted','kb':'kept','reply':'rep-8','entry':1,'question':'kettle price'},"
+         "{'type':'accepted','kb':'kept','reply':'rep-9','entry':1,'question':'kettle price'}]}");
+    json = ok("GET", "/v1/kb/kept/suggestions", NULL);
+    assert_int_equal(att_json_count(att_json_get(json, "suggestions")), 0);
+    att_json_destroy(json);
+    done("DELETE", "/v1/kb/kept/suggestions", NULL);
+}
+
+static void retention_bounds_what_is_kept(void **state)
+{
+    (void)state;
+    char name[32], question[64];
+    for (int i = 0; i < 15; i++) {
+        snprintf(name, sizeof name, "rep-r%d", i);
+        snprintf(question, sizeof question, "question number %d", i);
+        reject(name, question, 1);
+    }
+    struct att_json *json = ok("GET", "/v1/kb/kept/suggestions", NULL);
+    assert_true(number(json, "questions") == 12); /* record_max */
+    att_json_destroy(json);
+    done("DELETE", "/v1/kb/kept/suggestions", NULL);
+}
+
 static void models_of_the_wrong_kind_are_refused(void **state)
 {
     (void)state;
@@ -285,9 +412,15 @@ static void models_of_the_wrong_kind_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries_are_listed_by_state_and_in_pages), cmocka_unit_test(everything_is_exported),
-        cmocka_unit_test(entries_answer_in_their_time_alone),       cmocka_unit_test(small_talk_and_languages),
-        cmocka_unit_test(a_cross_encoder_orders_the_best_entries),  cmocka_unit_test(spans_are_bytes_of_the_answer),
+        cmocka_unit_test(entries_are_listed_by_state_and_in_pages),
+        cmocka_unit_test(everything_is_exported),
+        cmocka_unit_test(entries_answer_in_their_time_alone),
+        cmocka_unit_test(small_talk_and_languages),
+        cmocka_unit_test(a_cross_encoder_orders_the_best_entries),
+        cmocka_unit_test(spans_are_bytes_of_the_answer),
+        cmocka_unit_test(questions_without_an_answer_become_suggestions),
+        cmocka_unit_test(feedback_on_replies_is_stored_once),
+        cmocka_unit_test(retention_bounds_what_is_kept),
         cmocka_unit_test(models_of_the_wrong_kind_are_refused),
     };
     return cmocka_run_group_tests_name("http/reply", tests, start, stop);

@@ -327,6 +327,8 @@ static void test_vllm(void **state)
     expect_error(live_post(&live, "/score", "{\"queries\":[\"a\",\"b\"],\"documents\":[\"a\",\"b\",\"c\"]}"), 422,
                  "invalid_value", "queries");
     expect_error(live_post(&live, "/score", "{\"text_1\":\"a\"}"), 422, "invalid_value", "text_2");
+    expect_error(live_post(&live, "/score", "{\"text_1\":\"a\",\"text_2\":\"b\",\"data_2\":\"c\"}"), 422,
+                 "invalid_value", "data_2");
     expect_error(live_post(&live, "/score", "{}"), 422, "invalid_value", "queries");
     expect_error(live_post(&live, "/classify", "{\"input\":[]}"), 422, "invalid_value", "input");
 }

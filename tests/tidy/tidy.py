@@ -87,7 +87,8 @@ LIBRARIES = (  # header, where alone it may be included
     (r"(x86|[a-z]mm)intrin\.h", r"core/kern/x86/\w+\.[ch]"),
     (r"ini\.h", r"server/config\w*\.c"),
     (r"pthread\.h", r"(core/base|store|server|cli)/.*"),
-    (r"curl/.*|cmocka\.h", r"(tests|bench|fuzz)/.*"),
+    (r"cmocka\.h", r"(tests|bench|fuzz)/.*"),
+    (r"curl/.*", r"server/webhooks\.c|(tests|bench|fuzz)/.*"),
 )
 
 

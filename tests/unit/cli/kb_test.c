@@ -97,6 +97,25 @@ static void what_is_exported_can_be_imported(void **state)
     free(text);
 }
 
+/* db becomes another file of the folder; answers the name that it had. */
+static char *other_db(const char *name)
+{
+    char *before = strdup(db);
+    snprintf(db, sizeof db, "%s/%s", folder, name);
+    return before;
+}
+
+static void back_to(char *before)
+{
+    char name[sizeof db + 8];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", db, i == 0 ? "" : i == 1 ? "-shm" : "-wal");
+        unlink(name);
+    }
+    snprintf(db, sizeof db, "%s", before);
+    free(before);
+}
+
 /* Quotes, commas, line breaks, bars and backslashes; times; numbers inside metadata. */
 static void a_csv_export_says_everything(void **state)
 {
@@ -107,9 +126,7 @@ static void a_csv_export_says_everything(void **state)
         "\"d, \\\"e\\\"\"],\"metadata\":{\"n\":3,\"deep\":{\"x\":[1]}},\"prompts\":[1,2],\"chitchat\":true,"
         "\"valid_from\":\"2026-12-01\",\"valid_until\":1798761600}\n";
     int status;
-    char other[sizeof db], name[sizeof db + 8];
-    memcpy(other, db, sizeof db);
-    snprintf(db, sizeof db, "%s/csv.db", folder);
+    char *before = other_db("csv.db");
     import(".jsonl", odd, 0, "1 entries read");
     const char *const argv[] = {"kb", "export", "--kb", db, "--model", model, "--format", "csv", NULL};
     char *text = strdup(attend(&status, argv));
@@ -126,12 +143,88 @@ static void a_csv_export_says_everything(void **state)
            "line 2: valid_from: is \"soon\", expected a time");
     import(".csv", "id,question,answer,valid_from,valid_until\n6,a,b,2026-12-01,2026-11-01\n", 1,
            "valid_until: is not after valid_from");
-    unlink(db);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s%s", db, i ? "-shm" : "-wal");
-        unlink(name);
-    }
-    memcpy(db, other, sizeof db);
+    back_to(before);
+}
+
+/* Questions that share a word with their entry, and some that share none. */
+static void a_fit_is_measured_stored_and_used(void **state)
+{
+    (void)state;
+    static const char *const things[] = {"parcel", "invoice", "password", "coupon",  "garden", "lamp",
+                                         "kettle", "sofa",    "jacket",   "battery", "camera", "bicycle"};
+    char *before = other_db("fit.db"), data[128], *text = calloc(1, 65536), *line = text;
+    int status;
+    for (int i = 0; i < 12; i++)
+        line += snprintf(line, (size_t)(text + 65536 - line),
+                         "{\"id\":%d,\"question\":\"%s help please\",\"answer\":\"a%d\"}\n", i + 1, things[i], i);
+    import(".jsonl", text, 0, "12 entries read, 12 written");
+    line = text;
+    for (int i = 0; i < 60; i++)
+        line += snprintf(line, (size_t)(text + 65536 - line), "{\"question\":\"my %s number %d\",\"expect\":%d}\n",
+                         things[i % 12], i, i % 12 + 1);
+    for (int i = 0; i < 20; i++)
+        line += snprintf(line, (size_t)(text + 65536 - line),
+                         "{\"question\":\"weather %d in paris\",\"expect\":null}\n", i);
+    snprintf(data, sizeof data, "%s/questions.jsonl", folder);
+    write_file(data, text);
+    free(text);
+    EXPECT(0, "Nothing was stored.", "kb", "fit", "--kb", db, "--model", model, "--data", data, "--dry-run");
+    write_file(in, "{\"question\":\"my parcel number 99\"}\n");
+    EXPECT(0, "\"calibration\":\"default\"", "reply", "--kb", db, "--model", model);
+    const char *const fit[] = {"kb", "fit", "--kb", db, "--model", model, "--data", data, NULL};
+    const char *said = attend(&status, fit);
+    if (status != 0 || !strstr(said, "80 lines, every second held out; 20 that no entry answers") ||
+        !strstr(said, "cjk    best") || !strstr(said, "too few lines: as it was") ||
+        !strstr(said, "first answer right") || !strstr(said, "handed off, not in kb"))
+        fail_msg("%d: %s", status, said);
+    EXPECT(0, "\"calibration\":\"fitted\"", "reply", "--kb", db, "--model", model);
+    EXPECT(0, "\"held_out\":{\"first_right\":[", "kb", "fit", "--kb", db, "--model", model, "--data", data, "--json");
+    EXPECT(0, "first", "eval", "--task", "reply", "--kb", db, "--model", model, "--data", data, "--rewrite", "join");
+    write_file(data, "{\"question\":\"a\",\"expect\":1}\n");
+    EXPECT(1, "too few lines", "kb", "fit", "--kb", db, "--model", model, "--data", data);
+    write_file(data, "\n{\"question\":\"a\"}\n");
+    EXPECT(1, "line 2: expect: expected an entry's id", "kb", "fit", "--kb", db, "--model", model, "--data", data);
+    EXPECT(2, "--data is missing", "kb", "fit", "--kb", db, "--model", model);
+    EXPECT(2, "--precision: is '2'", "kb", "fit", "--kb", db, "--model", model, "--data", data, "--precision", "2");
+    unlink(data);
+    write_file(in, "");
+    back_to(before);
+}
+
+static void a_check_finds_what_is_wrong(void **state)
+{
+    (void)state;
+    static const char bad[] =
+        "{\"id\":1,\"question\":\"how much is a return\",\"answer\":\"It costs 3.95.\",\"alternates\":[\"return "
+        "fee\"]}\n"
+        "{\"id\":2,\"question\":\"how much is a return?\",\"answer\":\"It costs 4.95.\",\"prompts\":[77,4]}\n"
+        "{\"id\":3,\"question\":\"return fee\",\"answer\":\"See the list.\",\"alternates\":[\"price of returns\"]}\n"
+        "{\"id\":4,\"question\":\"winter sale\",\"answer\":\"Over.\",\"valid_until\":\"2001-01-01\"}\n"
+        "{\"id\":5,\"question\":\"and then\",\"answer\":\"Wait.\",\"context_only\":true}\n";
+    static const char *const words[] = {"contradiction  1 and 2",
+                                        "other numbers in the answer",
+                                        "same_text      1 and 3",
+                                        "dangling       2: prompts for 77, which is not there",
+                                        "prompts for 4, which has expired",
+                                        "expired        4",
+                                        "unreachable    5",
+                                        "phrasings find their entry without themselves"};
+    char *before = other_db("check.db");
+    int status;
+    import(".jsonl", bad, 0, "5 written");
+    const char *const check[] = {"kb", "check", "--kb", db, "--model", model, NULL};
+    char *said = strdup(attend(&status, check));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (status != 1 || !strstr(said, words[i]))
+            fail_msg("%d: '%s' does not hold '%s'", status, said, words[i]);
+    free(said);
+    EXPECT(1, "\"kind\":\"contradiction\",\"error\":true,\"entry\":1,\"other\":2", "kb", "check", "--kb", db, "--model",
+           model, "--json");
+    back_to(before);
+    before = other_db("sound.db");
+    import(".jsonl", "{\"id\":1,\"question\":\"return fee\",\"answer\":\"3.95\"}\n", 0, "1 written");
+    EXPECT(0, "0 errors, 0 warnings", "kb", "check", "--kb", db, "--model", model);
+    back_to(before);
 }
 
 static void a_bad_line_is_named_and_nothing_is_written(void **state)
@@ -355,6 +448,8 @@ int main(void)
         cmocka_unit_test(a_mistyped_file_is_not_made),
         cmocka_unit_test(a_cut_export_fails),
         cmocka_unit_test(a_csv_export_says_everything),
+        cmocka_unit_test(a_fit_is_measured_stored_and_used),
+        cmocka_unit_test(a_check_finds_what_is_wrong),
     };
     return cmocka_run_group_tests_name("cli/kb", tests, start, stop);
 }

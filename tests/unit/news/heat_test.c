@@ -75,8 +75,8 @@ static void test_series(void **state)
     assert_int_equal(buckets[1].items, 2);
     near(buckets[1].polarity, 0.5);
     assert_int_equal(buckets[2].items, 0);
-    struct news_point points[] = {{0, 1}, {hour, 2}, {hour + 1, 2}};
-    near(buckets[2].heat, news_heat(points, 3, buckets[2].end_ms, 24 * hour));
+    struct news_point points[] = {{-hour, 9}, {0, 1}, {hour, 2}, {hour + 1, 2}};
+    near(buckets[2].heat, news_heat(points, 4, buckets[2].end_ms, 24 * hour));
 }
 
 static void test_times(void **state)

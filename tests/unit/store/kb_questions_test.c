@@ -18,6 +18,8 @@ enum { DIM = 4 };
 static char folder[64], path[96];
 static struct store_kb *kb;
 static struct att_arena arena;
+static const char *reply = "";
+static size_t added;
 
 static int setup(void **state)
 {
@@ -46,10 +48,10 @@ static int teardown(void **state)
 
 static void add(int64_t time, enum store_kb_kind kind, const char *text, int64_t since, size_t max)
 {
-    const struct store_kb_question question = {.time = time, .kind = kind, .entry = 3, .reply = "rep-1", .text = text};
+    const struct store_kb_question question = {.time = time, .kind = kind, .entry = 3, .reply = reply, .text = text};
     const struct store_kb_retention retention = {since, max};
     struct att_err err;
-    if (store_kb_questions_add(kb, &question, 1, &retention, &err) != ATT_OK)
+    if (store_kb_questions_add(kb, &question, 1, &retention, &added, &err) != ATT_OK)
         fail_msg("%s", err.message);
 }
 
@@ -76,7 +78,7 @@ static void the_newest_come_first(void **state)
     assert_int_equal(list[0].entry, 3);
     assert_int_equal(list[0].time, 200);
     assert_string_equal(list[1].text, "开门时间");
-    assert_string_equal(list[1].reply, "rep-1");
+    assert_string_equal(list[1].reply, "");
     assert_true(list[0].id > list[1].id);
     assert_int_equal(read_all(150, 10, &list), 1);
     assert_int_equal(read_all(0, 1, &list), 1);
@@ -97,6 +99,23 @@ static void they_are_there_after_a_restart(void **state)
     assert_int_equal(store_kb_open(path, "digest", DIM, &kb, NULL), ATT_OK);
     assert_int_equal(read_all(0, 10, &list), 1);
     assert_string_equal(list[0].text, "kept");
+}
+
+static void a_reply_is_judged_once(void **state)
+{
+    (void)state;
+    struct store_kb_question *list = NULL;
+    reply = "rep-1";
+    add(100, STORE_KB_REJECTED, "a", 0, 10);
+    assert_int_equal(added, 1);
+    add(101, STORE_KB_REJECTED, "a", 0, 10);
+    assert_int_equal(added, 0);
+    add(102, STORE_KB_ESCALATED, "a", 0, 10);
+    reply = "rep-2";
+    add(103, STORE_KB_REJECTED, "a", 0, 10);
+    reply = "";
+    assert_int_equal(read_all(0, 10, &list), 3);
+    assert_string_equal(list[0].reply, "rep-2");
 }
 
 static void retention_bounds_age_and_number(void **state)
@@ -167,8 +186,13 @@ static void a_calibration_is_kept_beside_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_newest_come_first), TEST(they_are_there_after_a_restart), TEST(retention_bounds_age_and_number),
-        TEST(all_can_be_forgotten),  TEST(damaged_rows_are_named),         TEST(a_calibration_is_kept_beside_them),
+        TEST(the_newest_come_first),
+        TEST(they_are_there_after_a_restart),
+        TEST(a_reply_is_judged_once),
+        TEST(retention_bounds_age_and_number),
+        TEST(all_can_be_forgotten),
+        TEST(damaged_rows_are_named),
+        TEST(a_calibration_is_kept_beside_them),
     };
     return cmocka_run_group_tests_name("store/kb_questions", tests, NULL, NULL);
 }

@@ -321,6 +321,24 @@ static void test_retention(void **state)
     store_news_close(news);
 }
 
+static void test_old_items_go_as_new_ones_come(void **state)
+{
+    (void)state;
+    const struct store_news_options forgetful = {
+        .window_ms = 72 * (int64_t)HOUR_MS, .similar_min = 0.6, .retention_ms = 10 * (int64_t)HOUR_MS};
+    struct store_news *news = NULL;
+    struct att_err err;
+    assert_int_equal(store_news_open(path, &forgetful, &news, &err), ATT_OK);
+    struct store_news_item old = item_of("old", "wire", "Something that nobody needs any more.", HOUR_MS),
+                           older = item_of("older", "wire", "What happened before that, and is over.", 0),
+                           new = item_of("new", "wire", "Today's news about another matter.", 20 * (int64_t)HOUR_MS);
+    put(news, &old);
+    put(news, &older);
+    put(news, &new);
+    assert_string_equal(scan(news, (struct store_news_filter){0}), "old new"); /* one came, one went */
+    store_news_close(news);
+}
+
 static bool note_alert(void *context, const struct store_news_alert *alert)
 {
     char *text = context;
@@ -463,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_process_is_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_filters_and_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_old_items_go_as_new_ones_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alerts_and_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_files, setup, teardown),

@@ -1,0 +1,544 @@
+/*
+ * POST /v1/ingest: news items in, analysed and stored, a result for each.
+ *
+ *   application/x-ndjson   one item a line, a body of any length, which comes in
+ *                          chunks; one result a line, then a summary
+ *   application/json       {"items":[…]}, an array, or one item; one answer
+ *
+ * An item that is wrong fails alone. One that is stored already with the same
+ * content is not analysed again. All heads of the model come from one pass over
+ * title and text; sentences that name an entity are a second round of jobs. A
+ * result says "new" or "updated" when the item is on the disk.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "tasks/news_analysis.h"
+#include "tasks/news_item.h"
+#include "tasks/window.h"
+
+enum { DEPTH_MAX = 8, ITEM_TOKENS_MAX = 4096 };
+
+enum results { RESULTS_ALL, RESULTS_ERRORS, RESULTS_NONE };
+
+struct ingest_item {
+    size_t place; /* line of the feed, from 1, or index in the array */
+    struct att_json *json;
+    const struct att_err *err; /* why it is not taken; NULL: it is */
+    bool known;                /* stored with the same content */
+    struct task_windows windows;
+    struct task_news_analysis analysis;
+    struct task_signals signals;
+    float *vector;
+    size_t first_sentence; /* job of the second round */
+};
+
+struct ingest {
+    const struct task_news *news;
+    struct ingest_item *items;
+    struct store_news_item *stored; /* [n_items], what goes to the store; index as items */
+    size_t n_items;
+    struct task_windows_options options;
+    struct task_windows *windows; /* of the items that are analysed, in order */
+    size_t n_windows, tokens_dropped, rounds;
+    enum results results;
+    bool lines; /* NDJSON */
+};
+
+/* ---- reading ---- */
+
+static enum att_status keep_error(struct task_call *call, struct ingest_item *item, struct att_err *err)
+{
+    struct att_err *kept = task_alloc(call, 1, sizeof *kept, err);
+    if (!kept)
+        return err->status;
+    *kept = *err;
+    item->err = kept;
+    return ATT_OK;
+}
+
+/* What a person sent wrong fails an item; what the machine lacks fails the call. */
+static bool is_theirs(enum att_status status)
+{
+    return status == ATT_EINVAL || status == ATT_ESYNTAX || status == ATT_ELIMIT;
+}
+
+static enum att_status read_item(struct task_call *call, struct ingest *ingest, const struct att_json *object,
+                                 const char *path, struct att_err *err)
+{
+    size_t i = ingest->n_items - 1;
+    enum att_status status = task_news_item_read(call, object, path, &ingest->stored[i], err);
+    return is_theirs(status) ? keep_error(call, &ingest->items[i], err) : status;
+}
+
+static enum att_status read_line(struct task_call *call, struct ingest *ingest, const char *line, size_t len,
+                                 struct att_err *err)
+{
+    const struct task_feed *feed = call->feed;
+    struct ingest_item *item = &ingest->items[ingest->n_items++];
+    enum att_status status = ATT_OK;
+    item->place = feed->n_lines;
+    if (len > feed->line_bytes_max)
+        status = att_err_limit(err, NULL, feed->line_bytes_max, len, "the line is longer than %zu bytes",
+                               feed->line_bytes_max);
+    if (status == ATT_OK)
+        status = att_json_parse(line, len, 0, DEPTH_MAX, &item->json, err);
+    if (status != ATT_OK)
+        return is_theirs(status) ? keep_error(call, item, err) : status;
+    return read_item(call, ingest, item->json, "", err);
+}
+
+static enum att_status allocate(struct task_call *call, struct ingest *ingest, size_t n, struct att_err *err)
+{
+    ingest->items = task_alloc(call, n + 1, sizeof *ingest->items, err);
+    ingest->stored = ingest->items ? task_alloc(call, n + 1, sizeof *ingest->stored, err) : NULL;
+    ingest->windows = ingest->stored ? task_alloc(call, n + 1, sizeof *ingest->windows, err) : NULL;
+    return ingest->windows ? ATT_OK : err->status;
+}
+
+static enum att_status read_feed(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    struct task_feed *feed = call->feed;
+    size_t n = 0;
+    for (size_t i = 0; i < feed->len; i++)
+        n += feed->text[i] == '\n';
+    ingest->lines = true;
+    enum att_status status = allocate(call, ingest, n + 1, err);
+    for (size_t begin = 0; status == ATT_OK && begin < feed->len;) {
+        const char *line = feed->text + begin;
+        const char *newline = memchr(line, '\n', feed->len - begin);
+        size_t len = newline ? (size_t)(newline - line) : feed->len - begin, blank = 0;
+        while (blank < len && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
+            blank++;
+        feed->n_lines++;
+        if (blank < len)
+            status = read_line(call, ingest, line, len, err);
+        begin += len + 1;
+    }
+    return status;
+}
+
+static enum att_status read_body(struct task_call *call, struct ingest *ingest, const struct att_json *body,
+                                 struct att_err *err)
+{
+    static const char *const fields[] = {"items", NULL};
+    const struct att_json *list = att_json_is_array(body) ? body : att_json_get(body, "items");
+    const char *name = att_json_is_array(body) ? "" : "items";
+    size_t n = att_json_count(list), limit = call->env->limits.items_max;
+    enum att_status status = ATT_OK;
+    if (list && !att_json_is_array(list))
+        return att_err_param(err, ATT_EINVAL, "items", "items: is %s, expected an array of items",
+                             att_json_type_name(list));
+    if (list && list != body)
+        status = task_fields_known(body, "", fields, err);
+    if (status == ATT_OK && n > limit)
+        status = att_err_limit(err, "items", limit, n, "items: %zu items, expected at most %zu", n, limit);
+    if (status == ATT_OK)
+        status = allocate(call, ingest, list ? n : 1, err);
+    if (status == ATT_OK && !list) {
+        ingest->n_items = 1;
+        return task_news_item_read(call, body, "", &ingest->stored[0], err);
+    }
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "%s[%zu]", name, i);
+        ingest->items[ingest->n_items++].place = i;
+        status = read_item(call, ingest, att_json_at(list, i), path, err);
+    }
+    return status;
+}
+
+/* ---- the first round: all heads over title and text ---- */
+
+/* Title and text as one; the model sees the title first. */
+static enum att_status join(struct task_call *call, const struct store_news_item *item, const char **ret_text,
+                            size_t *ret_len, struct att_err *err)
+{
+    size_t title = strlen(item->title), text = strlen(item->text);
+    char *joined = task_alloc(call, title + text + 2, 1, err);
+    if (!joined)
+        return err->status;
+    memcpy(joined, item->title, title);
+    joined[title] = title && text ? '\n' : '\0';
+    memcpy(joined + title + (title && text), item->text, text);
+    *ret_text = joined;
+    *ret_len = title + text + (title && text);
+    return ATT_OK;
+}
+
+static enum att_status plan_item(struct task_call *call, struct ingest *ingest, size_t index, struct att_err *err)
+{
+    struct ingest_item *item = &ingest->items[index];
+    struct store_news_item *stored = &ingest->stored[index];
+    const struct task_model *model = ingest->news->model;
+    size_t before = call->prompt_tokens, len = 0;
+    const char *text = NULL;
+    enum att_status status = task_news_analyse(call, ingest->news->entities, stored, &item->analysis, err);
+    if (status != ATT_OK || !model)
+        return status;
+    stored->model = model->name;
+    stored->model_digest = att_model_info(model->model)->digest;
+    status = join(call, stored, &text, &len, err);
+    if (status == ATT_OK)
+        status = task_windows_plan(call, model, &ingest->options, text, len, NULL, 0, "text", &item->windows, err);
+    if (is_theirs(status)) {
+        call->prompt_tokens = before;
+        return keep_error(call, item, err);
+    }
+    ingest->tokens_dropped += item->windows.dropped;
+    if (status == ATT_OK)
+        ingest->windows[ingest->n_windows++] = item->windows;
+    return status;
+}
+
+/* Items whose content is stored already need no analysis. The store is asked for all at once. */
+static enum att_status find_known(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    struct store_news_item *asked = task_alloc(call, ingest->n_items + 1, sizeof *asked, err);
+    bool *known = asked ? task_alloc(call, ingest->n_items + 1, sizeof *known, err) : NULL;
+    size_t n = 0;
+    if (!known)
+        return err->status;
+    for (size_t i = 0; i < ingest->n_items; i++)
+        if (!ingest->items[i].err)
+            asked[n++] = ingest->stored[i];
+    enum att_status status = store_news_known(ingest->news->store, asked, n, known, err);
+    for (size_t i = 0, k = 0; status == ATT_OK && i < ingest->n_items; i++)
+        if (!ingest->items[i].err)
+            ingest->items[i].known = known[k++];
+    return status;
+}
+
+static enum att_status plan(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    enum att_status status = find_known(call, ingest, err);
+    ingest->options = (struct task_windows_options){.tokens_max = ITEM_TOKENS_MAX, .logits = true, .pooled = true};
+    for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
+        if (!ingest->items[i].err && !ingest->items[i].known)
+            status = plan_item(call, ingest, i, err);
+    if (status == ATT_OK && ingest->n_windows > 0)
+        status =
+            task_windows_jobs(call, ingest->news->model, &ingest->options, ingest->windows, ingest->n_windows, err);
+    return status;
+}
+
+static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    static const char *const names[] = {"results", NULL};
+    static const char *const words[] = {"all", "errors", "none", NULL};
+    struct ingest *ingest = task_alloc(call, 1, sizeof *ingest, err);
+    size_t results = RESULTS_ALL;
+    if (!ingest)
+        return err->status;
+    call->state = ingest;
+    call->writes = true;
+    call->bulk = true;
+    ingest->news = call->env->news;
+    if (!ingest->news)
+        return att_err_set(err, ATT_ENOTFOUND, "no news store is configured; [news] path names its file");
+    call->model = ingest->news->model;
+    enum att_status status = task_query_known(call, names, err);
+    if (status == ATT_OK)
+        status = task_query_enum(call, "results", words, &results, err);
+    ingest->results = (enum results)results;
+    if (status == ATT_OK)
+        status = call->feed ? read_feed(call, ingest, err) : read_body(call, ingest, body, err);
+    return status == ATT_OK ? plan(call, ingest, err) : status;
+}
+
+/* ---- the second round: sentences that name an entity ---- */
+
+/* The first round's outputs, before its jobs go. */
+static enum att_status take_signals(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(ingest->news->model->model);
+    float *logits = task_alloc(call, info->n_logits + 1, sizeof *logits, err);
+    float *scratch = logits ? task_alloc(call, info->n_logits + 1, sizeof *scratch, err) : NULL;
+    if (!scratch)
+        return err->status;
+    for (size_t i = 0, w = 0; i < ingest->n_items; i++) {
+        struct ingest_item *item = &ingest->items[i];
+        if (item->err || item->known)
+            continue;
+        const struct task_windows *windows = &ingest->windows[w++];
+        task_windows_logits(call, windows, TASK_AGGREGATE_MEAN, info->n_logits, logits);
+        task_signals_read(info, logits, scratch, &item->signals);
+        item->vector = call->jobs[windows->first_job].pooled;
+    }
+    return ATT_OK;
+}
+
+static enum att_status add_sentence_jobs(struct task_call *call, struct ingest *ingest, size_t index,
+                                         struct att_err *err)
+{
+    const struct task_model *model = ingest->news->model;
+    struct ingest_item *item = &ingest->items[index];
+    enum att_status status = ATT_OK;
+    item->first_sentence = call->n_jobs;
+    for (size_t j = 0; status == ATT_OK && j < item->analysis.n_judged; j++) {
+        const struct task_sentence *sentence = &item->analysis.sentences[item->analysis.judged[j]];
+        struct task_job *job = &call->jobs[call->n_jobs];
+        size_t dropped, before = call->prompt_tokens;
+        call->prompt_tokens = 0; /* a part of what was counted before */
+        status = task_job_encode(call, model, "", ingest->stored[index].text + sentence->begin,
+                                 sentence->end - sentence->begin, NULL, 0, "text", job, &dropped, err);
+        call->prompt_tokens = before;
+        if (status == ATT_OK &&
+            !(job->logits = task_alloc(call, att_model_info(model->model)->n_logits, sizeof(float), err)))
+            status = err->status;
+        call->n_jobs += status == ATT_OK;
+    }
+    return status;
+}
+
+static enum att_status take_sentences(struct task_call *call, struct ingest *ingest,
+                                      const struct att_head_info *sentiment, struct att_err *err)
+{
+    for (size_t i = 0; i < ingest->n_items; i++) {
+        struct ingest_item *item = &ingest->items[i];
+        for (size_t j = 0; j < item->analysis.n_judged; j++) {
+            float *probabilities = task_alloc(call, sentiment->n_labels, sizeof *probabilities, err);
+            if (!probabilities)
+                return err->status;
+            att_softmax(sentiment->n_labels, call->jobs[item->first_sentence + j].logits + sentiment->logits_begin,
+                        sentiment->temperature, probabilities);
+            item->analysis.probabilities[j] = probabilities;
+        }
+    }
+    return ATT_OK;
+}
+
+static const struct att_head_info *sentiment_of(const struct ingest *ingest)
+{
+    return ingest->news->model ? task_signals_sentiment(att_model_info(ingest->news->model->model)) : NULL;
+}
+
+static enum att_status advance(struct task_call *call, struct att_err *err)
+{
+    struct ingest *ingest = call->state;
+    const struct att_head_info *sentiment = sentiment_of(ingest);
+    size_t total = 0;
+    enum att_status status = ATT_OK;
+    if (++ingest->rounds == 2) {
+        status = take_sentences(call, ingest, sentiment, err);
+        call->n_jobs = 0;
+        return status;
+    }
+    status = take_signals(call, ingest, err);
+    for (size_t i = 0; i < ingest->n_items; i++) {
+        struct task_news_analysis *analysis = &ingest->items[i].analysis;
+        if (!sentiment || ingest->items[i].err)
+            analysis->n_judged = 0;
+        total += analysis->n_judged;
+    }
+    call->n_jobs = 0;
+    if (status != ATT_OK || total == 0)
+        return status;
+    call->jobs = task_alloc(call, total, sizeof *call->jobs, err);
+    if (!call->jobs)
+        return err->status;
+    for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
+        status = add_sentence_jobs(call, ingest, i, err);
+    return status;
+}
+
+/* ---- storing, and the answer ---- */
+
+static enum att_status conclude(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    const struct att_head_info *sentiment = sentiment_of(ingest);
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++) {
+        struct ingest_item *item = &ingest->items[i];
+        if (item->err || item->known)
+            continue;
+        if (!ingest->news->model)
+            item->signals = (struct task_signals){
+                .sentiment = "", .noise = ingest->stored[i].noise, .importance = ingest->stored[i].importance};
+        status = task_news_conclude(call, &item->analysis, sentiment, &item->signals, &ingest->stored[i], err);
+        ingest->stored[i].vector = item->vector;
+        ingest->stored[i].dimensions = item->vector ? att_model_info(ingest->news->model->model)->hidden_size : 0;
+    }
+    return status;
+}
+
+static const char *const outcome_words[] = {[STORE_NEWS_NEW] = "new",
+                                            [STORE_NEWS_DUPLICATE] = "duplicate",
+                                            [STORE_NEWS_UPDATED] = "updated",
+                                            [STORE_NEWS_ABSENT] = "error"};
+
+static void put_error(const char *code, const struct att_err *err, struct att_jsonw *answer)
+{
+    att_jsonw_key(answer, "error");
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "code");
+    att_jsonw_cstring(answer, code);
+    att_jsonw_key(answer, "message");
+    att_jsonw_cstring(answer, err->message);
+    att_jsonw_key(answer, "param");
+    att_jsonw_cstring(answer, err->param[0] ? err->param : NULL);
+    att_jsonw_object_end(answer);
+}
+
+static const char *code_of(enum att_status status)
+{
+    if (status == ATT_ELIMIT)
+        return "limit_exceeded";
+    return status == ATT_ESYNTAX ? "malformed_line" : "invalid_value";
+}
+
+static void put_place(const struct ingest *ingest, size_t index, const char *id, const char *status,
+                      struct att_jsonw *answer)
+{
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, ingest->lines ? "line" : "index");
+    att_jsonw_int(answer, (int64_t)ingest->items[index].place);
+    att_jsonw_key(answer, "id");
+    att_jsonw_cstring(answer, id);
+    att_jsonw_key(answer, "status");
+    att_jsonw_cstring(answer, status);
+}
+
+static void put_result(const struct ingest *ingest, size_t index, const struct store_news_result *result,
+                       struct att_jsonw *answer)
+{
+    static const struct att_err absent = {.message = "it was removed while it was compared; send it again"};
+    const struct ingest_item *item = &ingest->items[index];
+    const struct store_news_item *stored = &ingest->stored[index];
+    if (item->err) {
+        put_place(ingest, index, stored->id, "error", answer);
+        put_error(code_of(item->err->status), item->err, answer);
+    } else {
+        put_place(ingest, index, stored->id, outcome_words[result->outcome], answer);
+        if (result->outcome == STORE_NEWS_ABSENT) {
+            put_error("conflict", &absent, answer);
+        } else {
+            att_jsonw_key(answer, "seq");
+            att_jsonw_int(answer, result->seq);
+            att_jsonw_key(answer, "cluster");
+            att_jsonw_int(answer, result->cluster);
+            att_jsonw_key(answer, "novelty");
+            att_jsonw_double(answer, result->novelty, 3);
+        }
+        if (!item->known && *stored->sentiment) {
+            att_jsonw_key(answer, "sentiment");
+            att_jsonw_cstring(answer, stored->sentiment);
+        }
+    }
+    att_jsonw_object_end(answer);
+}
+
+static void put_counts(const struct task_feed *feed, bool lines, struct att_jsonw *answer)
+{
+    const struct {
+        const char *key;
+        size_t count;
+    } counts[] = {{lines ? "lines" : "items", feed->n_lines},
+                  {"new", feed->counts[STORE_NEWS_NEW]},
+                  {"duplicate", feed->counts[STORE_NEWS_DUPLICATE]},
+                  {"updated", feed->counts[STORE_NEWS_UPDATED]},
+                  {"error", feed->n_errors},
+                  {"omitted", feed->n_omitted}};
+    att_jsonw_key(answer, "summary");
+    att_jsonw_object_begin(answer);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        att_jsonw_key(answer, counts[i].key);
+        att_jsonw_int(answer, (int64_t)counts[i].count);
+    }
+    att_jsonw_object_end(answer);
+}
+
+/* Results beyond what an answer may hold are left out and counted: first those that went well, then the errors too. */
+static bool is_shown(const struct task_call *call, const struct ingest *ingest, const struct task_feed *feed,
+                     bool failed, size_t len)
+{
+    size_t limit = call->env->limits.answer_bytes_max, used = feed->answer_bytes + len;
+    if (ingest->results == RESULTS_NONE || (ingest->results == RESULTS_ERRORS && !failed))
+        return false;
+    return used < (failed ? limit / 4 * 3 : limit / 2);
+}
+
+static void put_results(struct task_call *call, const struct ingest *ingest, struct task_feed *feed,
+                        const struct store_news_result *results, struct att_jsonw *answer)
+{
+    for (size_t i = 0, k = 0; i < ingest->n_items; i++) {
+        const struct store_news_result *result = ingest->items[i].err ? NULL : &results[k++];
+        bool failed = !result || result->outcome == STORE_NEWS_ABSENT;
+        if (failed)
+            feed->n_errors++;
+        else
+            feed->counts[result->outcome]++;
+        if (!is_shown(call, ingest, feed, failed, answer->len)) {
+            feed->n_omitted++;
+            continue;
+        }
+        put_result(ingest, i, result, answer);
+        if (ingest->lines) {
+            answer->comma = false; /* lines are documents of their own */
+            att_jsonw_raw(answer, "\n", 1);
+            answer->comma = false;
+        }
+    }
+}
+
+static enum att_status store(struct task_call *call, struct ingest *ingest, struct store_news_result **ret_results,
+                             struct att_err *err)
+{
+    struct store_news_item *taken = task_alloc(call, ingest->n_items + 1, sizeof *taken, err);
+    struct store_news_result *results = taken ? task_alloc(call, ingest->n_items + 1, sizeof *results, err) : NULL;
+    size_t n = 0;
+    if (!results)
+        return err->status;
+    for (size_t i = 0; i < ingest->n_items; i++)
+        if (!ingest->items[i].err)
+            taken[n++] = ingest->stored[i];
+    *ret_results = results;
+    return n > 0 ? store_news_put(ingest->news->store, taken, n, results, err) : ATT_OK;
+}
+
+static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    struct ingest *ingest = call->state;
+    struct task_feed once = {.n_lines = ingest->n_items}, *feed = call->feed ? call->feed : &once;
+    struct store_news_result *results = NULL;
+    enum att_status status = conclude(call, ingest, err);
+    if (status == ATT_OK)
+        status = store(call, ingest, &results, err);
+    if (status != ATT_OK)
+        return status;
+    if (!ingest->lines) {
+        att_jsonw_object_begin(answer);
+        att_jsonw_key(answer, "object");
+        att_jsonw_cstring(answer, "list");
+        att_jsonw_key(answer, "data");
+        att_jsonw_array_begin(answer);
+        put_results(call, ingest, feed, results, answer);
+        att_jsonw_array_end(answer);
+        put_counts(feed, false, answer);
+        task_render_usage(call, answer);
+        att_jsonw_object_end(answer);
+        return ATT_OK;
+    }
+    call->content_type = "application/x-ndjson";
+    put_results(call, ingest, feed, results, answer);
+    if (!feed->is_last)
+        return ATT_OK;
+    att_jsonw_object_begin(answer);
+    put_counts(feed, true, answer);
+    if (feed->failed)
+        put_error("stopped", feed->failed, answer);
+    att_jsonw_object_end(answer);
+    answer->comma = false;
+    att_jsonw_raw(answer, "\n", 1);
+    return ATT_OK;
+}
+
+static void finish(struct task_call *call)
+{
+    struct ingest *ingest = call->state;
+    for (size_t i = 0; ingest && i < ingest->n_items; i++)
+        att_json_destroy(ingest->items[i].json);
+}
+
+const struct task task_ingest = {
+    .name = "ingest", .parse = parse, .advance = advance, .render = render, .finish = finish};

@@ -1,0 +1,39 @@
+"""/openapi.json as others see it: valid OpenAPI, and true. schemathesis makes requests from it, good and bad, and holds
+every answer against it: no 5xx, the status, type and shape that are described, and bad bodies refused."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+from clients import VENV, check, serve
+
+import openapi_spec_validator
+
+SECONDS = 40
+CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+          "negative_data_rejection")
+
+
+def test_document_is_valid(url):
+    with urllib.request.urlopen(url + "/openapi.json") as answer:
+        document = json.load(answer)
+    openapi_spec_validator.validate(document)
+    check(len(document["paths"]) > 30, len(document["paths"]))
+
+
+def test_answers_keep_the_contract(url):
+    hooks = os.path.dirname(os.path.abspath(__file__))
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.run(
+            [os.path.join(VENV, "bin/st"), "run", url + "/openapi.json", "--max-time", str(SECONDS), "--checks", CHECKS,
+             "--phases", "examples,coverage,fuzzing", "--seed", "1", "--no-color"],
+            cwd=folder, env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": hooks}, capture_output=True,
+            text=True, timeout=SECONDS + 60)
+    if run.returncode != 0:
+        print(run.stdout[-20000:], run.stderr[-2000:], file=sys.stderr)
+    check(run.returncode == 0, f"schemathesis: exit status {run.returncode}")
+
+
+serve(test_document_is_valid, test_answers_keep_the_contract)

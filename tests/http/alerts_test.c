@@ -1,0 +1,403 @@
+/*
+ * Alerts of a live daemon: found after ingestion, streamed to who listens and to
+ * who comes back, silent for the cooldown, and posted to a receiver that fails at
+ * first, is signed for, and gets each alert in order, also across a crash.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/digest.h"
+#include "live.h"
+
+enum { REQUESTS_MAX = 64, REQUEST_BYTES = 16384, WAIT_MS = 15000 };
+
+/* ---- a receiver ---- */
+
+struct receiver {
+    int fd, port;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* protects what is below */
+    char requests[REQUESTS_MAX][REQUEST_BYTES];
+    size_t n;
+    int failures; /* so many requests are answered 503 first */
+    bool stopping;
+};
+
+static struct receiver receiver;
+
+/* One request with its body; false: the peer left. */
+static bool read_request(int fd, char *text)
+{
+    size_t len = 0;
+    for (;;) {
+        ssize_t n = recv(fd, text + len, REQUEST_BYTES - 1 - len, 0);
+        if (n <= 0)
+            return false;
+        text[len += (size_t)n] = '\0';
+        const char *end = strstr(text, "\r\n\r\n"), *length = strstr(text, "Content-Length: ");
+        if (end && length && len >= (size_t)(end + 4 - text) + strtoul(length + 16, NULL, 10))
+            return true;
+    }
+}
+
+static void serve(int fd)
+{
+    static const char taken[] = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    static const char failed[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    char text[REQUEST_BYTES];
+    if (!read_request(fd, text))
+        return;
+    pthread_mutex_lock(&receiver.mutex);
+    bool fails = receiver.failures != 0;
+    receiver.failures -= receiver.failures > 0;
+    if (receiver.n < REQUESTS_MAX)
+        memcpy(receiver.requests[receiver.n++], text, sizeof text);
+    pthread_mutex_unlock(&receiver.mutex);
+    const char *answer = fails ? failed : taken;
+    (void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+}
+
+static void *receive(void *context)
+{
+    (void)context;
+    for (;;) {
+        int fd = accept(receiver.fd, NULL, NULL);
+        pthread_mutex_lock(&receiver.mutex);
+        bool stopping = receiver.stopping;
+        pthread_mutex_unlock(&receiver.mutex);
+        if (fd >= 0 && !stopping)
+            serve(fd);
+        if (fd >= 0)
+            close(fd);
+        if (stopping || fd < 0)
+            return NULL;
+    }
+}
+
+/* failures < 0: every request fails. */
+static void start_receiver(int failures)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    memset(&receiver, 0, sizeof receiver);
+    receiver.failures = failures;
+    pthread_mutex_init(&receiver.mutex, NULL);
+    receiver.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(receiver.fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(receiver.fd, 16), 0);
+    assert_int_equal(getsockname(receiver.fd, (struct sockaddr *)&address, &len), 0);
+    receiver.port = ntohs(address.sin_port);
+    assert_int_equal(pthread_create(&receiver.thread, NULL, receive, NULL), 0);
+}
+
+static void stop_receiver(void)
+{
+    pthread_mutex_lock(&receiver.mutex);
+    receiver.stopping = true;
+    pthread_mutex_unlock(&receiver.mutex);
+    shutdown(receiver.fd, SHUT_RDWR);
+    pthread_join(receiver.thread, NULL);
+    close(receiver.fd);
+    pthread_mutex_destroy(&receiver.mutex);
+}
+
+static void set_failures(int failures)
+{
+    pthread_mutex_lock(&receiver.mutex);
+    receiver.failures = failures;
+    pthread_mutex_unlock(&receiver.mutex);
+}
+
+/* Until it has got so many requests. */
+static void wait_requests(size_t n)
+{
+    for (int ms = 0; ms < WAIT_MS; ms += 20) {
+        pthread_mutex_lock(&receiver.mutex);
+        size_t got = receiver.n;
+        pthread_mutex_unlock(&receiver.mutex);
+        if (got >= n)
+            return;
+        usleep(20000);
+    }
+    fail_msg("%zu requests, expected %zu", receiver.n, n);
+}
+
+/* ---- news ---- */
+
+/* `n` reports of one event, each with an id of its own. */
+static void ingest(const struct live *live, const char *event, size_t n)
+{
+    static int number;
+    char body[4096];
+    size_t len = (size_t)snprintf(body, sizeof body, "{\"items\":[");
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(body + len, sizeof body - len,
+                                "%s{\"id\":\"%d\",\"source\":\"s%zu\",\"title\":\"%s\",\"text\":\"%s\",\"time\":%lld}",
+                                i ? "," : "", number++, i, event, event, (long long)time(NULL) - 60);
+    snprintf(body + len, sizeof body - len, "]}");
+    struct reply reply = live_post(live, "/v1/ingest", body);
+    if (reply.status != 200)
+        fail_msg("%ld: %s", reply.status, reply.body);
+    reply_free(&reply);
+}
+
+static const char first_event[] = "Acme recalls two thousand pumps after accidents in two of its plants";
+static const char second_event[] = "Globex opens a new office on the moon and invites every astronaut";
+static const char rules[] = "[alert many]\nlevel = red\nitems_min = 3\nsources_min = 3\n"
+                            "[alert everything]\nlevel = blue\nsubject = all\nitems_min = 3\n";
+
+/* What a stream sends within `milliseconds`. */
+static const char *listen_to(const struct live *live, const char *path, const char *header, int milliseconds)
+{
+    char request[512];
+    bool closed;
+    int fd = live_connect(live);
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", path, header);
+    live_say(fd, request);
+    const char *text = live_read(fd, milliseconds, &closed);
+    close(fd);
+    return text;
+}
+
+/* ---- streams ---- */
+
+static void test_stream(void **state)
+{
+    struct live live;
+    bool closed;
+    (void)state;
+    live_start(&live, rules);
+    int fd = live_connect(&live);
+    live_say(fd, "GET /v1/stream?level=red HTTP/1.1\r\nHost: x\r\n\r\n");
+    usleep(200000);
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    const char *text = live_read(fd, 1000, &closed);
+    assert_false(closed);
+    assert_non_null(strstr(text, "Content-Type: text/event-stream"));
+    assert_non_null(strstr(text, "event: alert\ndata: {\"id\":"));
+    assert_non_null(strstr(text, "\"rule\":\"many\""));
+    assert_non_null(strstr(text, first_event));
+    assert_non_null(strstr(text, "{\"measure\":\"items\",\"value\":3,\"relation\":\">=\",\"limit\":3}"));
+    assert_null(strstr(text, "\"rule\":\"everything\""));
+    /* Silence about the same event; another one is told under the next number. */
+    ingest(&live, first_event, 1);
+    ingest(&live, second_event, 3);
+    live_wait_logged(&live, "event=alert ", 3);
+    text = live_read(fd, 1000, &closed);
+    assert_non_null(strstr(text, "id: 3\n"));
+    assert_non_null(strstr(text, second_event));
+    assert_null(strstr(text, first_event));
+    close(fd);
+    /* Who comes back gets what it missed, and nothing twice. */
+    text = listen_to(&live, "/v1/stream?after=0", "", 500);
+    assert_non_null(strstr(text, "id: 1\n"));
+    assert_non_null(strstr(text, "id: 2\n"));
+    assert_non_null(strstr(text, "id: 3\n"));
+    text = listen_to(&live, "/v1/stream?after=0", "Last-Event-ID: 2\r\n", 500);
+    assert_null(strstr(text, "id: 2\n"));
+    assert_non_null(strstr(text, "id: 3\n"));
+    text = listen_to(&live, "/v1/stream?after=0&rule=everything", "", 500);
+    assert_null(strstr(text, "\"rule\":\"many\""));
+    assert_non_null(strstr(text, "\"rule\":\"everything\""));
+    text = listen_to(&live, "/v1/stream?after=3", "", 300);
+    assert_null(strstr(text, "event: alert"));
+    struct reply reply = live_ask(&live, "GET", "/metrics", NULL, NULL);
+    assert_non_null(strstr(reply.body, "attentd_alerts_total 3\n"));
+    reply_free(&reply);
+    live_stop(&live);
+}
+
+static void test_refusals(void **state)
+{
+    static const char *const header[] = {"Last-Event-ID: x", NULL};
+    struct live live;
+    (void)state;
+    live_start(&live, "");
+    expect_error(live_ask(&live, "GET", "/v1/stream?level=pink", NULL, NULL), 422, "invalid_value", "level");
+    expect_error(live_ask(&live, "GET", "/v1/stream?after=-1", NULL, NULL), 422, "invalid_value", "after");
+    expect_error(live_ask(&live, "GET", "/v1/stream?what=1", NULL, NULL), 422, "invalid_value", "what");
+    expect_error(live_ask(&live, "GET", "/v1/stream?after=1&after=2", NULL, NULL), 422, "invalid_value", "after");
+    expect_error(live_ask(&live, "GET", "/v1/stream", NULL, header), 422, "invalid_value", "Last-Event-ID");
+    live_stop(&live);
+}
+
+/* ---- webhooks ---- */
+
+static void start_with_hook(struct live *live, const char *more)
+{
+    static const char secret[] = "correct horse\n";
+    static char path[] = "/tmp/attentd-secret-XXXXXX";
+    static bool made;
+    char extra[1024];
+    if (!made) {
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        close(fd);
+        made = true;
+    }
+    live_write(path, secret, strlen(secret));
+    snprintf(extra, sizeof extra, "%s[webhook desk]\nurl = http://127.0.0.1:%d/hook?a=b\nsecret_file = %s\n%s", rules,
+             receiver.port, path, more);
+    live_start(live, extra);
+}
+
+static void check_request(const char *request, const char *number, const char *event)
+{
+    const char *body = strstr(request, "\r\n\r\n") + 4, *timestamp = strstr(request, "X-Attentd-Timestamp: ");
+    const char *signature = strstr(request, "X-Attentd-Signature: sha256=");
+    char line[64], hex[65];
+    assert_memory_equal(request, "POST /hook?a=b HTTP/1.1\r\n", 25);
+    assert_non_null(strstr(request, "Content-Type: application/json\r\n"));
+    snprintf(line, sizeof line, "X-Attentd-Alert: %s\r\n", number);
+    assert_non_null(strstr(request, line));
+    snprintf(line, sizeof line, "{\"id\":%s,", number);
+    assert_memory_equal(body, line, strlen(line));
+    assert_non_null(strstr(body, event));
+    assert_non_null(timestamp);
+    assert_non_null(signature);
+    timestamp += 21;
+    const struct att_digest_part parts[] = {{timestamp, strcspn(timestamp, "\r")}, {".", 1}, {body, strlen(body)}};
+    assert_int_equal(att_digest_hmac("correct horse", 13, parts, 3, hex, NULL), ATT_OK);
+    assert_memory_equal(signature + 28, hex, 64);
+    long long age = (long long)time(NULL) - strtoll(timestamp, NULL, 10);
+    assert_true(age >= 0 && age < 60);
+}
+
+static void test_webhook(void **state)
+{
+    struct live live;
+    (void)state;
+    start_receiver(1);
+    start_with_hook(&live, "levels = red\n");
+    ingest(&live, first_event, 3);
+    wait_requests(2); /* refused, then taken */
+    check_request(receiver.requests[0], "1", first_event);
+    assert_string_equal(strstr(receiver.requests[0], "\r\n\r\n"), strstr(receiver.requests[1], "\r\n\r\n"));
+    ingest(&live, second_event, 3);
+    wait_requests(3);
+    check_request(receiver.requests[2], "3", second_event); /* 2 is blue */
+    live_wait_logged(&live, "event=webhook_failed", 1);
+    for (int ms = 0; ms < WAIT_MS; ms += 50) {
+        struct reply reply = live_ask(&live, "GET", "/metrics", NULL, NULL);
+        bool counted = strstr(reply.body, "attentd_webhook_deliveries_total 2\n") &&
+                       strstr(reply.body, "attentd_webhook_failures_total 1\n");
+        reply_free(&reply);
+        if (counted)
+            break;
+        assert_true(ms + 50 < WAIT_MS);
+        usleep(50000);
+    }
+    assert_int_equal(receiver.n, 3);
+    live_stop(&live);
+    stop_receiver();
+}
+
+/* What was not taken before a crash is sent after it, in order, and what was taken is not. */
+static void test_crash(void **state)
+{
+    struct live live;
+    char extra[512];
+    (void)state;
+    start_receiver(0);
+    snprintf(extra, sizeof extra, "%s[webhook desk]\nurl = http://127.0.0.1:%d/hook\nlevels = red\n", rules,
+             receiver.port);
+    live_start(&live, extra);
+    ingest(&live, first_event, 3);
+    wait_requests(1);
+    usleep(300000); /* the answer is noted */
+    set_failures(-1);
+    ingest(&live, second_event, 3);
+    wait_requests(2);
+    live_crash(&live, extra);
+    pthread_mutex_lock(&receiver.mutex);
+    size_t before = receiver.n;
+    pthread_mutex_unlock(&receiver.mutex);
+    set_failures(0);
+    wait_requests(before + 1);
+    pthread_mutex_lock(&receiver.mutex);
+    assert_non_null(strstr(receiver.requests[receiver.n - 1], second_event));
+    assert_null(strstr(receiver.requests[receiver.n - 1], "X-Attentd-Signature"));
+    pthread_mutex_unlock(&receiver.mutex);
+    /* The rules remember what they said: the same news again is no alert. */
+    ingest(&live, first_event, 1);
+    usleep(1200000);
+    assert_false(live_logged(&live, "event=alert "));
+    live_stop(&live);
+    stop_receiver();
+}
+
+static void test_given_up(void **state)
+{
+    struct live live;
+    (void)state;
+    start_receiver(-1);
+    start_with_hook(&live, "levels = red\nattempts_max = 2\n");
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=webhook_given_up", 1);
+    set_failures(0);
+    ingest(&live, second_event, 3);
+    wait_requests(3);
+    check_request(receiver.requests[2], "3", second_event);
+    live_stop(&live);
+    stop_receiver();
+}
+
+/* ---- configuration ---- */
+
+static void test_weights(void **state)
+{
+    struct live live;
+    char path[64] = "/tmp/attentd-weights-XXXXXX", extra[512], output[2048];
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    live_write(path, "# weights\n10 s0\n0.5\ts1\n", 23);
+    /* 10 + 0.5 + 1, published a minute ago: more than 11, which equal weights never reach. */
+    snprintf(extra, sizeof extra,
+             "[alert hot]\nlevel = orange\nheat_min = 11\n[news]\npath = %s.db\nsource_weights = %s\n", path, path);
+    live_start(&live, extra);
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 1);
+    live_stop(&live);
+    live_write(path, "1 a\nheavy b\n", 12);
+    snprintf(extra, sizeof extra, "%s.conf", path);
+    snprintf(output, sizeof output,
+             "[news]\npath = %s.db\nsource_weights = %s\n[model m]\npath = %s/tests/data/models/bert-sentiment\n", path,
+             path, getenv("ATT_SOURCE_ROOT"));
+    live_write(extra, output, strlen(output));
+    assert_int_equal(
+        live_run((const char *const[]){"--config", extra, "--listen", "127.0.0.1:0", NULL}, output, sizeof output), 1);
+    assert_non_null(strstr(output, ":2: expected a weight from 0 to 1000"));
+    unlink(extra);
+    unlink(path);
+    static const char *const ends[] = {".db", ".db-wal", ".db-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(extra, sizeof extra, "%s%s", path, ends[i]);
+        unlink(extra);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stream), cmocka_unit_test(test_refusals), cmocka_unit_test(test_webhook),
+        cmocka_unit_test(test_crash),  cmocka_unit_test(test_given_up), cmocka_unit_test(test_weights),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,45 @@
+/* Answers that differ in numbers or deny each other, and those that only say more. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "cli/contradict.h"
+
+static void tells_what_differs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b, *differs;
+    } cases[] = {
+        {"It costs 3.95 euro.", "It costs 4.95 euro.", "numbers"},
+        {"It costs 1,250 euro.", "It costs 1250 euro", NULL},
+        {"It takes 3 days.", "It takes 3.0 days.", NULL},
+        {"It takes 3-5 days.", "It takes 3 days.", NULL}, /* one says more */
+        {"Within 30 days.", "Soon.", NULL},
+        {"Until 2026-12-24", "Until 2026-12-31", "numbers"},
+        {"Yes, you can.", "No, you cannot.", "negation"},
+        {"You can't return it.", "You can return it.", "negation"},
+        {"Nothing notable here.", "Another thing.", NULL}, /* no word that denies */
+        {"可以退货。", "不可以退货。", "negation"},
+        {"不仅可以退，还可以换。", "可以退，可以换。", NULL},
+        {"运费12元。", "运费10元。", "numbers"},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *there = cli_contradict(cases[i].a, cases[i].b), *back = cli_contradict(cases[i].b, cases[i].a);
+        if (there != back && (!there || !back || strcmp(there, back) != 0))
+            fail_msg("%s / %s: not the same both ways", cases[i].a, cases[i].b);
+        if ((there == NULL) != (cases[i].differs == NULL) || (there && strcmp(there, cases[i].differs) != 0))
+            fail_msg("%s / %s: %s", cases[i].a, cases[i].b, there ? there : "nothing");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tells_what_differs)};
+    return cmocka_run_group_tests_name("cli/contradict", tests, NULL, NULL);
+}
