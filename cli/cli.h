@@ -26,6 +26,8 @@ int cli_eval_classify(int argc, char **argv);
 int cli_eval_retrieve(int argc, char **argv);
 int cli_eval_recommend(int argc, char **argv);
 int cli_eval_reply(int argc, char **argv);
+int cli_fit(int argc, char **argv);
+int cli_train_head(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
@@ -51,7 +53,8 @@ struct cli_options {
     const char *input, *data, *task, *head, *file, *format, *rewrite, *templates, *compare_dtype;
     size_t threads, batch_tokens, max_length; /* 0: not given */
     double seconds, precision;                /* 0: not given */
-    bool dry_run, json, with_tokenizer;
+    const char *out, *outside;
+    bool dry_run, json, with_tokenizer, multi_label;
     enum att_dtype dtype;
     char *const *rest; /* what follows the options */
     size_t n_rest;

@@ -9,7 +9,7 @@
 #include "cli/samples.h"
 #include "tasks/quality.h"
 
-enum { TEXTS_A_CALL = 64, DEPTH_MAX = 16 };
+enum { TEXTS_A_CALL = 64 };
 
 struct figures {
     const struct att_head_info *head;
@@ -17,36 +17,6 @@ struct figures {
     size_t n, outside;                   /* of all, out of scope */
     size_t answered_inside, answered_right, abstained_outside;
 };
-
-/* The answer of the classify task to samples begin .. end. */
-static enum att_status ask(const struct cli_env *env, struct task_contexts *contexts, const struct cli_samples *samples,
-                           size_t begin, size_t end, struct att_json **ret_answer, struct att_err *err)
-{
-    struct att_jsonw w;
-    struct att_json *body = NULL;
-    char *text = NULL, *answer = NULL;
-    size_t len = 0, answer_len = 0;
-    att_jsonw_init(&w, SIZE_MAX);
-    att_jsonw_object_begin(&w);
-    att_jsonw_key(&w, "input");
-    att_jsonw_array_begin(&w);
-    for (size_t i = begin; i < end; i++)
-        att_jsonw_string(&w, samples->items[i].text, samples->items[i].len);
-    att_jsonw_array_end(&w);
-    att_jsonw_object_end(&w);
-    enum att_status status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_OK)
-        status = att_json_parse(text, len, 0, DEPTH_MAX, &body, err);
-    if (status == ATT_OK)
-        status = task_run(contexts, &task_classify, cli_env_task(env), body, &answer, &answer_len, err);
-    if (status == ATT_OK)
-        status = att_json_parse(answer, answer_len, 0, DEPTH_MAX, ret_answer, err);
-    att_jsonw_finish(&w);
-    att_json_destroy(body);
-    att_mem_free(text);
-    att_mem_free(answer);
-    return status;
-}
 
 /* One text's answer of one head among its figures. */
 static void count(struct figures *figures, const struct att_json *answer, size_t expected)
@@ -76,7 +46,7 @@ static enum att_status predict(const struct cli_env *env, const struct cli_sampl
     for (size_t begin = 0, end; status == ATT_OK && begin < samples->count; begin = end) {
         struct att_json *answer = NULL;
         end = samples->count - begin < TEXTS_A_CALL ? samples->count : begin + TEXTS_A_CALL;
-        status = ask(env, contexts, samples, begin, end, &answer, err);
+        status = cli_samples_ask(env, contexts, samples, begin, end, &answer, err);
         for (size_t i = begin; status == ATT_OK && i < end; i++) {
             const struct att_json *heads = att_json_get(att_json_at(att_json_get(answer, "data"), i - begin), "heads");
             for (size_t h = 0; h < n_heads; h++)

@@ -3,7 +3,8 @@
  * Lines {"id","document","label"} and {"query","label"}; the documents of one
  * label are ranked together, as the alternates of one knowledge-base entry are,
  * and a hit is the query's label. Two rankings side by side: the largest cosine
- * of a document, and the hybrid that /v1/reply uses (tasks/match.h).
+ * of a document, and the hybrid that /v1/reply uses (tasks/match.h). As there,
+ * both sides are read as questions.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -55,7 +56,6 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
 {
     const struct task_model *model = cli_env_model(env);
     const struct att_model_info *info = att_model_info(model->model);
-    const char *prompt = text->query ? info->query_prompt : info->passage_prompt;
     size_t dropped, hidden = info->hidden_size;
     uint32_t grams[STORE_GRAMS_MAX];
     struct att_arena arena;
@@ -68,7 +68,7 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
     struct task_job job = {.pooled = text->vector}, *jobs[1] = {&job};
     enum att_status status = text->vector && text->grams ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
     if (status == ATT_OK)
-        status = task_job_encode(&call, model, prompt, bytes, len, NULL, 0, "text", &job, &dropped, err);
+        status = task_job_encode(&call, model, info->query_prompt, bytes, len, NULL, 0, "text", &job, &dropped, err);
     if (status == ATT_OK) {
         memcpy(text->grams, grams, text->n_grams * sizeof *grams);
         task_jobs_run(context, jobs, 1);
@@ -342,8 +342,9 @@ int cli_eval_retrieve(int argc, char **argv)
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
-        task_fit_default(att_model_info(cli_env_model(env)->model)->cosine_floor, &retrieval.fit);
-        status = read_all(env, &options, &retrieval, &err);
+        status = task_fit_parse(NULL, att_model_info(cli_env_model(env)->model), &retrieval.fit, &err);
+        if (status == ATT_OK)
+            status = read_all(env, &options, &retrieval, &err);
         if (status == ATT_OK)
             status = measure(env, &options, &retrieval, &err);
         if (status != ATT_OK)

@@ -341,8 +341,8 @@ int cli_kb_check(const struct cli_env *env, const struct cli_options *options)
     att_jsonw_object_begin(&check.findings);
     att_jsonw_key(&check.findings, "findings");
     att_jsonw_array_begin(&check.findings);
-    enum att_status status = task_fit_parse(
-        check.view->fit, att_model_info(cli_env_kb(env)->encoder->model)->cosine_floor, &check.fit, &err);
+    enum att_status status =
+        task_fit_parse(check.view->fit, att_model_info(cli_env_kb(env)->encoder->model), &check.fit, &err);
     if (status == ATT_OK)
         status = check_alloc(&check, &err);
     if (status == ATT_OK) {

@@ -231,12 +231,12 @@ static enum att_status search(const struct cli_env *env, const struct examples *
                               struct fitting *fitting, struct att_err *err)
 {
     const struct task_model *reranker = cli_env_kb(env)->reranker;
-    float floor = att_model_info(cli_env_kb(env)->encoder->model)->cosine_floor;
+    const struct att_model_info *encoder = att_model_info(cli_env_kb(env)->encoder->model);
     const struct store_kb_view *view = store_kb_view(cli_env_kb(env)->kb);
-    enum att_status status = task_fit_parse(view->fit, floor, &fitting->before, err);
+    enum att_status status = task_fit_parse(view->fit, encoder, &fitting->before, err);
     store_kb_view_release(cli_env_kb(env)->kb, view);
     if (status != ATT_OK) /* a damaged one is what fitting anew repairs */
-        task_fit_default(floor, &fitting->before);
+        task_fit_default(encoder->cosine_floor, &fitting->before);
     fitting->after = fitting->before;
     status = task_fit_search(examples->items, examples->count, precision, &fitting->after, fitting->fitted, err);
     if (status == ATT_OK && !fitting->fitted[0] && !fitting->fitted[1])

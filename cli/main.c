@@ -30,6 +30,8 @@ static const struct command {
     {"items", cli_items, "item tables: index --model DIR --encoder DIR"},
     {"key", cli_key, "makes an API key of the daemon: NAME [--scopes LIST] [--keys FILE]"},
     {"eval", cli_eval, "quality on labelled data: --model DIR --task NAME --data FILE"},
+    {"fit", cli_fit, "calibrates a classifier on labelled texts: --model DIR --data FILE"},
+    {"train-head", cli_train_head, "a classifier from labelled texts: --model DIR --data FILE --out DIR"},
     {"bench", cli_bench, "speed: --model DIR --input FILE"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 8, LABEL_BYTES = 256, SAMPLES_MAX = 10000000 };
+enum { DEPTH_MAX = 8, ANSWER_DEPTH_MAX = 16, LABEL_BYTES = 256, SAMPLES_MAX = 10000000 };
 
 struct reader {
     const struct cli_options *options;
@@ -45,7 +45,9 @@ static enum att_status set_label(const struct reader *reader, struct cli_sample 
             sample->labels[head] = i;
             return ATT_OK;
         }
-    if (!info->out_of_scope_label || strcmp(info->out_of_scope_label, name) != 0)
+    bool outside = (info->out_of_scope_label && strcmp(info->out_of_scope_label, name) == 0) ||
+                   (reader->options->outside && strcmp(reader->options->outside, name) == 0);
+    if (!outside)
         return att_err_set(err, ATT_EFORMAT, "'%.60s' is no label of head '%s' (--map OLD=NEW renames labels)", name,
                            info->name);
     sample->labels[head] = CLI_LABEL_OUTSIDE;
@@ -179,4 +181,34 @@ void cli_samples_finish(struct cli_samples *samples)
     }
     att_mem_free(samples->items);
     *samples = (struct cli_samples){.items = NULL};
+}
+
+enum att_status cli_samples_ask(const struct cli_env *env, struct task_contexts *contexts,
+                                const struct cli_samples *samples, size_t begin, size_t end,
+                                struct att_json **ret_answer, struct att_err *err)
+{
+    struct att_jsonw w;
+    struct att_json *body = NULL;
+    char *text = NULL, *answer = NULL;
+    size_t len = 0, answer_len = 0;
+    att_jsonw_init(&w, SIZE_MAX);
+    att_jsonw_object_begin(&w);
+    att_jsonw_key(&w, "input");
+    att_jsonw_array_begin(&w);
+    for (size_t i = begin; i < end; i++)
+        att_jsonw_string(&w, samples->items[i].text, samples->items[i].len);
+    att_jsonw_array_end(&w);
+    att_jsonw_object_end(&w);
+    enum att_status status = att_jsonw_take(&w, &text, &len, err);
+    if (status == ATT_OK)
+        status = att_json_parse(text, len, 0, ANSWER_DEPTH_MAX, &body, err);
+    if (status == ATT_OK)
+        status = task_run(contexts, &task_classify, cli_env_task(env), body, &answer, &answer_len, err);
+    if (status == ATT_OK)
+        status = att_json_parse(answer, answer_len, 0, ANSWER_DEPTH_MAX, ret_answer, err);
+    att_jsonw_finish(&w);
+    att_json_destroy(body);
+    att_mem_free(text);
+    att_mem_free(answer);
+    return status;
 }

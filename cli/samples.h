@@ -21,9 +21,14 @@ struct cli_samples {
 
 /* Reads options->data: lines {"text","labels":{HEAD:LABEL}} or {"text","label"}, or a .tsv file with the columns label
  * and text under a header line. Plain labels belong to --head, else to the model's first head; --map OLD=NEW renames.
- * A label that the head does not have is an error. Free with cli_samples_finish, also after a failure. */
+ * --outside names a label of texts that are out of scope. Another label that the head does not have is an error. Free
+ * with cli_samples_finish, also after a failure. */
 enum att_status cli_samples_read(const struct cli_options *options, const struct att_model_info *info,
                                  struct cli_samples *samples, struct att_err *err) ATT_MUST_USE;
+/* What the classify task answers to samples begin .. end - 1. */
+enum att_status cli_samples_ask(const struct cli_env *env, struct task_contexts *contexts,
+                                const struct cli_samples *samples, size_t begin, size_t end,
+                                struct att_json **ret_answer, struct att_err *err) ATT_MUST_USE;
 void cli_samples_finish(struct cli_samples *samples);
 
 #endif

@@ -58,7 +58,7 @@ struct att_prompt {
 struct att_model_info {
     const char *arch;       /* config.json's model_type: "bert", "sasrec" */
     const char *class_name; /* config.json's architectures[0], or "" */
-    const char *base;       /* adapters: the name of the base model; else NULL */
+    const char *base;       /* adapters and heads over another model: the name of that; else NULL */
     const char *task;       /* attend.json's task, or what the checkpoint implies: embed, classify, recommend */
     size_t hidden_size, n_layers, n_heads, intermediate_size;
     size_t vocab_size;   /* rows of the embedding table; for recommenders items + 1 (0 is padding) */
@@ -216,5 +216,33 @@ void att_softmax(size_t n, const float *logits, float temperature, float *probab
 /* http:// and https:// up to the next white space become blanks: no token, and no offset moves. What info.strip_urls
  * asks for. */
 void att_blank_urls(char *text, size_t len);
+
+/* ---- a linear head from labelled vectors (core/fit.c) ---- */
+
+/* Rows and what they are labelled with; borrowed while the fit lives. */
+struct att_fit_rows {
+    size_t n, n_features, n_labels;
+    const float *features;        /* [n][n_features] */
+    const int32_t *labels;        /* [n], each below n_labels: one label a row; or */
+    const unsigned char *several; /* [n][n_labels] of 0 and 1 */
+};
+
+struct att_fit_options {
+    double c;            /* inverse strength of the L2 penalty: sum of losses + |weights|² / 2c */
+    const bool *skipped; /* [n] rows that are left out; NULL: none */
+    size_t steps_max;    /* of L-BFGS */
+    double tolerance;    /* of the gradient's length, relative to where it began */
+};
+
+struct att_fit; /* of one thread at a time */
+enum att_status att_fit_create(const struct att_fit_rows *rows, struct att_fit **ret_fit,
+                               struct att_err *err) ATT_MUST_USE;
+void att_fit_destroy(struct att_fit *fit); /* NULL is allowed */
+/* Minimises from theta [n_labels][n_features + 1] (the bias last) on; theta gets the head. */
+enum att_status att_fit_run(struct att_fit *fit, const struct att_fit_options *options, double *theta,
+                            struct att_err *err) ATT_MUST_USE;
+/* Logits [n][n_labels] of all rows, the skipped ones too, until the next call. */
+enum att_status att_fit_logits(struct att_fit *fit, const double *theta, const float **ret_logits,
+                               struct att_err *err) ATT_MUST_USE;
 
 #endif

@@ -88,23 +88,12 @@ static bool problem_known(const struct att_json *problem, bool *ret_multi)
            (name && strcmp(name, "single_label_classification") == 0);
 }
 
-static enum att_status head_parse(struct att_arena *arena, const struct att_json *entry, struct att_head_info *head,
-                                  struct att_err *err)
+/* What a head has beside its weights: temperature, polarity, thresholds, and where it abstains. */
+static enum att_status calibration_parse(struct att_arena *arena, const struct att_json *entry,
+                                         struct att_head_info *head, struct att_err *err)
 {
-    head->name = att_json_string(att_json_get(entry, "name"), NULL);
-    if (!head->name || !*head->name || strlen(head->name) > 64)
-        return att_err_set(err, ATT_EFORMAT, "heads: every head needs a name of 1 to 64 bytes");
-    enum att_status status =
-        string_array(arena, att_json_get(entry, "labels"), head->name, &head->labels, &head->n_labels, err);
-    if (status != ATT_OK)
-        return status;
-    const struct att_json *problem = att_json_get(entry, "problem_type"), *warmth = att_json_get(entry, "temperature");
-    if (!problem_known(problem, &head->multi_label))
-        return att_err_set(err, ATT_EUNSUPPORTED,
-                           "heads.%s.problem_type: is '%.60s', expected single_label_classification or "
-                           "multi_label_classification",
-                           head->name,
-                           att_json_is_string(problem) ? att_json_string(problem, NULL) : att_json_type_name(problem));
+    const struct att_json *warmth = att_json_get(entry, "temperature");
+    enum att_status status = ATT_OK;
     head->temperature = (float)att_json_number(warmth, warmth ? 0 : 1);
     if (!(head->temperature > 0.001f && head->temperature < 1000))
         return att_err_set(err, ATT_EFORMAT, "heads.%s.temperature: is %s %g, expected a number from 0.001 to 1000",
@@ -123,6 +112,26 @@ static enum att_status head_parse(struct att_arena *arena, const struct att_json
     if (status == ATT_OK && att_json_is_object(scope))
         status = scope_parse(scope, head, err);
     return status;
+}
+
+static enum att_status head_parse(struct att_arena *arena, const struct att_json *entry, struct att_head_info *head,
+                                  struct att_err *err)
+{
+    head->name = att_json_string(att_json_get(entry, "name"), NULL);
+    if (!head->name || !*head->name || strlen(head->name) > 64)
+        return att_err_set(err, ATT_EFORMAT, "heads: every head needs a name of 1 to 64 bytes");
+    enum att_status status =
+        string_array(arena, att_json_get(entry, "labels"), head->name, &head->labels, &head->n_labels, err);
+    if (status != ATT_OK)
+        return status;
+    const struct att_json *problem = att_json_get(entry, "problem_type");
+    if (!problem_known(problem, &head->multi_label))
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "heads.%s.problem_type: is '%.60s', expected single_label_classification or "
+                           "multi_label_classification",
+                           head->name,
+                           att_json_is_string(problem) ? att_json_string(problem, NULL) : att_json_type_name(problem));
+    return calibration_parse(arena, entry, head, err);
 }
 
 /* heads.NAME.weight and .bias of every head, stacked. */
@@ -213,11 +222,9 @@ static enum att_status own_head(struct att_model *model, struct att_err *err)
                            "config.json: problem_type: is '%.60s', expected single_label_classification, "
                            "multi_label_classification or regression",
                            kind ? kind : att_json_type_name(problem));
-    if (head->multi_label) {
-        enum att_status status = label_values(arena, NULL, head, "threshold", 0, 0.5, &head->thresholds, err);
-        if (status != ATT_OK)
-            return status;
-    }
+    enum att_status status = calibration_parse(arena, att_json_get(model->attend_json, "calibration"), head, err);
+    if (status != ATT_OK)
+        return att_err_file(err, status, "attend.json: calibration");
     model->info.heads = head;
     model->info.n_head_infos = 1;
     return ATT_OK;

@@ -57,6 +57,18 @@ static void loading_finish(struct loading *loading)
     att_dir_close(&loading->base_dir);
 }
 
+/* The loaded model of this name becomes the base. */
+static enum att_status take_base(struct att_model *model, const char *name, const struct att_model_options *options,
+                                 struct att_err *err)
+{
+    struct att_model *base = options->find_base ? options->find_base(options->context, name) : NULL;
+    if (!base)
+        return att_err_set(err, ATT_ENOTFOUND, "no model named '%s' is loaded", name);
+    model->base = att_model_ref(base);
+    model->info.base = att_arena_copy(&model->arena, name, strlen(name));
+    return model->info.base ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory");
+}
+
 static enum att_status find_base(struct att_model *model, struct loading *loading,
                                  const struct att_model_options *options, struct att_err *err)
 {
@@ -64,18 +76,37 @@ static enum att_status find_base(struct att_model *model, struct loading *loadin
     if (!name || !*name || strlen(name) > NAME_MAX_LEN)
         return att_err_set(err, ATT_EFORMAT,
                            "adapter_config.json: base_model_name_or_path: expected the name of a loaded model");
-    struct att_model *base = options->find_base ? options->find_base(options->context, name) : NULL;
-    if (!base)
-        return att_err_set(err, ATT_ENOTFOUND,
-                           "adapter_config.json: base_model_name_or_path: no model named '%s' is loaded", name);
-    if (base->base)
+    enum att_status status = take_base(model, name, options, err);
+    if (status != ATT_OK)
+        return att_err_file(err, status, "adapter_config.json: base_model_name_or_path");
+    if (model->base->base)
         return att_err_set(err, ATT_EUNSUPPORTED,
                            "adapter_config.json: base_model_name_or_path: '%s' is an adapter itself", name);
-    model->base = att_model_ref(base);
-    model->info.base = att_arena_copy(&model->arena, name, strlen(name));
-    if (!model->info.base)
-        return att_err_set(err, ATT_ENOMEM, "out of memory");
-    return att_dir_open(base->info.dir, &loading->base_dir, err);
+    return att_dir_open(model->base->info.dir, &loading->base_dir, err);
+}
+
+/* Heads alone (attend.json's "base"): they stand on the weights of the loaded model, and hold no copy. What they were
+ * trained on gave other vectors if its weights were others. */
+static enum att_status open_heads(struct att_model *model, struct loading *loading,
+                                  const struct att_model_options *options, struct att_err *err)
+{
+    const char *name = att_json_string(att_json_get(model->attend_json, "base"), NULL);
+    const char *digest = att_json_string(att_json_get(model->attend_json, "base_digest"), NULL);
+    if (!name || !*name || strlen(name) > NAME_MAX_LEN || !digest)
+        return att_err_set(err, ATT_EFORMAT, "base, base_digest: expected the name of a loaded model and its digest");
+    enum att_status status = take_base(model, name, options, err);
+    if (status == ATT_OK && strcmp(digest, model->base->info.digest) != 0)
+        status = att_err_set(err, ATT_EFORMAT, "base_digest: is of other weights than those of '%s' are now", name);
+    if (status != ATT_OK)
+        return status;
+    const struct att_model *base = model->base;
+    model->borrowed = true;
+    model->arch = base->arch;
+    model->arch_info = base->arch_info;
+    model->state = base->state;
+    memcpy(model->layers, base->layers, sizeof model->layers);
+    model->linear_space = base->linear_space;
+    return att_safetensors_open(&loading->dir, "model.safetensors", &loading->checkpoint.weights, err);
 }
 
 static enum att_status unknown_type(const struct att_json *value, struct att_err *err)
@@ -369,6 +400,9 @@ static enum att_status open_parts(struct att_model *model, struct loading *loadi
     bool adapted = att_dir_has(&loading->dir, "adapter_config.json");
     if (status == ATT_OK && model->attend_json && (status = words_check(model->attend_json, err)) != ATT_OK)
         return att_err_file(err, status, "attend.json");
+    if (status == ATT_OK && att_json_get(model->attend_json, "base"))
+        return (status = open_heads(model, loading, options, err)) == ATT_OK ? ATT_OK
+                                                                             : att_err_file(err, status, "attend.json");
     if (status == ATT_OK && adapted)
         status = att_json_file(&loading->dir, "adapter_config.json", false, &loading->adapter_config, err);
     if (status == ATT_OK && adapted)
@@ -407,13 +441,14 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
     if (options->dtype != ATT_F32 && (model->arch_info.generates || model->arch_info.scores_items))
         return att_err_set(err, ATT_EUNSUPPORTED, "dtype: is %s, expected f32: %s is no encoder of text",
                            att_dtype_name(options->dtype), model->arch->model_type);
-    bool adapted = model->base != NULL;
+    bool adapted = model->base && !model->borrowed;
     struct att_weights *own = adapted ? &loading->adapter.weights : &loading->checkpoint.weights;
     model->info.hidden_size = model->arch_info.hidden_size;
     model->info.limit_tokens = model->arch_info.max_tokens;
     model->info.max_tokens =
         model->arch_info.trained_tokens ? model->arch_info.trained_tokens : model->arch_info.max_tokens;
-    status = weights_load(model, loading, err);
+    if (!model->borrowed)
+        status = weights_load(model, loading, err);
     if (status == ATT_OK)
         status = tokenizer_load(model, &loading->dir, err);
     if (status == ATT_OK)
@@ -468,14 +503,15 @@ void att_model_unref(struct att_model *model)
 {
     if (!model || atomic_fetch_sub(&model->refs, 1) != 1)
         return;
-    for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
+    for (size_t k = 0; !model->borrowed && k < ATT_ARCH_STACKS; k++) {
         for (size_t i = 0; model->layers[k] && i < stored_layers(model, k); i++)
             att_slots_finish(model->arch->stacks[k].slots, model->arch->stacks[k].n_slots, layer_at(model, k, i));
         att_mem_free(model->layers[k]);
     }
-    for (size_t i = 0; model->state && i < ATT_ARCH_SETS; i++)
+    for (size_t i = 0; !model->borrowed && model->state && i < ATT_ARCH_SETS; i++)
         att_slots_finish(model->arch_info.sets[i].slots, model->arch_info.sets[i].n_slots, model->state);
-    att_mem_free(model->state);
+    if (!model->borrowed)
+        att_mem_free(model->state);
     att_linear_finish(&model->heads);
     att_scan_destroy(model->scan);
     if (!model->tokenizer_borrowed)

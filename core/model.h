@@ -24,7 +24,8 @@ struct att_model {
     struct att_linear heads;             /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */
-    struct att_model *base;  /* adapters keep a reference; else NULL */
+    bool borrowed;           /* heads alone: state and layers are the base's too */
+    struct att_model *base;  /* adapters and heads keep a reference; else NULL */
     struct att_scan *scan;   /* recommenders with many items; else NULL */
     struct att_json *config, *attend_json;
 };

@@ -66,15 +66,17 @@ static enum att_status text_line(struct run *run, const struct att_json *line, s
     const char *text = att_json_string(att_json_get(line, "text"), &len);
     if (!text || !tokenizer)
         return att_err_set(err, ATT_EFORMAT, "golden.jsonl: line %zu: text: needs a string and a tokenizer", run->line);
-    char *blanked = info->strip_urls ? att_mem_calloc(len + 1, 1) : NULL;
-    if (info->strip_urls && !blanked)
+    /* As a request's text is read: after the model's default prompt, without links. */
+    size_t prompt_len = strlen(info->default_prompt);
+    char *whole = att_mem_calloc(prompt_len + len + 1, 1);
+    if (!whole)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
-    if (blanked) {
-        memcpy(blanked, text, len);
-        att_blank_urls(blanked, len);
-    }
-    enum att_status status = att_tokenizer_encode(tokenizer, blanked ? blanked : text, len, 0, 0, &run->tokens, err);
-    att_mem_free(blanked);
+    memcpy(whole, info->default_prompt, prompt_len);
+    memcpy(whole + prompt_len, text, len);
+    if (info->strip_urls)
+        att_blank_urls(whole, prompt_len + len);
+    enum att_status status = att_tokenizer_encode(tokenizer, whole, prompt_len + len, 0, 0, &run->tokens, err);
+    att_mem_free(whole);
     size_t special = att_tokenizer_special_count(tokenizer, false);
     size_t room = info->max_tokens > special ? info->max_tokens - special : 0;
     struct att_sequence sequence = {.ids = run->ids, .type_ids = run->type_ids, .capacity = info->max_tokens};

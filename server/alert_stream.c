@@ -24,7 +24,7 @@ enum { AT_ONCE = 32, DEPTH_MAX = 8 };
 
 struct subscription {
     struct srv_alerts_watcher watcher;
-    struct srv_alerts *alerts;
+    struct srv_server *server;
     struct store_news *store;
     struct srv_stream *stream;
     struct srv_alert_filter filter;
@@ -111,6 +111,16 @@ static bool tell(void *context, const struct store_news_alert *alert)
     return true;
 }
 
+/* After a reload another store may be served; a client that comes back gets that. */
+static bool is_served(const struct subscription *subscription)
+{
+    struct srv_generation *generation = srv_generations_acquire(&subscription->server->generations);
+    bool served = generation->env.news != NULL && generation->env.news->store == subscription->store;
+
+    srv_generations_release(&subscription->server->generations, generation);
+    return served;
+}
+
 static enum srv_stream_next fill(void *context, struct srv_stream *stream)
 {
     struct subscription *subscription = context;
@@ -124,7 +134,9 @@ static enum srv_stream_next fill(void *context, struct srv_stream *stream)
             ATT_OK)
             return SRV_STREAM_CUT;
     } while (subscription->n_read == AT_ONCE && subscription->n_written == 0);
-    return subscription->n_written > 0 ? SRV_STREAM_MORE : SRV_STREAM_WAIT;
+    if (subscription->n_written > 0)
+        return SRV_STREAM_MORE;
+    return is_served(subscription) ? SRV_STREAM_WAIT : SRV_STREAM_END;
 }
 
 static void notify(void *context)
@@ -139,7 +151,7 @@ static void open_stream(void *context, struct srv_stream *stream)
     struct subscription *subscription = context;
 
     subscription->stream = stream;
-    srv_alerts_watch(subscription->alerts, &subscription->watcher);
+    srv_alerts_watch(subscription->server->alerts, &subscription->watcher);
 }
 
 static void close_stream(void *context)
@@ -147,7 +159,7 @@ static void close_stream(void *context)
     struct subscription *subscription = context;
 
     if (subscription->watcher.link != NULL)
-        srv_alerts_unwatch(subscription->alerts, &subscription->watcher);
+        srv_alerts_unwatch(subscription->server->alerts, &subscription->watcher);
     store_news_close(subscription->store);
     att_mem_free(subscription->filter.entity);
     att_mem_free(subscription->filter.topic);
@@ -256,7 +268,7 @@ enum att_status srv_builtin_stream(struct srv_server *server, struct srv_generat
     subscription = att_mem_calloc(1, sizeof(*subscription));
     if (subscription == NULL)
         return att_err_set(err, ATT_ENOMEM, "out of memory for a stream");
-    subscription->alerts = server->alerts;
+    subscription->server = server;
     subscription->watcher = (struct srv_alerts_watcher){.notify = notify, .context = subscription};
     subscription->store = store_news_ref(generation->env.news->store);
     status = read_filter(ask, &subscription->filter, err);

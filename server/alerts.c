@@ -39,7 +39,7 @@ struct srv_alerts {
     struct news_set set;
     bool has_set;
     int64_t last_seq;
-    uint64_t loaded_us, evaluated_us;
+    uint64_t loaded_us, evaluated_us, told_generation;
     struct spoken spoken;
     bool failed; /* the last look failed, and that was logged */
 };
@@ -395,8 +395,12 @@ static void *alerts_main(void *argument)
         struct srv_generation *generation = srv_generations_acquire(&server->generations);
         struct att_err err = {.message = ""};
         enum att_status status = look(alerts, generation, &err);
+        bool is_other = generation->number != alerts->told_generation;
 
+        alerts->told_generation = generation->number;
         srv_generations_release(&server->generations, generation);
+        if (is_other) /* whoever reads a store that is not served any more ends */
+            notify_all(alerts);
         if (status != ATT_OK && !alerts->failed)
             srv_log(&server->log, SRV_LOG_ERROR, "alerts", SRV_TEXT("message", err.message));
         alerts->failed = status != ATT_OK;

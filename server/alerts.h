@@ -22,7 +22,8 @@ void srv_alerts_stop(struct srv_alerts *alerts);
 
 /* ---- who wants to know of new alerts ---- */
 
-/* Told on the thread of the alerts, with its lock held, that there are new ones; must not call back. */
+/* Told on the thread of the alerts, with its lock held, that there are new ones, or a new configuration; must not call
+ * back. */
 struct srv_alerts_watcher {
     void (*notify)(void *context);
     void *context;

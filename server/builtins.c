@@ -82,7 +82,8 @@ enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_genera
                                     struct att_err *err)
 {
     struct srv_batcher_stats sum = {0};
-    struct srv_metrics_facts facts = {.queue = &sum, .models = &generation->models, .generation = generation->number};
+    struct srv_metrics_facts facts = {
+        .queue = &sum, .models = &generation->models, .generation = generation->number, .drift = server->drift};
 
     (void)ask;
     srv_generations_visit(&server->generations, add_stats, &sum);
@@ -144,6 +145,60 @@ enum att_status srv_builtin_models(struct srv_server *server, struct srv_generat
     for (size_t i = 0; i < generation->models.n_models; i++) {
         att_jsonw_object_begin(&w);
         put_entry(&w, &generation->models.list[i]);
+        att_jsonw_object_end(&w);
+    }
+    att_jsonw_array_end(&w);
+    att_jsonw_object_end(&w);
+    return take(&w, ret_answer, err);
+}
+
+/* What its own file says of how it was trained. */
+static void put_classifier(struct att_jsonw *w, const struct srv_model *model)
+{
+    static const char *const own[] = {"created", "cross_validation"};
+    const struct att_model_info *info = att_model_info(model->task.model);
+    const struct att_head_info *head = &info->heads[0];
+
+    put_text(w, "name", model->task.name);
+    put_text(w, "object", "classifier");
+    put_text(w, "model", info->base);
+    att_jsonw_key(w, "labels");
+    att_jsonw_array_begin(w);
+    for (size_t i = 0; i < head->n_labels; i++)
+        att_jsonw_cstring(w, head->labels[i]);
+    att_jsonw_array_end(w);
+    att_jsonw_key(w, "multi_label");
+    att_jsonw_bool(w, head->multi_label);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        const struct att_json *value = att_json_get(info->attend_json, own[i]);
+
+        if (value == NULL)
+            continue;
+        att_jsonw_key(w, own[i]);
+        att_jsonw_value(w, value);
+    }
+}
+
+enum att_status srv_builtin_classifiers(struct srv_server *server, struct srv_generation *generation,
+                                        const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
+                                        struct att_err *err)
+{
+    struct att_jsonw w;
+
+    (void)server;
+    (void)ask;
+    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_object_begin(&w);
+    put_text(&w, "object", "list");
+    att_jsonw_key(&w, "data");
+    att_jsonw_array_begin(&w);
+    for (size_t i = 0; i < generation->models.n_models; i++) {
+        const struct srv_model *model = &generation->models.list[i];
+
+        if (!model->is_trained || model->task.model == NULL || att_model_info(model->task.model)->n_head_infos == 0)
+            continue;
+        att_jsonw_object_begin(&w);
+        put_classifier(&w, model);
         att_jsonw_object_end(&w);
     }
     att_jsonw_array_end(&w);

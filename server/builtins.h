@@ -5,7 +5,7 @@
 #include "server/routes.h"
 
 srv_builtin srv_builtin_healthz, srv_builtin_readyz, srv_builtin_metrics, srv_builtin_openapi, srv_builtin_models,
-    srv_builtin_model;
+    srv_builtin_classifiers, srv_builtin_model;
 
 /* Of other servers' paths (builtins_wire.c). */
 srv_builtin srv_builtin_tei_health, srv_builtin_tei_info, srv_builtin_kserve_server, srv_builtin_kserve_live,

@@ -98,7 +98,8 @@ const struct srv_option *srv_options(size_t *ret_count)
 
 bool srv_option_needs_restart(const struct srv_option *option)
 {
-    static const char *const reloaded[] = {"api_keys", "tls_certificate", "tls_key", "worker_threads", "cors_origins"};
+    static const char *const reloaded[] = {"api_keys",       "tls_certificate", "tls_key",
+                                           "worker_threads", "cors_origins",    "classifiers"};
 
     if (strcmp(option->name, "header_bytes_max") == 0)
         return true;

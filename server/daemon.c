@@ -24,6 +24,7 @@
 #include "core/base/clock.h"
 #include "server/alerts.h"
 #include "server/args.h"
+#include "server/drift.h"
 #include "server/http.h"
 #include "server/notify.h"
 #include "server/reload.h"
@@ -230,6 +231,8 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
         status = att_init(NULL, err);
     if (status == ATT_OK)
         status = srv_metrics_init(&server->metrics, err);
+    if (status == ATT_OK)
+        status = srv_drift_create((size_t)server->config->server_drift_window.number, &server->drift, err);
     if (status != ATT_OK)
         return status;
     srv_log(&server->log, SRV_LOG_INFO, "start", SRV_TEXT("version", ATT_VERSION),
@@ -350,6 +353,7 @@ static void stop(struct daemon *daemon)
     srv_streams_finish(&server->streams);
     srv_tls_destroy(server->tls);
     srv_metrics_finish(&server->metrics);
+    srv_drift_destroy(server->drift);
     /* The signal pipe stays open: a handler may still run. */
     for (size_t i = 0; i < daemon->n_listeners; i++)
         srv_listen_close(&daemon->listeners[i]);

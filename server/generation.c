@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <malloc.h>
 
+#include "server/webhooks.h"
+
 struct srv_settings *srv_settings_create(struct att_err *err)
 {
     struct srv_settings *settings = att_mem_calloc(1, sizeof(*settings));
@@ -46,6 +48,7 @@ static void init_env(struct srv_generation *generation)
     generation->env.context = &generation->models;
     generation->env.find_model = srv_models_find;
     generation->env.find_kb = srv_models_find_kb;
+    generation->env.classifiers = srv_config_text(&config->server_classifiers);
     generation->env.limits = (struct task_limits){
         .items_max = (size_t)config->limits_items_max.number,
         .text_bytes_max = (size_t)config->limits_text_bytes_max.number,
@@ -91,6 +94,8 @@ static enum att_status load(struct srv_generation *generation, const struct srv_
     enum att_status status =
         srv_keys_load(&generation->config->server_api_keys, old != NULL ? old->keys : NULL, &generation->keys, err);
 
+    if (status == ATT_OK)
+        status = srv_webhooks_check(generation->config, err);
     if (status == ATT_OK)
         status = srv_models_load(&generation->models, &models, err);
     generation->env.news = generation->models.news.store != NULL ? &generation->models.news : NULL;

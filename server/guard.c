@@ -142,6 +142,8 @@ static enum srv_error note_field(const struct srv_header *header, struct srv_fac
         return note_once(header, &facts->origin, err);
     if (name_is(header, "Last-Event-ID"))
         return note_once(header, &facts->last_event_id, err);
+    if (name_is(header, "Inference-Header-Content-Length"))
+        return note_once(header, &facts->json_length, err);
     if (name_is(header, "Expect")) {
         if (!value_is(header, "100-continue"))
             return refuse(SRV_ERR_EXPECT, err, "Expect is not '100-continue'");

@@ -37,7 +37,7 @@ struct srv_facts {
     bool has_length, chunked, expects_continue;
     uint64_t content_length;
     const struct srv_header *content_type, *content_encoding, *request_id, *traceparent, *timeout_ms, *authorization,
-        *api_key, *origin, *last_event_id;
+        *api_key, *origin, *last_event_id, *json_length; /* json_length: KServe's Inference-Header-Content-Length */
 };
 
 /* Names, Host, lengths, codings, version. SRV_ERR_NONE when sound; else the connection must close. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/attend.h"
+#include "server/drift.h"
 #include "server/routes.h"
 
 static const char *const refusal_names[SRV_REFUSAL_COUNT] = {[SRV_REFUSAL_MISSING] = "missing",
@@ -372,6 +373,48 @@ static void put_process(struct text *text)
     put_gauge(text, "process_threads", "Threads.", count_entries("/proc/self/task"));
 }
 
+struct drift_text {
+    struct text *text;
+    const char *name, *period;
+};
+
+static void put_drift_figure(void *context, const struct srv_drift_figure *figure)
+{
+    const struct drift_text *drift = context;
+    bool is_kb = figure->kind == SRV_DRIFT_UNMATCHED || figure->kind == SRV_DRIFT_UNMATCHED_REFERENCE;
+
+    put(drift->text, "%s{%s=\"%s\"", drift->name, is_kb ? "kb" : "model", figure->name);
+    if (figure->head[0] != '\0')
+        put(drift->text, ",head=\"%s\"", figure->head);
+    if (drift->period != NULL)
+        put(drift->text, ",period=\"%s\"", drift->period);
+    put(drift->text, "} %.6g\n", figure->value);
+}
+
+static void put_drift(struct text *text, struct srv_drift *drift)
+{
+    static const struct {
+        enum srv_drift_kind kind;
+        const char *name, *period, *help;
+    } rows[] = {
+        {SRV_DRIFT_ROWS, "attentd_drift_rows", NULL, "Last answers that are compared with the reference."},
+        {SRV_DRIFT_LABELS, "attentd_drift_label_psi", NULL, "Population stability index of the mix of labels."},
+        {SRV_DRIFT_CONFIDENCE, "attentd_drift_confidence_psi", NULL, "The same of the scores of the labels."},
+        {SRV_DRIFT_UNKNOWN, "attentd_drift_unknown_token_ratio", "now", "Tokens that the vocabulary has no word for."},
+        {SRV_DRIFT_UNKNOWN_REFERENCE, "attentd_drift_unknown_token_ratio", "reference", NULL},
+        {SRV_DRIFT_UNMATCHED, "attentd_drift_unmatched_ratio", "now", "Questions that were handed to a person."},
+        {SRV_DRIFT_UNMATCHED_REFERENCE, "attentd_drift_unmatched_ratio", "reference", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct drift_text one = {text, rows[i].name, rows[i].period};
+
+        if (rows[i].help != NULL)
+            put_head(text, rows[i].name, "gauge", rows[i].help);
+        srv_drift_visit(drift, rows[i].kind, put_drift_figure, &one);
+    }
+}
+
 enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_metrics_facts *facts,
                                    char **ret_text, size_t *ret_len, struct att_err *err)
 {
@@ -394,6 +437,8 @@ enum att_status srv_metrics_render(const struct srv_metrics *metrics, const stru
     put_batches(&text, metrics);
     put_reloads(&text, metrics, facts->generation);
     put_models(&text, facts->models);
+    if (facts->drift != NULL)
+        put_drift(&text, facts->drift);
     put_process(&text);
     if (text.failed) {
         att_mem_free(text.bytes);

@@ -65,10 +65,12 @@ void srv_metrics_batch(struct srv_metrics *metrics, size_t tokens, size_t sequen
 /* route: index into the route table, or its count for requests that match no row. */
 void srv_metrics_request(struct srv_metrics *metrics, size_t route, unsigned status, uint64_t us);
 /* The facts of one moment that are not counted here. */
+struct srv_drift; /* server/drift.h */
 struct srv_metrics_facts {
     const struct srv_batcher_stats *queue;
     const struct srv_models *models;
     uint64_t generation;
+    struct srv_drift *drift;
 };
 /* The exposition text, att_mem_free. */
 enum att_status srv_metrics_render(const struct srv_metrics *metrics, const struct srv_metrics_facts *facts,

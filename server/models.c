@@ -14,6 +14,7 @@
 #include "server/config.h"
 #include "server/log.h"
 #include "server/models_news.h"
+#include "server/trained.h"
 #include "store/catalogue.h"
 #include "store/entities.h"
 #include "store/follows.h"
@@ -57,12 +58,30 @@ static const struct srv_config_model *config_of(const struct srv_config *config,
     return NULL;
 }
 
+/* What the i-th model of the list is made of. */
+static const struct srv_config_model *section_of(const struct loading *loading, size_t i)
+{
+    const struct srv_config *config = loading->source->config;
+
+    return i < config->n_models ? &config->models[i] : &loading->models->trained[i - config->n_models];
+}
+
+/* The same of the older generation, by name. */
+static const struct srv_config_model *old_section(const struct srv_models_source *source, const char *name)
+{
+    const struct srv_models *old = source->old;
+
+    for (size_t i = 0; old != NULL && i < old->n_trained; i++)
+        if (strcmp(old->trained[i].name, name) == 0)
+            return &old->trained[i];
+    return config_of(source->old_config, name);
+}
+
 /* The old model of this name when it is the same: path, dtype, files and base. Notes a base that is not known yet. */
 static const struct srv_model *find_same(struct loading *loading, size_t i)
 {
     const struct srv_models_source *source = loading->source;
-    const struct srv_config_model *now = &source->config->models[i];
-    const struct srv_config_model *before = config_of(source->old_config, now->name);
+    const struct srv_config_model *now = section_of(loading, i), *before = old_section(source, now->name);
     const struct srv_model *old = find(source->old, now->name);
     const char *base;
 
@@ -97,7 +116,7 @@ static void share(struct srv_model *model, const struct srv_model *old)
 
 static enum att_status load_anew(struct loading *loading, size_t i, struct att_err *err)
 {
-    const struct srv_config_model *config = &loading->source->config->models[i];
+    const struct srv_config_model *config = section_of(loading, i);
     struct srv_model *model = &loading->models->list[i];
     const struct srv_model *old = find(loading->source->old, config->name);
     struct att_model_options options = {
@@ -132,7 +151,7 @@ static enum att_status load_one(struct loading *loading, size_t i, struct att_er
     const struct srv_model *same;
 
     loading->base_is_missing = false;
-    model->stamp = att_path_stamp(loading->source->config->models[i].path.text);
+    model->stamp = att_path_stamp(section_of(loading, i)->path.text);
     same = find_same(loading, i);
     if (loading->base_is_missing)
         return att_err_set(err, ATT_EFORMAT, "model '%s': its base is disabled or not loaded", model->task.name);
@@ -142,37 +161,56 @@ static enum att_status load_one(struct loading *loading, size_t i, struct att_er
     return ATT_OK;
 }
 
-static enum att_status load_all(struct loading *loading, struct att_err *err)
+/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving. */
+static void leave_out(struct loading *loading, size_t i, const struct att_err *err)
 {
-    const struct srv_config *config = loading->source->config;
-    size_t n_left = 0;
+    loading->models->list[i].is_left_out = true;
+    srv_log(loading->source->log, SRV_LOG_WARN, "classifier_left_out",
+            SRV_TEXT("name", loading->models->list[i].task.name), SRV_TEXT("why", err->message));
+}
 
-    for (size_t i = 0; i < config->n_models; i++)
-        n_left += config->models[i].enabled.number != 0;
-    while (n_left > 0) {
-        size_t n_before = n_left;
-        enum att_status status = ATT_OK;
+/* One try at every model that is not loaded yet; *ret_left of them wait for their base. */
+static enum att_status load_round(struct loading *loading, bool is_last, size_t *ret_left, struct att_err *err)
+{
+    const struct srv_models *models = loading->models;
 
-        for (size_t i = 0; i < config->n_models; i++) {
-            enum att_status one;
+    *ret_left = 0;
+    for (size_t i = 0; i < models->n_models; i++) {
+        enum att_status status;
 
-            if (config->models[i].enabled.number == 0 || loading->models->list[i].task.model != NULL)
-                continue;
-            one = load_one(loading, i, err);
-            if (one != ATT_OK && !loading->base_is_missing)
-                return one;
-            n_left -= one == ATT_OK;
-            status = one != ATT_OK ? one : status;
-        }
-        if (n_left == n_before)
+        if (section_of(loading, i)->enabled.number == 0 || models->list[i].task.model != NULL ||
+            models->list[i].is_left_out)
+            continue;
+        status = load_one(loading, i, err);
+        if (status == ATT_OK)
+            continue;
+        if (models->list[i].is_trained && (is_last || !loading->base_is_missing) && status != ATT_ENOMEM)
+            leave_out(loading, i, err);
+        else if (is_last || !loading->base_is_missing)
             return status;
+        else
+            ++*ret_left;
     }
     return ATT_OK;
 }
 
+static enum att_status load_all(struct loading *loading, struct att_err *err)
+{
+    size_t n_before = SIZE_MAX, n_left = 0;
+    enum att_status status;
+
+    do {
+        bool is_last = n_left == n_before;
+
+        n_before = n_left > 0 ? n_left : SIZE_MAX;
+        status = load_round(loading, is_last, &n_left, err);
+    } while (status == ATT_OK && n_left > 0);
+    return status;
+}
+
 static enum att_status join_encoders(struct loading *loading, struct att_err *err)
 {
-    for (size_t i = 0; i < loading->models->n_models; i++) {
+    for (size_t i = 0; i < loading->source->config->n_models; i++) {
         const struct srv_config_model *config = &loading->source->config->models[i];
         const char *name = srv_config_text(&config->encoder);
         const struct srv_model *encoder = name != NULL ? find(loading->models, name) : NULL;
@@ -420,14 +458,18 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
     enum att_status status;
 
     memset(models, 0, sizeof(*models));
-    models->list = att_mem_calloc(config->n_models, sizeof(*models->list));
+    status = srv_trained_list(config, source->log, &models->trained, &models->n_trained, err);
+    if (status != ATT_OK)
+        return status;
+    models->list = att_mem_calloc(config->n_models + models->n_trained, sizeof(*models->list));
     models->kbs = att_mem_calloc(config->n_kbs + 1, sizeof(*models->kbs));
     if (models->list == NULL || models->kbs == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for the list of models");
-    models->n_models = config->n_models;
-    for (size_t i = 0; i < config->n_models; i++) {
-        models->list[i].task.name = config->models[i].name;
-        models->list[i].is_default = config->models[i].is_default.number != 0;
+    models->n_models = config->n_models + models->n_trained;
+    for (size_t i = 0; i < models->n_models; i++) {
+        models->list[i].task.name = section_of(&loading, i)->name;
+        models->list[i].is_default = section_of(&loading, i)->is_default.number != 0;
+        models->list[i].is_trained = i >= config->n_models;
     }
     status = load_all(&loading, err);
     if (status == ATT_OK)
@@ -463,6 +505,7 @@ void srv_models_finish(struct srv_models *models)
     }
     att_mem_free(models->list);
     att_mem_free(models->kbs);
+    srv_trained_free(models->trained, models->n_trained);
     memset(models, 0, sizeof(*models));
 }
 

@@ -14,25 +14,30 @@
 #include "tasks/task.h"
 
 struct srv_config;
+struct srv_config_model;
 struct srv_log;
 
 struct srv_model {
     struct task_model task; /* first: found by casting back; task.model is NULL while the model is disabled */
     bool is_default;        /* marked by the configuration */
+    bool is_trained;        /* a classifier of POST /v1/classifiers */
+    bool is_left_out;       /* such a one that could not be loaded */
     size_t self_test_cases; /* of golden.jsonl, passed */
     int64_t loaded_unix_s;
     uint64_t stamp, items_stamp; /* att_path_stamp of its files just before they were read */
 };
 
 struct srv_models {
-    struct srv_model *list; /* in the order of the configuration */
+    struct srv_model *list; /* in the order of the configuration, then the trained ones */
     size_t n_models;
     struct task_kb *kbs; /* the first is the default */
     size_t n_kbs;
     struct task_news news; /* store NULL: none is configured */
     struct news_view news_view;
     uint64_t entities_stamp;
-    struct store_users *users; /* NULL: none are configured */
+    struct store_users *users;        /* NULL: none are configured */
+    struct srv_config_model *trained; /* sections of trained classifiers (server/trained.h) */
+    size_t n_trained;
 };
 
 /* What to load. */

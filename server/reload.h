@@ -17,10 +17,15 @@ struct srv_reload_source {
     void *context;
 };
 
-/* One model to load anew, asked for by a request. */
+/* A new generation, asked for by a request: with one model loaded anew, or after files have changed. */
 struct srv_reload_job {
     /* set by who submits; must stay valid until `done` */
-    char model[SRV_NAME_MAX + 1];
+    char model[SRV_NAME_MAX + 1]; /* to load anew; empty: none */
+    /* On the reloader's thread, before the generation is made; `undo` when that fails, or does not serve `must_serve`.
+     * All may be NULL. */
+    enum att_status (*before)(struct srv_reload_job *job, struct att_err *err);
+    enum att_status (*undo)(struct srv_reload_job *job, struct att_err *err);
+    const char *must_serve;
     void (*done)(struct srv_reload_job *job); /* from the reloader's thread, exactly once */
     /* the outcome */
     enum att_status status;

@@ -8,6 +8,7 @@
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
  *       |     a task that writes goes through WRITING |
+ *       |     one that changes what is served: DEPLOYING
  *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
  *       a body of lines passes WAITING and WRITING for each chunk, between pieces of it: request_feed.c
@@ -24,6 +25,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "server/drift.h"
 #include "server/request_inside.h"
 
 enum { BODY_STEP_BYTES = 16384 };
@@ -182,7 +184,7 @@ enum srv_error srv_request_refusal(struct srv_request *request, const struct att
 
 /* ---- the work ---- */
 
-static enum srv_next render(struct srv_request *request)
+enum srv_next srv_request_render(struct srv_request *request)
 {
     struct att_jsonw w;
     enum att_status status;
@@ -200,6 +202,7 @@ static enum srv_next render(struct srv_request *request)
     att_jsonw_finish(&w);
     if (status != ATT_OK)
         return srv_request_fail_status(request, status);
+    srv_drift_observe(request->server->drift, &request->call);
     request->answer.status = (unsigned)request->call.http_status;
     request->answer.content_type = request->call.content_type != NULL ? request->call.content_type : "application/json";
     if (request->answer.len == 0)
@@ -222,7 +225,7 @@ static void on_write(struct srv_write *write)
         att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before anything was written");
         srv_request_fail(request, SRV_ERR_DEADLINE);
     } else {
-        render(request);
+        srv_request_render(request);
     }
     request->transport->resume(request->conn);
 }
@@ -230,8 +233,10 @@ static void on_write(struct srv_write *write)
 /* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
 enum srv_next srv_request_complete(struct srv_request *request)
 {
+    if (request->call.deployment != NULL)
+        return srv_request_deploy(request);
     if (!request->call.writes)
-        return render(request);
+        return srv_request_render(request);
     request->write.run = on_write;
     request->stage = WRITING;
     request->transport->suspend(request->conn);
@@ -340,6 +345,20 @@ enum srv_next srv_request_resumed(struct srv_request *request)
     return request->more ? srv_request_submit(request) : srv_request_complete(request);
 }
 
+/* What stands behind the JSON outlives the body. */
+static enum att_status keep_tail(struct srv_request *request)
+{
+    size_t len = request->body_len - request->json_len;
+    char *tail = att_arena_alloc(&request->arena, len + 1, 1);
+
+    if (tail == NULL)
+        return att_err_limit(&request->err, NULL, request->arena.limit, len, "the binary tensors have %zu bytes", len);
+    memcpy(tail, request->body + request->json_len, len);
+    request->call.tail = tail;
+    request->call.tail_len = len;
+    return ATT_OK;
+}
+
 enum att_status srv_request_parse_body(struct srv_request *request)
 {
     const struct srv_config *config = request->generation->config;
@@ -349,8 +368,14 @@ enum att_status srv_request_parse_body(struct srv_request *request)
         return ATT_OK;
     if (request->body_len == 0)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is empty, expected a JSON object");
-    status = att_json_parse(request->body, request->body_len, 0, (size_t)config->limits_json_depth_max.number,
-                            &request->json, &request->err);
+    if (request->json_len > request->body_len)
+        return att_err_param(&request->err, ATT_EINVAL, "Inference-Header-Content-Length",
+                             "Inference-Header-Content-Length: is %zu, and the body has %zu bytes", request->json_len,
+                             request->body_len);
+    status = att_json_parse(request->body, request->json_len > 0 ? request->json_len : request->body_len, 0,
+                            (size_t)config->limits_json_depth_max.number, &request->json, &request->err);
+    if (status == ATT_OK && request->json_len > 0)
+        status = keep_tail(request);
     srv_request_body_free(request);
     if (status == ATT_OK && !att_json_is_object(request->json) && request->match.route->takes_body != SRV_BODY_LINES)
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
@@ -463,6 +488,8 @@ enum srv_next srv_request_run(struct srv_request *request)
         return srv_request_resumed(request);
     case WRITING:
         return SRV_NEXT_DROP; /* still unwritten: the client left */
+    case DEPLOYING:
+        return srv_request_deployed(request);
     case CHUNK_DONE:
         break; /* request_feed.c's alone */
     case RELOADING:

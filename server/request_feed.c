@@ -284,6 +284,7 @@ enum srv_next srv_request_feed_run(struct srv_request *request)
         break;
     case WRITING:
         return SRV_NEXT_DROP; /* still unwritten: the client left */
+    case DEPLOYING:
     case RELOADING:
     case READY:
         break;

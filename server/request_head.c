@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "server/request_inside.h"
 
@@ -117,14 +118,25 @@ static enum srv_error read_query(struct srv_request *request, const struct srv_h
     return SRV_ERR_MEMORY;
 }
 
-/* The body's type and size. Triton's client sends JSON to KServe's paths without saying so. */
+/* The body's type and size. Triton's client sends JSON to KServe's paths without saying so, or JSON with binary tensors
+ * behind it, as octets. */
 static enum srv_error check_body(struct srv_request *request, const struct srv_facts *facts)
 {
     static const struct srv_header json = {.value = "application/json", .value_len = 16};
+    static const char octets[] = "application/octet-stream";
     struct srv_facts seen = *facts;
+    const struct srv_header *type = facts->content_type, *length = facts->json_length;
 
-    if (seen.content_type == NULL && request->match.route->task == &task_kserve_infer)
-        seen.content_type = &json;
+    if (request->match.route->task == &task_kserve_infer) {
+        if (length != NULL)
+            for (size_t i = 0; i < length->value_len && request->json_len < SIZE_MAX / 16; i++)
+                request->json_len = length->value[i] >= '0' && length->value[i] <= '9'
+                                        ? request->json_len * 10 + (size_t)(length->value[i] - '0')
+                                        : SIZE_MAX;
+        if (type == NULL || (length != NULL && type->value_len == sizeof(octets) - 1 &&
+                             strncasecmp(type->value, octets, type->value_len) == 0))
+            seen.content_type = &json;
+    }
     return srv_guard_body(&seen, (size_t)request->generation->config->limits_body_bytes_max.number, &request->err);
 }
 

@@ -10,7 +10,7 @@
 
 enum { SRV_ORIGIN_BYTES_MAX = 255, SRV_EVENT_ID_BYTES_MAX = 255 };
 
-enum stage { RECEIVING, WAITING, WRITING, CHUNK_DONE, RELOADING, READY };
+enum stage { RECEIVING, WAITING, WRITING, CHUNK_DONE, DEPLOYING, RELOADING, READY };
 
 /* Where a task's stream stands: a round's events are to be told, jobs to be handed over, or a round is under way. */
 enum stream_step { TELLING, SUBMITTING, IN_ROUND };
@@ -39,6 +39,7 @@ struct srv_request {
     uint64_t head_us; /* streams: when the head of the answer was made */
     char *body;
     size_t body_len, body_capacity;
+    size_t json_len; /* of the body, before KServe's binary tensors; 0: all of it */
     struct att_json *json;
     struct att_arena arena;
     struct task_call call;
@@ -91,6 +92,11 @@ void srv_request_call_init(struct srv_request *request, struct att_arena *arena)
 /* The body as a JSON object, to request->json; the bytes go back. */
 enum att_status srv_request_parse_body(struct srv_request *request) ATT_MUST_USE;
 
+/* The task's answer. */
+enum srv_next srv_request_render(struct srv_request *request);
+/* A call with a deployment: hands it to the reloader, and answers when its outcome is served. */
+enum srv_next srv_request_deploy(struct srv_request *request);
+enum srv_next srv_request_deployed(struct srv_request *request);
 /* POST /v1/models/{id}/reload: hands the work to the reloader, and answers when it is done. */
 enum srv_next srv_request_reload(struct srv_request *request);
 enum srv_next srv_request_reloaded(struct srv_request *request);

@@ -9,6 +9,7 @@
 #include "server/stream.h"
 
 struct srv_alerts;   /* server/alerts.h */
+struct srv_drift;    /* server/drift.h */
 struct srv_reloader; /* server/reload.h */
 struct srv_tls;      /* server/tls.h */
 struct srv_webhooks; /* server/webhooks.h */
@@ -20,6 +21,7 @@ struct srv_server {
     struct srv_metrics metrics;         /* atomics */
     struct srv_generations generations; /* locks itself */
     struct srv_streams streams;         /* locks itself */
+    struct srv_drift *drift;            /* locks itself */
     struct srv_reloader *reloader;      /* locks itself */
     struct srv_writer *writer;          /* locks itself */
     struct srv_alerts *alerts;          /* locks itself */

@@ -130,20 +130,43 @@ static void drop_hooks(struct srv_webhooks *webhooks)
 }
 
 /* The last line break of a file is not part of the key. */
-static enum att_status load_secret(struct hook *hook, struct att_err *err)
+static enum att_status load_secret(const struct srv_config_webhook *config, char **ret_secret, size_t *ret_len,
+                                   struct att_err *err)
 {
-    const char *path = srv_config_text(&hook->config->secret_file);
+    const char *path = srv_config_text(&config->secret_file);
+    char *secret = NULL;
+    size_t len = 0;
     enum att_status status;
 
     if (path == NULL)
         return ATT_OK;
-    status = srv_secret_read(path, &hook->secret, &hook->secret_len, err);
-    while (status == ATT_OK && hook->secret_len > 0 &&
-           (hook->secret[hook->secret_len - 1] == '\n' || hook->secret[hook->secret_len - 1] == '\r'))
-        hook->secret_len--;
-    if (status == ATT_OK && hook->secret_len == 0)
+    status = srv_secret_read(path, &secret, &len, err);
+    while (status == ATT_OK && len > 0 && (secret[len - 1] == '\n' || secret[len - 1] == '\r'))
+        len--;
+    if (status == ATT_OK && len == 0) {
+        srv_secret_free(secret, len);
         status = att_err_set(err, ATT_EFORMAT, "%s: is empty, expected a key", path);
-    return status;
+    }
+    if (status != ATT_OK)
+        return status;
+    *ret_secret = secret;
+    *ret_len = len;
+    return ATT_OK;
+}
+
+enum att_status srv_webhooks_check(const struct srv_config *config, struct att_err *err)
+{
+    for (size_t i = 0; i < config->n_webhooks; i++) {
+        const struct srv_config_webhook *webhook = &config->webhooks[i];
+        char *secret = NULL;
+        size_t len = 0;
+        enum att_status status = load_secret(webhook, &secret, &len, err);
+
+        srv_secret_free(secret, len);
+        if (status != ATT_OK)
+            return att_err_prefix(err, "%s: [webhook %s] secret_file", webhook->where, webhook->name);
+    }
+    return ATT_OK;
 }
 
 static void make_hooks(struct srv_webhooks *webhooks, const struct srv_generation *generation)
@@ -162,7 +185,8 @@ static void make_hooks(struct srv_webhooks *webhooks, const struct srv_generatio
         memcpy(hook->name, hook->config->name, sizeof(hook->name));
         hook->levels = srv_config_levels(hook->config);
         att_jsonw_init(&hook->body, SIZE_MAX);
-        if (load_secret(hook, &err) == ATT_OK && load_cursor(webhooks, hook, &err) == ATT_OK)
+        if (load_secret(hook->config, &hook->secret, &hook->secret_len, &err) == ATT_OK &&
+            load_cursor(webhooks, hook, &err) == ATT_OK)
             continue;
         hook->broken = true;
         srv_log(&webhooks->server->log, SRV_LOG_ERROR, "webhook", SRV_TEXT("name", hook->name),

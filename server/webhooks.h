@@ -22,6 +22,8 @@
 
 struct srv_webhooks;
 
+/* The secrets can be read; the message names section and file. */
+enum att_status srv_webhooks_check(const struct srv_config *config, struct att_err *err) ATT_MUST_USE;
 /* The alerts are started. */
 enum att_status srv_webhooks_start(struct srv_server *server, struct srv_webhooks **ret_webhooks,
                                    struct att_err *err) ATT_MUST_USE;

@@ -27,6 +27,9 @@ struct classify {
     bool *wanted;       /* [n_head_infos] */
     double *thresholds; /* [n_head_infos], NAN: the head's own */
     size_t top_k;
+    struct task_observation *observations; /* [n_inputs][n_head_infos] */
+    size_t n_observations;
+    int32_t unknown_id; /* negative: the vocabulary has a piece for everything */
     struct task_windows_options options;
     struct task_explain explain;
     size_t *explained; /* [explain.n_targets] the wanted heads */
@@ -375,8 +378,28 @@ static void put_single(struct att_jsonw *answer, const struct att_head_info *hea
     att_jsonw_double(answer, polarity, 6);
 }
 
+static int32_t unknown_id(const struct att_tokenizer *tokenizer)
+{
+    int32_t id = att_tokenizer_id(tokenizer, "[UNK]");
+    return id >= 0 ? id : att_tokenizer_id(tokenizer, "<unk>");
+}
+
+static void observe(struct classify *classify, size_t index, size_t head, const struct scored *best, bool abstained)
+{
+    const struct task_tokens *text = &classify->windows[index].text;
+    struct task_observation *observed = &classify->observations[classify->n_observations++];
+    *observed = (struct task_observation){.model = classify->model,
+                                          .head = head,
+                                          .label = best->label,
+                                          .abstained = abstained,
+                                          .score = best->score,
+                                          .tokens = text->count};
+    for (size_t i = 0; i < text->count; i++)
+        observed->unknown += text->items[i].id == classify->unknown_id;
+}
+
 /* The heads of one text, and its one head flat when the model has no other. */
-static enum att_status put_heads(struct task_call *call, const struct classify *classify, size_t index,
+static enum att_status put_heads(struct task_call *call, struct classify *classify, size_t index,
                                  struct att_jsonw *answer, struct att_err *err)
 {
     const struct att_model_info *info = att_model_info(classify->model->model);
@@ -400,6 +423,7 @@ static enum att_status put_heads(struct task_call *call, const struct classify *
             put_multi(answer, head, own, classify->thresholds[h]);
         else
             put_single(answer, head, own, classify->thresholds[h]);
+        observe(classify, index, h, own, abstains(head, own, classify->thresholds[h]));
         put_scores(answer, head, own, classify->top_k);
         att_jsonw_object_end(answer);
     }
@@ -451,7 +475,7 @@ static void put_explain(const struct classify *classify, size_t index, struct at
     att_jsonw_object_end(answer);
 }
 
-static enum att_status put_item(struct task_call *call, const struct classify *classify, size_t index,
+static enum att_status put_item(struct task_call *call, struct classify *classify, size_t index,
                                 struct att_jsonw *answer, struct att_err *err)
 {
     const struct input *input = &classify->inputs[index];
@@ -485,8 +509,13 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    const struct classify *classify = call->state;
+    struct classify *classify = call->state;
     enum att_status status = ATT_OK;
+    classify->observations = task_alloc(call, classify->n_inputs * att_model_info(classify->model->model)->n_head_infos,
+                                        sizeof *classify->observations, err);
+    if (!classify->observations)
+        return err->status;
+    classify->unknown_id = unknown_id(att_model_tokenizer(classify->model->model));
     att_jsonw_object_begin(answer);
     task_render_id(answer, "cls");
     att_jsonw_key(answer, "object");
@@ -503,6 +532,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_array_end(answer);
     task_render_usage(call, answer);
     att_jsonw_object_end(answer);
+    call->observations = classify->observations;
+    call->n_observations = classify->n_observations;
     return status;
 }
 

@@ -182,16 +182,26 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err)
 {
-    size_t len, limit = call->env->limits.text_bytes_max;
+    size_t len;
     const char *text = att_json_string(value, &len);
     if (!text)
         return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected a text", path, att_json_type_name(value));
+    enum att_status status = task_field_bytes(call, text, len, path, err);
+    if (status != ATT_OK)
+        return status;
+    *ret_text = text;
+    *ret_len = len;
+    return ATT_OK;
+}
+
+enum att_status task_field_bytes(const struct task_call *call, const char *text, size_t len, const char *path,
+                                 struct att_err *err)
+{
+    size_t limit = call->env->limits.text_bytes_max;
     if (len > limit)
         return att_err_limit(err, path, limit, len, "%s: the text has %zu bytes, expected at most %zu", path, len,
                              limit);
     if (memchr(text, '\0', len) || !att_utf8_valid(text, len))
         return att_err_param(err, ATT_EINVAL, path, "%s: expected UTF-8 without U+0000", path);
-    *ret_text = text;
-    *ret_len = len;
     return ATT_OK;
 }

@@ -116,22 +116,42 @@ static enum att_status read_rerank(const struct att_json *object, struct task_re
     return status;
 }
 
-enum att_status task_fit_parse(const char *text, float floor, struct task_fit *fit, struct att_err *err)
+static enum att_status read_rows(const struct att_json *json, struct task_fit *fit, struct att_err *err)
 {
-    struct att_json *json = NULL;
-    task_fit_default(floor, fit);
-    if (!text)
-        return ATT_OK;
-    enum att_status status = att_json_parse(text, strlen(text), 0, JSON_DEPTH, &json, err);
-    if (status == ATT_ENOMEM)
-        return status;
-    if (status != ATT_OK)
-        return wrong("", "no JSON", err);
-    status = read_members(att_json_get(json, "latin"), "latin", row_members, N_ROW, &fit->latin, err);
+    enum att_status status = read_members(att_json_get(json, "latin"), "latin", row_members, N_ROW, &fit->latin, err);
     if (status == ATT_OK)
         status = read_members(att_json_get(json, "cjk"), "cjk", row_members, N_ROW, &fit->cjk, err);
     if (status == ATT_OK)
         status = read_bounds(json, "", &fit->threshold, &fit->margin, err);
+    return status;
+}
+
+/* The defaults, as the encoder's attend.json has them under "reply". */
+static enum att_status read_model(const struct att_model_info *encoder, struct task_fit *fit, struct att_err *err)
+{
+    const struct att_json *own = att_json_get(encoder->attend_json, "reply");
+    task_fit_default(encoder->cosine_floor, fit);
+    if (!own || read_rows(own, fit, err) == ATT_OK)
+        return ATT_OK;
+    return att_err_set(err, ATT_EFORMAT,
+                       "%s/attend.json: reply: expected latin, cjk, threshold and margin as attend "
+                       "kb fit writes them",
+                       encoder->dir);
+}
+
+enum att_status task_fit_parse(const char *text, const struct att_model_info *encoder, struct task_fit *fit,
+                               struct att_err *err)
+{
+    struct att_json *json = NULL;
+    enum att_status status = read_model(encoder, fit, err);
+    if (status != ATT_OK || !text)
+        return status;
+    status = att_json_parse(text, strlen(text), 0, JSON_DEPTH, &json, err);
+    if (status == ATT_ENOMEM)
+        return status;
+    if (status != ATT_OK)
+        return wrong("", "no JSON", err);
+    status = read_rows(json, fit, err);
     if (status == ATT_OK)
         status = read_rerank(att_json_get(json, "rerank"), &fit->rerank, err);
     fit->fitted = true;

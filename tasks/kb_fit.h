@@ -46,8 +46,10 @@ struct task_fit {
 
 /* What holds where nothing is fitted; floor: the encoder's, as its model directory says (info.cosine_floor). */
 void task_fit_default(float floor, struct task_fit *fit);
-/* Reads what task_fit_render wrote; `text` NULL: the defaults. ATT_EFORMAT names the member that is wrong. */
-enum att_status task_fit_parse(const char *text, float floor, struct task_fit *fit, struct att_err *err) ATT_MUST_USE;
+/* Reads what task_fit_render wrote; `text` NULL: the defaults of the encoder. ATT_EFORMAT names the member that is
+ * wrong. */
+enum att_status task_fit_parse(const char *text, const struct att_model_info *encoder, struct task_fit *fit,
+                               struct att_err *err) ATT_MUST_USE;
 /* The object's members; the caller opens and closes it, and may add members of its own before or after. */
 void task_fit_render(const struct task_fit *fit, struct att_jsonw *w);
 

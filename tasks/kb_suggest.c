@@ -153,8 +153,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = task_query_int(call, "min", 1, 1000000, &suggest->min, err);
     if (status == ATT_OK)
-        status = task_fit_parse(kb_call->view->fit, att_model_info(kb_call->kb->encoder->model)->cosine_floor,
-                                &suggest->fit, err);
+        status = task_fit_parse(kb_call->view->fit, att_model_info(kb_call->kb->encoder->model), &suggest->fit, err);
     suggest->since = call->now_ms / 1000 - days * 86400;
     if (status == ATT_OK)
         status = store_kb_questions_read(kb_call->kb->kb, suggest->since, READ_MAX, call->arena, &suggest->questions,

@@ -376,6 +376,14 @@ static void put_generated(struct att_jsonw *answer)
     att_jsonw_object_end(answer);
 }
 
+/* For the share of questions that no entry answers. */
+static void observe(struct task_call *call, struct task_reply *reply)
+{
+    reply->observation = (struct task_observation){.kb = reply->kb->name, .label = reply->decision == TASK_HANDOFF};
+    call->observations = &reply->observation;
+    call->n_observations = 1;
+}
+
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     static const char *const decisions[] = {"handoff", "clarify", "answered"};
@@ -394,6 +402,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_cstring(answer, reply->n_reranked > 0 ? "hybrid+rerank" : "hybrid");
     att_jsonw_key(answer, "decision");
     att_jsonw_cstring(answer, decisions[reply->decision]);
+    observe(call, reply);
     att_jsonw_key(answer, "answers");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < reply->n_matches && i < reply->top; i++)

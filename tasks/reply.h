@@ -64,6 +64,7 @@ struct task_reply {
     struct task_spans reader_spans[TASK_REPLY_SPANS_MAX]; /* of the reader's jobs */
     struct task_sentences *sentences;                     /* of the answers that are searched, while they are in work */
     enum task_decision decision;
+    struct task_observation observation;
     bool records; /* the question is to be kept: no answer of business was given */
 };
 

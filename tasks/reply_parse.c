@@ -123,14 +123,14 @@ static enum att_status parse_options(struct task_call *call, const struct att_js
 static enum att_status take_fit(struct task_reply *reply, struct att_err *err)
 {
     const struct task_model *reranker = reply->kb->reranker;
-    float floor = att_model_info(reply->kb->encoder->model)->cosine_floor;
-    enum att_status status = task_fit_parse(reply->view->fit, floor, &reply->fit, err);
+    const struct att_model_info *encoder = att_model_info(reply->kb->encoder->model);
+    enum att_status status = task_fit_parse(reply->view->fit, encoder, &reply->fit, err);
     if (status != ATT_OK)
         return status;
     reply->reranks = reply->reranks && reranker;
     if (reply->reranks && strcmp(reply->fit.rerank.digest, att_model_info(reranker->model)->digest) != 0) {
         struct task_fit defaults;
-        task_fit_default(floor, &defaults);
+        task_fit_default(encoder->cosine_floor, &defaults);
         reply->fit.rerank = defaults.rerank;
     }
     if (reply->threshold < 0)

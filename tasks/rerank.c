@@ -55,9 +55,9 @@ static enum att_status parse_fields(struct task_call *call, const struct att_jso
     if (status == ATT_OK)
         status = strict ? task_field_common(call, body, err) : task_field_common_lenient(call, body, err);
     if (status == ATT_OK)
-        status = task_field_int(body, "", "top_n", 1, TOP_N_MAX, &top_n, err);
+        status = task_field_int(body, "", "top_n", strict ? 1 : 0, TOP_N_MAX, &top_n, err); /* vLLM: 0 is all */
     if (status == ATT_OK)
-        status = task_field_int(body, "", "max_tokens_per_doc", 1, TOKENS_PER_DOC_MAX, &tokens, err);
+        status = task_field_int(body, "", "max_tokens_per_doc", strict ? 1 : 0, TOKENS_PER_DOC_MAX, &tokens, err);
     if (status == ATT_OK)
         status = task_field_bool(body, "", "return_documents", &rerank->return_documents, err);
     if (status == ATT_OK)

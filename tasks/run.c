@@ -235,6 +235,8 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
     struct task_call call = {
         .task = task, .env = env, .arena = &arena, .http_status = 200, .now_ms = att_clock_unix_ms()};
     enum att_status status = run_rounds(contexts, &call, body, err);
+    if (status == ATT_OK && call.deployment)
+        status = call.deployment->deploy(&call, err);
     if (status == ATT_OK)
         status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)

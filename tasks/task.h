@@ -95,6 +95,7 @@ struct task_env {
     struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
+    const char *classifiers; /* folder of trained classifiers; NULL: there is none */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -118,6 +119,26 @@ struct task_timing { /* filled by who runs the call */
     uint64_t tokenize_us, queue_us, compute_us, total_us;
 };
 
+/* What one answer looked like, without its text. */
+struct task_observation {
+    const struct task_model *model; /* of a head; or NULL: */
+    const char *kb;                 /* label 0: the question was matched, 1: handed to a person */
+    size_t head, label;
+    bool abstained;
+    float score;            /* of the label */
+    size_t tokens, unknown; /* of the text, and those among them that the vocabulary has no word for */
+};
+
+struct task_call;
+/* Between the last round and render: what takes seconds or changes the models' folders, not on a thread of connections.
+ * withdraw undoes it where the daemon could not serve the outcome; NULL: nothing to undo. `model`: what must be served
+ * then, NULL: nothing more than before. */
+struct task_deployment {
+    const char *model;
+    enum att_status (*deploy)(struct task_call *call, struct att_err *err);
+    enum att_status (*withdraw)(struct task_call *call, struct att_err *err);
+};
+
 struct task_call {
     const struct task *task; /* parse may put another in its place, where the body says whose client it is */
     const struct task_env *env;
@@ -125,20 +146,25 @@ struct task_call {
     const char *path_params[2];     /* {kb}, {id} of the route, percent-decoded; or NULL */
     const struct task_param *query; /* of the URL, in its order; tasks that read none ignore it */
     size_t n_query;
+    const char *tail; /* bytes behind the JSON of the body: KServe's binary tensors; in the arena */
+    size_t tail_len;
     struct task_feed *feed; /* a chunk of lines instead of the body; or NULL */
     int64_t now_ms;         /* Unix time when the request came */
     void *state;            /* the task's own, in the arena */
     struct task_job *jobs;  /* of this round */
     size_t n_jobs;
-    const struct task_model *model; /* the model that answers, for metrics; may be NULL */
-    uint32_t deadline_ms;           /* from the body; 0: none given */
-    bool bulk;                      /* priority */
-    bool writes;                    /* set by parse: render waits for the disk, and the daemon calls it apart */
+    const struct task_deployment *deployment; /* set by parse: what is served changes; NULL: it does not */
+    const struct task_model *model;           /* the model that answers, for metrics; may be NULL */
+    uint32_t deadline_ms;                     /* from the body; 0: none given */
+    bool bulk;                                /* priority */
+    bool writes; /* set by parse: render waits for the disk, and the daemon calls it apart */
     /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
      * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
     void (*stream)(struct task_call *call, struct att_jsonw *events);
     size_t prompt_tokens;  /* usage, set by parse */
     size_t explain_tokens; /* of what an explanation left out and asked again; part of usage.total_tokens */
+    const struct task_observation *observations; /* set by render: for the figures of drift */
+    size_t n_observations;
     struct task_timing timing;
     int http_status;          /* 200 unless the task says otherwise (201, 204) */
     const char *content_type; /* NULL: JSON; else render says so, and writes its bytes by att_jsonw_raw */
@@ -155,6 +181,10 @@ struct task {
 };
 
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
+/* POST /v1/eval. */
+extern const struct task task_evaluate;
+/* POST /v1/classifiers, DELETE /v1/classifiers/{name}. */
+extern const struct task task_classifier_put, task_classifier_delete;
 /* Knowledge-base administration: PUT/GET/DELETE /v1/kb/{kb}[/entries[/{id}]], GET …/export, GET and DELETE
  * …/suggestions. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
@@ -240,6 +270,9 @@ enum att_status task_field_model(struct task_call *call, const struct att_json *
 /* A text of the request: UTF-8, at most limits.text_bytes_max, no U+0000. `required`: absent is an error. */
 enum att_status task_field_text(const struct task_call *call, const struct att_json *value, const char *path,
                                 const char **ret_text, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+/* The same for bytes that are no JSON. */
+enum att_status task_field_bytes(const struct task_call *call, const char *text, size_t len, const char *path,
+                                 struct att_err *err) ATT_MUST_USE;
 /* Encodes one text (and pair, or NULL) for `model` cut to its length, and fills job ids in the arena. `prompt` stands
  * before the text of a job without a pair: one of att_model_info's, or "". *ret_dropped counts tokens that were cut.
  * Charges call->prompt_tokens against limits.tokens_max. */

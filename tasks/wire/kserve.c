@@ -1,7 +1,8 @@
 /*
  * POST /v2/models/{m}[/versions/{v}]/infer: the Open Inference Protocol (KServe V2)
- * with JSON tensors. Texts go in as a tensor of BYTES, "text" and optionally
- * "text_pair". An encoder gives "embedding"; a classifier gives "label",
+ * Texts go in as a tensor of BYTES, "text" and optionally "text_pair": in the JSON,
+ * or as binary tensors behind it (length in four bytes, little-endian, then the
+ * text). Tensors come out in the JSON. An encoder gives "embedding"; a classifier gives "label",
  * "probabilities" and "logits", one with several heads "NAME.label" and so on.
  */
 #include <inttypes.h>
@@ -20,12 +21,18 @@ struct output {
     char name[NAME_BYTES];
 };
 
+struct text {
+    const char *bytes;
+    size_t len;
+};
+
 struct infer {
     const struct task_model *model;
     const char *id;
-    size_t id_len, n;                       /* n: texts */
-    const struct att_json **texts, **pairs; /* [n]; pairs NULL: none */
-    struct task_windows *windows;           /* [n] */
+    size_t id_len, n;             /* n: texts */
+    struct text *texts, *pairs;   /* [n]; pairs NULL: none */
+    size_t taken;                 /* bytes of the call's tail */
+    struct task_windows *windows; /* [n] */
     struct output *outputs;
     size_t n_outputs;
     bool *wanted; /* [n_outputs] */
@@ -149,7 +156,7 @@ static enum att_status read_shape(const struct task_call *call, const struct att
 }
 
 /* The elements of "data", flat or nested as the shape is. False: more or fewer than n. */
-static bool take(const struct att_json *data, size_t depth, const struct att_json **texts, size_t n, size_t *count)
+static bool take(const struct att_json *data, size_t depth, struct text *texts, size_t n, size_t *count)
 {
     if (att_json_is_array(data) && depth < SHAPE_MAX) {
         for (size_t i = 0; i < att_json_count(data); i++)
@@ -157,10 +164,31 @@ static bool take(const struct att_json *data, size_t depth, const struct att_jso
                 return false;
         return true;
     }
-    if (*count == n)
+    if (*count == n || !att_json_is_string(data))
         return false;
-    texts[(*count)++] = data;
+    texts[*count].bytes = att_json_string(data, &texts[*count].len);
+    ++*count;
     return true;
+}
+
+/* The same from the next `size` bytes behind the JSON. */
+static bool take_binary(const struct task_call *call, struct infer *infer, size_t size, struct text *texts, size_t n)
+{
+    if (size > call->tail_len - infer->taken)
+        return false;
+    const unsigned char *at = (const unsigned char *)call->tail + infer->taken;
+    infer->taken += size;
+    for (size_t i = 0; i < n; i++) {
+        if (size < 4)
+            return false;
+        size_t len = at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+        if (len > size - 4)
+            return false;
+        texts[i] = (struct text){(const char *)at + 4, len};
+        at += 4 + len;
+        size -= 4 + len;
+    }
+    return size == 0;
 }
 
 static enum att_status read_input(struct task_call *call, struct infer *infer, const struct att_json *input,
@@ -179,11 +207,16 @@ static enum att_status read_input(struct task_call *call, struct infer *infer, c
     enum att_status status = read_shape(call, att_json_get(input, "shape"), path, &n, err);
     if (status != ATT_OK)
         return status;
-    const struct att_json **texts = task_alloc(call, n, sizeof *texts, err);
+    struct text *texts = task_alloc(call, n, sizeof *texts, err);
     if (!texts)
         return err->status;
-    if (!att_json_is_array(att_json_get(input, "data")) || !take(att_json_get(input, "data"), 0, texts, n, &count) ||
-        count < n)
+    const struct att_json *size = att_json_get(att_json_get(input, "parameters"), "binary_data_size");
+    const struct att_json *data = att_json_get(input, "data");
+    int64_t bytes = 0;
+    bool taken = size ? !data && att_json_integer(size, 0, INT64_C(1) << 40, &bytes) &&
+                            take_binary(call, infer, (size_t)bytes, texts, n)
+                      : att_json_is_array(data) && take(data, 0, texts, n, &count) && count == n;
+    if (!taken)
         return att_err_param(err, ATT_EINVAL, path, "%s.data: expected %zu texts, as the shape says", path, n);
     if (infer->n > 0 && infer->n != n)
         return att_err_param(err, ATT_EINVAL, path, "%s: %zu texts beside %zu", path, n, infer->n);
@@ -203,6 +236,9 @@ static enum att_status read_inputs(struct task_call *call, struct infer *infer, 
         snprintf(path, sizeof path, "inputs[%zu]", i);
         status = read_input(call, infer, att_json_at(inputs, i), path, err);
     }
+    if (status == ATT_OK && infer->taken < call->tail_len)
+        status = att_err_param(err, ATT_EINVAL, "inputs", "inputs: %zu bytes stand behind the tensors",
+                               call->tail_len - infer->taken);
     if (status == ATT_OK && !infer->texts)
         status = att_err_param(err, ATT_EINVAL, "inputs", "inputs: expected a tensor \"text\"");
     if (status == ATT_OK && infer->pairs && !classifies(att_model_info(infer->model->model)))
@@ -243,16 +279,15 @@ static enum att_status plan(struct task_call *call, struct infer *infer, struct 
     if (!infer->windows)
         return err->status;
     for (size_t i = 0; i < infer->n; i++) {
-        const char *text, *pair = NULL;
-        size_t len, pair_len = 0;
+        const struct text *text = &infer->texts[i], none = {NULL, 0}, *pair = infer->pairs ? &infer->pairs[i] : &none;
         char path[PATH_BYTES];
-        snprintf(path, sizeof path, "inputs[0].data[%zu]", i);
-        enum att_status status = task_field_text(call, infer->texts[i], path, &text, &len, err);
+        snprintf(path, sizeof path, "text[%zu]", i);
+        enum att_status status = task_field_bytes(call, text->bytes, text->len, path, err);
         if (status == ATT_OK && infer->pairs)
-            status = task_field_text(call, infer->pairs[i], path, &pair, &pair_len, err);
+            status = task_field_bytes(call, pair->bytes, pair->len, path, err);
         if (status == ATT_OK)
-            status = task_windows_plan(call, infer->model, &options, text, len, pair, pair_len, path,
-                                       &infer->windows[i], err);
+            status = task_windows_plan(call, infer->model, &options, text->bytes, text->len, pair->bytes, pair->len,
+                                       path, &infer->windows[i], err);
         if (status != ATT_OK)
             return status;
     }

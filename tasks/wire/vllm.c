@@ -204,6 +204,7 @@ static enum att_status parse_score(struct task_call *call, const struct att_json
     if (status != ATT_OK)
         return status;
     const struct texts *left = &score->left, *right = &score->right;
+    const struct att_model_info *info = att_model_info(score->model->model);
     size_t n = score->pairs ? right->n : left->n + right->n;
     options.logits = score->pairs;
     options.pooled = !score->pairs;
@@ -212,6 +213,7 @@ static enum att_status parse_score(struct task_call *call, const struct att_json
     if (!score->windows)
         return err->status;
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        options.prompt = i < left->n ? info->query_prompt : info->passage_prompt;
         size_t l = score->pairs && left->n == 1 ? 0 : i, r = score->pairs ? i : i - left->n;
         if (score->pairs)
             status = task_windows_plan(call, score->model, &options, left->texts[l], left->lens[l], right->texts[r],

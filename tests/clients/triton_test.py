@@ -10,9 +10,9 @@ def client(url):
     return http.InferenceServerClient(url.removeprefix("http://"))
 
 
-def texts(name, values):
+def texts(name, values, binary=False):
     tensor = http.InferInput(name, [len(values)], "BYTES")
-    tensor.set_data_from_numpy(numpy.array([value.encode() for value in values], dtype=object), binary_data=False)
+    tensor.set_data_from_numpy(numpy.array([value.encode() for value in values], dtype=object), binary_data=binary)
     return tensor
 
 
@@ -29,6 +29,9 @@ def test_embeddings(url):
     answer = client(url).infer("encoder", [texts("text", ["refund", "store hours"])])
     vectors = answer.as_numpy("embedding")
     check(vectors.shape == (2, 32) and vectors.dtype == numpy.float32, vectors.shape)
+    # What the client does unless it is told otherwise.
+    binary = client(url).infer("encoder", [texts("text", ["refund", "store hours"], binary=True)])
+    check(numpy.array_equal(binary.as_numpy("embedding"), vectors), "binary tensors differ")
     check(numpy.allclose((vectors ** 2).sum(axis=1), 1, atol=1e-5), "not of length 1")
 
 

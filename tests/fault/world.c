@@ -32,8 +32,8 @@ static const struct {
              {&task_tei_embed, true},        {&task_tei_embed_all, true},   {&task_tei_similarity, true},
              {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
              {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true},
-             {&task_items_put, true},        {&task_item_put, true},        {&task_items_get, false},
-             {&task_item_get, false},        {&task_item_delete, false}};
+             {&task_evaluate, true},         {&task_items_put, true},       {&task_item_put, true},
+             {&task_items_get, false},       {&task_item_get, false},       {&task_item_delete, false}};
 
 const struct task *world_task(size_t i)
 {

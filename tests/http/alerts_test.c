@@ -357,6 +357,83 @@ static void test_given_up(void **state)
     stop_receiver();
 }
 
+/* A reload that serves another store ends the streams of the first. */
+static void test_other_store(void **state)
+{
+    struct live live;
+    char extra[256];
+    bool closed = false;
+    (void)state;
+    live_start(&live, rules);
+    int fd = live_connect(&live);
+    live_say(fd, "GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_non_null(strstr(live_read(fd, 500, &closed), "200 OK"));
+    assert_false(closed);
+    snprintf(extra, sizeof extra, "%s[news]\npath = %s\n", rules, live_path(&live, "other.db"));
+    live_configure(&live, extra);
+    live_signal(&live, SIGHUP);
+    const char *rest = live_read(fd, 8000, &closed);
+    assert_non_null(strstr(rest, "0\r\n\r\n")); /* complete, not broken off */
+    close(fd);
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    live_stop(&live);
+}
+
+static void test_bad_secret(void **state)
+{
+    char path[] = "/tmp/attentd-badhook-XXXXXX", text[1024], output[4096];
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    int len = snprintf(text, sizeof text,
+                       "[model m]\npath = %s/tests/data/models/bert-sentiment\n[webhook w]\nurl = http://127.0.0.1:1/\n"
+                       "secret_file = /nowhere/secret\n",
+                       getenv("ATT_SOURCE_ROOT"));
+    live_write(path, text, (size_t)len);
+    assert_int_equal(
+        live_run((const char *const[]){"--config", path, "--listen", "127.0.0.1:0", NULL}, output, sizeof output), 1);
+    assert_non_null(strstr(output, ":3: [webhook w] secret_file: /nowhere/secret: "));
+    unlink(path);
+}
+
+/* Another daemon is the receiver: it has no such path, but whether it was asked at all is what counts. */
+static void test_https(void **state)
+{
+    struct live receiver_live, live;
+    char folder[] = "/tmp/attentd-hook-XXXXXX", extra[1024], bytes[2][8192], paths[2][128];
+    const char *const names[] = {"first.pem", "first.key"};
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/tests/data/tls/%s", root, names[i]);
+        FILE *in = fopen(paths[i], "r");
+        assert_non_null(in);
+        size_t len = fread(bytes[i], 1, sizeof bytes[i], in);
+        fclose(in);
+        snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
+        live_write(paths[i], bytes[i], len);
+    }
+    snprintf(extra, sizeof extra, "tls_certificate = %s\ntls_key = %s\n", paths[0], paths[1]);
+    live_start(&receiver_live, extra);
+    snprintf(extra, sizeof extra,
+             "%s[webhook trusting]\nurl = https://127.0.0.1:%d/hook\nca_file = %s\nlevels = red\nattempts_max = 1\n"
+             "[webhook careful]\nurl = https://127.0.0.1:%d/hook\nlevels = red\nattempts_max = 1\n",
+             rules, receiver_live.port, paths[0], receiver_live.port);
+    live_start(&live, extra);
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=webhook_given_up name=trusting alert=1 attempt=1 status=404", 1);
+    live_wait_logged(&live, "event=webhook_given_up name=careful alert=1 attempt=1 status=0", 1);
+    assert_true(live_logged(&live, "SSL"));
+    live_stop(&live);
+    live_stop(&receiver_live);
+    unlink(paths[0]);
+    unlink(paths[1]);
+    rmdir(folder);
+}
+
 /* ---- configuration ---- */
 
 static void test_weights(void **state)
@@ -396,8 +473,9 @@ static void test_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream), cmocka_unit_test(test_refusals), cmocka_unit_test(test_webhook),
-        cmocka_unit_test(test_crash),  cmocka_unit_test(test_given_up), cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_stream),      cmocka_unit_test(test_refusals),   cmocka_unit_test(test_webhook),
+        cmocka_unit_test(test_crash),       cmocka_unit_test(test_given_up),   cmocka_unit_test(test_https),
+        cmocka_unit_test(test_other_store), cmocka_unit_test(test_bad_secret), cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

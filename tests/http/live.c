@@ -66,9 +66,9 @@ static void write_config(const struct live *live, const char *extra)
             "[model movies]\npath = %s/tests/data/models/sasrec\nencoder = encoder\ncatalogue = %s/items.db\n"
             "[kb default]\npath = %s/kb.db\nmodel = encoder\n"
             "[users]\npath = %s/users.db\n"
-            "[server]\nlisten = %s%s\n%s",
-            source, source, source, live->folder, live->folder, live->folder, on_unix ? "unix:" : "127.0.0.1:0",
-            live->socket, extra);
+            "[server]\nclassifiers = %s/classifiers\nlisten = %s%s\n%s",
+            source, source, source, live->folder, live->folder, live->folder, live->folder,
+            on_unix ? "unix:" : "127.0.0.1:0", live->socket, extra);
     if (strstr(extra, "[news]") == NULL)
         fprintf(out, "\n[news]\npath = %s/news.db\n", live->folder);
     assert_int_equal(fclose(out), 0);

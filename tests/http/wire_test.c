@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -387,6 +388,64 @@ static void test_kserve_infer(void **state)
     att_json_destroy(labels);
 }
 
+/* As Triton's client sends by default: JSON, then the tensors as octets. */
+static struct reply post_binary(const char *path, const char *json, const char *tail, size_t tail_len, const char *type)
+{
+    char request[2048];
+    size_t json_len = strlen(json);
+    int len = snprintf(request, sizeof(request),
+                       "POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%sInference-Header-Content-Length: "
+                       "%zu\r\nContent-Length: %zu\r\n\r\n%s",
+                       path, type, json_len, json_len + tail_len, json);
+    bool closed;
+    const char *answer, *body;
+    struct reply reply = {.status = 0};
+    int fd = live_connect(&live);
+
+    memcpy(request + len, tail, tail_len);
+    live_send(fd, request, (size_t)len + tail_len);
+    answer = live_read(fd, 5000, &closed);
+    close(fd);
+    assert_true(closed && strncmp(answer, "HTTP/1.1 ", 9) == 0);
+    reply.status = strtol(answer + 9, NULL, 10);
+    body = strstr(answer, "\r\n\r\n");
+    assert_non_null(body);
+    reply.head = strndup(answer, (size_t)(body + 2 - answer));
+    reply.body = strdup(body + 4);
+    reply.len = strlen(reply.body);
+    return reply;
+}
+
+static void test_kserve_binary(void **state)
+{
+    static const char octets[] = "Content-Type: application/octet-stream\r\n";
+    static const char json[] = "{\"inputs\":[{\"name\":\"text\",\"shape\":[2],\"datatype\":\"BYTES\",\"parameters\":{"
+                               "\"binary_data_size\":22}}]}";
+    static const char tail[] = "\x08\0\0\0good day\x06\0\0\0refund";
+    static const char path[] = "/v2/models/sentiment/infer";
+    struct att_json *plain =
+        post(path, "{\"inputs\":[{\"name\":\"text\",\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"good day\","
+                   "\"refund\"]}]}");
+    struct att_json *binary = json_of(post_binary(path, json, tail, 22, octets));
+    struct att_json *untyped = json_of(post_binary(path, json, tail, 22, ""));
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++)
+        assert_true(att_json_number(att_json_at(at(plain, "outputs.1.data"), i), 0) ==
+                    att_json_number(att_json_at(at(binary, "outputs.1.data"), i), 1));
+    assert_string_equal(text(untyped, "outputs.0.data.1"), text(plain, "outputs.0.data.1"));
+    att_json_destroy(plain);
+    att_json_destroy(binary);
+    att_json_destroy(untyped);
+    /* Too short, too long, a length beyond the end, octets where no JSON stands before them. */
+    expect_error(post_binary(path, json, tail, 21, octets), 422, "invalid_value", "inputs[0]");
+    expect_error(post_binary(path, json, "\x08\0\0\0good day\x06\0\0\0refund!", 23, octets), 422, "invalid_value",
+                 "inputs");
+    expect_error(post_binary(path, json, "\x08\0\0\xffgood day\x06\0\0\0refund", 22, octets), 422, "invalid_value",
+                 "inputs[0]");
+    expect_error(post_binary("/v1/classify", "{\"input\":\"a\"}", "", 0, octets), 415, "unsupported_media_type", NULL);
+}
+
 static void test_kserve_refusals(void **state)
 {
     static const struct {
@@ -403,8 +462,7 @@ static void test_kserve_refusals(void **state)
         {"{\"inputs\":[{\"name\":\"text\",\"shape\":[4294967296,4294967296],\"datatype\":\"BYTES\",\"data\":[]}]}",
          "inputs[0]", 422},
         {"{\"inputs\":[{\"name\":\"text\",\"shape\":[101],\"datatype\":\"BYTES\",\"data\":[]}]}", "inputs[0]", 413},
-        {"{\"inputs\":[{\"name\":\"text\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[7]}]}", "inputs[0].data[0]",
-         422},
+        {"{\"inputs\":[{\"name\":\"text\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[7]}]}", "inputs[0]", 422},
         {"{\"inputs\":[{\"name\":\"text_pair\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"a\"]}]}", "inputs",
          422},
         {"{\"inputs\":[{\"name\":\"text\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"a\"]}],\"outputs\":[{"
@@ -424,12 +482,13 @@ static void test_kserve_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),        cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_similarity),   cmocka_unit_test(test_predict),
-        cmocka_unit_test(test_rerank),       cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_flat_errors),  cmocka_unit_test(test_tei_server),
-        cmocka_unit_test(test_vllm),         cmocka_unit_test(test_kserve_metadata),
-        cmocka_unit_test(test_kserve_infer), cmocka_unit_test(test_kserve_refusals),
+        cmocka_unit_test(test_embed),         cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_similarity),    cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_rerank),        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_flat_errors),   cmocka_unit_test(test_tei_server),
+        cmocka_unit_test(test_vllm),          cmocka_unit_test(test_kserve_metadata),
+        cmocka_unit_test(test_kserve_infer),  cmocka_unit_test(test_kserve_refusals),
+        cmocka_unit_test(test_kserve_binary),
     };
 
     return cmocka_run_group_tests_name("http/wire", tests, start, stop);

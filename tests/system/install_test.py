@@ -78,8 +78,8 @@ def test_start():
     text = re.sub(r"^path = ", f"path = {ROOT}", text, flags=re.M)
     # The adapters of the repository need the encoder that is fetched.
     text = re.sub(r"^\[model (finance|support-intent)\]\n.*\n", "", text, flags=re.M)
-    state = os.path.dirname(os.path.dirname(re.search(r"^path = (.*)\n.*minilm", text, re.M).group(1)))
-    for model, data in (("minilm", "st-bert-mean"), ("movies", "sasrec")):
+    state = os.path.dirname(os.path.dirname(re.search(r"^path = (.*)\nmodel = e5", text, re.M).group(1)))
+    for model, data in (("e5", "e5-tiny"), ("minilm", "st-bert-mean"), ("movies", "sasrec")):
         target = re.search(rf"^\[model {model}\]\npath = (.*)", text, re.M).group(1)
         shutil.copytree(f"{SOURCE}/tests/data/models/{data}", target)
     os.makedirs(f"{state}/kb", exist_ok=True)

@@ -139,6 +139,18 @@ static void digest_is_sha256(void **state)
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* RFC 4231, test case 2, with the text in two parts. */
+static void hmac_is_keyed(void **state)
+{
+    (void)state;
+    const struct att_digest_part parts[] = {{"what do ya want ", 16}, {"for nothing?", 12}};
+    char hex[65];
+    assert_int_equal(att_digest_hmac("Jefe", 4, parts, 2, hex, NULL), ATT_OK);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    assert_int_equal(att_digest_hmac("jefe", 4, parts, 2, hex, NULL), ATT_OK);
+    assert_string_not_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
 static void clocks_run(void **state)
 {
     (void)state;
@@ -158,6 +170,7 @@ int main(void)
         cmocka_unit_test(arena_is_capped_and_aligned),
         cmocka_unit_test(utf8_follows_rfc_3629),
         cmocka_unit_test(digest_is_sha256),
+        cmocka_unit_test(hmac_is_keyed),
         cmocka_unit_test(clocks_run),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

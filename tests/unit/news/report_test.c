@@ -144,6 +144,39 @@ static void test_filter(void **state)
     att_mem_free(text);
 }
 
+/* Whichever allocation fails, a report fails with it or is the same. */
+static void test_no_memory(void **state)
+{
+    struct news_wish wish = two_days(false);
+    struct news_lookup lookup = {.item = fixture_look_up};
+    char *whole = render_wish(&wish, news_report_json);
+    size_t n_failed = 0;
+    (void)state;
+    for (uint64_t k = 1; k == n_failed + 1; k++) {
+        struct att_arena arena;
+        struct news_set set;
+        struct news_report report;
+        struct att_err err = {.message = ""};
+        att_arena_init(&arena, 16 << 20);
+        att_mem_fail_at(k, false);
+        enum att_status status = fixture_fill(&set, &err);
+        if (status == ATT_OK)
+            status = news_report_build(&set, &wish, &lookup, &arena, &report, &err);
+        att_mem_fail_at(0, false);
+        if (status != ATT_OK) {
+            assert_int_equal(status, ATT_ENOMEM);
+            n_failed++;
+        }
+        news_set_finish(&set);
+        att_arena_finish(&arena);
+    }
+    assert_true(n_failed > 20);
+    char *again = render_wish(&wish, news_report_json);
+    assert_string_equal(whole, again);
+    att_mem_free(whole);
+    att_mem_free(again);
+}
+
 static size_t count(const char *text, const char *word)
 {
     size_t n = 0;
@@ -246,9 +279,9 @@ static void test_charts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_json),    cmocka_unit_test(test_filter),
-        cmocka_unit_test(test_fill),   cmocka_unit_test(test_hostile), cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_charts),
+        cmocka_unit_test(test_golden),  cmocka_unit_test(test_json),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_filter),  cmocka_unit_test(test_fill),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_escapes), cmocka_unit_test(test_charts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

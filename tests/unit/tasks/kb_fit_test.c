@@ -41,12 +41,12 @@ static void what_is_written_is_read_again(void **state)
     memset(fit.rerank.digest, 'a', 64);
     fit.rerank.mix = 0.5f;
     render(&fit, text);
-    assert_int_equal(task_fit_parse(text, 0, &again, &err), ATT_OK);
+    assert_int_equal(task_fit_parse(text, &(struct att_model_info){.cosine_floor = 0}, &again, &err), ATT_OK);
     assert_true(again.fitted);
     again.fitted = false;
     render(&again, second);
     assert_string_equal(text, second);
-    assert_int_equal(task_fit_parse(NULL, 0.7f, &again, &err), ATT_OK);
+    assert_int_equal(task_fit_parse(NULL, &(struct att_model_info){.cosine_floor = 0.7f}, &again, &err), ATT_OK);
     assert_false(again.fitted);
     assert_true(again.threshold == 0.5);
     assert_true(again.latin.floor == 0.7f && again.cjk.floor == 0.7f);
@@ -78,7 +78,7 @@ static void damaged_ones_are_named(void **state)
         const char *at = strstr(text, cases[i].from);
         assert_non_null(at);
         snprintf(damaged, sizeof damaged, "%.*s%s%s", (int)(at - text), text, cases[i].to, at + strlen(cases[i].from));
-        assert_int_equal(task_fit_parse(damaged, 0, &fit, &err), ATT_EFORMAT);
+        assert_int_equal(task_fit_parse(damaged, &(struct att_model_info){.cosine_floor = 0}, &fit, &err), ATT_EFORMAT);
         if (!strstr(err.message, cases[i].says))
             fail_msg("'%s' does not say '%s'", err.message, cases[i].says);
     }

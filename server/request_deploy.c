@@ -1,0 +1,59 @@
+/*
+ * A request whose outcome is served from then on: the task does its slow part on
+ * the thread that reloads, a new generation is made, and the request is answered
+ * when that one serves. Like a reload it has no deadline.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "server/request_inside.h"
+
+static struct srv_request *owner(struct srv_reload_job *job)
+{
+    return (struct srv_request *)(void *)((char *)job - offsetof(struct srv_request, reload));
+}
+
+static enum att_status on_before(struct srv_reload_job *job, struct att_err *err)
+{
+    struct task_call *call = &owner(job)->call;
+
+    return call->deployment->deploy(call, err);
+}
+
+static enum att_status on_undo(struct srv_reload_job *job, struct att_err *err)
+{
+    struct task_call *call = &owner(job)->call;
+
+    return call->deployment->withdraw != NULL ? call->deployment->withdraw(call, err) : ATT_OK;
+}
+
+static void on_deployed(struct srv_reload_job *job)
+{
+    struct srv_request *request = owner(job);
+
+    request->transport->resume(request->conn);
+}
+
+enum srv_next srv_request_deploy(struct srv_request *request)
+{
+    enum att_status status;
+
+    request->reload = (struct srv_reload_job){
+        .before = on_before, .undo = on_undo, .must_serve = request->call.deployment->model, .done = on_deployed};
+    request->stage = DEPLOYING;
+    request->transport->suspend(request->conn);
+    status = srv_reloader_submit(request->server->reloader, &request->reload, &request->err);
+    if (status != ATT_OK) {
+        srv_request_fail_status(request, status);
+        request->transport->resume(request->conn);
+    }
+    return SRV_NEXT_WAIT;
+}
+
+enum srv_next srv_request_deployed(struct srv_request *request)
+{
+    if (request->reload.status == ATT_OK)
+        return srv_request_render(request);
+    request->err = request->reload.err;
+    return srv_request_fail_status(request, request->reload.status);
+}

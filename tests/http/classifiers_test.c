@@ -1,0 +1,223 @@
+/* Classifiers trained by a live daemon: served at once, listed, kept over a restart, removed. */
+#include "live.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "core/base/mem.h"
+
+static struct live live;
+
+/* Eight texts of two kinds. */
+#define EXAMPLES                                                                                                       \
+    "[{\"text\":\"card broken\",\"label\":\"card\"},{\"text\":\"card lost\",\"label\":\"card\"},"                      \
+    "{\"text\":\"a new card\",\"label\":\"card\"},{\"text\":\"card stolen\",\"label\":\"card\"},"                      \
+    "{\"text\":\"money sent\",\"label\":\"transfer\"},{\"text\":\"payment late\",\"label\":\"transfer\"},"             \
+    "{\"text\":\"transfer pending\",\"label\":\"transfer\"},{\"text\":\"money missing\",\"label\":\"transfer\"}]"
+
+static int start(void **state)
+{
+    (void)state;
+    live_start(&live, "");
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    live_stop(&live);
+    return 0;
+}
+
+static struct att_json *ask(const char *method, const char *path, const char *body, long status)
+{
+    struct reply reply = live_ask(&live, method, path, body, NULL);
+    struct att_json *json;
+
+    if (reply.status != status)
+        fail_msg("%s %s: status %ld: %s", method, path, reply.status, reply.body);
+    json = reply_json(&reply);
+    reply_free(&reply);
+    return json;
+}
+
+static struct att_json *train(const char *name, const char *rest)
+{
+    char body[2048];
+
+    snprintf(body, sizeof(body), "{\"name\":\"%s\",\"model\":\"encoder\",\"examples\":" EXAMPLES "%s}", name, rest);
+    return ask("POST", "/v1/classifiers", body, 201);
+}
+
+static const char *text(const struct att_json *object, const char *key)
+{
+    return att_json_string(att_json_get(object, key), NULL);
+}
+
+/* The logit of the best label, and the label. */
+static double classify(const char *model, const char *input, char label[64])
+{
+    char body[256];
+    struct att_json *json;
+    const struct att_json *row;
+    double logit;
+
+    snprintf(body, sizeof(body), "{\"model\":\"%s\",\"input\":\"%s\"}", model, input);
+    json = ask("POST", "/v1/classify", body, 200);
+    row = att_json_at(att_json_get(json, "data"), 0);
+    snprintf(label, 64, "%s", text(row, "label"));
+    logit = att_json_number(att_json_get(att_json_get(att_json_get(row, "heads"), "default"), "logit"), NAN);
+    att_json_destroy(json);
+    return logit;
+}
+
+static size_t n_classifiers(void)
+{
+    struct att_json *json = ask("GET", "/v1/classifiers", NULL, 200);
+    size_t n = att_json_count(att_json_get(json, "data"));
+
+    att_json_destroy(json);
+    return n;
+}
+
+static void test_trained_and_served(void **state)
+{
+    struct att_json *json = train("desk", "");
+    const struct att_json *figures = att_json_get(json, "cross_validation");
+    const struct att_json *interval = att_json_get(att_json_get(figures, "intervals"), "accuracy");
+    double accuracy = att_json_number(att_json_get(figures, "accuracy"), NAN);
+    char label[64];
+
+    (void)state;
+    assert_int_equal(att_json_count(att_json_get(json, "labels")), 2);
+    assert_int_equal(att_json_number(att_json_get(figures, "folds"), 0), 4);
+    assert_true(accuracy >= 0 && accuracy <= 1);
+    assert_true(att_json_number(att_json_at(interval, 0), NAN) <= accuracy);
+    assert_true(att_json_number(att_json_at(interval, 1), NAN) >= accuracy);
+    att_json_destroy(json);
+    classify("desk", "card broken", label);
+    assert_string_equal(label, "card");
+    classify("desk", "transfer pending", label);
+    assert_string_equal(label, "transfer");
+    json = ask("GET", "/v1/classifiers", NULL, 200);
+    assert_string_equal(text(att_json_at(att_json_get(json, "data"), 0), "name"), "desk");
+    assert_string_equal(text(att_json_at(att_json_get(json, "data"), 0), "model"), "encoder");
+    att_json_destroy(json);
+    json = ask("GET", "/v1/models/desk", NULL, 200);
+    assert_string_equal(text(json, "task"), "classify");
+    att_json_destroy(json);
+}
+
+static void test_several_labels(void **state)
+{
+    struct att_json *json = ask(
+        "POST", "/v1/classifiers",
+        "{\"name\":\"many\",\"multi_label\":true,\"examples\":[{\"text\":\"a\",\"labels\":[\"x\"]},"
+        "{\"text\":\"b\",\"labels\":[]},{\"text\":\"c\",\"labels\":[\"x\",\"y\"]},{\"text\":\"d\",\"labels\":[\"y\"]},"
+        "{\"text\":\"e\",\"labels\":[\"x\"]},{\"text\":\"f\",\"labels\":[\"y\"]},{\"text\":\"g\",\"labels\":[]},"
+        "{\"text\":\"h\",\"labels\":[\"x\",\"y\"]}]}",
+        201);
+    struct att_json *answer;
+
+    (void)state;
+    assert_true(att_json_is_number(att_json_get(att_json_get(json, "cross_validation"), "micro_f1")));
+    att_json_destroy(json);
+    answer = ask("POST", "/v1/classify", "{\"model\":\"many\",\"input\":\"a\"}", 200);
+    json = ask("DELETE", "/v1/classifiers/many", NULL, 200);
+    assert_true(att_json_is_array(att_json_get(
+        att_json_get(att_json_get(att_json_at(att_json_get(answer, "data"), 0), "heads"), "default"), "labels")));
+    att_json_destroy(answer);
+    att_json_destroy(json);
+}
+
+/* Another daemon with the same folder gives the same numbers; a folder that holds no model keeps nobody from serving.
+ */
+static void test_kept(void **state)
+{
+    char label[64], from[256], to[256];
+    double logit = classify("desk", "card broken", label);
+    struct live second;
+    struct live first = live;
+
+    (void)state;
+    snprintf(from, sizeof(from), "%s", live_path(&live, "classifiers/desk"));
+    live_start(&second, "");
+    snprintf(to, sizeof(to), "%s", live_path(&second, "classifiers"));
+    assert_int_equal(mkdir(to, 0755), 0);
+    snprintf(to, sizeof(to), "%s", live_path(&second, "classifiers/desk"));
+    live_copy_folder(from, to);
+    assert_int_equal(mkdir(live_path(&second, "classifiers/empty"), 0755), 0);
+    live_signal(&second, SIGHUP);
+    live_wait_logged(&second, "event=reloaded", 1);
+    assert_true(live_logged(&second, "event=classifier_left_out name=empty"));
+    live = second;
+    assert_true(classify("desk", "card broken", label) == logit);
+    assert_int_equal(n_classifiers(), 1);
+    live = first;
+    live_stop(&second);
+}
+
+static void test_removed(void **state)
+{
+    struct att_json *json = ask("DELETE", "/v1/classifiers/desk", NULL, 200);
+
+    (void)state;
+    att_json_destroy(json);
+    expect_error(live_post(&live, "/v1/classify", "{\"model\":\"desk\",\"input\":\"a\"}"), 404, "not_found", "model");
+    expect_error(live_ask(&live, "DELETE", "/v1/classifiers/desk", NULL, NULL), 404, "not_found", "name");
+    expect_error(live_ask(&live, "DELETE", "/v1/classifiers/.kb", NULL, NULL), 422, "invalid_value", "name");
+    assert_int_equal(n_classifiers(), 0);
+    json = train("desk", ",\"precision\":0.9"); /* the name is free again */
+    att_json_destroy(json);
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *body;
+        long status;
+        const char *code, *param;
+    } rows[] = {
+        {"{\"name\":\"x\"}", 422, "invalid_value", "examples"},
+        {"{\"name\":\"x\",\"examples\":[]}", 422, "invalid_value", "examples"},
+        {"{\"examples\":" EXAMPLES "}", 422, "invalid_value", "name"},
+        {"{\"name\":\"a/b\",\"examples\":" EXAMPLES "}", 422, "invalid_value", "name"},
+        {"{\"name\":\"desk\",\"examples\":" EXAMPLES "}", 422, "invalid_value", "name"},
+        {"{\"name\":\"encoder\",\"examples\":" EXAMPLES "}", 422, "invalid_value", "name"},
+        {"{\"name\":\"x\",\"model\":\"none\",\"examples\":" EXAMPLES "}", 404, "not_found", "model"},
+        {"{\"name\":\"x\",\"model\":\"desk\",\"examples\":" EXAMPLES "}", 422, "invalid_value", "model"},
+        {"{\"name\":\"x\",\"precision\":2,\"examples\":" EXAMPLES "}", 422, "invalid_value", "precision"},
+        {"{\"name\":\"x\",\"multi_label\":true,\"examples\":" EXAMPLES "}", 422, "invalid_value", "examples[0].label"},
+        {"{\"name\":\"x\",\"examples\":[1,2,3,4,5,6,7,8]}", 422, "invalid_value", "examples[0]"},
+        {"{\"name\":\"x\",\"examples\":[{\"text\":\"a\",\"label\":\"b\"},{\"text\":\"a\",\"label\":\"c\"},{},{},{},{},{"
+         "},"
+         "{}]}",
+         422, "invalid_value", "examples[2].text"},
+        {"{\"name\":\"x\",\"folds\":3,\"examples\":" EXAMPLES "}", 422, "invalid_value", "folds"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        expect_error(live_post(&live, "/v1/classifiers", rows[i].body), rows[i].status, rows[i].code, rows[i].param);
+    assert_int_equal(n_classifiers(), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trained_and_served),
+        cmocka_unit_test(test_several_labels),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_removed),
+        cmocka_unit_test(test_refusals),
+    };
+
+    return cmocka_run_group_tests_name("classifiers", tests, start, stop);
+}
