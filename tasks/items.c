@@ -39,7 +39,7 @@ static enum att_status begin(struct task_call *call, struct items_call **ret, st
     if (!items)
         return err->status;
     call->state = items;
-    items->model = call->env->find_model(call->env->context, call->path_params[0], NULL);
+    items->model = call->env->find_model(call->env->context, call->path_params[0], "recommend");
     if (!items->model)
         return att_err_param(err, ATT_ENOTFOUND, "model", "model: no model of this name is loaded; see /v1/models");
     if (!att_item_embedding(items->model->model, 0))

@@ -63,14 +63,13 @@ const char *world_folder(void)
 static const struct task_model *find_model(void *context, const char *name, const char *task)
 {
     (void)context;
-    /* The path of a call names the knowledge base, or for KServe the model. */
+    /* The path of a call names the knowledge base, or the model: KServe, items. */
     if (!name || strcmp(name, kb.name) == 0)
         return &models[strcmp(task, "classify") == 0 ? HEADS : strcmp(task, "recommend") == 0 ? MOVIES : ENCODER];
     for (size_t i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
             return &models[i];
-    /* What paths call "shop" is the knowledge base of some tasks and the recommender of others. */
-    return strcmp(name, kb.name) == 0 ? &models[MOVIES] : NULL;
+    return NULL;
 }
 
 static const struct task_kb *find_kb(void *context, const char *name)
