@@ -168,6 +168,8 @@ static enum att_status open_models(struct cli_env *env, const struct cli_options
 {
     char path[PATH_BYTES];
     enum att_status status = load(&env->bases, options->model, &env->model.model, err);
+    if (status == ATT_OK && att_model_info(env->model.model)->generates)
+        status = task_generator_open(env->model.model, &env->model.generator, err);
     if (status != ATT_OK)
         return status;
     bool recommends = att_item_embedding(env->model.model, 0) != NULL;
@@ -227,7 +229,8 @@ const struct task_limits cli_limits = {.items_max = 100000,
                                        .history_max = 100000,
                                        .answer_bytes_max = 1 << 30,
                                        .deadline_ms_max = 3600000,
-                                       .deadline_ms_default = 3600000};
+                                       .deadline_ms_default = 3600000,
+                                       .generation_tokens_max = 1 << 17};
 
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
 {
@@ -261,6 +264,7 @@ void cli_env_destroy(struct cli_env *env)
     store_kb_close(env->kb.kb);
     store_items_close(env->items);
     store_follows_close(env->model.follows);
+    task_generator_close(env->model.generator);
     att_model_unref(env->model.model);
     att_model_unref(env->encoder.model);
     att_model_unref(env->reranker.model);

@@ -21,6 +21,7 @@ static const struct command {
     {"inspect", cli_inspect, "what a model directory holds: DIR [--json]"},
     {"tokenize", tokenize, "tokenizer cases: --model DIR < cases.jsonl > out.jsonl"},
     {"classify", cli_offline, "labels of texts: --model DIR < requests.jsonl > answers.jsonl"},
+    {"generate", cli_offline, "texts of a generative model: --model DIR < requests.jsonl > answers.jsonl"},
     {"embed", cli_offline, "vectors of texts: --model DIR < requests.jsonl > answers.jsonl"},
     {"rerank", cli_offline, "documents in order for a query: --model DIR < requests.jsonl > answers.jsonl"},
     {"recommend", cli_offline, "items in order for a user: --model DIR < requests.jsonl > answers.jsonl"},

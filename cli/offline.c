@@ -28,6 +28,10 @@ static const struct offline {
      "usage: attend recommend --model DIR [--encoder DIR] < requests.jsonl > answers.jsonl\n\n"
      "Items in order for a user: a body of POST /v1/recommend a line, {\"history\":[{\"item\":\"…\"}]}, one answer a\n"
      "line. The encoder reads interests and item texts; without --encoder \"minilm\" is sought beside the model.\n"},
+    {"generate", &task_generate, "model base dtype threads",
+     "usage: attend generate --model DIR < requests.jsonl > answers.jsonl\n\n"
+     "Texts of a generative model: a body of POST /v1/generate a line, {\"prompt\":\"…\",\"max_tokens\":40}, one\n"
+     "answer a line.\n"},
     {"reply", &task_reply, "model kb dtype threads",
      "usage: attend reply --model ENCODER_DIR --kb FILE < requests.jsonl > answers.jsonl\n\n"
      "Answers of a knowledge base: a body of POST /v1/reply a line, {\"question\":\"…\"}, one answer a line.\n"},

@@ -190,6 +190,33 @@ enum att_status att_forward(struct att_context *context, const struct att_batch 
 size_t att_context_help(struct att_context *helper, struct att_context *leader, bool (*leave)(void *context),
                         void *leave_context);
 
+/* ---- sequences that are written, token by token (core/past.c) ----
+ *
+ * A past is what a decoder remembers of one sequence: the keys and values of its tokens, and for encoder-decoders those
+ * of the source. A pass reads the next tokens of several sequences, each behind its own past, and appends to it; the
+ * sequences may be of any lengths and change from pass to pass. A past is of one thread at a time. */
+struct att_past;
+
+/* Bytes of a past with room for max_len tokens (and a source of source_len; 0 where the model has one stack). SIZE_MAX
+ * on overflow. */
+size_t att_past_bytes(const struct att_model *model, size_t source_len, size_t max_len);
+enum att_status att_past_create(struct att_model *model, size_t source_len, size_t max_len, struct att_past **ret_past,
+                                struct att_err *err) ATT_MUST_USE;
+void att_past_destroy(struct att_past *past); /* NULL is allowed */
+size_t att_past_len(const struct att_past *past);
+/* As att_context_create, for passes over pasts with room for at most max_past tokens as well. */
+enum att_status att_context_create_writing(struct att_model *model, size_t max_tokens, size_t max_seqs, size_t max_past,
+                                           struct att_context **ret_context, struct att_err *err) ATT_MUST_USE;
+/* Encoder-decoders: encodes the sources of the batch, one for each past, which has seen none before. */
+enum att_status att_forward_source(struct att_context *context, const struct att_batch *batch,
+                                   struct att_past *const *pasts, struct att_err *err) ATT_MUST_USE;
+/* Appends the batch's tokens, those of sequence s to pasts[s]. logits[s]: [info.logits_size], what follows the last of
+ * them; or NULL. Of tap, the attention functions are called: of decoders `attention`, n_key counting from the past's
+ * first token; of encoder-decoders `decoder_attention` and `cross_attention`. */
+enum att_status att_forward_past(struct att_context *context, const struct att_batch *batch,
+                                 struct att_past *const *pasts, float *const *logits, const struct att_tap *tap,
+                                 struct att_err *err) ATT_MUST_USE;
+
 /* Decoders: logits [n][info.logits_size] of n last hidden states. */
 void att_lm_logits(const struct att_model *model, size_t n, const float *hidden, float *logits);
 

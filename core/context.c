@@ -7,26 +7,15 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/context.h"
 #include "core/kern/kern.h"
-#include "core/model.h"
 #include "core/ops/pooling.h"
-
-struct att_context {
-    struct att_model *model;
-    size_t max_tokens, max_seqs, bytes;
-    struct att_team team; /* this thread, and those that help it */
-    size_t space_bytes;   /* of the team's workspace, which lies behind the scratch */
-    void *memory;         /* the scratch */
-    void *buffers;        /* the architecture's struct of pointers into it */
-    float *pooled, *logits;
-    int32_t *ids, *type_ids; /* staging of the caller */
-    uint32_t *cu_seqlens;
-};
 
 static void plan(struct att_context *context, struct att_scratch *scratch)
 {
     const struct att_model *model = context->model;
-    const struct att_arch_limits limits = {.max_tokens = context->max_tokens, .max_seqs = context->max_seqs};
+    const struct att_arch_limits limits = {
+        .max_tokens = context->max_tokens, .max_seqs = context->max_seqs, .max_past = context->max_past};
     model->arch->plan(model->state, &model->arch_info, &limits, scratch, context->buffers);
     context->pooled = att_scratch_take(scratch, context->max_seqs * model->info.hidden_size, sizeof(float));
     context->ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->ids);
@@ -34,6 +23,8 @@ static void plan(struct att_context *context, struct att_scratch *scratch)
     context->cu_seqlens = att_scratch_take(scratch, context->max_seqs + 1, sizeof *context->cu_seqlens);
     if (model->heads.packed)
         context->logits = att_scratch_take(scratch, context->max_seqs * model->info.n_logits, sizeof(float));
+    if (context->max_past > 0)
+        att_past_plan(context, scratch);
     context->space_bytes = scratch->space > model->linear_space ? scratch->space : model->linear_space;
     if (model->scan && context->space_bytes < att_scan_thread_bytes())
         context->space_bytes = att_scan_thread_bytes();
@@ -42,6 +33,12 @@ static void plan(struct att_context *context, struct att_scratch *scratch)
 
 enum att_status att_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
                                    struct att_context **ret_context, struct att_err *err)
+{
+    return att_context_create_writing(model, max_tokens, max_seqs, 0, ret_context, err);
+}
+
+enum att_status att_context_create_writing(struct att_model *model, size_t max_tokens, size_t max_seqs, size_t max_past,
+                                           struct att_context **ret_context, struct att_err *err)
 {
     assert(model && ret_context);
     if (max_tokens == 0 || max_seqs == 0 || max_tokens > UINT32_MAX / 2 || max_seqs > UINT32_MAX / 2)
@@ -53,6 +50,7 @@ enum att_status att_context_create(struct att_model *model, size_t max_tokens, s
     context->model = att_model_ref(model);
     context->max_tokens = max_tokens;
     context->max_seqs = max_seqs;
+    context->max_past = max_past;
     att_team_init(&context->team, NULL);
     context->buffers = att_mem_calloc(1, model->arch->buffers_bytes);
     if (!context->buffers)
@@ -246,7 +244,7 @@ size_t att_context_help(struct att_context *helper, struct att_context *leader, 
 void att_lm_logits(const struct att_model *model, size_t n, const float *hidden, float *logits)
 {
     assert(model->info.generates);
-    model->arch->lm_logits(model->state, &model->arch_info, n, hidden, logits);
+    model->arch->lm_logits(model->state, &model->arch_info, NULL, n, hidden, logits);
 }
 
 void att_score_items(const struct att_model *model, const float *pooled, float *scores)

@@ -19,8 +19,9 @@ struct att_decoder {
     uint32_t *cu_step;      /* [max_rows + 1]: 0, 1, 2, … */
     /* encoder-decoders: the sources' keys and values of every layer, and which of them a row reads */
     float *cross;
-    size_t cross_stride, longest_source;
-    uint32_t *cu_source, *source_of;
+    size_t longest_source;
+    const float **cross_of;
+    uint32_t *cross_len;
 };
 
 static void plan(struct att_decoder *decoder, struct att_scratch *scratch)
@@ -36,12 +37,13 @@ static void plan(struct att_decoder *decoder, struct att_scratch *scratch)
     decoder->logits = att_scratch_take(scratch, rows * model->info.logits_size, sizeof(float));
     decoder->cu_step = att_scratch_take(scratch, rows + 1, sizeof(uint32_t));
     if (model->arch->decode) {
-        decoder->cross_stride = decoder->max_prompt * 2 * info->n_kv_heads * info->head_dim;
-        decoder->cross = att_scratch_take(scratch, info->n_decoder_layers * decoder->cross_stride, sizeof(float));
-        decoder->cu_source = att_scratch_take(scratch, rows + 1, sizeof(uint32_t));
-        decoder->source_of = att_scratch_take(scratch, rows, sizeof(uint32_t));
+        size_t each = decoder->max_prompt * 2 * info->n_kv_heads * info->head_dim;
+        decoder->cross = att_scratch_take(scratch, info->n_decoder_layers * each, sizeof(float));
+        decoder->cross_of = att_scratch_take(scratch, rows, sizeof(float *));
+        decoder->cross_len = att_scratch_take(scratch, rows, sizeof(uint32_t));
     }
-    decoder->team.space = att_scratch_take(scratch, scratch->space, 1);
+    decoder->team.space =
+        att_scratch_take(scratch, scratch->space > model->linear_space ? scratch->space : model->linear_space, 1);
 }
 
 static enum att_status allocate(struct att_decoder *decoder, struct att_err *err)
@@ -115,12 +117,16 @@ static void encode(struct att_decoder *decoder, const struct att_arch_batch *sou
     const struct att_arch_info *info = &model->arch_info;
     struct att_arch_output out = {.hidden = NULL};
     model->arch->forward(model->state, model->layers[0], info, source, NULL, decoder->buffers, &out);
-    for (size_t i = 0; i < info->n_decoder_layers; i++)
-        model->arch->cross(model->state, model->layers[1], i, source->n_tokens, out.hidden,
-                           decoder->cross + i * decoder->cross_stride);
-    memcpy(decoder->cu_source, source->cu_seqlens, (source->n_seqs + 1) * sizeof *decoder->cu_source);
-    for (size_t r = 0; r < decoder->n_rows; r++)
-        decoder->source_of[r] = (uint32_t)(r / copies);
+    float *cross = decoder->cross;
+    for (size_t s = 0, width = 2 * info->n_kv_heads * info->head_dim; s < source->n_seqs; s++) {
+        size_t begin = source->cu_seqlens[s], len = source->cu_seqlens[s + 1] - begin;
+        for (size_t r = s * copies; r < (s + 1) * copies; r++) {
+            decoder->cross_of[r] = cross;
+            decoder->cross_len[r] = (uint32_t)len;
+        }
+        for (size_t i = 0; i < info->n_decoder_layers; i++, cross += len * width)
+            model->arch->cross(model->state, model->layers[1], i, len, out.hidden + begin * info->hidden_size, cross);
+    }
     decoder->longest_source = source->longest;
 }
 
@@ -129,7 +135,7 @@ static void read_prompts(struct att_decoder *decoder, struct att_arch_batch *pro
 {
     const struct att_model *model = decoder->model;
     size_t hidden = model->arch_info.hidden_size;
-    uint32_t *from = decoder->cache.work + 3 * decoder->max_rows;
+    uint32_t *from = decoder->cache.work + 2 * decoder->max_rows;
     struct att_arch_output out = {.hidden = NULL};
     prompts->past.cache = &decoder->cache;
     model->arch->forward(model->state, model->layers[0], &model->arch_info, prompts, NULL, decoder->buffers, &out);
@@ -141,7 +147,8 @@ static void read_prompts(struct att_decoder *decoder, struct att_arch_batch *pro
     for (size_t r = 0; r < decoder->n_rows; r++)
         memcpy(decoder->last + r * hidden, out.hidden + (prompts->cu_seqlens[r / copies + 1] - 1) * hidden,
                hidden * sizeof(float));
-    att_lm_logits(model, decoder->n_rows, decoder->last, decoder->logits);
+    model->arch->lm_logits(model->state, &model->arch_info, &decoder->team, decoder->n_rows, decoder->last,
+                           decoder->logits);
 }
 
 enum att_status att_decoder_start(struct att_decoder *decoder, const struct att_batch *prompts, size_t copies,
@@ -192,25 +199,23 @@ enum att_status att_decoder_step(struct att_decoder *decoder, const int32_t *ids
                                  "row %zu would have more than %zu tokens", r, decoder->cache.max_len);
     }
     if (model->arch->decode) {
-        batch.past.cu_memory = decoder->cu_source;
-        batch.past.memory_seq = decoder->source_of;
         batch.past.longest_memory = decoder->longest_source;
-        batch.past.cross = decoder->cross;
-        batch.past.cross_stride = decoder->cross_stride;
+        batch.past.cross = decoder->cross_of;
+        batch.past.cross_len = decoder->cross_len;
         model->arch->decode(model->state, model->layers[1], info, &batch, NULL, decoder->buffers, &out);
     } else {
         model->arch->forward(model->state, model->layers[0], info, &batch, NULL, decoder->buffers, &out);
     }
     for (size_t r = 0; r < decoder->n_rows; r++)
         decoder->cache.len[r]++;
-    att_lm_logits(model, decoder->n_rows, out.hidden, decoder->logits);
+    model->arch->lm_logits(model->state, info, &decoder->team, decoder->n_rows, out.hidden, decoder->logits);
     *ret_logits = decoder->logits;
     return ATT_OK;
 }
 
 void att_decoder_reorder(struct att_decoder *decoder, const uint32_t *from)
 {
-    uint32_t *all = decoder->cache.work + 3 * decoder->max_rows;
+    uint32_t *all = decoder->cache.work + 2 * decoder->max_rows;
     for (size_t r = 0; r < decoder->max_rows; r++)
         all[r] = (uint32_t)(r < decoder->n_rows ? from[r] : r);
     att_kv_cache_reorder(&decoder->cache, all);

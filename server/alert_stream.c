@@ -24,6 +24,7 @@ enum { AT_ONCE = 32, DEPTH_MAX = 8 };
 
 struct subscription {
     struct srv_alerts_watcher watcher;
+    bool watches;
     struct srv_server *server;
     struct store_news *store;
     struct srv_stream *stream;
@@ -151,6 +152,7 @@ static void open_stream(void *context, struct srv_stream *stream)
     struct subscription *subscription = context;
 
     subscription->stream = stream;
+    subscription->watches = true;
     srv_alerts_watch(subscription->server->alerts, &subscription->watcher);
 }
 
@@ -158,7 +160,7 @@ static void close_stream(void *context)
 {
     struct subscription *subscription = context;
 
-    if (subscription->watcher.link != NULL)
+    if (subscription->watches)
         srv_alerts_unwatch(subscription->server->alerts, &subscription->watcher);
     store_news_close(subscription->store);
     att_mem_free(subscription->filter.entity);

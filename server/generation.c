@@ -57,7 +57,13 @@ static void init_env(struct srv_generation *generation)
         .answer_bytes_max = (size_t)config->limits_answer_bytes_max.number,
         .deadline_ms_max = (uint32_t)config->limits_deadline_ms_max.number,
         .deadline_ms_default = (uint32_t)config->limits_deadline_ms_default.number,
+        .generation_tokens_max = (size_t)config->limits_generation_tokens_max.number,
     };
+    atomic_init(&generation->room.texts, 0);
+    atomic_init(&generation->room.bytes, 0);
+    generation->room.texts_max = (size_t)config->limits_generations_max.number;
+    generation->room.bytes_max = (size_t)config->limits_generation_bytes_max.number;
+    generation->env.room = &generation->room;
 }
 
 static enum att_status start_work(struct srv_generation *generation, struct srv_metrics *metrics, struct att_err *err)
@@ -74,6 +80,7 @@ static enum att_status start_work(struct srv_generation *generation, struct srv_
         .n_workers = (size_t)config->server_worker_threads.number,
         .tokens_budget = (size_t)config->batching_batch_tokens.number,
         .items_max = (size_t)config->batching_batch_sequences.number,
+        .limits = &generation->env.limits,
     };
     enum att_status status = srv_batcher_create(&limits, generation->models.n_models, &generation->batcher, err);
 

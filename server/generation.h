@@ -42,6 +42,7 @@ struct srv_generation {
     struct srv_batcher *batcher;
     struct srv_workers *workers;
     struct task_env env;
+    struct task_room room; /* of texts that are written; atomics */
     /* the holder's own */
     size_t references;
     struct srv_generation *next;

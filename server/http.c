@@ -69,6 +69,15 @@ static void add_cors(struct MHD_Response *response, const struct srv_answer *ans
     }
 }
 
+/* Breaks the answer off. An error told to the library here would leave the connection as it is until its socket has
+ * another event, which may never come; a byte that cannot be sent ends it at once. */
+static ssize_t cut_stream(const struct sending *sending, char *bytes)
+{
+    srv_reaper_end(sending->http->reaper, sending->conn);
+    bytes[0] = '\n';
+    return 1;
+}
+
 /* The next bytes of a stream. A client that has taken the last ones gets the whole send timeout for the next; while
  * there are none, only its leaving ends the connection. */
 static ssize_t on_stream(void *context, uint64_t at, char *bytes, size_t size)
@@ -79,7 +88,7 @@ static ssize_t on_stream(void *context, uint64_t at, char *bytes, size_t size)
 
     (void)at;
     if (!srv_reaper_enter(reaper, sending->conn, SRV_CONN_BUSY, sending->cancel))
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return cut_stream(sending, bytes);
     switch (srv_stream_read(sending->stream, bytes, size, &len)) {
     case SRV_STREAM_WAIT:
         return 0;
@@ -87,12 +96,11 @@ static ssize_t on_stream(void *context, uint64_t at, char *bytes, size_t size)
         (void)srv_reaper_enter(reaper, sending->conn, SRV_CONN_SENDING, NULL);
         return MHD_CONTENT_READER_END_OF_STREAM;
     case SRV_STREAM_CUT:
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return cut_stream(sending, bytes);
     case SRV_STREAM_MORE:
         break;
     }
-    return srv_reaper_enter(reaper, sending->conn, SRV_CONN_SENDING, NULL) ? (ssize_t)len
-                                                                           : MHD_CONTENT_READER_END_WITH_ERROR;
+    return srv_reaper_enter(reaper, sending->conn, SRV_CONN_SENDING, NULL) ? (ssize_t)len : cut_stream(sending, bytes);
 }
 
 /* NULL: no memory. */

@@ -107,6 +107,7 @@ static const struct srv_model *find_same(struct loading *loading, size_t i)
 static void share(struct srv_model *model, const struct srv_model *old)
 {
     model->task.model = att_model_ref(old->task.model);
+    model->task.generator = old->task.generator != NULL ? task_generator_ref(old->task.generator) : NULL;
     model->self_test_cases = old->self_test_cases;
     model->task.version = old->task.version;
     model->loaded_unix_s = old->loaded_unix_s;
@@ -127,6 +128,8 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
 
     if (status == ATT_OK)
         status = att_model_self_test(model->task.model, &model->self_test_cases, err);
+    if (status == ATT_OK && att_model_info(model->task.model)->generates)
+        status = task_generator_open(model->task.model, &model->task.generator, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "model '%s': %s", config->name, config->path.text);
         return status;
@@ -501,6 +504,7 @@ void srv_models_finish(struct srv_models *models)
         store_items_close(models->list[i].task.items);
         store_catalogue_close(models->list[i].task.catalogue);
         store_follows_close(models->list[i].task.follows);
+        task_generator_close(models->list[i].task.generator);
         att_model_unref(models->list[i].task.model);
     }
     att_mem_free(models->list);

@@ -226,6 +226,13 @@ static void end(struct srv_reaper *reaper, struct srv_conn *conn)
     (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
+void srv_reaper_end(struct srv_reaper *reaper, struct srv_conn *conn)
+{
+    pthread_mutex_lock(&reaper->mutex);
+    end(reaper, conn);
+    pthread_mutex_unlock(&reaper->mutex);
+}
+
 /* A client closed its side inside a request, and the library had the time to read what came before. */
 static bool is_over(const struct srv_conn *conn, uint64_t now_us)
 {

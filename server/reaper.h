@@ -70,6 +70,8 @@ void srv_reaper_remove(struct srv_reaper *reaper, struct srv_conn *conn);
 /* The connection enters a state. False: it was ended meanwhile, close it. `cancel` for SRV_CONN_BUSY: set when the
  * client leaves; must stay valid until the next state. */
 bool srv_reaper_enter(struct srv_reaper *reaper, struct srv_conn *conn, enum srv_conn_state state, atomic_bool *cancel);
+/* Ends the connection: nothing can be sent or received any more, and the library sees that when it next tries. */
+void srv_reaper_end(struct srv_reaper *reaper, struct srv_conn *conn);
 /* The client may still be sending when this connection closes: read on for a moment, so that no reset overtakes the
  * answer. */
 void srv_reaper_linger(struct srv_reaper *reaper, struct srv_conn *conn);

@@ -110,7 +110,7 @@ static enum att_status create_contexts(struct worker *worker, const struct srv_w
 
         if (model == NULL) /* disabled */
             continue;
-        status = att_context_create(model, budget, options->items_max, &worker->contexts[i], err);
+        status = task_context_create(model, budget, options->items_max, options->limits, &worker->contexts[i], err);
         if (status != ATT_OK) {
             att_err_prefix(err, "model '%s'", models->list[i].task.name);
             return status;

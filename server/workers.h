@@ -16,6 +16,7 @@ struct srv_workers_options {
     size_t n_workers;     /* 0: one for each core this process may use */
     size_t tokens_budget; /* of a batch; raised to a model's longest sequence */
     size_t items_max;     /* sequences of a batch */
+    const struct task_limits *limits;
 };
 
 /* Creates all contexts, tells the batcher the budgets, and starts the threads. */

@@ -60,6 +60,11 @@ void task_render_usage(const struct task_call *call, struct att_jsonw *answer)
     att_jsonw_key(answer, "total_tokens");
     att_jsonw_int(answer, (int64_t)(call->prompt_tokens + call->explain_tokens));
     att_jsonw_object_end(answer);
+    task_render_timing(call, answer);
+}
+
+void task_render_timing(const struct task_call *call, struct att_jsonw *answer)
+{
     att_jsonw_key(answer, "timing_ms");
     att_jsonw_object_begin(answer);
     put_ms(answer, "tokenize", call->timing.tokenize_us);

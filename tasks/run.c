@@ -9,7 +9,7 @@
 #include "core/base/clock.h"
 #include "tasks/task.h"
 
-enum { BATCH_TOKENS = 256, BATCH_SEQS = 64, MODELS_MAX = 8, ARENA_LIMIT_BYTES = 256 << 20 };
+enum { JOBS_MAX = 256, BATCH_TOKENS = 256, BATCH_SEQS = 64, MODELS_MAX = 8, ARENA_LIMIT_BYTES = 256 << 20 };
 
 /* Sums attention over the heads, of the last layer or of all, for the jobs that want it. */
 struct attention_tap {
@@ -53,6 +53,22 @@ static void take_attention(void *context, size_t layer, size_t seq, size_t head,
     }
 }
 
+/* Of a text that is written: what the last of the job's tokens looks at. */
+static void take_last(void *context, size_t layer, size_t seq, size_t head, size_t first, const float *probs,
+                      size_t n_query, size_t n_key)
+{
+    const struct attention_tap *tap = context;
+    const struct task_job *job = tap->jobs[seq];
+    size_t n_layers = tap->info->n_decoder_layers > 0 ? tap->info->n_decoder_layers : tap->info->n_layers;
+    size_t n_heads = tap->info->n_decoder_layers > 0 ? tap->info->n_decoder_heads : tap->info->n_heads;
+    (void)head;
+    if (layer + 1 != n_layers || first + n_query != job->len)
+        return;
+    assert(n_key <= job->n_attention);
+    for (size_t j = 0; j < n_key; j++)
+        job->attention[j] += probs[(n_query - 1) * n_key + j] / (float)n_heads;
+}
+
 /* Attention rollout (Abnar and Zuidema 2020): the pooled share of every position, carried back through the layers, each
  * of which passes half of it on and half of it by. The last layer's matrix has served when its result is written, so
  * its first row holds it. */
@@ -92,10 +108,9 @@ static void copy_outputs(struct task_job *job, const struct att_model_info *info
     }
 }
 
-void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs)
+/* Packs the jobs into the context's staging. True: one of them wants attention. */
+static bool pack(struct att_context *context, struct task_job *const *jobs, size_t n_jobs, struct att_batch *ret_batch)
 {
-    assert(n_jobs > 0 && n_jobs <= att_context_max_seqs(context));
-    const struct att_model_info *info = att_model_info(jobs[0]->model);
     int32_t *ids, *type_ids;
     uint32_t *cu;
     bool attention = false;
@@ -110,23 +125,31 @@ void task_jobs_run(struct att_context *context, struct task_job *const *jobs, si
         else
             memset(type_ids + cu[i], 0, job->len * sizeof *type_ids);
         if (job->attention) {
-            memset(job->attention, 0, job->len * sizeof *job->attention);
+            memset(job->attention, 0, (job->past ? job->n_attention : job->len) * sizeof *job->attention);
             attention = true;
         }
         if (job->rollout) {
-            size_t count = info->n_layers * job->len * job->len;
+            size_t count = att_model_info(job->model)->n_layers * job->len * job->len;
             memset(job->rollout, 0, count * sizeof *job->rollout);
         }
         cu[i + 1] = cu[i] + (uint32_t)job->len;
     }
+    *ret_batch = (struct att_batch){.ids = ids, .type_ids = type_ids, .cu_seqlens = cu, .n_seqs = n_jobs};
+    return attention;
+}
+
+static void run_plain(struct att_context *context, struct task_job *const *jobs, size_t n_jobs)
+{
+    const struct att_model_info *info = att_model_info(jobs[0]->model);
     struct attention_tap tapped = {jobs, info};
     const struct att_tap tap = {.context = &tapped, .wants_attention = wants_attention, .attention = take_attention};
-    const struct att_batch batch = {.ids = ids, .type_ids = type_ids, .cu_seqlens = cu, .n_seqs = n_jobs};
+    struct att_batch batch;
     struct att_output out;
+    bool attention = pack(context, jobs, n_jobs, &batch);
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
     for (size_t i = 0; i < n_jobs; i++) {
         if (status == ATT_OK)
-            copy_outputs(jobs[i], info, &out, i, cu[i]);
+            copy_outputs(jobs[i], info, &out, i, batch.cu_seqlens[i]);
         if (status == ATT_OK && jobs[i]->rollout)
             roll_out(info, jobs[i]);
         jobs[i]->status = status;
@@ -136,6 +159,65 @@ void task_jobs_run(struct att_context *context, struct task_job *const *jobs, si
             jobs[i]->scan->x = jobs[i]->pooled;
             att_best_items(context, jobs[i]->scan, &jobs[i]->found);
         }
+}
+
+/* Texts that are written: their next tokens, or their sources. */
+static void run_writing(struct att_context *context, struct task_job *const *jobs, size_t n_jobs)
+{
+    const struct att_model_info *info = att_model_info(jobs[0]->model);
+    struct attention_tap tapped = {jobs, info};
+    const struct att_tap tap = {
+        .context = &tapped, .wants_attention = wants_attention, .attention = take_last, .cross_attention = take_last};
+    struct att_past *pasts[JOBS_MAX];
+    float *logits[JOBS_MAX];
+    struct att_batch batch;
+    bool attention = pack(context, jobs, n_jobs, &batch);
+    for (size_t i = 0; i < n_jobs; i++) {
+        pasts[i] = jobs[i]->past;
+        logits[i] = jobs[i]->logits;
+    }
+    batch.type_ids = NULL;
+    enum att_status status = jobs[0]->source
+                                 ? att_forward_source(context, &batch, pasts, NULL)
+                                 : att_forward_past(context, &batch, pasts, logits, attention ? &tap : NULL, NULL);
+    for (size_t i = 0; i < n_jobs; i++)
+        jobs[i]->status = status;
+}
+
+enum kind { PLAIN, SOURCE, WRITING, KINDS };
+
+static enum kind kind_of(const struct task_job *job)
+{
+    return !job->past ? PLAIN : job->source ? SOURCE : WRITING;
+}
+
+void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs)
+{
+    struct task_job *chosen[JOBS_MAX];
+    assert(n_jobs > 0 && n_jobs <= att_context_max_seqs(context) && n_jobs <= JOBS_MAX);
+    for (enum kind kind = PLAIN; kind < KINDS; kind++) {
+        size_t n = 0;
+        for (size_t i = 0; i < n_jobs; i++)
+            if (kind_of(jobs[i]) == kind)
+                chosen[n++] = jobs[i];
+        if (n > 0 && kind == PLAIN)
+            run_plain(context, chosen, n);
+        else if (n > 0)
+            run_writing(context, chosen, n);
+    }
+    for (size_t i = 0; i < n_jobs; i++)
+        if (jobs[i]->after && jobs[i]->status == ATT_OK)
+            jobs[i]->after(jobs[i]);
+}
+
+enum att_status task_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
+                                    const struct task_limits *limits, struct att_context **ret_context,
+                                    struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(model);
+    size_t longest =
+        info->max_tokens < limits->generation_tokens_max ? info->max_tokens : limits->generation_tokens_max;
+    return att_context_create_writing(model, max_tokens, max_seqs, info->generates ? longest : 0, ret_context, err);
 }
 
 /* Contexts of the models one thread has met; offline work meets one or two. */
@@ -161,7 +243,7 @@ void task_contexts_destroy(struct task_contexts *contexts)
     att_mem_free(contexts);
 }
 
-static enum att_status context_for(struct task_contexts *contexts, struct att_model *model,
+static enum att_status context_for(struct task_contexts *contexts, const struct task_env *env, struct att_model *model,
                                    struct att_context **ret_context, struct att_err *err)
 {
     size_t i = 0;
@@ -172,7 +254,8 @@ static enum att_status context_for(struct task_contexts *contexts, struct att_mo
     if (i == contexts->count) {
         size_t longest = att_model_info(model)->max_tokens;
         size_t tokens = longest > BATCH_TOKENS ? longest : BATCH_TOKENS;
-        enum att_status status = att_context_create(model, tokens, BATCH_SEQS, &contexts->contexts[i], err);
+        enum att_status status =
+            task_context_create(model, tokens, BATCH_SEQS, &env->limits, &contexts->contexts[i], err);
         if (status != ATT_OK)
             return status;
         contexts->models[i] = model;
@@ -188,7 +271,7 @@ static enum att_status run_round(struct task_contexts *contexts, struct task_cal
     for (size_t first = 0; first < call->n_jobs;) {
         struct att_model *model = call->jobs[first].model;
         struct att_context *context = NULL;
-        enum att_status status = context_for(contexts, model, &context, err);
+        enum att_status status = context_for(contexts, call->env, model, &context, err);
         if (status != ATT_OK)
             return status;
         struct task_job *batch[BATCH_SEQS];

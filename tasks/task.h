@@ -13,6 +13,7 @@
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@ struct store_items;     /* store/items.h */
 struct store_kb;        /* store/kb.h */
 struct store_news;      /* store/news.h */
 struct store_users;     /* store/users.h */
+struct task_generator;  /* see task_generator_open */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
@@ -44,6 +46,15 @@ struct task_job {
     struct att_scan_answer found;
     enum att_status status; /* set by who ran it: ATT_OK, ATT_EDEADLINE, … */
     void *owner;            /* the runner's; tasks do not touch it */
+
+    /* A text that is being written: the tokens go behind its past, and logits [logits_size] are of what follows the
+     * last of them, attention [n_attention] of what that one looks at. Encoder-decoders: `source` tokens are encoded
+     * first. */
+    struct att_past *past; /* NULL: none */
+    size_t n_attention;
+    bool source;
+    /* Called on the thread that ran it, when its outputs are there; or NULL. */
+    void (*after)(struct task_job *job);
 };
 
 /* A model as the configuration names it. */
@@ -53,6 +64,7 @@ struct task_model {
     struct store_items *items;         /* recommenders with an item table; else NULL */
     struct store_catalogue *catalogue; /* recommenders whose items may be changed; else NULL */
     struct store_follows *follows;     /* recommenders that have such a file; else NULL */
+    struct task_generator *generator;  /* models that write text; else NULL */
     const struct task_model *encoder;  /* recommenders: embeds item texts and interests; NULL: none */
     uint64_t version;                  /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
@@ -83,6 +95,13 @@ struct task_limits {
     size_t history_max;    /* events of one recommend request */
     size_t answer_bytes_max;
     uint32_t deadline_ms_max, deadline_ms_default;
+    size_t generation_tokens_max; /* prompt and new tokens of one text that is written */
+};
+
+/* Room for texts that are being written, of all requests together. */
+struct task_room {
+    atomic_size_t texts, bytes;
+    size_t texts_max, bytes_max;
 };
 
 /* Names to things; the daemon and the command line each provide one. Lookups answer NULL for an unknown name. */
@@ -96,6 +115,7 @@ struct task_env {
     const struct task_news *news;                                      /* NULL: none is configured */
     struct task_limits limits;
     const char *classifiers; /* folder of trained classifiers; NULL: there is none */
+    struct task_room *room;  /* NULL: no bound */
 };
 
 /* One parameter of the URL's query, decoded. */
@@ -180,6 +200,7 @@ struct task {
     void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
 };
 
+extern const struct task task_generate, task_completions, task_chat_completions;
 extern const struct task task_classify, task_embeddings, task_rerank, task_tokenize, task_reply, task_recommend;
 /* POST /v1/eval. */
 extern const struct task task_evaluate;
@@ -206,6 +227,15 @@ extern const struct task task_rerank_compatible, task_rerank_either, task_tei_re
 /* The members "inputs" and "outputs" of a model's card in KServe's words. */
 void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answer);
 
+/* ---- what a model writes with (tasks/generator.c) ---- */
+
+/* generation_config.json and chat templates of a model that generates, read when it is loaded. Immutable, counted by
+ * references. */
+enum att_status task_generator_open(const struct att_model *model, struct task_generator **ret_generator,
+                                    struct att_err *err) ATT_MUST_USE;
+struct task_generator *task_generator_ref(struct task_generator *generator);
+void task_generator_close(struct task_generator *generator); /* NULL is allowed */
+
 /* ---- running jobs (tasks/run.c) ---- */
 
 /* Runs jobs of one model, all in one packed batch of `context` (their total must fit it): copies the wanted
@@ -213,6 +243,11 @@ void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answ
  * positions pay to token t (mean pooling: mean over all queries; CLS: the first; recommenders: the last), sums to 1.
  * With rollout: through all layers, each as half its attention and half the residual connection. */
 void task_jobs_run(struct att_context *context, struct task_job *const *jobs, size_t n_jobs);
+
+/* A context for jobs of the model, texts that are written among them. */
+enum att_status task_context_create(struct att_model *model, size_t max_tokens, size_t max_seqs,
+                                    const struct task_limits *limits, struct att_context **ret_context,
+                                    struct att_err *err) ATT_MUST_USE;
 
 /* The contexts of one thread that runs calls without a server; made as models are met. */
 struct task_contexts;
@@ -281,11 +316,13 @@ enum att_status task_job_encode(struct task_call *call, const struct task_model 
                                 struct task_job *job, size_t *ret_dropped, struct att_err *err) ATT_MUST_USE;
 /* {"prompt_tokens":…,"total_tokens":…} and timing_ms as members of the open object. */
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer);
+/* timing_ms alone. */
+void task_render_timing(const struct task_call *call, struct att_jsonw *answer);
 /* One event of a stream: whatever JSON value is written between the two. */
 void task_event_begin(struct att_jsonw *events);
 void task_event_end(struct att_jsonw *events);
-/* "cls-<24 hex>": an id that no other answer has. */
 enum { TASK_ID_BYTES = 64 };
+/* "cls-<24 hex>": an id that no other answer has. */
 void task_id_make(const char *prefix, char text[TASK_ID_BYTES]);
 /* One as the member "id" of the open object. */
 void task_render_id(struct att_jsonw *answer, const char *prefix);

@@ -48,10 +48,10 @@ struct att_arch_past {
     /* encoder-decoders: the encoder's states, packed */
     const float *memory; /* [memory_tokens][hidden_size] */
     const uint32_t *cu_memory;
-    const uint32_t *memory_seq; /* [n_seqs] which of them a sequence reads; NULL: the same number */
     size_t memory_tokens, longest_memory;
-    const float *cross;  /* [n_decoder_layers][memory tokens][key|value] as `cross` made them; NULL: not kept */
-    size_t cross_stride; /* floats from layer to layer */
+    /* or what `cross` made of them, for each sequence [n_decoder_layers][its source's length][key | value] */
+    const float *const *cross;
+    const uint32_t *cross_len;
 };
 
 struct att_arch_batch {
@@ -111,9 +111,9 @@ struct att_arch {
     /* Encoder-decoders: keys and values of one decoder layer for n states of the encoder, [n][2 * hidden_size of
      * attention], into out. */
     void (*cross)(const void *state, const void *layers, size_t layer, size_t n, const float *memory, float *out);
-    /* Decoders: logits [n][vocabulary] of n states. */
-    void (*lm_logits)(const void *state, const struct att_arch_info *info, size_t n, const float *hidden,
-                      float *logits);
+    /* Decoders: logits [n][vocabulary] of n states. team NULL: this thread alone. */
+    void (*lm_logits)(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                      const float *hidden, float *logits);
     /* Recommenders: the item table, vocab_size rows or more, and the item biases (or NULL); NULL for other families. */
     const struct att_table *(*items)(const void *state, const float **ret_bias);
 };

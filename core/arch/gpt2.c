@@ -199,10 +199,11 @@ static void forward(const void *state, const void *layers, const struct att_arch
     output->hidden = b->x;
 }
 
-static void lm_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits)
+static void lm_logits(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                      const float *hidden, float *logits)
 {
     const struct gpt2 *model = state;
-    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
+    att_linear_run(team, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
                    0);
 }
 

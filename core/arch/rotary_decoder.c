@@ -286,10 +286,10 @@ void att_rotary_forward(const void *state, const void *layers, const struct att_
     output->hidden = b->x;
 }
 
-void att_rotary_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden,
-                       float *logits)
+void att_rotary_logits(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                       const float *hidden, float *logits)
 {
     const struct att_rotary *model = state;
-    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
+    att_linear_run(team, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
                    0);
 }

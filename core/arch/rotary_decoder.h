@@ -64,8 +64,8 @@ void att_rotary_plan(const void *state, const struct att_arch_info *info, const 
 void att_rotary_forward(const void *state, const void *layers, const struct att_arch_info *info,
                         const struct att_arch_batch *batch, const struct att_arch_tap *tap, void *buffers,
                         struct att_arch_output *output);
-void att_rotary_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden,
-                       float *logits);
+void att_rotary_logits(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                       const float *hidden, float *logits);
 
 /* The functions and names of an att_arch of this shape. */
 #define ATT_ROTARY_FUNCTIONS                                                                                           \

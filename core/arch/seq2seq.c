@@ -157,7 +157,6 @@ static void attend_memory(const struct att_s2s *model, const struct att_s2s_atte
 {
     const struct att_arch_past *past = &batch->past;
     size_t n = batch->n_tokens, hidden = info->hidden_size;
-    const float *key = past->cross ? past->cross + index * past->cross_stride : b->cross;
     if (!past->cross)
         att_linear_run(batch->team, &attention->query_key_value, past->memory_tokens, past->memory, hidden, b->cross,
                        2 * hidden, ATT_ACT_NONE, NULL, 0);
@@ -167,11 +166,12 @@ static void attend_memory(const struct att_s2s *model, const struct att_s2s_atte
         .n_seqs = batch->n_seqs,
         .query = b->wide,
         .query_ld = hidden,
-        .key = key,
-        .value = key + hidden,
+        .key = b->cross,
+        .value = b->cross + hidden,
         .kv_ld = 2 * hidden,
         .cu_key = past->cu_memory,
-        .key_seq = past->memory_seq,
+        .memory = past->cross,
+        .memory_len = past->cross_len,
         .out = b->context,
         .out_ld = hidden,
         .sink = sink,
@@ -223,7 +223,7 @@ void att_s2s_decode(const void *state, const void *layers, const struct att_arch
     const struct att_s2s_decoder_layer *layer = layers;
     const struct att_s2s_buffers *b = buffers;
     size_t n = batch->n_tokens, hidden = info->hidden_size;
-    assert(n > 0 && batch->past.cu_memory);
+    assert(n > 0 && (batch->past.cu_memory || batch->past.cross));
     embed(model, batch, model->shared ? model->shared : model->target, model->target_position, &model->target_norm,
           b->x);
     for (size_t i = 0; i <= info->n_decoder_layers; i++) {
@@ -245,11 +245,12 @@ void att_s2s_cross(const void *state, const void *layers, size_t layer, size_t n
     att_linear_run(NULL, linear, n, memory, linear->k, out, linear->n, ATT_ACT_NONE, NULL, 0);
 }
 
-void att_s2s_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits)
+void att_s2s_logits(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                    const float *hidden, float *logits)
 {
     const struct att_s2s *model = state;
     size_t vocab = info->target_vocab_size;
-    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, vocab, ATT_ACT_NONE, NULL, 0);
+    att_linear_run(team, &model->lm_head, n, hidden, info->hidden_size, logits, vocab, ATT_ACT_NONE, NULL, 0);
     for (size_t i = 0; model->logits_bias && i < n; i++)
         for (size_t j = 0; j < vocab; j++)
             logits[i * vocab + j] += model->logits_bias[j];

@@ -102,7 +102,8 @@ void att_s2s_decode(const void *state, const void *layers, const struct att_arch
                     const struct att_arch_batch *batch, const struct att_arch_tap *tap, void *buffers,
                     struct att_arch_output *output);
 void att_s2s_cross(const void *state, const void *layers, size_t layer, size_t n, const float *memory, float *out);
-void att_s2s_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits);
+void att_s2s_logits(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                    const float *hidden, float *logits);
 
 #define ATT_S2S_FUNCTIONS                                                                                              \
     .state_bytes = sizeof(struct att_s2s), .buffers_bytes = sizeof(struct att_s2s_buffers), .plan = att_s2s_plan,      \

@@ -309,9 +309,10 @@ static void attend_memory(const struct t5 *model, const struct t5_attention *att
     att_rms_norm_run(attention->norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
     att_linear_run(batch->team, &attention->query, n, b->a, hidden, b->query, width, ATT_ACT_NONE, NULL, 0);
     struct att_mha_call call = {
-        .key = past->cross ? past->cross + index * past->cross_stride : b->key_value,
+        .key = b->key_value,
         .cu_key = past->cu_memory,
-        .key_seq = past->memory_seq,
+        .memory = past->cross,
+        .memory_len = past->cross_len,
         .sink = sink,
         .layer = index,
         .longest_key = past->longest_memory,
@@ -367,7 +368,7 @@ static void decode(const void *state, const void *layers, const struct att_arch_
     const struct buffers *b = buffers;
     size_t n = batch->n_tokens, hidden = info->hidden_size, longest = batch->longest;
     struct att_mha_bias bias;
-    assert(n > 0 && batch->past.cu_memory);
+    assert(n > 0 && (batch->past.cu_memory || batch->past.cross));
     for (size_t s = 0; batch->past.cache && s < batch->n_seqs; s++) {
         size_t len = batch->past.cache->len[s] + batch->cu_seqlens[s + 1] - batch->cu_seqlens[s];
         longest = len > longest ? len : longest;
@@ -394,10 +395,11 @@ static void cross(const void *state, const void *layers, size_t layer, size_t n,
     att_linear_run(NULL, linear, n, memory, linear->k, out, linear->n, ATT_ACT_NONE, NULL, 0);
 }
 
-static void lm_logits(const void *state, const struct att_arch_info *info, size_t n, const float *hidden, float *logits)
+static void lm_logits(const void *state, const struct att_arch_info *info, struct att_team *team, size_t n,
+                      const float *hidden, float *logits)
 {
     const struct t5 *model = state;
-    att_linear_run(NULL, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
+    att_linear_run(team, &model->lm_head, n, hidden, info->hidden_size, logits, info->vocab_size, ATT_ACT_NONE, NULL,
                    0);
     for (size_t i = 0; model->logits_scale != 1.0f && i < n * info->vocab_size; i++)
         logits[i] *= model->logits_scale;

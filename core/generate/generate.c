@@ -2,21 +2,11 @@
 #include "core/generate/generate.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 #include "core/base/mem.h"
 #include "core/decoder.h"
 #include "core/generate/beam.h"
-
-/* splitmix64 (Steele et al. 2014): each row its own stream. */
-static double draw(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
 
 /* A run of generation: rows are prompts times copies. */
 struct run {
@@ -31,14 +21,6 @@ struct run {
     float *scores, *work; /* [rows][vocab], [2 * vocab] */
     int32_t *next;        /* [rows] */
 };
-
-static bool is_eos(const struct att_generation *generation, int32_t id)
-{
-    for (size_t i = 0; i < generation->n_eos; i++)
-        if (generation->eos_ids[i] == id)
-            return true;
-    return false;
-}
 
 /* The ids that a row begins with, and their number. */
 static size_t row_prompt(const struct run *run, size_t row, const int32_t **ret_ids)
@@ -100,43 +82,9 @@ static enum att_status start(struct run *run, struct att_err *err)
 /* ---- one row at a time ---- */
 
 struct row {
-    int32_t *ids; /* prompt and new ones */
-    size_t len, n_prompt;
-    uint64_t random;
-    bool done, finished;
+    struct att_writer writer;
+    bool done;
 };
-
-static int32_t choose(struct run *run, struct row *row, float *scores)
-{
-    const struct att_generation *g = run->generation;
-    const struct att_processing processing = {
-        .repetition_penalty = g->repetition_penalty,
-        .no_repeat_ngram_size = g->no_repeat_ngram_size,
-        .banned = g->banned,
-        .n_banned = g->n_banned,
-        .eos_ids = g->eos_ids,
-        .n_eos = g->n_eos,
-        .min_new_tokens = g->min_new_tokens,
-        .max_new_tokens = g->max_new_tokens,
-        .forced_bos_id = g->forced_bos_id,
-        .forced_eos_id = g->forced_eos_id,
-    };
-    size_t best = 0;
-    att_logits_process(&processing, row->ids, row->len, row->len - row->n_prompt, run->vocab, scores);
-    for (size_t i = 1; i < run->vocab; i++)
-        best = scores[i] > scores[best] ? i : best;
-    if (!g->do_sample)
-        return (int32_t)best;
-    att_logits_warp(&g->warping, run->vocab, scores, run->work);
-    att_softmax(run->vocab, scores, 1, scores);
-    double left = draw(&row->random);
-    for (size_t i = 0; i < run->vocab; i++) {
-        left -= (double)scores[i];
-        if (left < 0 && scores[i] > 0)
-            return (int32_t)i;
-    }
-    return (int32_t)best;
-}
 
 /* The next token of every row that is not done. False: none is left. */
 static bool write_tokens(struct run *run, struct row *rows)
@@ -149,12 +97,9 @@ static bool write_tokens(struct run *run, struct row *rows)
         run->next[r] = g->pad_id >= 0 ? g->pad_id : 0;
         if (row->done)
             continue;
-        int32_t id = choose(run, row, run->scores + r * run->vocab);
-        row->ids[row->len++] = id;
-        run->next[r] = id;
-        row->finished = is_eos(g, id);
-        row->done = row->finished || row->len - row->n_prompt == g->max_new_tokens;
-        if (run->listener && !run->listener->token(run->listener->context, r / run->copies, id))
+        row->done = !att_writer_write(&row->writer, g, run->vocab, run->scores + r * run->vocab, run->work);
+        run->next[r] = row->writer.ids[row->writer.len - 1];
+        if (run->listener && !run->listener->token(run->listener->context, r / run->copies, run->next[r]))
             row->done = true;
         left = left || !row->done;
     }
@@ -165,13 +110,12 @@ static enum att_status rows_prepare(const struct run *run, struct row *rows, str
 {
     for (size_t r = 0; r < run->n_rows; r++) {
         const int32_t *prompt;
-        struct row *row = &rows[r];
-        row->n_prompt = row->len = row_prompt(run, r, &prompt);
-        row->random = run->generation->seed * 0x9e3779b97f4a7c15u + r;
-        row->ids = att_mem_calloc(row->n_prompt + run->generation->max_new_tokens, sizeof *row->ids);
-        if (!row->ids)
+        size_t n_prompt = row_prompt(run, r, &prompt);
+        int32_t *ids = att_mem_calloc(n_prompt + run->generation->max_new_tokens, sizeof *ids);
+        if (!ids)
             return att_err_set(err, ATT_ENOMEM, "out of memory for new tokens");
-        memcpy(row->ids, prompt, row->n_prompt * sizeof *prompt);
+        memcpy(ids, prompt, n_prompt * sizeof *prompt);
+        att_writer_init(&rows[r].writer, run->generation, ids, n_prompt, r);
     }
     return ATT_OK;
 }
@@ -183,7 +127,7 @@ static void result_take(const struct run *run, int32_t *ids, size_t len, size_t 
     memmove(ids, ids + skip, (len - skip) * sizeof *ids);
     result->ids = ids;
     result->len = len - skip;
-    result->finished = len > n_prompt && is_eos(run->generation, ids[len - skip - 1]);
+    result->finished = len > n_prompt && att_generation_ends(run->generation, ids[len - skip - 1]);
 }
 
 static enum att_status run_rows(struct run *run, struct att_generated *results, struct att_err *err)
@@ -193,18 +137,19 @@ static enum att_status run_rows(struct run *run, struct att_generated *results, 
         return att_err_set(err, ATT_ENOMEM, "out of memory for %zu rows", run->n_rows);
     enum att_status status = rows_prepare(run, rows, err);
     while (status == ATT_OK && write_tokens(run, rows)) {
-        size_t longest = rows[0].len;
-        for (size_t r = 1; r < run->n_rows; r++)
-            longest = rows[r].len > longest ? rows[r].len : longest;
+        size_t longest = 0;
+        for (size_t r = 0; r < run->n_rows; r++)
+            longest = rows[r].writer.len > longest ? rows[r].writer.len : longest;
         if (longest >= att_model_info(run->model)->limit_tokens)
             break;
         status = att_decoder_step(run->decoder, run->next, &run->logits, err);
     }
     for (size_t r = 0; r < run->n_rows; r++) {
+        const struct att_writer *writer = &rows[r].writer;
         if (status == ATT_OK)
-            result_take(run, rows[r].ids, rows[r].len, rows[r].n_prompt, &results[r]);
+            result_take(run, writer->ids, writer->len, writer->n_prompt, &results[r]);
         else
-            att_mem_free(rows[r].ids);
+            att_mem_free(writer->ids);
     }
     att_mem_free(rows);
     return status;

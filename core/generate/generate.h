@@ -53,6 +53,30 @@ enum att_status att_generation_defaults(const struct att_model *model, struct at
 enum att_status att_generation_read(const struct att_json *params, struct att_generation *generation,
                                     struct att_err *err) ATT_MUST_USE;
 
+/* A copy whose pointers are into itself. */
+void att_generation_copy(const struct att_generation *from, struct att_generation *to);
+
+/* Whether the id is one of those that end a text. */
+bool att_generation_ends(const struct att_generation *generation, int32_t id);
+
+/* ---- one text, token by token ---- */
+
+/* A text that is being written greedily or by lot. */
+struct att_writer {
+    int32_t *ids; /* [n_prompt + max_new_tokens], the caller's: prompt and new ones */
+    size_t len, n_prompt;
+    uint64_t random;
+    bool finished; /* it ends with an end-of-sequence id */
+};
+
+/* The first n_prompt of ids are there. Texts of one seed and different numbers are different. */
+void att_writer_init(struct att_writer *writer, const struct att_generation *generation, int32_t *ids, size_t n_prompt,
+                     size_t number);
+/* Appends the next id, by the logits [vocab] of what comes next, which are changed; work [2 * vocab]. False: it was the
+ * last one. */
+bool att_writer_write(struct att_writer *writer, const struct att_generation *generation, size_t vocab, float *logits,
+                      float *work);
+
 /* Hears every token of a greedy or sampled text as it is written; false ends it. */
 struct att_listener {
     void *context;

@@ -241,3 +241,10 @@ enum att_status att_generation_defaults(const struct att_model *model, struct at
         ret->pad_id = ret->eos_ids[0];
     return status;
 }
+
+void att_generation_copy(const struct att_generation *from, struct att_generation *to)
+{
+    *to = *from;
+    for (size_t i = 0; i < to->n_banned; i++)
+        to->banned[i].ids = to->banned_ids + (from->banned[i].ids - from->banned_ids);
+}

@@ -46,12 +46,16 @@ static struct span span_of(const struct att_mha_call *call, size_t seq)
         span.key = att_kv_cache_key(call->cache, call->layer, seq);
         span.value = att_kv_cache_value(call->cache, call->layer, seq);
         span.kv_ld = call->cache->width;
+    } else if (call->memory) {
+        span.n_key = call->memory_len[seq];
+        span.key = call->memory[seq] + call->layer * span.n_key * call->kv_ld;
+        span.value = span.key + call->kv_ld / 2;
+        span.kv_ld = call->kv_ld;
     } else {
         const uint32_t *cu = call->cu_key ? call->cu_key : call->cu_query;
-        size_t other = call->key_seq ? call->key_seq[seq] : seq;
-        span.n_key = cu[other + 1] - cu[other];
-        span.key = call->key + cu[other] * call->kv_ld;
-        span.value = call->value + cu[other] * call->kv_ld;
+        span.n_key = cu[seq + 1] - cu[seq];
+        span.key = call->key + cu[seq] * call->kv_ld;
+        span.value = call->value + cu[seq] * call->kv_ld;
         span.kv_ld = call->kv_ld;
     }
     assert(span.n_query >= 1 && span.n_query <= call->longest_query);

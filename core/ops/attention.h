@@ -51,8 +51,10 @@ struct att_mha_call {
     size_t query_ld;
     const float *key, *value;
     size_t kv_ld;
-    const uint32_t *cu_key;           /* sequences of key and value; NULL: the queries' */
-    const uint32_t *key_seq;          /* [n_seqs] which of them; NULL: the same number */
+    const uint32_t *cu_key;     /* sequences of key and value; NULL: the queries' */
+    const float *const *memory; /* instead of key and value: [n_seqs], each [layers][memory_len][key | value] of row
+                                   stride kv_ld; NULL: none */
+    const uint32_t *memory_len; /* [n_seqs] */
     const struct att_kv_cache *cache; /* instead of key and value: row s of layer `layer`, the new tokens appended */
     const struct att_mha_bias *bias;  /* NULL: none */
     float *out;                       /* may not alias the inputs */

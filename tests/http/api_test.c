@@ -171,7 +171,7 @@ static void test_models(void **state)
 
     (void)state;
     assert_string_equal(text_at(json, "object"), "list");
-    assert_int_equal(att_json_count(data), 3);
+    assert_int_equal(att_json_count(data), 4);
     assert_string_equal(text_at(att_json_at(data, 0), "id"), "sentiment");
     assert_string_equal(text_at(att_json_at(data, 0), "object"), "model");
     assert_string_equal(text_at(att_json_at(data, 2), "task"), "recommend");

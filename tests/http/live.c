@@ -71,6 +71,7 @@ static void write_config(const struct live *live, const char *extra)
             on_unix ? "unix:" : "127.0.0.1:0", live->socket, extra);
     if (strstr(extra, "[news]") == NULL)
         fprintf(out, "\n[news]\npath = %s/news.db\n", live->folder);
+    fprintf(out, "\n[model chat]\npath = %s/tests/data/models/tiny-chat\n", source);
     assert_int_equal(fclose(out), 0);
 }
 

@@ -21,7 +21,7 @@ struct live {
     char ca[128];     /* not empty: live_ask speaks TLS, and trusts this certificate alone */
 };
 
-/* `extra`: lines of configuration after the models "sentiment", "encoder" and "movies", the knowledge base
+/* `extra`: lines of configuration after the models "sentiment", "encoder", "movies" and "chat", the knowledge base
  * "default" and a file of users; may begin with keys of [server]. News are stored in FOLDER/news.db, unless `extra` has
  * a section [news] of its own. */
 void live_start(struct live *live, const char *extra);
