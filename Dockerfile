@@ -13,7 +13,7 @@ RUN scripts/quickstart --prepare \
 FROM debian:12-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libmicrohttpd12 libjansson4 libopenblas0-pthread libutf8proc2 libpcre2-8-0 \
-    libsqlite3-0 libinih1 libsystemd0 libgnutls30 \
+    libsqlite3-0 libinih1 libsystemd0 libgnutls30 libcurl4 libexpat1 libhiredis0.14 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --no-create-home --shell /usr/sbin/nologin attentd
 COPY --from=build /out /

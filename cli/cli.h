@@ -32,6 +32,7 @@ int cli_bench(int argc, char **argv);
 int cli_kb(int argc, char **argv);
 int cli_items(int argc, char **argv);
 int cli_key(int argc, char **argv);
+int cli_ingest(int argc, char **argv);
 int cli_report(int argc, char **argv);
 
 /* ---- options.c ---- */
@@ -40,7 +41,9 @@ enum { CLI_LIMITS_MAX = 2, CLI_BASES_MAX = 16, CLI_MAPS_MAX = 256, CLI_THREADS_M
 
 struct cli_options {
     const char *model, *encoder, *reranker, *kb;
-    const char *db, *source_weights;  /* news */
+    const char *db, *source_weights; /* news */
+    const char *url, *key_file, *entities, *redis, *group, *consumer, *source, *state;
+    bool news_create, follow;         /* news_create: the command writes the file of --db */
     size_t half_life_hours;           /* 0: not given */
     bool kb_create;                   /* the command may make the file of --kb */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "store/entities.h"
 #include "store/follows.h"
 #include "store/items.h"
 #include "store/kb.h"
+#include "store/news.h"
 
 enum { PATH_BYTES = 4096, LOADED_MAX = CLI_BASES_MAX };
 
@@ -31,6 +33,7 @@ struct cli_env {
     struct task_model model, encoder, reranker;
     struct task_kb kb; /* kb.kb NULL: no --kb */
     struct store_items *items;
+    struct task_news news; /* news.store NULL: no --db */
     char *name, *encoder_name, *reranker_name;
     struct bases bases;
     struct task_env task;
@@ -232,6 +235,19 @@ const struct task_limits cli_limits = {.items_max = 100000,
                                        .deadline_ms_default = 3600000,
                                        .generation_tokens_max = 1 << 17};
 
+/* News go to --db, classified by the model, with the daemon's rules of near-duplicates. */
+static enum att_status open_news(struct cli_env *env, const struct cli_options *options, struct att_err *err)
+{
+    static const struct store_news_options rules = {.window_ms = INT64_C(3) * 86400000, .similar_min = 0.6};
+    enum att_status status = ATT_OK;
+    if (options->entities)
+        status = store_entities_load(options->entities, &env->news.entities, err);
+    if (status == ATT_OK)
+        status = store_news_open(options->db, &rules, &env->news.store, err);
+    env->news.model = att_model_info(env->model.model)->n_head_infos > 0 ? &env->model : NULL;
+    return status;
+}
+
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
 {
     struct cli_env *env = att_mem_calloc(1, sizeof *env);
@@ -243,12 +259,15 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         status = open_reranker(env, options->reranker, err);
     if (status == ATT_OK && options->kb)
         status = open_kb(env, options->kb, options->kb_create, err);
+    if (status == ATT_OK && options->news_create)
+        status = open_news(env, options, err);
     if (status != ATT_OK) {
         cli_env_destroy(env);
         return status;
     }
     env->task = (struct task_env){
         .context = env,
+        .news = env->news.store ? &env->news : NULL,
         .find_model = find_model,
         .find_kb = find_kb,
         .limits = cli_limits,
@@ -261,6 +280,8 @@ void cli_env_destroy(struct cli_env *env)
 {
     if (!env)
         return;
+    store_news_close(env->news.store);
+    store_entities_unref(env->news.entities);
     store_kb_close(env->kb.kb);
     store_items_close(env->items);
     store_follows_close(env->model.follows);

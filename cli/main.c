@@ -29,6 +29,7 @@ static const struct command {
     {"report", cli_report, "public-opinion report over a news store: --db FILE [BODY] > report.html"},
     {"kb", cli_kb, "knowledge bases: import, export or list --kb FILE"},
     {"items", cli_items, "item tables: index --model DIR --encoder DIR"},
+    {"ingest", cli_ingest, "news into a daemon or a store: FILE... --url URL, or --db FILE --model DIR"},
     {"key", cli_key, "makes an API key of the daemon: NAME [--scopes LIST] [--keys FILE]"},
     {"eval", cli_eval, "quality on labelled data: --model DIR --task NAME --data FILE"},
     {"fit", cli_fit, "calibrates a classifier on labelled texts: --model DIR --data FILE"},

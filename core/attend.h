@@ -82,6 +82,7 @@ struct att_model_info {
     float cosine_floor;         /* attend.json: cosine of texts that have nothing in common; 0 where it does not say */
     size_t n_logits, n_head_infos;
     const struct att_head_info *heads;
+    const char *const *token_labels;         /* [n_logits] of a token classifier; else NULL */
     const char *licence;                     /* from attend.json, or "" */
     const char *languages;                   /* comma-separated, or "" */
     char digest[65];                         /* SHA-256 of the weight file(s), hexadecimal */

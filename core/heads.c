@@ -189,16 +189,14 @@ static enum att_status heads_parse(struct att_model *model, const struct att_jso
     return ATT_OK;
 }
 
-/* The checkpoint's own classifier as one head, with config.json's labels. */
-static enum att_status own_head(struct att_model *model, struct att_err *err)
+/* config.json's id2label, or LABEL_0, LABEL_1, … */
+static enum att_status read_labels(struct att_model *model, size_t count, const char ***ret_labels, struct att_err *err)
 {
     struct att_arena *arena = &model->arena;
-    size_t count = model->arch_info.n_logits;
-    struct att_head_info *head = att_arena_alloc(arena, 1, sizeof *head);
     const char **labels = att_arena_alloc(arena, count, sizeof *labels);
-    if (!head || !labels)
-        return no_memory(err);
     const struct att_json *id2label = att_json_get(model->config, "id2label");
+    if (!labels)
+        return no_memory(err);
     for (size_t i = 0; i < count; i++) {
         char key[40];
         snprintf(key, sizeof key, "%zu", i);
@@ -214,6 +212,22 @@ static enum att_status own_head(struct att_model *model, struct att_err *err)
         if (!labels[i])
             return no_memory(err);
     }
+    *ret_labels = labels;
+    return ATT_OK;
+}
+
+/* The checkpoint's own classifier as one head, with config.json's labels. */
+static enum att_status own_head(struct att_model *model, struct att_err *err)
+{
+    struct att_arena *arena = &model->arena;
+    size_t count = model->arch_info.n_logits;
+    struct att_head_info *head = att_arena_alloc(arena, 1, sizeof *head);
+    const char **labels = NULL;
+    if (!head)
+        return no_memory(err);
+    enum att_status status = read_labels(model, count, &labels, err);
+    if (status != ATT_OK)
+        return status;
     const struct att_json *problem = att_json_get(model->config, "problem_type");
     const char *kind = att_json_string(problem, NULL);
     *head = (struct att_head_info){.name = "default", .n_labels = count, .labels = labels, .temperature = 1};
@@ -222,7 +236,7 @@ static enum att_status own_head(struct att_model *model, struct att_err *err)
                            "config.json: problem_type: is '%.60s', expected single_label_classification, "
                            "multi_label_classification or regression",
                            kind ? kind : att_json_type_name(problem));
-    enum att_status status = calibration_parse(arena, att_json_get(model->attend_json, "calibration"), head, err);
+    status = calibration_parse(arena, att_json_get(model->attend_json, "calibration"), head, err);
     if (status != ATT_OK)
         return att_err_file(err, status, "attend.json: calibration");
     model->info.heads = head;
@@ -244,5 +258,14 @@ enum att_status att_heads_load(struct att_model *model, struct att_weights *weig
             return att_err_file(err, status, "attend.json");
         return heads_read(model, weights, prefix, err);
     }
-    return model->arch_info.n_logits > 0 && !model->arch_info.per_token ? own_head(model, err) : ATT_OK;
+    if (model->arch_info.n_logits > 0 && !model->arch_info.per_token)
+        return own_head(model, err);
+    const char *class_name = model->arch_info.class_name;
+    if (!class_name || !strstr(class_name, "ForTokenClassification"))
+        return ATT_OK;
+    const char **labels = NULL;
+    enum att_status status = read_labels(model, model->arch_info.n_logits, &labels, err);
+    if (status == ATT_OK)
+        model->info.token_labels = labels;
+    return status;
 }

@@ -7,7 +7,7 @@
 
 #include "core/base/status.h"
 
-enum { NEWS_NAMES_NONE = UINT32_MAX };
+#define NEWS_NAMES_NONE UINT32_MAX /* no index; too large for an enum of C11 */
 
 struct news_name {
     const char *key;

@@ -112,7 +112,8 @@ static enum att_status check_kb(const struct srv_config *config, const struct sr
         const char *key, *model;
     } uses[] = {{"model", kb->model.text},
                 {"reranker", srv_config_text(&kb->reranker)},
-                {"reader", srv_config_text(&kb->reader)}};
+                {"reader", srv_config_text(&kb->reader)},
+                {"generator", srv_config_text(&kb->generator)}};
 
     if (kb->path.text == NULL || kb->model.text == NULL)
         return att_err_set(err, ATT_EINVAL, "%s: [kb %s] has no %s", kb->where, kb->name,

@@ -323,6 +323,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
                                struct att_err *err)
 {
     const char *reranker = srv_config_text(&config->reranker), *reader = srv_config_text(&config->reader);
+    const char *generator = srv_config_text(&config->generator);
 
     if (reranker != NULL) {
         const struct srv_model *model = find(loading->models, reranker);
@@ -346,6 +347,14 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
                                "expected two logits a token and a tokenizer",
                                config->where, config->name, reader);
         kb->reader = &model->task;
+    }
+    if (generator != NULL) {
+        const struct srv_model *model = find(loading->models, generator);
+
+        if (model->task.generator == NULL)
+            return att_err_set(err, ATT_EFORMAT, "%s: [kb %s] generator = %s is no generative model", config->where,
+                               config->name, generator);
+        kb->generator = &model->task;
     }
     kb->records = config->record.number != 0;
     kb->record_days = (uint32_t)config->record_days.number;

@@ -73,6 +73,18 @@ static enum att_status find_model(struct srv_models *models, const char *name, s
     return ATT_OK;
 }
 
+static enum att_status find_ner(struct srv_models *models, const char *name, struct att_err *err)
+{
+    const struct srv_model *named = srv_models_named(models, name);
+
+    if (named == NULL || named->task.model == NULL)
+        return att_err_set(err, ATT_EINVAL, "[news] ner = %s is the name of no loaded model", name);
+    if (att_model_info(named->task.model)->token_labels == NULL || att_model_tokenizer(named->task.model) == NULL)
+        return att_err_set(err, ATT_EINVAL, "[news] ner = %s is no token classifier", name);
+    models->news.ner = &named->task;
+    return ATT_OK;
+}
+
 /* How what is stored will be judged. */
 static enum att_status load_view(struct srv_models *models, const struct srv_config *config, struct att_err *err)
 {
@@ -99,6 +111,8 @@ enum att_status srv_models_open_news(struct srv_models *models, const struct srv
     if (path == NULL)
         return ATT_OK;
     status = find_model(models, srv_config_text(&config->news_model), err);
+    if (status == ATT_OK && srv_config_text(&config->news_ner) != NULL)
+        status = find_ner(models, config->news_ner.text, err);
     if (status == ATT_OK)
         status = load_view(models, config, err);
     if (status == ATT_OK && entities != NULL)

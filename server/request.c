@@ -319,6 +319,8 @@ enum srv_round srv_request_round(struct srv_request *request)
     if (request->call.task->advance == NULL)
         return SRV_ROUND_LAST;
     status = request->call.task->advance(&request->call, &request->err);
+    /* A round may ask for more than the body did: words left out one by one, the next examples. */
+    srv_access_correct(&request->access, request->call.prompt_tokens + request->call.explain_tokens);
     if (status != ATT_OK) {
         srv_request_fail_status(request, status);
         return SRV_ROUND_FAILED;

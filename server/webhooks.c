@@ -333,8 +333,8 @@ static void finish_sending(struct srv_webhooks *webhooks, struct hook *hook, CUR
     curl_easy_getinfo(hook->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     end_sending(webhooks, hook);
     if (http_status >= 200 && http_status < 300 && (result == CURLE_OK || result == CURLE_WRITE_ERROR)) {
-        srv_metrics_add(&webhooks->server->metrics, SRV_METRIC_WEBHOOK_DELIVERIES, 1);
         done_with(webhooks, hook);
+        srv_metrics_add(&webhooks->server->metrics, SRV_METRIC_WEBHOOK_DELIVERIES, 1);
     } else {
         failed(webhooks, hook, result != CURLE_OK ? curl_easy_strerror(result) : "the receiver did not take it",
                http_status, (int64_t)retry_after_s);

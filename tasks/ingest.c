@@ -7,43 +7,18 @@
  *
  * An item that is wrong fails alone. One that is stored already with the same
  * content is not analysed again. All heads of the model come from one pass over
- * title and text; sentences that name an entity are a second round of jobs. A
+ * title and text; an entity model, where there is one, is a second round of jobs,
+ * sentences that name an entity are the last. A
  * result says "new" or "updated" when the item is on the disk.
  */
+#include "tasks/ingest.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "tasks/news_analysis.h"
 #include "tasks/news_item.h"
-#include "tasks/window.h"
 
 enum { DEPTH_MAX = 8, ITEM_TOKENS_MAX = 4096 };
-
-enum results { RESULTS_ALL, RESULTS_ERRORS, RESULTS_NONE };
-
-struct ingest_item {
-    size_t place; /* line of the feed, from 1, or index in the array */
-    struct att_json *json;
-    const struct att_err *err; /* why it is not taken; NULL: it is */
-    bool known;                /* stored with the same content */
-    struct task_windows windows;
-    struct task_news_analysis analysis;
-    struct task_signals signals;
-    float *vector;
-    size_t first_sentence; /* job of the second round */
-};
-
-struct ingest {
-    const struct task_news *news;
-    struct ingest_item *items;
-    struct store_news_item *stored; /* [n_items], what goes to the store; index as items */
-    size_t n_items;
-    struct task_windows_options options;
-    struct task_windows *windows; /* of the items that are analysed, in order */
-    size_t n_windows, tokens_dropped, rounds;
-    enum results results;
-    bool lines; /* NDJSON */
-};
 
 /* ---- reading ---- */
 
@@ -68,6 +43,8 @@ static enum att_status read_item(struct task_call *call, struct ingest *ingest, 
 {
     size_t i = ingest->n_items - 1;
     enum att_status status = task_news_item_read(call, object, path, &ingest->stored[i], err);
+    if (status != ATT_OK)
+        ingest->stored[i].id = att_json_string(att_json_get(object, "id"), NULL); /* says whose error it is */
     return is_theirs(status) ? keep_error(call, &ingest->items[i], err) : status;
 }
 
@@ -185,7 +162,9 @@ static enum att_status plan_item(struct task_call *call, struct ingest *ingest, 
         call->prompt_tokens = before;
         return keep_error(call, item, err);
     }
-    ingest->tokens_dropped += item->windows.dropped;
+    item->joined = text;
+    if (status == ATT_OK && ingest->news->ner)
+        status = task_ner_plan(call, ingest->news->ner, text, len, &item->ner, err);
     if (status == ATT_OK)
         ingest->windows[ingest->n_windows++] = item->windows;
     return status;
@@ -246,7 +225,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     return status == ATT_OK ? plan(call, ingest, err) : status;
 }
 
-/* ---- the second round: sentences that name an entity ---- */
+/* ---- the further rounds: entities, and sentences that name one ---- */
 
 /* The first round's outputs, before its jobs go. */
 static enum att_status take_signals(struct task_call *call, struct ingest *ingest, struct att_err *err)
@@ -313,32 +292,88 @@ static const struct att_head_info *sentiment_of(const struct ingest *ingest)
     return ingest->news->model ? task_signals_sentiment(att_model_info(ingest->news->model->model)) : NULL;
 }
 
-static enum att_status advance(struct task_call *call, struct att_err *err)
+static enum att_status begin_entities(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
-    struct ingest *ingest = call->state;
+    size_t total = 0;
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; i < ingest->n_items; i++)
+        total += ingest->items[i].err ? 0 : ingest->items[i].ner.n_jobs;
+    ingest->round = ROUND_ENTITIES;
+    call->jobs = task_alloc(call, total + 1, sizeof *call->jobs, err);
+    if (!call->jobs)
+        return err->status;
+    for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
+        if (!ingest->items[i].err)
+            status = task_ner_jobs(call, ingest->news->ner, &ingest->items[i].ner, err);
+    return status;
+}
+
+/* Spans of title and text as one become mentions of one or the other. */
+static enum att_status take_entities(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    struct task_ner_span spans[STORE_NEWS_ENTITIES_MAX];
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; i < ingest->n_items; i++) {
+        struct ingest_item *item = &ingest->items[i];
+        const struct store_news_item *stored = &ingest->stored[i];
+        if (item->err || item->ner.n_jobs == 0)
+            continue;
+        size_t title = strlen(stored->title), text = title + (title && *stored->text);
+        size_t n = task_ner_read(call, ingest->news->ner, &item->ner, item->joined, spans, STORE_NEWS_ENTITIES_MAX);
+        for (size_t k = 0; status == ATT_OK && k < n; k++) {
+            bool in_title = spans[k].start < title;
+            size_t shift = in_title ? 0 : text, end = spans[k].end;
+            if (in_title && end > title)
+                end = title;
+            if (spans[k].start >= shift && end > spans[k].start)
+                status = task_news_add(call, stored, in_title, spans[k].start - shift, end - shift, spans[k].type,
+                                       &item->analysis, err);
+        }
+        task_news_rejudge(&item->analysis);
+    }
+    return status;
+}
+
+static enum att_status begin_sentences(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
     const struct att_head_info *sentiment = sentiment_of(ingest);
     size_t total = 0;
     enum att_status status = ATT_OK;
-    if (++ingest->rounds == 2) {
-        status = take_sentences(call, ingest, sentiment, err);
-        call->n_jobs = 0;
-        return status;
-    }
-    status = take_signals(call, ingest, err);
+    ingest->round = ROUND_SENTENCES;
     for (size_t i = 0; i < ingest->n_items; i++) {
         struct task_news_analysis *analysis = &ingest->items[i].analysis;
         if (!sentiment || ingest->items[i].err)
             analysis->n_judged = 0;
         total += analysis->n_judged;
     }
-    call->n_jobs = 0;
-    if (status != ATT_OK || total == 0)
-        return status;
+    if (total == 0)
+        return ATT_OK;
     call->jobs = task_alloc(call, total, sizeof *call->jobs, err);
     if (!call->jobs)
         return err->status;
     for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
         status = add_sentence_jobs(call, ingest, i, err);
+    return status;
+}
+
+static enum att_status advance(struct task_call *call, struct att_err *err)
+{
+    struct ingest *ingest = call->state;
+    enum att_status status = ATT_OK;
+    if (ingest->round == ROUND_HEADS)
+        status = take_signals(call, ingest, err);
+    else if (ingest->round == ROUND_ENTITIES)
+        status = take_entities(call, ingest, err);
+    else
+        status = take_sentences(call, ingest, sentiment_of(ingest), err);
+    call->n_jobs = 0;
+    if (status == ATT_OK && ingest->round == ROUND_HEADS && ingest->news->ner)
+        status = begin_entities(call, ingest, err);
+    else if (status == ATT_OK && ingest->round != ROUND_SENTENCES)
+        status = begin_sentences(call, ingest, err);
+    /* Texts without a token leave nothing for the entity model. */
+    if (status == ATT_OK && call->n_jobs == 0 && ingest->round == ROUND_ENTITIES)
+        status = begin_sentences(call, ingest, err);
     return status;
 }
 
@@ -360,125 +395,6 @@ static enum att_status conclude(struct task_call *call, struct ingest *ingest, s
         ingest->stored[i].dimensions = item->vector ? att_model_info(ingest->news->model->model)->hidden_size : 0;
     }
     return status;
-}
-
-static const char *const outcome_words[] = {[STORE_NEWS_NEW] = "new",
-                                            [STORE_NEWS_DUPLICATE] = "duplicate",
-                                            [STORE_NEWS_UPDATED] = "updated",
-                                            [STORE_NEWS_ABSENT] = "error"};
-
-static void put_error(const char *code, const struct att_err *err, struct att_jsonw *answer)
-{
-    att_jsonw_key(answer, "error");
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "code");
-    att_jsonw_cstring(answer, code);
-    att_jsonw_key(answer, "message");
-    att_jsonw_cstring(answer, err->message);
-    att_jsonw_key(answer, "param");
-    att_jsonw_cstring(answer, err->param[0] ? err->param : NULL);
-    att_jsonw_object_end(answer);
-}
-
-static const char *code_of(enum att_status status)
-{
-    if (status == ATT_ELIMIT)
-        return "limit_exceeded";
-    return status == ATT_ESYNTAX ? "malformed_line" : "invalid_value";
-}
-
-static void put_place(const struct ingest *ingest, size_t index, const char *id, const char *status,
-                      struct att_jsonw *answer)
-{
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, ingest->lines ? "line" : "index");
-    att_jsonw_int(answer, (int64_t)ingest->items[index].place);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, id);
-    att_jsonw_key(answer, "status");
-    att_jsonw_cstring(answer, status);
-}
-
-static void put_result(const struct ingest *ingest, size_t index, const struct store_news_result *result,
-                       struct att_jsonw *answer)
-{
-    static const struct att_err absent = {.message = "it was removed while it was compared; send it again"};
-    const struct ingest_item *item = &ingest->items[index];
-    const struct store_news_item *stored = &ingest->stored[index];
-    if (item->err) {
-        put_place(ingest, index, stored->id, "error", answer);
-        put_error(code_of(item->err->status), item->err, answer);
-    } else {
-        put_place(ingest, index, stored->id, outcome_words[result->outcome], answer);
-        if (result->outcome == STORE_NEWS_ABSENT) {
-            put_error("conflict", &absent, answer);
-        } else {
-            att_jsonw_key(answer, "seq");
-            att_jsonw_int(answer, result->seq);
-            att_jsonw_key(answer, "cluster");
-            att_jsonw_int(answer, result->cluster);
-            att_jsonw_key(answer, "novelty");
-            att_jsonw_double(answer, result->novelty, 3);
-        }
-        if (!item->known && *stored->sentiment) {
-            att_jsonw_key(answer, "sentiment");
-            att_jsonw_cstring(answer, stored->sentiment);
-        }
-    }
-    att_jsonw_object_end(answer);
-}
-
-static void put_counts(const struct task_feed *feed, bool lines, struct att_jsonw *answer)
-{
-    const struct {
-        const char *key;
-        size_t count;
-    } counts[] = {{lines ? "lines" : "items", feed->n_lines},
-                  {"new", feed->counts[STORE_NEWS_NEW]},
-                  {"duplicate", feed->counts[STORE_NEWS_DUPLICATE]},
-                  {"updated", feed->counts[STORE_NEWS_UPDATED]},
-                  {"error", feed->n_errors},
-                  {"omitted", feed->n_omitted}};
-    att_jsonw_key(answer, "summary");
-    att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        att_jsonw_key(answer, counts[i].key);
-        att_jsonw_int(answer, (int64_t)counts[i].count);
-    }
-    att_jsonw_object_end(answer);
-}
-
-/* Results beyond what an answer may hold are left out and counted: first those that went well, then the errors too. */
-static bool is_shown(const struct task_call *call, const struct ingest *ingest, const struct task_feed *feed,
-                     bool failed, size_t len)
-{
-    size_t limit = call->env->limits.answer_bytes_max, used = feed->answer_bytes + len;
-    if (ingest->results == RESULTS_NONE || (ingest->results == RESULTS_ERRORS && !failed))
-        return false;
-    return used < (failed ? limit / 4 * 3 : limit / 2);
-}
-
-static void put_results(struct task_call *call, const struct ingest *ingest, struct task_feed *feed,
-                        const struct store_news_result *results, struct att_jsonw *answer)
-{
-    for (size_t i = 0, k = 0; i < ingest->n_items; i++) {
-        const struct store_news_result *result = ingest->items[i].err ? NULL : &results[k++];
-        bool failed = !result || result->outcome == STORE_NEWS_ABSENT;
-        if (failed)
-            feed->n_errors++;
-        else
-            feed->counts[result->outcome]++;
-        if (!is_shown(call, ingest, feed, failed, answer->len)) {
-            feed->n_omitted++;
-            continue;
-        }
-        put_result(ingest, i, result, answer);
-        if (ingest->lines) {
-            answer->comma = false; /* lines are documents of their own */
-            att_jsonw_raw(answer, "\n", 1);
-            answer->comma = false;
-        }
-    }
 }
 
 static enum att_status store(struct task_call *call, struct ingest *ingest, struct store_news_result **ret_results,
@@ -512,21 +428,21 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         att_jsonw_cstring(answer, "list");
         att_jsonw_key(answer, "data");
         att_jsonw_array_begin(answer);
-        put_results(call, ingest, feed, results, answer);
+        task_ingest_put_results(call, ingest, feed, results, answer);
         att_jsonw_array_end(answer);
-        put_counts(feed, false, answer);
+        task_ingest_put_counts(feed, false, answer);
         task_render_usage(call, answer);
         att_jsonw_object_end(answer);
         return ATT_OK;
     }
     call->content_type = "application/x-ndjson";
-    put_results(call, ingest, feed, results, answer);
+    task_ingest_put_results(call, ingest, feed, results, answer);
     if (!feed->is_last)
         return ATT_OK;
     att_jsonw_object_begin(answer);
-    put_counts(feed, true, answer);
+    task_ingest_put_counts(feed, true, answer);
     if (feed->failed)
-        put_error("stopped", feed->failed, answer);
+        task_ingest_put_error("stopped", feed->failed, answer);
     att_jsonw_object_end(answer);
     answer->comma = false;
     att_jsonw_raw(answer, "\n", 1);

@@ -65,16 +65,52 @@ enum att_status task_news_analyse(struct task_call *call, const struct store_ent
     if (!analysis->sentences)
         return err->status;
     memcpy(analysis->sentences, sentences, n * sizeof *sentences);
-    if (!dictionary)
-        return ATT_OK;
     analysis->entities = task_alloc(call, STORE_NEWS_ENTITIES_MAX, sizeof *analysis->entities, err);
     analysis->mentions = analysis->entities ? task_alloc(call, MENTIONS_MAX, sizeof *analysis->mentions, err) : NULL;
     if (!analysis->mentions)
         return err->status;
+    if (!dictionary)
+        return ATT_OK;
     search(dictionary, item->title, true, analysis);
     search(dictionary, item->text, false, analysis);
     choose_judged(analysis);
     return ATT_OK;
+}
+
+static bool overlaps(const struct task_news_analysis *analysis, bool in_title, size_t start, size_t end)
+{
+    for (size_t m = 0; m < analysis->n_mentions; m++) {
+        const struct task_news_mention *mention = &analysis->mentions[m];
+        if (mention->in_title == in_title && mention->start < end && start < mention->end)
+            return true;
+    }
+    return false;
+}
+
+enum att_status task_news_add(struct task_call *call, const struct store_news_item *item, bool in_title, size_t start,
+                              size_t end, const char *type, struct task_news_analysis *analysis, struct att_err *err)
+{
+    const char *text = in_title ? item->title : item->text;
+    struct store_entity entity = {.type = type, .ticker = "", .lang = ""};
+    if (overlaps(analysis, in_title, start, end) || analysis->n_mentions == MENTIONS_MAX || end <= start ||
+        end - start > STORE_ENTITY_NAME_BYTES_MAX)
+        return ATT_OK;
+    char *name = task_alloc(call, end - start + 1, 1, err);
+    if (!name)
+        return err->status;
+    memcpy(name, text + start, end - start);
+    entity.id = entity.name = name;
+    size_t index = entity_slot(analysis, &entity);
+    if (index == STORE_NEWS_ENTITIES_MAX)
+        return ATT_OK;
+    analysis->mentions[analysis->n_mentions++] = (struct task_news_mention){in_title, start, end, index};
+    return ATT_OK;
+}
+
+void task_news_rejudge(struct task_news_analysis *analysis)
+{
+    analysis->n_judged = 0;
+    choose_judged(analysis);
 }
 
 /* ---- concluding ---- */

@@ -38,6 +38,12 @@ struct task_news_analysis {
 enum att_status task_news_analyse(struct task_call *call, const struct store_entities *dictionary,
                                   const struct store_news_item *item, struct task_news_analysis *analysis,
                                   struct att_err *err) ATT_MUST_USE;
+/* One more mention, of an entity that the dictionary does not name there: a span of the title or the text, called by
+ * its own words, of this type. Then task_news_rejudge. */
+enum att_status task_news_add(struct task_call *call, const struct store_news_item *item, bool in_title, size_t start,
+                              size_t end, const char *type, struct task_news_analysis *analysis,
+                              struct att_err *err) ATT_MUST_USE;
+void task_news_rejudge(struct task_news_analysis *analysis);
 /* Fills the analysed part of the item. sentiment: the head of `probabilities`; NULL: nothing was classified. */
 enum att_status task_news_conclude(struct task_call *call, const struct task_news_analysis *analysis,
                                    const struct att_head_info *sentiment, const struct task_signals *signals,

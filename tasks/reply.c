@@ -11,10 +11,11 @@
 #include "store/kb_questions.h"
 #include "store/lexical.h"
 #include "tasks/explain.h"
+#include "tasks/generation.h"
 
 enum { METADATA_DEPTH = 16 };
 
-enum { EMBEDDED, RERANKED, SPANNED }; /* rounds that are done */
+enum { EMBEDDED, RERANKED, SPANNED, WRITING }; /* rounds that are done, but for the last: it goes on */
 
 /* ---- ranking ---- */
 
@@ -194,11 +195,21 @@ static bool record(const struct task_call *call, const struct task_reply *reply,
 
 /* ---- rounds ---- */
 
+/* After the answers are found: what is written from them, if anything. */
+static enum att_status begin_writing(struct task_call *call, struct task_reply *reply, struct att_err *err)
+{
+    reply->round = WRITING;
+    call->n_jobs = 0;
+    return reply->generates ? task_reply_generate_plan(call, reply, err) : ATT_OK;
+}
+
 /* What follows the round that is done; n_jobs 0: nothing more. */
 static enum att_status advance(struct task_call *call, struct att_err *err)
 {
     struct task_reply *reply = call->state;
     enum att_status status = ATT_OK;
+    if (reply->round == WRITING)
+        return task_reply_generate(call, reply, err);
     call->n_jobs = 0;
     if (reply->round == EMBEDDED) {
         status = rank(call, reply, err);
@@ -213,12 +224,12 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
         reply->records = call->writes = is_to_record(reply);
         reply->round = SPANNED;
         call->n_jobs = 0;
-        return reply->spans ? task_reply_span_plan(call, reply, err) : ATT_OK;
+        status = reply->spans ? task_reply_span_plan(call, reply, err) : ATT_OK;
+        return status == ATT_OK && call->n_jobs == 0 ? begin_writing(call, reply, err) : status;
     }
     if (status == ATT_OK)
         status = task_reply_span(call, reply, err);
-    call->n_jobs = 0;
-    return status;
+    return status == ATT_OK ? begin_writing(call, reply, err) : status;
 }
 
 /* ---- answering ---- */
@@ -362,20 +373,6 @@ static void put_judgement(const struct task_reply *reply, struct att_jsonw *answ
     put_number(answer, "margin", reply->margin);
 }
 
-/* The answers stand without it, so that is no failure. */
-static void put_generated(struct att_jsonw *answer)
-{
-    att_jsonw_key(answer, "generated");
-    att_jsonw_null(answer);
-    att_jsonw_key(answer, "generate");
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "available");
-    att_jsonw_bool(answer, false);
-    att_jsonw_key(answer, "why");
-    att_jsonw_cstring(answer, "no generative model is configured for this knowledge base");
-    att_jsonw_object_end(answer);
-}
-
 /* For the share of questions that no entry answers. */
 static void observe(struct task_call *call, struct task_reply *reply)
 {
@@ -417,7 +414,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         att_jsonw_bool(answer, reply->records && record(call, reply, id));
     }
     if (reply->generates)
-        put_generated(answer);
+        task_reply_generate_render(reply, answer);
     if (reply->explains_attention) {
         call->jobs = reply->embed_jobs;
         att_jsonw_key(answer, "explain");
@@ -432,7 +429,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
 static void finish(struct task_call *call)
 {
     struct task_reply *reply = call->state;
-    if (reply && reply->view)
+    if (!reply)
+        return;
+    task_generation_finish(reply->generation);
+    if (reply->view)
         store_kb_view_release(reply->kb->kb, reply->view);
 }
 

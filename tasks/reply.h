@@ -1,9 +1,10 @@
 /*
- * One call of /v1/reply, which takes up to three rounds of model work:
+ * One call of /v1/reply, which takes up to four kinds of rounds of model work:
  *
  *   embed   the question and its rewritings (reply_parse.c)
  *   rerank  the best entries through a cross-encoder, where one is configured (reply_rerank.c)
  *   span    the sentences of the answers, where the part that answers is asked for (reply_span.c)
+ *   write   a text made from the answers, one token a round, where it is asked for (reply_generate.c)
  *
  * reply.c ranks, decides and writes the answer.
  */
@@ -34,7 +35,8 @@ struct task_reply_span {
     double score;
 };
 
-struct task_sentences; /* reply_span.c */
+struct task_sentences;  /* reply_span.c */
+struct task_generation; /* generation.h */
 
 struct task_reply {
     const struct task_kb *kb;
@@ -64,6 +66,8 @@ struct task_reply {
     struct task_spans reader_spans[TASK_REPLY_SPANS_MAX]; /* of the reader's jobs */
     struct task_sentences *sentences;                     /* of the answers that are searched, while they are in work */
     enum task_decision decision;
+    struct task_generation *generation; /* or NULL */
+    const char *why_not;                /* why nothing is written, or NULL */
     struct task_observation observation;
     bool records; /* the question is to be kept: no answer of business was given */
 };
@@ -83,7 +87,15 @@ enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *
                                      struct att_err *err) ATT_MUST_USE;
 enum att_status task_reply_span(struct task_call *call, struct task_reply *reply, struct att_err *err) ATT_MUST_USE;
 
-/* The same by the knowledge base's reader, for the first n answers. */
+/* How many of the first matches are good enough to write from. */
+size_t task_reply_facts(const struct task_reply *reply);
+/* Leaves the first job of a text that is written from the entries, or none and why_not; then each next one. */
+enum att_status task_reply_generate_plan(struct task_call *call, struct task_reply *reply,
+                                         struct att_err *err) ATT_MUST_USE;
+enum att_status task_reply_generate(struct task_call *call, struct task_reply *reply, struct att_err *err) ATT_MUST_USE;
+/* "generated" and "generate" as members of the open object. */
+void task_reply_generate_render(const struct task_reply *reply, struct att_jsonw *answer);
+/* Spans by the knowledge base's reader, for the first n answers. */
 enum att_status task_reply_reader_plan(struct task_call *call, struct task_reply *reply, size_t n,
                                        struct att_err *err) ATT_MUST_USE;
 void task_reply_reader(const struct task_call *call, struct task_reply *reply, size_t n);

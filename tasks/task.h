@@ -73,17 +73,19 @@ struct task_kb {
     const char *name;
     struct store_kb *kb;
     const struct task_model *encoder;
-    const struct task_model *reranker; /* a cross-encoder that orders the best entries anew; NULL: none */
-    const struct task_model *reader;   /* extractive question answering: start and end logits a token; NULL: none */
-    bool records;                      /* questions without one answer are kept, as feedback always is: */
-    uint32_t record_days;              /* for so long, */
-    size_t record_max;                 /* and the newest so many; 0 in both: no store is written */
+    const struct task_model *reranker;  /* a cross-encoder that orders the best entries anew; NULL: none */
+    const struct task_model *reader;    /* extractive question answering: start and end logits a token; NULL: none */
+    const struct task_model *generator; /* writes an answer from the entries that were found; NULL: none */
+    bool records;                       /* questions without one answer are kept, as feedback always is: */
+    uint32_t record_days;               /* for so long, */
+    size_t record_max;                  /* and the newest so many; 0 in both: no store is written */
 };
 
 /* Where ingested news goes, and what it is analysed with. */
 struct task_news {
     struct store_news *store;
     const struct task_model *model;  /* its heads; NULL: nothing is classified */
+    const struct task_model *ner;    /* a token classifier that finds entities; or NULL */
     struct store_entities *entities; /* or NULL */
     const struct news_view *view;    /* how heat, trends and reports judge what is stored */
 };

@@ -11,10 +11,11 @@
 #include "store/items.h"
 #include "store/users.h"
 
-enum { PLAIN, ENCODER, HEADS, MOVIES, MODELS, BATCH_TOKENS = 256, ITEMS = 40 };
+enum { PLAIN, ENCODER, HEADS, MOVIES, CHAT, MODELS, BATCH_TOKENS = 256, CHAT_TOKENS = 512, ITEMS = 40 };
 
-static const char *const folders[] = {"bert-sentiment", "st-bert-mean", "two-heads", "sasrec"};
-static struct task_model models[] = {{.name = "plain"}, {.name = "encoder"}, {.name = "heads"}, {.name = "movies"}};
+static const char *const folders[] = {"bert-sentiment", "st-bert-mean", "two-heads", "sasrec", "tiny-chat"};
+static struct task_model models[] = {
+    {.name = "plain"}, {.name = "encoder"}, {.name = "heads"}, {.name = "movies"}, {.name = "chat"}};
 static struct att_context *contexts[MODELS];
 static struct task_kb kb = {.name = "shop", .encoder = &models[ENCODER]};
 static char folder[40];
@@ -32,7 +33,8 @@ static const struct {
              {&task_tei_embed, true},        {&task_tei_embed_all, true},   {&task_tei_similarity, true},
              {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
              {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true},
-             {&task_evaluate, true},         {&task_items_put, true},       {&task_item_put, true},
+             {&task_evaluate, true},         {&task_generate, true},        {&task_completions, true},
+             {&task_chat_completions, true}, {&task_items_put, true},       {&task_item_put, true},
              {&task_items_get, false},       {&task_item_get, false},       {&task_item_delete, false}};
 
 const struct task *world_task(size_t i)
@@ -65,7 +67,10 @@ static const struct task_model *find_model(void *context, const char *name, cons
     (void)context;
     /* The path of a call names the knowledge base, or the model: KServe, items. */
     if (!name || strcmp(name, kb.name) == 0)
-        return &models[strcmp(task, "classify") == 0 ? HEADS : strcmp(task, "recommend") == 0 ? MOVIES : ENCODER];
+        return &models[strcmp(task, "classify") == 0    ? HEADS
+                       : strcmp(task, "recommend") == 0 ? MOVIES
+                       : strcmp(task, "generate") == 0  ? CHAT
+                                                        : ENCODER];
     for (size_t i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0)
             return &models[i];
@@ -78,6 +83,8 @@ static const struct task_kb *find_kb(void *context, const char *name)
     return !name || strcmp(name, kb.name) == 0 ? &kb : NULL;
 }
 
+static struct task_room room = {.texts_max = 2, .bytes_max = 1 << 20};
+
 struct task_env world_env = {
     .find_model = find_model,
     .find_kb = find_kb,
@@ -87,7 +94,9 @@ struct task_env world_env = {
                .history_max = 50,
                .answer_bytes_max = 1 << 20,
                .deadline_ms_max = 10000,
-               .deadline_ms_default = 1000},
+               .deadline_ms_default = 1000,
+               .generation_tokens_max = 100},
+    .room = &room,
 };
 
 static struct att_model *find_base(void *context, const char *name)
@@ -106,7 +115,10 @@ static enum att_status open_models(struct att_err *err)
         snprintf(path, sizeof path, "%s/tests/data/models/%s", root ? root : ".", folders[i]);
         status = att_model_load(path, &options, &models[i].model, err);
         if (status == ATT_OK)
-            status = att_context_create(models[i].model, BATCH_TOKENS, 1, &contexts[i], err);
+            status = task_context_create(models[i].model, i == CHAT ? CHAT_TOKENS : BATCH_TOKENS, 1, &world_env.limits,
+                                         &contexts[i], err);
+        if (status == ATT_OK && i == CHAT)
+            status = task_generator_open(models[i].model, &models[i].generator, err);
     }
     return status;
 }
@@ -168,6 +180,7 @@ void world_close(void)
     store_items_close(models[MOVIES].items);
     for (size_t i = MODELS; i-- > 0;) {
         att_context_destroy(contexts[i]);
+        task_generator_close(models[i].generator);
         att_model_unref(models[i].model);
     }
     DIR *files = opendir(folder);

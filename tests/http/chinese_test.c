@@ -48,6 +48,7 @@ static void make_films(const char *root)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* the test's own output is TAP */
         execl(program, program, "items", "index", "--model", to, "--encoder", encoder, (char *)NULL);
         _exit(127);
     }
@@ -279,6 +280,36 @@ static void interests_are_words_of_any_language(void **state)
     att_json_destroy(json);
 }
 
+/* A head over the encoder, from Chinese examples: it stands on the encoder's weights and reads texts after its prompt.
+ */
+static void heads_learn_from_chinese_examples(void **state)
+{
+    static const char *const bodies[] = {"{\"model\":\"mood\",\"input\":\"退货退货退货怎么办\"}",
+                                         "{\"model\":\"mood\",\"input\":\"送到送到送到要几天\"}"};
+    static const char *const labels[] = {"退货", "配送"};
+    (void)state;
+    struct reply reply = live_ask(&live, "POST", "/v1/classifiers",
+                                  "{\"name\":\"mood\",\"model\":\"e5\",\"examples\":["
+                                  "{\"text\":\"退货退货退货怎么办\",\"label\":\"退货\"},"
+                                  "{\"text\":\"我想退货退货退货\",\"label\":\"退货\"},"
+                                  "{\"text\":\"退货退货退货要运费吗\",\"label\":\"退货\"},"
+                                  "{\"text\":\"可以退货退货退货吗\",\"label\":\"退货\"},"
+                                  "{\"text\":\"送到送到送到要几天\",\"label\":\"配送\"},"
+                                  "{\"text\":\"多久送到送到送到\",\"label\":\"配送\"},"
+                                  "{\"text\":\"送到送到送到国外\",\"label\":\"配送\"},"
+                                  "{\"text\":\"什么时候送到送到送到\",\"label\":\"配送\"}]}",
+                                  NULL);
+    if (reply.status != 201)
+        fail_msg("%ld %s", reply.status, reply.body ? reply.body : "");
+    reply_free(&reply);
+    for (size_t i = 0; i < 2; i++) {
+        struct att_json *json = ok("POST", "/v1/classify", bodies[i]);
+        const struct att_json *item = att_json_at(att_json_get(json, "data"), 0);
+        assert_string_equal(att_json_string(att_json_get(item, "label"), NULL), labels[i]);
+        att_json_destroy(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +321,7 @@ int main(void)
         cmocka_unit_test(rerank_scores_are_those_of_the_vectors),
         cmocka_unit_test(a_question_finds_its_entry),
         cmocka_unit_test(interests_are_words_of_any_language),
+        cmocka_unit_test(heads_learn_from_chinese_examples),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -519,6 +521,37 @@ static void test_client_leaves(void **state)
     live_stop(&own);
 }
 
+/* Who reads nothing is cut, and its room is another's; the daemon has held what one token says. */
+static void test_slow_reader(void **state)
+{
+    struct live own;
+    struct reply reply;
+    char request[512];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0); /* its buffers do not grow */
+    static const char body[] = "{\"prompt\":\"a\",\"temperature\":9,\"seed\":10,\"max_tokens\":500,\"stream\":true,"
+                               "\"logprobs\":true,\"top_logprobs\":20}";
+
+    (void)state;
+    live_start_unix(&own, "send_timeout_ms = 300\n[limits]\ngenerations_max = 1\n");
+    assert_true(fd >= 0);
+    memcpy(address.sun_path, own.socket, strlen(own.socket));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    snprintf(request, sizeof(request),
+             "POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             strlen(body), body);
+    live_say(fd, request);
+    live_wait_logged(&own, "status=499", 1);
+    close(fd);
+    reply = live_post(&own, "/v1/generate", "{\"prompt\":\"a\",\"max_tokens\":2}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = live_ask(&own, "GET", "/metrics", NULL, NULL);
+    assert_non_null(strstr(reply.body, "slow_reader\"} 1"));
+    reply_free(&reply);
+    live_stop(&own);
+}
+
 /* A stream is written to its end while the daemon reloads or stops; its last event and the end of the chunks come. */
 static void expect_whole(int fd)
 {
@@ -550,12 +583,19 @@ static void test_reload_and_drain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),         cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_openai_chat),   cmocka_unit_test(test_openai_completion),
-        cmocka_unit_test(test_explanation),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_deadline),      cmocka_unit_test(test_same_under_load),
-        cmocka_unit_test(test_command_line),  cmocka_unit_test(test_room),
-        cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_reload_and_drain),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_openai_chat),
+        cmocka_unit_test(test_openai_completion),
+        cmocka_unit_test(test_explanation),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_same_under_load),
+        cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_reload_and_drain),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -224,6 +224,49 @@ static void test_json_bodies(void **state)
     stop(&live);
 }
 
+/* Entities that a model finds beside those of the dictionary; where both name one, the dictionary's stands. */
+static void test_an_entity_model(void **state)
+{
+    char config[1024], body[256];
+    static const char text[] = "Oil prices rise as Acme and other banks cut costs. Shares of the bank fell.";
+    const char *source = getenv("ATT_SOURCE_ROOT");
+    struct live live;
+    struct reply reply;
+    struct att_json *json;
+    size_t n_found = 0;
+
+    (void)state;
+    snprintf(config, sizeof(config),
+             "\n[model ner]\npath = %s/tests/data/models/ner\n[news]\npath = %s\nentities = %s\nner = ner\n"
+             "model = sentiment\n",
+             source != NULL ? source : ".", store, dictionary);
+    live_start(&live, config);
+    snprintf(body, sizeof(body), "{\"id\":\"a\",\"title\":\"Banks\",\"text\":\"%s\"}\n", text);
+    reply = ingest(&live, body);
+    expect_line(&reply, 0, "status", "new");
+    reply_free(&reply);
+    json = get(&live, "/v1/news/a");
+    const struct att_json *list = att_json_get(json, "entities");
+    for (size_t i = 0; i < att_json_count(list); i++) {
+        const struct att_json *entity = att_json_at(list, i), *span = att_json_at(att_json_get(entity, "spans"), 0);
+        size_t start = (size_t)att_json_number(att_json_get(span, "start"), 0);
+        size_t end = (size_t)att_json_number(att_json_get(span, "end"), 0);
+        const char *in = strcmp(text_of(span, "in"), "title") == 0 ? "Banks" : text;
+
+        assert_true(start < end && end <= strlen(in));
+        if (strcmp(text_of(entity, "id"), "acme") == 0) {
+            assert_string_equal(text_of(entity, "type"), "company");
+            continue;
+        }
+        assert_string_equal(text_of(entity, "type"), "ORG");
+        assert_int_equal(strncmp(text_of(entity, "name"), in + start, end - start), 0);
+        n_found++;
+    }
+    assert_true(n_found > 0 && n_found + 1 == att_json_count(list));
+    att_json_destroy(json);
+    stop(&live);
+}
+
 /* n lines of about 90 bytes; free. */
 static char *many_lines(const char *prefix, size_t n)
 {
@@ -439,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results_line_by_line),
         cmocka_unit_test(test_json_bodies),
+        cmocka_unit_test(test_an_entity_model),
         cmocka_unit_test(test_a_body_of_any_length),
         cmocka_unit_test(test_long_lines_fail_alone),
         cmocka_unit_test(test_a_slow_feed),

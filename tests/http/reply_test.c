@@ -79,12 +79,15 @@ static int start(void **state)
              "[model cross]\npath = %s/tests/data/models/cross-encoder\n[model reader]\npath = "
              "%s/tests/data/models/reader\n"
              "[kb reranked]\npath = %s/reranked.db\nmodel = encoder\nreranker = cross\nreader = reader\n"
-             "[kb kept]\npath = %s/kept.db\nmodel = encoder\nrecord = yes\nrecord_days = 7\nrecord_max = 12\n",
-             root, root, folder, folder);
+             "[kb kept]\npath = %s/kept.db\nmodel = encoder\nrecord = yes\nrecord_days = 7\nrecord_max = 12\n"
+             "[model tiny]\npath = %s/tests/data/models/tiny-chat\n"
+             "[kb written]\npath = %s/written.db\nmodel = encoder\ngenerator = tiny\n",
+             root, root, folder, folder, root, folder);
     live_start(&live, extra);
     done("PUT", "/v1/kb/default", shop);
     done("PUT", "/v1/kb/reranked", shop);
     done("PUT", "/v1/kb/kept", shop);
+    done("PUT", "/v1/kb/written", shop);
     done("DELETE", "/v1/kb/kept/entries/4", NULL); /* to an untrained encoder everything is near to thanks */
     return 0;
 }
@@ -94,8 +97,8 @@ static int stop(void **state)
     char path[96];
     (void)state;
     live_stop(&live);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s.db", folder, i ? "kept" : "reranked");
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s.db", folder, i == 0 ? "kept" : i == 1 ? "written" : "reranked");
         unlink(path);
     }
     return rmdir(folder);
@@ -386,6 +389,41 @@ static void retention_bounds_what_is_kept(void **state)
     done("DELETE", "/v1/kb/kept/suggestions", NULL);
 }
 
+/* A tiny untrained model writes anything; what counts is that it is asked, that equal requests get equal texts, and
+ * that every refusal leaves the answers. */
+static void a_text_is_written_from_the_entries(void **state)
+{
+    (void)state;
+    char *texts[2];
+    struct att_json *json = ok("POST", "/v1/reply", "{'question':'track my parcel','generate':true}");
+    assert_true(att_json_type(att_json_get(json, "generated")) == ATT_JSON_NULL);
+    assert_false(att_json_bool(att_json_get(att_json_get(json, "generate"), "available"), true));
+    assert_true(number(answer_at(json, 0), "id") == 1);
+    att_json_destroy(json);
+    for (size_t i = 0; i < 2; i++) {
+        json = ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'written','generate':true,'span':true}");
+        const struct att_json *generate = att_json_get(json, "generate");
+        if (!att_json_is_string(att_json_get(json, "generated")))
+            fail_msg("%s", text(generate, "why"));
+        assert_string_equal(text(generate, "model"), "tiny");
+        assert_true(att_json_number(att_json_at(att_json_get(generate, "entries"), 0), 0) == 1);
+        assert_true(number(generate, "completion_tokens") > 0);
+        assert_true(number(answer_at(json, 0), "id") == 1);
+        texts[i] = strdup(text(json, "generated"));
+        att_json_destroy(json);
+    }
+    assert_string_equal(texts[0], texts[1]);
+    free(texts[0]);
+    free(texts[1]);
+    json = ok("POST", "/v1/reply",
+              "{'question':'track my parcel','kb':'written','generate':true,'threshold':1,'margin':0,"
+              "'filters':{'lang':'zh'}}");
+    assert_string_equal(text(json, "decision"), "handoff");
+    assert_string_equal(text(att_json_get(json, "generate"), "why"), "no entry is good enough to answer from");
+    assert_true(att_json_bool(att_json_get(att_json_get(json, "generate"), "available"), false));
+    att_json_destroy(json);
+}
+
 static void models_of_the_wrong_kind_are_refused(void **state)
 {
     (void)state;
@@ -393,6 +431,7 @@ static void models_of_the_wrong_kind_are_refused(void **state)
         const char *key, *model, *words;
     } cases[] = {{"reranker", "encoder", "no cross-encoder"},
                  {"reader", "cross", "no extractive question-answering model"},
+                 {"generator", "encoder", "is no generative model"},
                  {"reranker", "nobody", "is the name of no model"}};
     const char *root = getenv("ATT_SOURCE_ROOT");
     root = root ? root : ".";
@@ -421,6 +460,7 @@ int main(void)
         cmocka_unit_test(questions_without_an_answer_become_suggestions),
         cmocka_unit_test(feedback_on_replies_is_stored_once),
         cmocka_unit_test(retention_bounds_what_is_kept),
+        cmocka_unit_test(a_text_is_written_from_the_entries),
         cmocka_unit_test(models_of_the_wrong_kind_are_refused),
     };
     return cmocka_run_group_tests_name("http/reply", tests, start, stop);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the folders cross-encoder and reader beside this file: the weights of bert-sentiment under other heads.
+"""Makes the folders cross-encoder, ner and reader beside this file: the weights of bert-sentiment under other heads.
 
 cross-encoder: BertForSequenceClassification with one logit, spread so that pairs differ.
+ner: BertForTokenClassification, three labels.
 reader: BertForQuestionAnswering, start and end of a span; the head's rows are two of the encoder's own vectors.
-Both are as untrained as what they are made of: tests compare what is done with their numbers. Standard library alone.
+All are as untrained as what they are made of: tests compare what is done with their numbers. Standard library alone.
 """
 import json
 import pathlib
@@ -67,5 +68,9 @@ make("cross-encoder", "BertForSequenceClassification", ("classifier.",),
      {"classifier.weight": ("F32", [1, hidden], pack(one)), "classifier.bias": ("F32", [1], pack([0.0]))}, ["LABEL_0"])
 words = floats(tensors["bert.embeddings.word_embeddings.weight"][2])
 spans = [50 * x for x in words[300 * hidden:302 * hidden]]
+ner = [0.0] * hidden + [200 * x for x in words[400 * hidden:402 * hidden]]
+make("ner", "BertForTokenClassification", ("classifier.", "bert.pooler."),
+     {"classifier.weight": ("F32", [3, hidden], pack(ner)), "classifier.bias": ("F32", [3], pack([0.0, 0.0, 0.0]))},
+     ["O", "B-ORG", "I-ORG"])
 make("reader", "BertForQuestionAnswering", ("classifier.", "bert.pooler."),
      {"qa_outputs.weight": ("F32", [2, hidden], pack(spans)), "qa_outputs.bias": ("F32", [2], pack([0.0, 0.0]))}, None)
