@@ -397,6 +397,12 @@ static enum att_status conclude(struct task_call *call, struct ingest *ingest, s
     return status;
 }
 
+/* The store's words name a file, which is nobody's business outside. */
+static enum att_status told(enum att_status status, struct att_err *err)
+{
+    return status == ATT_EBUSY ? att_err_set(err, ATT_EBUSY, "another process writes to the news store") : status;
+}
+
 static enum att_status store(struct task_call *call, struct ingest *ingest, struct store_news_result **ret_results,
                              struct att_err *err)
 {
@@ -409,7 +415,7 @@ static enum att_status store(struct task_call *call, struct ingest *ingest, stru
         if (!ingest->items[i].err)
             taken[n++] = ingest->stored[i];
     *ret_results = results;
-    return n > 0 ? store_news_put(ingest->news->store, taken, n, results, err) : ATT_OK;
+    return n > 0 ? told(store_news_put(ingest->news->store, taken, n, results, err), err) : ATT_OK;
 }
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
