@@ -52,6 +52,7 @@ static void make_model(void)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is the test's */
         execl(attend, "attend", "items", "index", "--model", model, "--encoder", encoder, (char *)NULL);
         _exit(127);
     }
