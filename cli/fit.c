@@ -144,11 +144,9 @@ static void fit_threshold(struct fitted *fitted, const struct task_prediction *p
 
 static void judge_threshold(struct fitted *fitted, const struct task_prediction *predictions, size_t n)
 {
-    size_t inside = 0, answered = 0, right = 0;
+    size_t answered = 0, right = 0;
     for (size_t i = 0; i < n; i++) {
-        bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
         bool answers = predictions[i].score >= fitted->threshold;
-        inside += is_in;
         answered += answers;
         right += answers && predictions[i].expected == predictions[i].predicted;
     }

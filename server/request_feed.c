@@ -256,6 +256,12 @@ static enum srv_next give_up(struct srv_request *request)
         return feed->body_ended ? SRV_NEXT_ANSWER : SRV_NEXT_ANSWER_CLOSE;
     feed->failed = request->err;
     feed->task.failed = &feed->failed;
+    /* What the machine did wrong may name files: it is told to the log, and to the client by its code. */
+    if (srv_error_row(request->error)->status >= 500) {
+        srv_log(&request->server->log, SRV_LOG_ERROR, srv_error_row(request->error)->code, SRV_TEXT("id", request->id),
+                SRV_TEXT("message", request->err.message));
+        att_err_set(&feed->failed, request->err.status, "%s", srv_error_row(request->error)->code);
+    }
     request->error = SRV_ERR_NONE;
     request->discards = true;
     end_chunk(request);

@@ -181,7 +181,7 @@ static enum att_status take_line(const struct reading *reading, struct att_err *
 {
     struct store_entities *entities = reading->entities;
     const struct att_json *object = reading->object;
-    struct store_entity entity = {NULL};
+    struct store_entity entity = {.id = NULL};
     enum att_status status = check_fields(reading, err);
     if (status == ATT_OK)
         status = make_room(reading, err);

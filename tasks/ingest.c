@@ -259,8 +259,9 @@ static enum att_status add_sentence_jobs(struct task_call *call, struct ingest *
         struct task_job *job = &call->jobs[call->n_jobs];
         size_t dropped, before = call->prompt_tokens;
         call->prompt_tokens = 0; /* a part of what was counted before */
-        status = task_job_encode(call, model, "", ingest->stored[index].text + sentence->begin,
-                                 sentence->end - sentence->begin, NULL, 0, "text", job, &dropped, err);
+        status = task_job_encode(call, model, att_model_info(model->model)->default_prompt,
+                                 ingest->stored[index].text + sentence->begin, sentence->end - sentence->begin, NULL, 0,
+                                 "text", job, &dropped, err);
         call->prompt_tokens = before;
         if (status == ATT_OK &&
             !(job->logits = task_alloc(call, att_model_info(model->model)->n_logits, sizeof(float), err)))
@@ -397,6 +398,12 @@ static enum att_status conclude(struct task_call *call, struct ingest *ingest, s
     return status;
 }
 
+/* The store's words name a file, which is nobody's business outside. */
+static enum att_status told(enum att_status status, struct att_err *err)
+{
+    return status == ATT_EBUSY ? att_err_set(err, ATT_EBUSY, "another process writes to the news store") : status;
+}
+
 static enum att_status store(struct task_call *call, struct ingest *ingest, struct store_news_result **ret_results,
                              struct att_err *err)
 {
@@ -409,7 +416,7 @@ static enum att_status store(struct task_call *call, struct ingest *ingest, stru
         if (!ingest->items[i].err)
             taken[n++] = ingest->stored[i];
     *ret_results = results;
-    return n > 0 ? store_news_put(ingest->news->store, taken, n, results, err) : ATT_OK;
+    return n > 0 ? told(store_news_put(ingest->news->store, taken, n, results, err), err) : ATT_OK;
 }
 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import urllib.request
 
-from clients import VENV, check, serve
+from clients import SOURCE, VENV, check, serve
 
 import openapi_spec_validator
 
@@ -39,4 +39,5 @@ def test_answers_keep_the_contract(url):
 
 with tempfile.TemporaryDirectory() as stores:
     serve(test_document_is_valid, test_answers_keep_the_contract,
-          settings=f"[news]\npath = {stores}/news.db\n[users]\npath = {stores}/users.db\n")
+          settings=f"[news]\npath = {stores}/news.db\n[users]\npath = {stores}/users.db\n"
+          f"[model chat]\npath = {SOURCE}/tests/data/models/tiny-chat\n")

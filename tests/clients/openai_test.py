@@ -1,5 +1,5 @@
 """OpenAI's client: embeddings, models, errors."""
-from clients import check, serve
+from clients import SOURCE, check, serve
 
 import openai
 
@@ -29,6 +29,32 @@ def test_models(url):
     check(card.object == "model" and card.owned_by == "attentd" and card.created > 0, card)
 
 
+CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8, "temperature": 0}
+
+
+def test_chat(url):
+    whole = client(url).chat.completions.create(**CHAT)
+    check(whole.object == "chat.completion" and whole.choices[0].message.role == "assistant", whole)
+    check(whole.choices[0].finish_reason in ("stop", "length"), whole)
+    check(0 < whole.usage.completion_tokens <= 8 and whole.usage.total_tokens > whole.usage.completion_tokens, whole)
+    pieces, reason, usage = [], None, None
+    for chunk in client(url).chat.completions.create(**CHAT, stream=True, stream_options={"include_usage": True}):
+        check(chunk.object == "chat.completion.chunk", chunk)
+        for choice in chunk.choices:
+            pieces.append(choice.delta.content or "")
+            reason = choice.finish_reason or reason
+        usage = chunk.usage or usage
+    check("".join(pieces) == whole.choices[0].message.content and reason == whole.choices[0].finish_reason, pieces)
+    check(usage == whole.usage, usage)
+
+
+def test_completions(url):
+    whole = client(url).completions.create(model="chat", prompt="Hello", max_tokens=8, temperature=0)
+    check(whole.object == "text_completion" and whole.choices[0].finish_reason in ("stop", "length"), whole)
+    chunks = client(url).completions.create(model="chat", prompt="Hello", max_tokens=8, temperature=0, stream=True)
+    check("".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole.choices[0].text, whole)
+
+
 def test_errors(url):
     for kind, code, call in (
             (openai.NotFoundError, "not_found", lambda: client(url).embeddings.create(model="none", input="a")),
@@ -43,4 +69,5 @@ def test_errors(url):
             raise AssertionError(f"no {kind.__name__}")
 
 
-serve(test_embeddings, test_models, test_errors)
+serve(test_embeddings, test_models, test_chat, test_completions, test_errors,
+      settings=f"[model chat]\npath = {SOURCE}/tests/data/models/tiny-chat\n")

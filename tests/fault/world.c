@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/catalogue.h"
+#include "store/entities.h"
 #include "store/items.h"
+#include "store/news.h"
 #include "store/users.h"
 
 enum { PLAIN, ENCODER, HEADS, MOVIES, CHAT, MODELS, BATCH_TOKENS = 256, CHAT_TOKENS = 512, ITEMS = 40 };
@@ -17,6 +20,7 @@ static struct task_model models[] = {
     {.name = "plain"}, {.name = "encoder"}, {.name = "heads"}, {.name = "movies"}, {.name = "chat"}};
 static struct att_context *contexts[MODELS];
 static struct task_kb kb = {.name = "shop", .encoder = &models[ENCODER]};
+static struct task_news news = {.model = &models[HEADS]};
 static char folder[40];
 static const struct store_users_limits user_limits = {.events_max = 20};
 
@@ -33,7 +37,9 @@ static const struct {
              {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
              {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true},
              {&task_evaluate, true},         {&task_generate, true},        {&task_completions, true},
-             {&task_chat_completions, true}};
+             {&task_chat_completions, true}, {&task_ingest, true},          {&task_news_list, false},
+             {&task_items_put, true},        {&task_item_put, true},        {&task_items_get, false},
+             {&task_item_get, false},        {&task_item_delete, false}};
 
 const struct task *world_task(size_t i)
 {
@@ -63,7 +69,7 @@ const char *world_folder(void)
 static const struct task_model *find_model(void *context, const char *name, const char *task)
 {
     (void)context;
-    /* The path of a call names the knowledge base, or for KServe the model. */
+    /* The path of a call names the knowledge base, or the model: KServe, items. */
     if (!name || strcmp(name, kb.name) == 0)
         return &models[strcmp(task, "classify") == 0    ? HEADS
                        : strcmp(task, "recommend") == 0 ? MOVIES
@@ -147,6 +153,20 @@ static enum att_status open_items(struct att_err *err)
     return status;
 }
 
+/* A store, and a dictionary of two. */
+static enum att_status open_news(struct att_err *err)
+{
+    static const char dictionary[] = "{\"id\":\"acme\",\"name\":\"Acme\"}\n{\"id\":\"moutai\",\"name\":\"茅台\"}";
+    const struct store_news_options rules = {.window_ms = 86400000, .similar_min = 0.6};
+    char path[128];
+    snprintf(path, sizeof path, "%s/news.db", folder);
+    enum att_status status = store_entities_parse(dictionary, sizeof dictionary - 1, "dictionary", &news.entities, err);
+    if (status == ATT_OK)
+        status = store_news_open(path, &rules, &news.store, err);
+    world_env.news = &news;
+    return status;
+}
+
 enum att_status world_open(struct att_err *err)
 {
     char path[128];
@@ -162,8 +182,13 @@ enum att_status world_open(struct att_err *err)
     const struct att_model_info *info = att_model_info(models[ENCODER].model);
     snprintf(path, sizeof path, "%s/kb.db", folder);
     status = store_kb_open(path, info->digest, info->hidden_size, &kb.kb, err);
+    snprintf(path, sizeof path, "%s/items.db", folder);
+    if (status == ATT_OK)
+        status = store_catalogue_open(path, info->digest, info->hidden_size, &models[MOVIES].catalogue, err);
     snprintf(path, sizeof path, "%s/users.db", folder);
-    return status == ATT_OK ? store_users_open(path, &user_limits, &world_env.users, err) : status;
+    if (status == ATT_OK)
+        status = store_users_open(path, &user_limits, &world_env.users, err);
+    return status == ATT_OK ? open_news(err) : status;
 }
 
 void world_close(void)
@@ -171,6 +196,9 @@ void world_close(void)
     char path[400];
     store_kb_close(kb.kb);
     store_users_close(world_env.users);
+    store_catalogue_close(models[MOVIES].catalogue);
+    store_news_close(news.store);
+    store_entities_unref(news.entities);
     store_items_close(models[MOVIES].items);
     for (size_t i = MODELS; i-- > 0;) {
         att_context_destroy(contexts[i]);
