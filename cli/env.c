@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "store/entities.h"
+#include "store/follows.h"
 #include "store/items.h"
 #include "store/kb.h"
 #include "store/news.h"
@@ -189,7 +190,13 @@ static enum att_status open_models(struct cli_env *env, const struct cli_options
     env->model.name = env->name;
     env->encoder.name = env->encoder_name;
     env->model.encoder = env->encoder.model ? &env->encoder : NULL;
-    return recommends ? open_items(env, options->model, err) : ATT_OK;
+    if (recommends) {
+        status = store_follows_open(options->model, att_model_info(env->model.model)->vocab_size - 1,
+                                    &env->model.follows, err);
+        if (status == ATT_OK || status == ATT_ENOTFOUND)
+            status = open_items(env, options->model, err);
+    }
+    return status;
 }
 
 static enum att_status open_reranker(struct cli_env *env, const char *dir, struct att_err *err)
@@ -277,6 +284,7 @@ void cli_env_destroy(struct cli_env *env)
     store_entities_unref(env->news.entities);
     store_kb_close(env->kb.kb);
     store_items_close(env->items);
+    store_follows_close(env->model.follows);
     task_generator_close(env->model.generator);
     att_model_unref(env->model.model);
     att_model_unref(env->encoder.model);

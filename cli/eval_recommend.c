@@ -1,29 +1,43 @@
 /*
- * attend eval --task recommend: leave one out. Every line is a user's history
- * and the item that came next; all items that are not in the history are ranked
- * by the task as requests are, and the target's rank counts.
+ * attend eval --task recommend: every line is a user's history and what came
+ * next, one item or a basket. All items (but those of the history, unless the line
+ * says "exclude_seen": false) are ranked by the task as requests are. Two simple
+ * rules are measured beside it: the most popular items, and, where the model has
+ * follows.jsonl, what most often followed the last item, filled up with those.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "store/follows.h"
 #include "store/items.h"
 
-enum { TOP_K = 10, DEPTH_MAX = 16 };
+enum { TOP_K = 10, DEPTH_MAX = 16, TARGETS_MAX = 4096 };
 static const size_t answer_bytes_max = (size_t)1 << 30;
+static const double z95 = 1.96;
+
+/* Of one way to rank, over the lines. */
+struct figures {
+    double hits, gain, gain_squares;
+};
 
 struct tally {
     const struct cli_env *env;
     struct task_contexts *contexts;
-    size_t rows, hits, n_items, n_covered;
-    double gain;
-    unsigned char *covered; /* [n_items + 1] items that stood in some answer */
+    size_t rows, n_items, n_covered;
+    struct figures model, popular, follows;
+    unsigned char *covered;  /* [n_items + 1] items that stood in some answer */
+    unsigned char *marks;    /* [n_items + 1] of the line: SEEN, WANTED */
+    uint32_t *by_popularity; /* [n_items] */
 };
+
+enum { SEEN = 1, WANTED = 2 };
 
 /* The line's history, and its interest where it has one, as a request. */
 static enum att_status request_of(const struct att_json *line, struct att_json **ret_body, struct att_err *err)
 {
-    static const char *const members[] = {"history", "interest"};
+    static const char *const members[] = {"history", "interest", "exclude_seen"};
     struct att_jsonw w;
     char *text = NULL;
     size_t len = 0;
@@ -61,42 +75,129 @@ static size_t index_of(const struct tally *tally, const char *id)
     return *id || index > tally->n_items ? 0 : index;
 }
 
-static void count(struct tally *tally, const struct att_json *answer, const char *target)
+/* One line's ranking of at most ten: hit where one of the targets is among them, and their NDCG. */
+static void take_ranking(const struct tally *tally, const size_t *ranked, size_t n, size_t n_targets,
+                         struct figures *figures)
+{
+    double gain = 0, ideal = 0;
+    for (size_t i = 0; i < n; i++)
+        if (tally->marks[ranked[i]] & WANTED)
+            gain += 1 / log2((double)i + 2);
+    for (size_t i = 0; i < n_targets && i < TOP_K; i++)
+        ideal += 1 / log2((double)i + 2);
+    figures->hits += gain > 0;
+    figures->gain += gain / ideal;
+    figures->gain_squares += gain / ideal * (gain / ideal);
+}
+
+/* Continues a ranking of n with the most popular items. */
+static size_t fill_popular(const struct tally *tally, size_t ranked[TOP_K], size_t n, bool exclude_seen)
+{
+    size_t given = n;
+    for (size_t i = 0; n < TOP_K && i < tally->n_items; i++) {
+        size_t item = tally->by_popularity[i];
+        bool taken = exclude_seen && (tally->marks[item] & SEEN);
+        for (size_t j = 0; !taken && j < given; j++)
+            taken = ranked[j] == item;
+        if (!taken)
+            ranked[n++] = item;
+    }
+    return n;
+}
+
+static void take_rules(struct tally *tally, size_t last, bool exclude_seen, size_t n_targets)
+{
+    const struct store_follows *follows = cli_env_model(tally->env)->follows;
+    size_t ranked[TOP_K], n = fill_popular(tally, ranked, 0, exclude_seen), n_next = 0;
+    take_ranking(tally, ranked, n, n_targets, &tally->popular);
+    const struct store_follow *next = follows && last ? store_follows_of(follows, last, &n_next) : NULL;
+    for (n = 0; n < TOP_K;) { /* the next best, ten times: lists are short */
+        size_t best = SIZE_MAX;
+        for (size_t i = 0; i < n_next; i++) {
+            bool taken = exclude_seen && (tally->marks[next[i].item] & SEEN);
+            for (size_t j = 0; !taken && j < n; j++)
+                taken = ranked[j] == next[i].item;
+            if (!taken && (best == SIZE_MAX || next[i].boost > next[best].boost))
+                best = i;
+        }
+        if (best == SIZE_MAX)
+            break;
+        ranked[n++] = next[best].item;
+    }
+    n = fill_popular(tally, ranked, n, exclude_seen);
+    take_ranking(tally, ranked, n, n_targets, &tally->follows);
+}
+
+static void take_answer(struct tally *tally, const struct att_json *answer, size_t n_targets)
 {
     const struct att_json *items = att_json_get(answer, "items");
-    tally->rows++;
-    for (size_t i = 0; i < att_json_count(items); i++) {
-        const char *id = att_json_string(att_json_get(att_json_at(items, i), "id"), NULL);
-        size_t index = index_of(tally, id);
-        tally->n_covered += tally->covered[index] == 0;
-        tally->covered[index] = 1;
-        if (strcmp(id, target) == 0) {
-            tally->hits++;
-            tally->gain += 1 / log2((double)i + 2);
-        }
+    size_t ranked[TOP_K], n = 0;
+    for (; n < att_json_count(items) && n < TOP_K; n++) {
+        ranked[n] = index_of(tally, att_json_string(att_json_get(att_json_at(items, n), "id"), NULL));
+        tally->n_covered += tally->covered[ranked[n]] == 0;
+        tally->covered[ranked[n]] = 1;
     }
+    take_ranking(tally, ranked, n, n_targets, &tally->model);
+}
+
+/* Marks the items of "target" or "targets"; each must be one of the model's. */
+static enum att_status mark_targets(struct tally *tally, const struct att_json *line, size_t *ret_n,
+                                    struct att_err *err)
+{
+    const struct att_json *target = att_json_get(line, "target"), *targets = att_json_get(line, "targets");
+    size_t n = targets ? att_json_count(targets) : 1;
+    *ret_n = 0;
+    if (n == 0 || n > TARGETS_MAX || (targets && !att_json_is_array(targets)))
+        return att_err_set(err, ATT_EFORMAT, "targets: expected an array of 1 to %d items", TARGETS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct att_json *value = targets ? att_json_at(targets, i) : target;
+        const char *id = att_json_string(value, NULL);
+        if (!id)
+            return att_err_set(err, ATT_EFORMAT, "target: is %s, expected an item's id", att_json_type_name(value));
+        size_t index = index_of(tally, id);
+        if (!index)
+            return att_err_set(err, ATT_EFORMAT, "target: \"%.60s\" is no item of the model", id);
+        *ret_n += !(tally->marks[index] & WANTED);
+        tally->marks[index] |= WANTED;
+    }
+    return ATT_OK;
+}
+
+/* Marks the history; the last known item of it, or 0. */
+static size_t mark_history(struct tally *tally, const struct att_json *line)
+{
+    const struct att_json *history = att_json_get(line, "history");
+    size_t last = 0;
+    for (size_t i = 0; i < att_json_count(history); i++) {
+        const char *id = att_json_string(att_json_get(att_json_at(history, i), "item"), NULL);
+        size_t index = id ? index_of(tally, id) : 0;
+        tally->marks[index] |= SEEN;
+        last = index ? index : last;
+    }
+    return last;
 }
 
 static enum att_status one_line(struct tally *tally, const char *text, size_t len, struct att_err *err)
 {
     struct att_json *line = NULL, *body = NULL, *answer = NULL;
     char *bytes = NULL;
-    size_t n_bytes = 0;
+    size_t n_bytes = 0, n_targets = 0;
     enum att_status status = att_json_parse(text, len, 0, DEPTH_MAX, &line, err);
-    const char *target = att_json_string(att_json_get(line, "target"), NULL);
-    if (status == ATT_OK && !target)
-        status = att_err_set(err, ATT_EFORMAT, "target: is %s, expected an item's id",
-                             att_json_type_name(att_json_get(line, "target")));
-    if (status == ATT_OK && !index_of(tally, target))
-        status = att_err_set(err, ATT_EFORMAT, "target: \"%.60s\" is no item of the model", target);
+    memset(tally->marks, 0, tally->n_items + 1);
+    if (status == ATT_OK)
+        status = mark_targets(tally, line, &n_targets, err);
     if (status == ATT_OK)
         status = request_of(line, &body, err);
     if (status == ATT_OK)
         status = task_run(tally->contexts, &task_recommend, cli_env_task(tally->env), body, &bytes, &n_bytes, err);
     if (status == ATT_OK)
         status = att_json_parse(bytes, n_bytes, 0, DEPTH_MAX, &answer, err);
-    if (status == ATT_OK)
-        count(tally, answer, target);
+    if (status == ATT_OK) {
+        tally->rows++;
+        take_answer(tally, answer, n_targets);
+        take_rules(tally, mark_history(tally, line), att_json_bool(att_json_get(line, "exclude_seen"), true),
+                   n_targets);
+    }
     att_json_destroy(line);
     att_json_destroy(body);
     att_json_destroy(answer);
@@ -128,23 +229,67 @@ static enum att_status read_lines(struct tally *tally, const char *path, struct 
     return status;
 }
 
+/* Half the width of the 95 % interval of a mean. */
+static double half_width(double sum, double squares, size_t n)
+{
+    double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
+    return n > 1 && variance > 0 ? z95 * sqrt(variance / (double)(n - 1)) : 0;
+}
+
 static void report(const struct tally *tally, bool json)
 {
+    const size_t n = tally->rows;
     const struct {
-        const char *name, *title;
-        double value;
-    } rows[] = {
-        {"hr@10", "HR@10", (double)tally->hits / (double)tally->rows},
-        {"ndcg@10", "NDCG@10", tally->gain / (double)tally->rows},
-        {"coverage@10", "coverage@10", (double)tally->n_covered / (double)tally->n_items},
-    };
-    printf(json ? "{\"rows\": %zu" : "rows         %zu", tally->rows);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        const char *name;
+        const struct figures *figures;
+    } rows[] = {{"model", &tally->model}, {"popularity", &tally->popular}, {"last_item", &tally->follows}};
+    double coverage = (double)tally->n_covered / (double)tally->n_items;
+    printf(json ? "{\"rows\": %zu" : "rows         %zu", n);
+    printf(json ? ", \"coverage@10\": %.4f" : "\ncoverage@10  %.4f", coverage);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct figures *f = rows[i].figures;
+        if (f == &tally->follows && !cli_env_model(tally->env)->follows)
+            continue;
+        double hr = f->hits / (double)n, hr_half = half_width(f->hits, f->hits, n);
+        double ndcg = f->gain / (double)n, ndcg_half = half_width(f->gain, f->gain_squares, n);
+        if (json && i == 0)
+            printf(", \"hr@10\": %.4f, \"ndcg@10\": %.4f", hr, ndcg);
         if (json)
-            printf(", \"%s\": %.4f", rows[i].name, rows[i].value);
+            printf(", \"%s\": {\"hr@10\": %.4f, \"hr@10_ci95\": [%.4f, %.4f], \"ndcg@10\": %.4f, "
+                   "\"ndcg@10_ci95\": [%.4f, %.4f]}",
+                   rows[i].name, hr, hr - hr_half, hr + hr_half, ndcg, ndcg - ndcg_half, ndcg + ndcg_half);
         else
-            printf("\n%-12s %.4f", rows[i].title, rows[i].value);
+            printf("\n%-12s HR@10 %.4f ± %.4f   NDCG@10 %.4f ± %.4f", rows[i].name, hr, hr_half, ndcg, ndcg_half);
+    }
     puts(json ? "}" : "");
+}
+
+/* Most popular first, ties by the number. */
+static int by_popularity(const void *a, const void *b, void *context)
+{
+    const struct store_items *items = context;
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint64_t left = store_items_at(items, x)->popularity;
+    uint64_t right = store_items_at(items, y)->popularity;
+    if (left != right)
+        return left > right ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static enum att_status prepare(struct tally *tally, struct att_err *err)
+{
+    const struct task_model *model = cli_env_model(tally->env);
+    tally->n_items = att_model_info(model->model)->vocab_size - 1;
+    tally->covered = att_mem_calloc(tally->n_items + 1, 1);
+    tally->marks = att_mem_calloc(tally->n_items + 1, 1);
+    tally->by_popularity = att_mem_calloc(tally->n_items, sizeof *tally->by_popularity);
+    if (!tally->covered || !tally->marks || !tally->by_popularity)
+        return att_err_set(err, ATT_ENOMEM, "out of memory");
+    for (size_t i = 0; i < tally->n_items; i++)
+        tally->by_popularity[i] = (uint32_t)i + 1;
+    if (model->items)
+        qsort_r(tally->by_popularity, tally->n_items, sizeof *tally->by_popularity, by_popularity, model->items);
+    return task_contexts_create(&tally->contexts, err);
 }
 
 int cli_eval_recommend(int argc, char **argv)
@@ -155,9 +300,11 @@ int cli_eval_recommend(int argc, char **argv)
     struct att_err err;
     int usage = cli_options_parse(argc, argv, "model encoder dtype task data json",
                                   "usage: attend eval --task recommend --model DIR --data FILE\n\n"
-                                  "HR@10, NDCG@10 and the share of the catalogue that is ever among the ten best, all "
-                                  "items ranked that are\nnot in the history. Data: lines "
-                                  "{\"history\":[{\"item\":ID},…],\"target\":ID}.\n",
+                                  "HR@10, NDCG@10 with 95 % intervals, beside two simple rules, and the share of the "
+                                  "catalogue that is ever among\nthe ten best; all items ranked that are not in the "
+                                  "history. Data: lines {\"history\":[{\"item\":ID},…],\"target\":ID},\nor "
+                                  "\"targets\":[ID,…] for a basket, and \"exclude_seen\":false where the same item "
+                                  "may be taken again.\n",
                                   &options);
     if (usage >= 0)
         return usage;
@@ -166,10 +313,7 @@ int cli_eval_recommend(int argc, char **argv)
     enum att_status status = cli_env_create(&options, &env, &err);
     if (status == ATT_OK) {
         tally.env = env;
-        tally.n_items = att_model_info(cli_env_model(env)->model)->vocab_size - 1;
-        tally.covered = att_mem_calloc(tally.n_items + 1, 1);
-        status = tally.covered ? task_contexts_create(&tally.contexts, &err)
-                               : att_err_set(&err, ATT_ENOMEM, "out of memory");
+        status = prepare(&tally, &err);
     }
     if (status == ATT_OK)
         status = read_lines(&tally, options.data, &err);
@@ -177,6 +321,8 @@ int cli_eval_recommend(int argc, char **argv)
         report(&tally, options.json);
     task_contexts_destroy(tally.contexts);
     att_mem_free(tally.covered);
+    att_mem_free(tally.marks);
+    att_mem_free(tally.by_popularity);
     cli_env_destroy(env);
     return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
 }

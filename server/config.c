@@ -37,6 +37,7 @@ static const char *const *const words_of[] = {
 #define model_dtype dtype
 #define model_encoder encoder
 #define model_items items
+#define model_catalogue catalogue
 #define model_enabled enabled
 #define kb_path path
 #define kb_model model

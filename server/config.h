@@ -36,7 +36,7 @@ struct srv_value {
 struct srv_config_model {
     char name[SRV_NAME_MAX + 1];
     char *where; /* FILE:LINE of its section, for messages */
-    struct srv_value path, dtype, encoder, items, enabled, is_default;
+    struct srv_value path, dtype, encoder, items, catalogue, enabled, is_default;
 };
 
 struct srv_config_kb {

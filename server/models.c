@@ -15,7 +15,9 @@
 #include "server/log.h"
 #include "server/models_news.h"
 #include "server/trained.h"
+#include "store/catalogue.h"
 #include "store/entities.h"
+#include "store/follows.h"
 #include "store/items.h"
 #include "store/kb.h"
 #include "store/news.h"
@@ -391,6 +393,48 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
     return ATT_OK;
 }
 
+/* ---- what follows what ---- */
+
+static enum att_status load_follows(struct task_model *model, struct att_err *err)
+{
+    enum att_status status;
+
+    if (model->model == NULL || strcmp(att_model_info(model->model)->task, "recommend") != 0)
+        return ATT_OK;
+    status = store_follows_open(att_model_info(model->model)->dir, att_model_info(model->model)->vocab_size - 1,
+                                &model->follows, err);
+    if (status != ATT_OK && status != ATT_ENOTFOUND)
+        att_err_prefix(err, "model '%s'", model->name);
+    return status == ATT_ENOTFOUND ? ATT_OK : status;
+}
+
+/* ---- catalogues ---- */
+
+/* Every generation has handles of its own: they see one another's writes through the file. */
+static enum att_status open_catalogues(struct loading *loading, struct att_err *err)
+{
+    const struct srv_config *config = loading->source->config;
+    enum att_status status = ATT_OK;
+
+    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++) {
+        const char *path = srv_config_text(&config->models[i].catalogue);
+        struct task_model *model = &loading->models->list[i].task;
+        const struct att_model_info *encoder;
+
+        if (path == NULL || model->model == NULL)
+            continue;
+        if (strcmp(att_model_info(model->model)->task, "recommend") != 0)
+            return att_err_set(err, ATT_EINVAL, "%s: [model %s] catalogue = %s, but the model is no recommender",
+                               config->models[i].where, config->models[i].name, path);
+        encoder = model->encoder != NULL ? att_model_info(model->encoder->model) : NULL;
+        status = store_catalogue_open(path, encoder != NULL ? encoder->digest : "",
+                                      encoder != NULL ? encoder->hidden_size : 0, &model->catalogue, err);
+        if (status != ATT_OK)
+            att_err_prefix(err, "model '%s'", config->models[i].name);
+    }
+    return status;
+}
+
 /* ---- users ---- */
 
 /* One handle a file, as with knowledge bases. */
@@ -444,8 +488,12 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
         status = join_encoders(&loading, err);
     for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
         status = load_items(&loading, i, err);
+    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
+        status = load_follows(&models->list[i].task, err);
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
+    if (status == ATT_OK)
+        status = open_catalogues(&loading, err);
     if (status == ATT_OK)
         status = open_users(&loading, err);
     if (status == ATT_OK)
@@ -463,6 +511,8 @@ void srv_models_finish(struct srv_models *models)
     store_users_close(models->users);
     for (size_t i = 0; i < models->n_models; i++) {
         store_items_close(models->list[i].task.items);
+        store_catalogue_close(models->list[i].task.catalogue);
+        store_follows_close(models->list[i].task.follows);
         task_generator_close(models->list[i].task.generator);
         att_model_unref(models->list[i].task.model);
     }

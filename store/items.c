@@ -43,7 +43,7 @@ static enum att_status no_memory(const struct store_items *items, struct att_err
 /* ---- one line ---- */
 
 struct line {
-    const struct att_json *object;
+    struct att_json *object; /* kept, and NULL then, where the item's metadata lies in it */
     size_t number;
 };
 
@@ -83,7 +83,7 @@ static enum att_status take_text(struct store_items *items, const struct line *l
     return ATT_OK;
 }
 
-static enum att_status take_line(struct store_items *items, const struct line *line, struct att_err *err)
+static enum att_status take_line(struct store_items *items, struct line *line, struct att_err *err)
 {
     const struct att_json *popularity = att_json_get(line->object, "popularity");
     struct store_item item = {.id = NULL};
@@ -111,6 +111,14 @@ static enum att_status take_line(struct store_items *items, const struct line *l
     if (items->slots[slot])
         return att_err_set(err, ATT_EFORMAT, "%s: line %zu: id: \"%.60s\" is that of an earlier line, index %u",
                            items->path, line->number, item.id, (unsigned)items->slots[slot]);
+    const struct att_json *metadata = att_json_get(line->object, "metadata");
+    if (att_json_type(metadata) != ATT_JSON_NULL && !att_json_is_object(metadata))
+        return wrong(items, line, "metadata", "an object", err);
+    if (att_json_count(metadata) > 0) {
+        item.metadata = metadata;
+        items->lines[index] = line->object;
+        line->object = NULL;
+    }
     item.text_len = strlen(item.text);
     item.popularity = (uint64_t)count;
     items->items[index] = item;
@@ -128,19 +136,18 @@ static enum att_status parse_lines(struct store_items *items, const char *bytes,
     for (size_t begin = 0; status == ATT_OK && begin < len;) {
         const char *newline = memchr(bytes + begin, '\n', len - begin);
         size_t end = newline ? (size_t)(newline - bytes) : len;
-        struct att_json *object = NULL;
-        number++;
+        struct line line = {.number = ++number};
         if (strspn(bytes + begin, " \t\r") < end - begin) {
-            status = att_json_parse(bytes + begin, end - begin, 0, DEPTH_MAX, &object, err);
+            status = att_json_parse(bytes + begin, end - begin, 0, DEPTH_MAX, &line.object, err);
             if (status == ATT_OK)
-                status = take_line(items, &(struct line){object, number}, err);
+                status = take_line(items, &line, err);
             else if (status == ATT_ENOMEM)
                 att_err_prefix(err, "%s: line %zu", items->path, number);
             else
                 status = att_err_set(err, ATT_EFORMAT, "%s: line %zu: is no JSON object", items->path, number);
             taken += status == ATT_OK;
         }
-        att_json_destroy(object);
+        att_json_destroy(line.object);
         begin = end + 1;
     }
     if (status == ATT_OK && taken == 0)
@@ -159,9 +166,10 @@ static enum att_status make_table(struct store_items *items, size_t n_items, str
     items->count = n_items;
     items->mask = capacity - 1;
     items->items = att_mem_calloc(n_items + 1, sizeof *items->items);
+    items->lines = att_mem_calloc(n_items + 1, sizeof *items->lines);
     items->present = att_mem_calloc(n_items + 1, 1);
     items->slots = att_mem_calloc(capacity, sizeof *items->slots);
-    return items->items && items->present && items->slots ? ATT_OK : no_memory(items, err);
+    return items->items && items->lines && items->present && items->slots ? ATT_OK : no_memory(items, err);
 }
 
 /* FOLDER/items.jsonl, or the file itself. */
@@ -220,6 +228,9 @@ void store_items_close(struct store_items *items)
         return;
     att_arena_finish(&items->arena);
     att_mem_free(items->items);
+    for (size_t i = 0; items->lines && i <= items->count; i++)
+        att_json_destroy(items->lines[i]);
+    att_mem_free(items->lines);
     att_mem_free(items->present);
     att_mem_free(items->slots);
     att_mem_free(items->vectors);

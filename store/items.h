@@ -6,7 +6,8 @@
  *   {"id":"50","index":50,"title":"Star Wars (1977)","text":"Star Wars (1977). Action.","popularity":583}
  *
  * `id` (1..256 bytes, unique) is what requests name, `index` (1..n_items, unique) the row of the model. `title`,
- * `text` and `popularity` (default "", the title, 0) may be missing; other members are the owner's and not read.
+ * `text`, `popularity` (default "", the title, 0) and `metadata` (an object, for filters) may be missing; other members
+ * are the owner's and not read.
  * Items of the model that the table lacks are not served.
  *
  * items.index beside it, made by `attend items index`, integers little-endian:
@@ -25,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/json.h"
 #include "core/base/status.h"
 
 enum { STORE_ITEM_ID_BYTES_MAX = 256, STORE_ITEM_TITLE_BYTES_MAX = 4096, STORE_ITEM_TEXT_BYTES_MAX = 65536 };
@@ -34,7 +36,8 @@ struct store_item {
     const char *title; /* or "" */
     const char *text;  /* what the encoder reads; or "" */
     size_t text_len;
-    uint64_t popularity; /* at most 2^53 */
+    uint64_t popularity;             /* at most 2^53 */
+    const struct att_json *metadata; /* an object, or NULL */
 };
 
 struct store_items;

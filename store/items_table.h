@@ -12,6 +12,7 @@ struct store_items {
     atomic_size_t references;
     struct att_arena arena;   /* the strings */
     struct store_item *items; /* [count + 1] */
+    struct att_json **lines;  /* [count + 1] of items with metadata, which lies in them; else NULL */
     unsigned char *present;   /* [count + 1] */
     uint32_t *slots;          /* [mask + 1] indexes by hash of the id; 0: empty */
     size_t count, mask;

@@ -126,8 +126,9 @@ enum att_status task_history_parse(struct task_call *call, const struct task_mod
         return status;
     history->n = history->n_stored + n;
     history->events = task_alloc(call, history->n + 1, sizeof *history->events, err);
+    history->given = history->events ? task_alloc(call, history->n + 1, sizeof *history->given, err) : NULL;
     size_t rows = att_model_info(model->model)->vocab_size;
-    unsigned char *disliked = history->events ? task_alloc(call, rows, 1, err) : NULL;
+    unsigned char *disliked = history->given ? task_alloc(call, rows, 1, err) : NULL;
     if (!disliked)
         return err->status;
     for (size_t i = 0; i < history->n_stored; i++)
@@ -137,9 +138,11 @@ enum att_status task_history_parse(struct task_call *call, const struct task_mod
         status = parse_event(call, model, att_json_at(value, i), i, event, err);
         event->position += history->n_stored;
     }
-    if (status == ATT_OK)
-        task_history_weigh(history, disliked);
-    return status;
+    if (status != ATT_OK)
+        return status;
+    memcpy(history->given, history->events, history->n * sizeof *history->events);
+    task_history_weigh(history, disliked);
+    return ATT_OK;
 }
 
 size_t task_history_number(const struct task_history *history, size_t position)

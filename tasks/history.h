@@ -32,6 +32,7 @@ struct task_event {
 struct task_history {
     struct task_event *events; /* in the order of time */
     size_t n, n_stored;        /* all; those of the store */
+    struct task_event *given;  /* [n] the same by position, neither dated nor weighed; NULL: not kept */
 };
 
 /* The model's index of an item by its id in the table, or as a number where there is no table. 0: unknown. */

@@ -259,8 +259,9 @@ static enum att_status add_sentence_jobs(struct task_call *call, struct ingest *
         struct task_job *job = &call->jobs[call->n_jobs];
         size_t dropped, before = call->prompt_tokens;
         call->prompt_tokens = 0; /* a part of what was counted before */
-        status = task_job_encode(call, model, "", ingest->stored[index].text + sentence->begin,
-                                 sentence->end - sentence->begin, NULL, 0, "text", job, &dropped, err);
+        status = task_job_encode(call, model, att_model_info(model->model)->default_prompt,
+                                 ingest->stored[index].text + sentence->begin, sentence->end - sentence->begin, NULL, 0,
+                                 "text", job, &dropped, err);
         call->prompt_tokens = before;
         if (status == ATT_OK &&
             !(job->logits = task_alloc(call, att_model_info(model->model)->n_logits, sizeof(float), err)))

@@ -34,7 +34,10 @@ static const float *text_vector(const struct task_preference *preference, size_t
 {
     const struct store_items *items = preference->model->items;
     if (slot > preference->n_items)
-        return preference->text_vectors + (slot - preference->n_items - 1) * preference->dimensions;
+        return preference->text_vectors ? preference->text_vectors[slot - preference->n_items - 1] : NULL;
+    const struct store_catalogue_item *over = task_catalogue_at(preference->catalogue, slot);
+    if (over && over->vector && preference->dimensions)
+        return over->vector;
     return preference->dimensions ? store_items_vectors(items) + slot * preference->dimensions : NULL;
 }
 
@@ -73,9 +76,14 @@ static float *likenesses(struct task_call *call, const struct task_preference *p
     if (!cosines)
         return NULL;
     att_dot_table(0, known, dimensions, store_items_vectors(preference->model->items), dimensions, vector, cosines);
-    if (preference->n_texts)
-        att_dot_table(0, preference->n_texts, dimensions, preference->text_vectors, dimensions, vector,
-                      cosines + known);
+    for (size_t i = 0; i < preference->n_texts; i++)
+        cosines[known + i] = preference->text_vectors[i] ? dot(dimensions, preference->text_vectors[i], vector) : 0;
+    const struct store_catalogue_view *view = preference->catalogue->view;
+    for (size_t i = 0; view && i < view->n; i++) {
+        size_t slot = preference->catalogue->slots[i];
+        if (slot > 0 && slot < known && view->items[i]->vector)
+            cosines[slot] = dot(dimensions, view->items[i]->vector, vector);
+    }
     return cosines;
 }
 
@@ -120,22 +128,40 @@ static enum att_status prepare_texts(struct task_call *call, struct task_prefere
     return ATT_OK;
 }
 
+/* log(1 + popularity) of all slots. */
+static float *popularities(struct task_call *call, const struct task_preference *preference, struct att_err *err)
+{
+    const struct task_catalogue *catalogue = preference->catalogue;
+    float *values = task_alloc(call, preference->n_items + 1 + preference->n_texts, sizeof *values, err);
+    for (size_t i = 1; values && preference->model->items && i <= preference->n_items; i++)
+        values[i] = log1pf((float)store_items_at(preference->model->items, i)->popularity);
+    for (size_t i = 0; values && catalogue->view && i < catalogue->view->n; i++)
+        if (catalogue->slots[i] > 0 && catalogue->view->items[i]->popularity >= 0)
+            values[catalogue->slots[i]] = log1pf((float)catalogue->view->items[i]->popularity);
+    return values;
+}
+
 static enum att_status prepare_base(struct task_call *call, struct task_preference *preference,
                                     const unsigned char *counted, struct att_err *err)
 {
     size_t known = preference->n_items + 1;
-    float *values = task_alloc(call, known, sizeof *values, err);
-    if (!values)
-        return err->status;
     if (preference->pooled) {
-        att_score_items(preference->model->model, preference->pooled, values);
-        preference->scores = values;
-        preference->scores_moments = task_moments_of(values, counted, known);
+        preference->scores = task_alloc(call, known, sizeof *preference->scores, err);
+        if (!preference->scores)
+            return err->status;
+        att_score_items(preference->model->model, preference->pooled, preference->scores);
+        for (size_t i = 0; i < preference->n_follows; i++)
+            preference->scores[preference->follows[i].item] += preference->follows[i].boost;
+        preference->scores_moments = task_moments_of(preference->scores, counted, known);
     } else if (!preference->profile) {
-        for (size_t i = 1; preference->model->items && i < known; i++)
-            values[i] = log1pf((float)store_items_at(preference->model->items, i)->popularity);
-        preference->popular = values;
-        preference->popular_moments = task_moments_of(values, counted, known);
+        preference->popular = popularities(call, preference, err);
+        if (!preference->popular)
+            return err->status;
+        preference->popular_moments = task_moments_of(preference->popular, counted, known);
+        /* Nobody has had the time to take a new item: it counts as an average one unless its owner says more. */
+        for (size_t i = 0; i < preference->catalogue->n_added; i++)
+            if (preference->catalogue->added[i]->popularity < 0)
+                preference->popular[known + i] = preference->popular_moments.mean;
     }
     return ATT_OK;
 }
@@ -148,7 +174,7 @@ static enum att_status prepare_shares(struct task_call *call, struct task_prefer
     preference->shares = task_alloc(call, history->n + 1, sizeof *preference->shares, err);
     if (!preference->shares)
         return err->status;
-    for (size_t i = 0; i < preference->n_sequence; i++)
+    for (size_t i = 0; preference->attention && i < preference->n_sequence; i++)
         preference->shares[preference->sequence_events[i]] = (1 - preference->text_share) * preference->attention[i];
     for (size_t e = 0; text_weight > 0 && preference->text_share > 0 && e < history->n; e++)
         if (is_text_event(preference, e) && history->events[e].weight > 0)
@@ -198,12 +224,19 @@ static void parts_of(const struct task_preference *preference, size_t slot, floa
         parts[TASK_SOURCE_SEQUENCE] =
             (1 - preference->text_share) * task_standard_score(preference->scores_moments, preference->scores[slot]);
     if (preference->popular)
-        parts[TASK_SOURCE_POPULAR] =
-            task_standard_score(preference->popular_moments, known ? preference->popular[slot] : 0.0f);
+        parts[TASK_SOURCE_POPULAR] = task_standard_score(preference->popular_moments, preference->popular[slot]);
     if (!preference->words)
         return;
     parts[TASK_SOURCE_POPULAR] *= popular_weight;
     parts[TASK_SOURCE_CONTENT] += task_standard_score(preference->words_moments, preference->words[slot]);
+}
+
+float task_preference_boost(const struct task_preference *preference, size_t slot)
+{
+    for (size_t i = 0; i < preference->n_follows; i++)
+        if (preference->follows[i].item == slot)
+            return preference->follows[i].boost;
+    return 0;
 }
 
 float task_preference_logit(const struct task_preference *preference, size_t slot, enum task_source *ret_source)
@@ -212,7 +245,8 @@ float task_preference_logit(const struct task_preference *preference, size_t slo
     float parts[3];
     if (preference->found) {
         *ret_source = TASK_SOURCE_SEQUENCE;
-        return att_score_item(preference->model->model, preference->pooled, slot);
+        return att_score_item(preference->model->model, preference->pooled, slot) +
+               task_preference_boost(preference, slot);
     }
     parts_of(preference, slot, parts);
     /* What the base is made of, unless the texts add more. */
@@ -227,7 +261,7 @@ float task_preference_logit(const struct task_preference *preference, size_t slo
     if (preference->scores)
         return preference->scores_moments.mean + preference->scores_moments.deviation * value;
     if (preference->popular && !preference->words)
-        return known ? preference->popular[slot] : 0.0f;
+        return preference->popular[slot];
     return content_scale * value;
 }
 

@@ -20,9 +20,9 @@
 
 enum { PATH_BYTES = 48, USER_BYTES_MAX = 512, TOP_K_DEFAULT = 10, TOP_K_DIVERSE_MAX = 200 };
 
-static const char *const fields[] = {"model",   "user",         "history",   "interest", "candidates",  "top_k",
-                                     "exclude", "exclude_seen", "diversity", "explain",  "deadline_ms", "priority",
-                                     NULL};
+static const char *const fields[] = {"model",   "user",           "history",      "interest",  "candidates",
+                                     "top_k",   "exclude",        "exclude_seen", "diversity", "filters",
+                                     "explain", "counterfactual", "deadline_ms",  "priority",  NULL};
 
 /* ---- the request's numbers ---- */
 
@@ -49,6 +49,8 @@ static enum att_status parse_options(struct task_call *call, struct task_recomme
         status = task_field_bool(body, "", "exclude_seen", &recommend->exclude_seen, err);
     if (status == ATT_OK)
         status = task_field_bool(body, "", "explain", &recommend->explain, err);
+    if (status == ATT_OK)
+        status = task_field_bool(body, "", "counterfactual", &recommend->counterfactual, err);
     recommend->top_k = (size_t)top_k;
     return status;
 }
@@ -62,8 +64,10 @@ static enum att_status choose_model(struct task_call *call, struct task_recommen
     if (!att_item_embedding(recommend->model->model, 0))
         return att_err_param(err, ATT_EUNSUPPORTED, "model", "model: \"%s\" is no recommender; see /v1/models",
                              recommend->model->name);
-    recommend->n_items = att_model_info(recommend->model->model)->vocab_size - 1;
-    return ATT_OK;
+    status = task_catalogue_open(call, recommend->model, &recommend->catalogue, err);
+    recommend->n_items = recommend->catalogue.n_items;
+    recommend->n_slots = recommend->n_items + 1 + recommend->catalogue.n_added;
+    return status;
 }
 
 static enum att_status parse_interest(struct task_call *call, struct task_recommend *recommend,
@@ -144,7 +148,7 @@ static enum att_status parse_candidates(struct task_call *call, struct task_reco
     size_t n = att_json_count(array);
     bool has_content = task_preference_has_content(recommend->model);
     struct task_names names;
-    recommend->allowed = task_alloc(call, recommend->n_items + 1 + n, 1, err);
+    recommend->allowed = task_alloc(call, recommend->n_slots + n, 1, err);
     recommend->candidates = recommend->allowed ? task_alloc(call, n + 1, sizeof *recommend->candidates, err) : NULL;
     if (!recommend->candidates)
         return err->status;
@@ -152,32 +156,35 @@ static enum att_status parse_candidates(struct task_call *call, struct task_reco
         memcpy(recommend->allowed, store_items_present(items), recommend->n_items + 1);
     else if (!array)
         memset(recommend->allowed + 1, 1, recommend->n_items);
+    if (!array)
+        memset(recommend->allowed + recommend->n_items + 1, 1, recommend->catalogue.n_added);
     enum att_status status = task_names_init(call, n, &names, err);
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         struct task_candidate candidate;
         status = parse_candidate(call, att_json_at(array, i), i, &candidate, err);
         if (status != ATT_OK)
             return status;
-        size_t index = task_item_find(recommend->model, candidate.id);
+        size_t slot = task_catalogue_slot(&recommend->catalogue, candidate.id);
         if (!task_names_add(&names, candidate.id))
             continue;
-        if (index > 0) {
-            recommend->allowed[index] = 1;
+        if (slot > 0) {
+            recommend->allowed[slot] = 1;
             continue;
         }
         name_unknown(recommend, candidate.id);
         if (candidate.text_len == 0 || !has_content)
             continue;
         recommend->candidates[recommend->n_candidates++] = candidate;
-        recommend->allowed[recommend->n_items + recommend->n_candidates] = 1;
+        recommend->allowed[recommend->n_slots + recommend->n_candidates - 1] = 1;
     }
     return status;
 }
 
-static void exclude(struct task_recommend *recommend, struct task_names *excluded, const char *id, size_t index)
+static void exclude(struct task_recommend *recommend, struct task_names *excluded, const char *id)
 {
-    if (index > 0)
-        recommend->allowed[index] = 0;
+    size_t slot = task_catalogue_slot(&recommend->catalogue, id);
+    if (slot > 0)
+        recommend->allowed[slot] = 0;
     else
         task_names_add(excluded, id);
 }
@@ -194,15 +201,16 @@ static enum att_status apply_exclusions(struct task_call *call, struct task_reco
         snprintf(path, sizeof path, "exclude[%zu]", i);
         status = task_item_id(call, att_json_at(array, i), path, &id, err);
         if (status == ATT_OK)
-            exclude(recommend, &excluded, id, task_item_find(recommend->model, id));
+            exclude(recommend, &excluded, id);
     }
     if (status != ATT_OK)
         return status;
     for (size_t i = 0; recommend->exclude_seen && i < recommend->history.n; i++)
-        exclude(recommend, &excluded, recommend->history.events[i].item, recommend->history.events[i].index);
+        exclude(recommend, &excluded, recommend->history.events[i].item);
     for (size_t i = 0; i < recommend->n_candidates; i++)
         if (task_names_has(&excluded, recommend->candidates[i].id))
-            recommend->allowed[recommend->n_items + 1 + i] = 0;
+            recommend->allowed[recommend->n_slots + i] = 0;
+    task_catalogue_forbid(&recommend->catalogue, recommend->allowed);
     return ATT_OK;
 }
 
@@ -224,12 +232,14 @@ static enum att_status parse_items(struct task_call *call, struct task_recommend
         return err->status;
     status = task_names_init(call, names, &recommend->unknown, err);
     for (size_t i = 0; status == ATT_OK && i < recommend->history.n; i++)
-        if (recommend->history.events[i].index == 0)
+        if (task_catalogue_slot(&recommend->catalogue, recommend->history.events[i].item) == 0)
             name_unknown(recommend, recommend->history.events[i].item);
     if (status == ATT_OK)
         status = parse_candidates(call, recommend, candidates, err);
     if (status == ATT_OK)
         status = apply_exclusions(call, recommend, excluded, err);
+    if (status == ATT_OK)
+        status = task_catalogue_filter(&recommend->catalogue, att_json_get(body, "filters"), recommend->allowed, err);
     return status;
 }
 
@@ -261,7 +271,7 @@ static enum att_status plan_texts(struct task_call *call, struct task_recommend 
     for (size_t i = 0; status == ATT_OK && i < recommend->history.n; i++) {
         const struct task_event *event = &recommend->history.events[i];
         snprintf(path, sizeof path, "history[%zu].text", task_history_number(&recommend->history, event->position));
-        if (event->index == 0 && event->text)
+        if (task_recommend_event_text(recommend, event))
             status = plan_text(call, recommend, info->passage_prompt, event->text, event->text_len, path, err);
     }
     for (size_t i = 0; status == ATT_OK && i < recommend->n_candidates; i++) {
@@ -272,13 +282,42 @@ static enum att_status plan_texts(struct task_call *call, struct task_recommend 
     return status;
 }
 
+enum att_status task_recommend_sequence(struct task_call *call, const struct task_model *model,
+                                        const struct task_history *history, struct task_job *job, size_t **ret_events,
+                                        struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(model->model);
+    size_t liked = 0, at = 0;
+    for (size_t i = 0; i < history->n; i++)
+        liked += history->events[i].index > 0 && history->events[i].weight > 0;
+    size_t n = liked < info->max_tokens ? liked : info->max_tokens, skipped = liked - n;
+    int32_t *ids = task_alloc(call, n + 1, sizeof *ids, err);
+    size_t *events = ids ? task_alloc(call, n + 1, sizeof *events, err) : NULL;
+    *job = (struct task_job){.model = model->model, .ids = ids, .len = n};
+    job->pooled = events ? task_alloc(call, info->hidden_size, sizeof *job->pooled, err) : NULL;
+    if (!job->pooled)
+        return err->status;
+    for (size_t i = 0; i < history->n; i++) {
+        if (history->events[i].index == 0 || !(history->events[i].weight > 0))
+            continue;
+        if (skipped > 0) {
+            skipped--;
+            continue;
+        }
+        ids[at] = (int32_t)history->events[i].index;
+        events[at++] = i;
+    }
+    *ret_events = events;
+    return ATT_OK;
+}
+
 /* Where the sequence alone decides, the worker that computes it finds the best items of a large catalogue too. */
 static enum att_status plan_scan(struct task_call *call, struct task_recommend *recommend, struct task_job *job,
                                  struct att_err *err)
 {
     const struct att_scan *scan = att_item_scan(recommend->model->model);
     size_t best = task_recommend_pool(recommend);
-    if (!scan || recommend->n_texts > 0 || best > ATT_SCAN_BEST_MAX)
+    if (!scan || recommend->n_texts > 0 || recommend->catalogue.n_added > 0 || best > ATT_SCAN_BEST_MAX)
         return ATT_OK;
     job->scan = task_alloc(call, 1, sizeof *job->scan, err);
     void *space = job->scan ? task_alloc(call, att_scan_space_bytes(scan, best), 1, err) : NULL;
@@ -291,37 +330,21 @@ static enum att_status plan_scan(struct task_call *call, struct task_recommend *
 /* The newest liked items that the model can take, as one more job behind those of the texts. */
 static enum att_status add_sequence(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
 {
-    const struct att_model_info *info = att_model_info(recommend->model->model);
-    const struct task_history *history = &recommend->history;
-    size_t liked = 0, skipped, n;
-    for (size_t i = 0; i < history->n; i++)
-        liked += history->events[i].index > 0 && history->events[i].weight > 0;
-    n = liked < info->max_tokens ? liked : info->max_tokens;
     struct task_job *jobs = task_alloc(call, call->n_jobs + 1, sizeof *jobs, err);
-    int32_t *ids = jobs ? task_alloc(call, n + 1, sizeof *ids, err) : NULL;
-    recommend->sequence = ids ? task_alloc(call, n + 1, sizeof *recommend->sequence, err) : NULL;
-    struct task_job job = {.model = recommend->model->model, .ids = ids, .len = n};
-    job.pooled = recommend->sequence ? task_alloc(call, info->hidden_size, sizeof *job.pooled, err) : NULL;
-    job.attention = job.pooled ? task_alloc(call, n + 1, sizeof *job.attention, err) : NULL;
-    if (!job.attention)
+    if (!jobs)
         return err->status;
-    skipped = liked - n;
-    for (size_t i = 0; i < history->n; i++) {
-        if (history->events[i].index == 0 || !(history->events[i].weight > 0))
-            continue;
-        if (skipped > 0) {
-            skipped--;
-            continue;
-        }
-        ids[recommend->n_sequence] = (int32_t)history->events[i].index;
-        recommend->sequence[recommend->n_sequence++] = i;
-    }
-    if (n == 0)
-        return ATT_OK;
-    enum att_status status = plan_scan(call, recommend, &job, err);
+    struct task_job *job = &jobs[call->n_jobs];
+    enum att_status status =
+        task_recommend_sequence(call, recommend->model, &recommend->history, job, &recommend->sequence, err);
+    if (status != ATT_OK || job->len == 0)
+        return status;
+    recommend->n_sequence = job->len;
+    job->attention = task_alloc(call, job->len, sizeof *job->attention, err);
+    if (!job->attention)
+        return err->status;
+    status = plan_scan(call, recommend, job, err);
     if (call->n_jobs)
         memcpy(jobs, call->jobs, call->n_jobs * sizeof *jobs);
-    jobs[call->n_jobs] = job;
     call->jobs = jobs;
     call->n_jobs++;
     return status;
@@ -351,4 +374,15 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     return status == ATT_OK ? add_sequence(call, recommend, err) : status;
 }
 
-const struct task task_recommend = {.name = "recommend", .parse = parse, .render = task_recommend_render};
+static void finish(struct task_call *call)
+{
+    struct task_recommend *recommend = call->state;
+    if (recommend)
+        task_catalogue_release(&recommend->catalogue);
+}
+
+const struct task task_recommend = {.name = "recommend",
+                                    .parse = parse,
+                                    .advance = task_recommend_advance,
+                                    .render = task_recommend_render,
+                                    .finish = finish};

@@ -28,28 +28,66 @@ static float *text_vectors(struct task_call *call, const struct task_recommend *
     return vectors;
 }
 
+bool task_recommend_event_text(const struct task_recommend *recommend, const struct task_event *event)
+{
+    return event->text && event->index == 0 && task_catalogue_slot(&recommend->catalogue, event->item) == 0;
+}
+
+/* The vectors of what only texts tell: events of items that the model lacks, new items, candidates. next: those that
+ * the encoder made, without the interest's. */
+static enum att_status gather_texts(struct task_call *call, const struct task_recommend *recommend, const float *next,
+                                    struct task_preference *preference, struct att_err *err)
+{
+    const struct task_catalogue *catalogue = &recommend->catalogue;
+    size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
+    const float **events = task_alloc(call, recommend->history.n + 1, sizeof *events, err);
+    const float **texts = events ? task_alloc(call, preference->n_texts + 1, sizeof *texts, err) : NULL;
+    if (!texts)
+        return err->status;
+    for (size_t i = 0; i < recommend->history.n; i++) {
+        const struct task_event *event = &recommend->history.events[i];
+        if (task_recommend_event_text(recommend, event)) {
+            events[i] = next;
+            next += hidden;
+        } else if (event->index == 0) {
+            size_t slot = task_catalogue_slot(catalogue, event->item);
+            events[i] = slot > 0 ? catalogue->added[slot - recommend->n_items - 1]->vector : NULL;
+        }
+    }
+    for (size_t i = 0; i < catalogue->n_added; i++)
+        texts[i] = catalogue->added[i]->vector;
+    for (size_t i = 0; i < recommend->n_candidates; i++)
+        texts[catalogue->n_added + i] = next + i * hidden;
+    preference->event_vectors = events;
+    preference->text_vectors = texts;
+    return ATT_OK;
+}
+
+void task_recommend_follows(const struct task_recommend *recommend, size_t last, struct task_preference *preference)
+{
+    if (recommend->model->follows)
+        preference->follows = store_follows_of(recommend->model->follows, last, &preference->n_follows);
+}
+
 /* Hands the jobs' results on. */
 static enum att_status prefer(struct task_call *call, const struct task_recommend *recommend,
                               struct task_preference *preference, struct att_err *err)
 {
     const struct task_job *sequence = recommend->n_sequence ? &call->jobs[call->n_jobs - 1] : NULL;
-    *preference = (struct task_preference){.model = recommend->model, .history = &recommend->history};
-    preference->n_texts = recommend->n_candidates;
-    if (recommend->n_texts > 0) {
-        size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
-        const float *next = text_vectors(call, recommend, err);
-        const float **events = next ? task_alloc(call, recommend->history.n + 1, sizeof *events, err) : NULL;
-        if (!events)
-            return err->status;
-        preference->interest = recommend->interest ? next : NULL;
-        next += recommend->interest ? hidden : 0;
-        for (size_t i = 0; i < recommend->history.n; i++)
-            if (recommend->history.events[i].index == 0 && recommend->history.events[i].text) {
-                events[i] = next;
-                next += hidden;
-            }
-        preference->event_vectors = events;
-        preference->text_vectors = next;
+    const float *vectors = NULL;
+    *preference = (struct task_preference){
+        .model = recommend->model, .history = &recommend->history, .catalogue = &recommend->catalogue};
+    preference->n_texts = recommend->catalogue.n_added + recommend->n_candidates;
+    if (recommend->n_texts > 0 && !(vectors = text_vectors(call, recommend, err)))
+        return err->status;
+    if (recommend->interest) {
+        preference->interest = vectors;
+        vectors += att_model_info(recommend->model->encoder->model)->hidden_size;
+    }
+    if (task_preference_has_content(recommend->model)) {
+        enum att_status status = gather_texts(call, recommend, vectors, preference, err);
+        if (status != ATT_OK)
+            return status;
     }
     if (sequence) {
         preference->found = sequence->scan ? &sequence->found : NULL;
@@ -57,6 +95,7 @@ static enum att_status prefer(struct task_call *call, const struct task_recommen
         preference->attention = sequence->attention;
         preference->sequence_events = recommend->sequence;
         preference->n_sequence = recommend->n_sequence;
+        task_recommend_follows(recommend, (size_t)sequence->ids[sequence->len - 1], preference);
     }
     return task_preference_prepare(call, preference, err);
 }
@@ -66,18 +105,41 @@ size_t task_recommend_pool(const struct task_recommend *recommend)
     return recommend->diversity > 0 ? 2 * recommend->top_k + POOL_EXTRA : recommend->top_k;
 }
 
-/* What a scan found is ranked already. */
-static double take_found(const struct att_scan_answer *found, struct task_best *best)
+static bool is_found(const struct att_scan_answer *found, size_t item)
 {
-    for (; best->count < found->count; best->count++)
-        best->items[best->count] = (struct task_ranked){found->rows[best->count].row, found->rows[best->count].score};
-    return found->log_sum;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->rows[i].row == item)
+            return true;
+    return false;
+}
+
+/* What a scan found, and what its boost may lift beside that: nothing else can be among the best. */
+static double take_found(const struct task_recommend *recommend, const struct task_preference *preference,
+                         struct task_best *best)
+{
+    const struct att_scan_answer *found = preference->found;
+    double sum = 1;
+    enum task_source source;
+    for (size_t i = 0; i < found->count; i++)
+        task_best_offer(best, found->rows[i].row, task_preference_logit(preference, found->rows[i].row, &source));
+    for (size_t i = 0; i < preference->n_follows; i++) {
+        size_t item = preference->follows[i].item;
+        if (!recommend->allowed[item])
+            continue;
+        float logit = task_preference_logit(preference, item, &source);
+        double share = exp((double)logit - found->log_sum);
+        sum += share - share * exp(-(double)preference->follows[i].boost);
+        if (!is_found(found, item))
+            task_best_offer(best, item, logit);
+    }
+    task_best_sort(best);
+    return found->log_sum + log(sum);
 }
 
 static double rank_all(const struct task_recommend *recommend, const struct task_preference *preference,
                        struct task_best *best)
 {
-    size_t slots = recommend->n_items + 1 + recommend->n_candidates;
+    size_t slots = recommend->n_slots + recommend->n_candidates;
     double sum = 0, largest = -INFINITY;
     for (size_t slot = 1; slot < slots; slot++) {
         enum task_source source;
@@ -107,7 +169,7 @@ static enum att_status rank(struct task_call *call, const struct task_recommend 
     float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
     if (!nearest)
         return err->status;
-    *ret_log_sum = preference->found ? take_found(preference->found, best) : rank_all(recommend, preference, best);
+    *ret_log_sum = preference->found ? take_found(recommend, preference, best) : rank_all(recommend, preference, best);
     if (recommend->diversity > 0)
         task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
                               task_preference_likeness, preference, nearest);
@@ -120,18 +182,18 @@ static void put_id(const struct task_recommend *recommend, size_t slot, struct a
     const struct store_items *items = recommend->model->items;
     char number[24];
     att_jsonw_key(answer, "id");
-    if (slot > recommend->n_items) {
-        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_items - 1].id);
-    } else if (items) {
-        const struct store_item *item = store_items_at(items, slot);
-        att_jsonw_cstring(answer, item->id);
-        if (item->title[0]) {
-            att_jsonw_key(answer, "title");
-            att_jsonw_cstring(answer, item->title);
-        }
-    } else {
-        snprintf(number, sizeof number, "%zu", slot);
-        att_jsonw_cstring(answer, number);
+    if (slot >= recommend->n_slots) {
+        att_jsonw_cstring(answer, recommend->candidates[slot - recommend->n_slots].id);
+        return;
+    }
+    snprintf(number, sizeof number, "%zu", slot);
+    att_jsonw_cstring(answer, slot > recommend->n_items ? recommend->catalogue.added[slot - recommend->n_items - 1]->id
+                              : items                   ? store_items_at(items, slot)->id
+                                                        : number);
+    const char *title = task_catalogue_title(&recommend->catalogue, slot);
+    if (title) {
+        att_jsonw_key(answer, "title");
+        att_jsonw_cstring(answer, title);
     }
 }
 
@@ -163,28 +225,47 @@ static void put_reasons(const struct task_recommend *recommend, float *weights, 
     att_jsonw_array_end(answer);
 }
 
+static enum att_status conclude(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
+{
+    enum att_status status = prefer(call, recommend, &recommend->preference, err);
+    if (status == ATT_OK)
+        status = rank(call, recommend, &recommend->preference, &recommend->best, &recommend->log_sum, err);
+    recommend->concluded = status == ATT_OK;
+    return status;
+}
+
+enum att_status task_recommend_advance(struct task_call *call, struct att_err *err)
+{
+    struct task_recommend *recommend = call->state;
+    if (recommend->concluded) {
+        enum att_status status = task_without_conclude(call, recommend, err);
+        call->n_jobs = 0;
+        return status;
+    }
+    enum att_status status = conclude(call, recommend, err);
+    call->n_jobs = 0;
+    return status == ATT_OK && recommend->counterfactual ? task_without_plan(call, recommend, err) : status;
+}
+
 static enum att_status put_items(struct task_call *call, const struct task_recommend *recommend,
-                                 const struct task_preference *preference, struct att_jsonw *answer,
-                                 struct att_err *err)
+                                 struct att_jsonw *answer, struct att_err *err)
 {
     static const char *const sources[] = {"sequence", "content", "popular"};
-    struct task_best best;
-    double log_sum = 0;
+    const struct task_preference *preference = &recommend->preference;
+    const struct task_best *best = &recommend->best;
     float *weights = task_alloc(call, recommend->history.n + 1, sizeof *weights, err);
     if (!weights)
         return err->status;
-    enum att_status status = rank(call, recommend, preference, &best, &log_sum, err);
-    if (status != ATT_OK)
-        return status;
+    enum att_status status = ATT_OK;
     att_jsonw_key(answer, "items");
     att_jsonw_array_begin(answer);
-    for (size_t i = 0; i < best.count; i++) {
+    for (size_t i = 0; status == ATT_OK && i < best->count; i++) {
         enum task_source source;
-        float logit = task_preference_logit(preference, best.items[i].slot, &source);
+        float logit = task_preference_logit(preference, best->items[i].slot, &source);
         att_jsonw_object_begin(answer);
-        put_id(recommend, best.items[i].slot, answer);
+        put_id(recommend, best->items[i].slot, answer);
         att_jsonw_key(answer, "score");
-        att_jsonw_double(answer, exp((double)logit - log_sum), 6);
+        att_jsonw_double(answer, exp((double)logit - recommend->log_sum), 6);
         att_jsonw_key(answer, "logit");
         att_jsonw_float(answer, logit);
         att_jsonw_key(answer, "rank");
@@ -192,13 +273,15 @@ static enum att_status put_items(struct task_call *call, const struct task_recom
         att_jsonw_key(answer, "source");
         att_jsonw_cstring(answer, sources[source]);
         if (recommend->explain) {
-            task_preference_reasons(preference, best.items[i].slot, weights);
+            task_preference_reasons(preference, best->items[i].slot, weights);
             put_reasons(recommend, weights, answer);
         }
+        if (recommend->counterfactual)
+            status = task_without_render(call, recommend, best->items[i].slot, logit, answer, err);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
-    return ATT_OK;
+    return status;
 }
 
 /* One weight an event by its number. A stored event says which it is: the client has not sent it. */
@@ -234,9 +317,8 @@ static enum att_status put_weights(struct task_call *call, const struct task_rec
 
 enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    const struct task_recommend *recommend = call->state;
-    struct task_preference preference;
-    enum att_status status = prefer(call, recommend, &preference, err);
+    struct task_recommend *recommend = call->state;
+    enum att_status status = recommend->concluded ? ATT_OK : conclude(call, recommend, err);
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
@@ -249,10 +331,10 @@ enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *
     }
     /* Nothing is liked: what others like, and the answer says so. */
     att_jsonw_key(answer, "fallback");
-    att_jsonw_cstring(answer, preference.popular ? "popularity" : NULL);
-    status = put_items(call, recommend, &preference, answer, err);
+    att_jsonw_cstring(answer, recommend->preference.popular && !recommend->preference.words ? "popularity" : NULL);
+    status = put_items(call, recommend, answer, err);
     if (status == ATT_OK && recommend->explain)
-        status = put_weights(call, recommend, &preference, answer, err);
+        status = put_weights(call, recommend, &recommend->preference, answer, err);
     att_jsonw_key(answer, "unknown");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < recommend->unknown.count; i++)

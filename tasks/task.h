@@ -20,13 +20,15 @@
 
 #include "core/attend.h"
 
-struct news_view;      /* news/set.h */
-struct store_entities; /* store/entities.h */
-struct store_items;    /* store/items.h */
-struct store_kb;       /* store/kb.h */
-struct store_news;     /* store/news.h */
-struct store_users;    /* store/users.h */
-struct task_generator; /* see task_generator_open */
+struct news_view;       /* news/set.h */
+struct store_catalogue; /* store/catalogue.h */
+struct store_entities;  /* store/entities.h */
+struct store_follows;   /* store/follows.h */
+struct store_items;     /* store/items.h */
+struct store_kb;        /* store/kb.h */
+struct store_news;      /* store/news.h */
+struct store_users;     /* store/users.h */
+struct task_generator;  /* see task_generator_open */
 
 /* One sequence of model work. The task allocates the outputs it wants; NULL = not wanted. */
 struct task_job {
@@ -59,10 +61,12 @@ struct task_job {
 struct task_model {
     const char *name;
     struct att_model *model;
-    struct store_items *items;        /* recommenders with an item table; else NULL */
-    const struct task_model *encoder; /* recommenders: embeds item texts and interests; NULL: none */
-    struct task_generator *generator; /* models that write text; else NULL */
-    uint64_t version;                 /* 1 at the first load, one more each time that it was loaded anew; 0: never */
+    struct store_items *items;         /* recommenders with an item table; else NULL */
+    struct store_catalogue *catalogue; /* recommenders whose items may be changed; else NULL */
+    struct store_follows *follows;     /* recommenders that have such a file; else NULL */
+    struct task_generator *generator;  /* models that write text; else NULL */
+    const struct task_model *encoder;  /* recommenders: embeds item texts and interests; NULL: none */
+    uint64_t version;                  /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
 
 struct task_kb {
@@ -208,6 +212,8 @@ extern const struct task task_classifier_put, task_classifier_delete;
  * …/suggestions. */
 extern const struct task task_kb_put, task_kb_get, task_kb_delete, task_kb_entries_get, task_kb_entries_put,
     task_kb_entry_get, task_kb_entry_put, task_kb_entry_delete, task_kb_export, task_kb_suggest, task_kb_forget;
+/* Items of a recommender: GET/PUT /v1/models/{id}/items, GET/PUT/DELETE …/items/{item}. */
+extern const struct task task_items_get, task_items_put, task_item_get, task_item_put, task_item_delete;
 /* POST /v1/feedback; GET and DELETE /v1/users/{user}. */
 extern const struct task task_feedback, task_user_get, task_user_delete;
 

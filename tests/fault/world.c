@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/catalogue.h"
 #include "store/entities.h"
 #include "store/items.h"
 #include "store/news.h"
@@ -36,7 +37,9 @@ static const struct {
              {&task_tei_predict, true},      {&task_tei_tokenize, true},    {&task_tei_decode, true},
              {&task_vllm_classify, true},    {&task_vllm_score, true},      {&task_kserve_infer, true},
              {&task_evaluate, true},         {&task_generate, true},        {&task_completions, true},
-             {&task_chat_completions, true}, {&task_ingest, true},          {&task_news_list, false}};
+             {&task_chat_completions, true}, {&task_ingest, true},          {&task_news_list, false},
+             {&task_items_put, true},        {&task_item_put, true},        {&task_items_get, false},
+             {&task_item_get, false},        {&task_item_delete, false}};
 
 const struct task *world_task(size_t i)
 {
@@ -66,7 +69,7 @@ const char *world_folder(void)
 static const struct task_model *find_model(void *context, const char *name, const char *task)
 {
     (void)context;
-    /* The path of a call names the knowledge base, or for KServe the model. */
+    /* The path of a call names the knowledge base, or the model: KServe, items. */
     if (!name || strcmp(name, kb.name) == 0)
         return &models[strcmp(task, "classify") == 0    ? HEADS
                        : strcmp(task, "recommend") == 0 ? MOVIES
@@ -179,6 +182,9 @@ enum att_status world_open(struct att_err *err)
     const struct att_model_info *info = att_model_info(models[ENCODER].model);
     snprintf(path, sizeof path, "%s/kb.db", folder);
     status = store_kb_open(path, info->digest, info->hidden_size, &kb.kb, err);
+    snprintf(path, sizeof path, "%s/items.db", folder);
+    if (status == ATT_OK)
+        status = store_catalogue_open(path, info->digest, info->hidden_size, &models[MOVIES].catalogue, err);
     snprintf(path, sizeof path, "%s/users.db", folder);
     if (status == ATT_OK)
         status = store_users_open(path, &user_limits, &world_env.users, err);
@@ -190,6 +196,7 @@ void world_close(void)
     char path[400];
     store_kb_close(kb.kb);
     store_users_close(world_env.users);
+    store_catalogue_close(models[MOVIES].catalogue);
     store_news_close(news.store);
     store_entities_unref(news.entities);
     store_items_close(models[MOVIES].items);

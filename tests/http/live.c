@@ -63,12 +63,12 @@ static void write_config(const struct live *live, const char *extra)
     fprintf(out,
             "[model sentiment]\npath = %s/tests/data/models/bert-sentiment\n"
             "[model encoder]\npath = %s/tests/data/models/st-bert-mean\n"
-            "[model movies]\npath = %s/tests/data/models/sasrec\nencoder = encoder\n"
+            "[model movies]\npath = %s/tests/data/models/sasrec\nencoder = encoder\ncatalogue = %s/items.db\n"
             "[kb default]\npath = %s/kb.db\nmodel = encoder\n"
             "[users]\npath = %s/users.db\n"
             "[server]\nclassifiers = %s/classifiers\nlisten = %s%s\n%s",
-            source, source, source, live->folder, live->folder, live->folder, on_unix ? "unix:" : "127.0.0.1:0",
-            live->socket, extra);
+            source, source, source, live->folder, live->folder, live->folder, live->folder,
+            on_unix ? "unix:" : "127.0.0.1:0", live->socket, extra);
     if (strstr(extra, "[news]") == NULL)
         fprintf(out, "\n[news]\npath = %s/news.db\n", live->folder);
     fprintf(out, "\n[model chat]\npath = %s/tests/data/models/tiny-chat\n", source);

@@ -146,11 +146,60 @@ static void test_unknown_user(void **state)
     expect_same_ranking("{'user':'eve'}", "{'user':'nobody'}");
 }
 
+/* A change is the difference to the answer of the request without that event. */
+static void expect_changes(const char *with, const char *const *without, size_t n)
+{
+    struct att_json *answer = recommend(with);
+    const struct att_json *items = att_json_get(answer, "items");
+
+    assert_true(att_json_count(items) > 0);
+    for (size_t i = 0; i < att_json_count(items); i++) {
+        const struct att_json *item = att_json_at(items, i), *changes = att_json_get(item, "counterfactual");
+        char body[1024];
+
+        assert_int_equal(att_json_count(changes), n);
+        for (size_t c = 0; c < n; c++) {
+            const struct att_json *change = att_json_at(changes, c);
+            size_t event = (size_t)att_json_number(att_json_get(change, "event"), 0);
+            struct att_json *other;
+            double logit;
+
+            snprintf(body, sizeof(body), "{%s,'candidates':['%s'],'exclude_seen':false}", without[event],
+                     att_json_string(att_json_get(item, "id"), NULL));
+            other = recommend(body);
+            logit = number(att_json_at(att_json_get(other, "items"), 0), "logit");
+            assert_true((float)number(change, "change") == (float)logit - (float)number(item, "logit"));
+            att_json_destroy(other);
+        }
+    }
+    att_json_destroy(answer);
+}
+
+static void test_counterfactual(void **state)
+{
+    static const char *const without[] = {
+        "'history':[{'item':'12','type':'rate','value':5},{'item':'13','type':'buy','time':1700009000}]",
+        "'history':[{'item':'11','type':'buy','time':1700000000},{'item':'13','type':'buy','time':1700009000}]",
+        "'history':[{'item':'11','type':'buy','time':1700000000},{'item':'12','type':'rate','value':5}]",
+    };
+    static const char *const alone[] = {"'history':[]"};
+
+    (void)state;
+    expect_changes("{'history':[{'item':'11','type':'buy','time':1700000000},{'item':'12','type':'rate','value':5},"
+                   "{'item':'13','type':'buy','time':1700009000}],'counterfactual':true,'top_k':5}",
+                   without, 3);
+    expect_changes("{'history':[{'item':'11'}],'counterfactual':true,'top_k':3}", alone, 1);
+    struct att_json *answer = recommend("{'counterfactual':true,'top_k':1}");
+    assert_int_equal(att_json_count(att_json_get(att_json_at(att_json_get(answer, "items"), 0), "counterfactual")), 0);
+    att_json_destroy(answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored_history),
         cmocka_unit_test(test_unknown_user),
+        cmocka_unit_test(test_counterfactual),
     };
 
     return cmocka_run_group_tests_name("http/recommend", tests, start, stop);

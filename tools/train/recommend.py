@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Train a SASRec next-item model on an interaction log and write it as a model directory.
 
-    python recommend.py --log ml-100k.inter --integer-ids --leave-one-out --out models/movies-sasrec
-    python recommend.py --log events.csv --out my-model              # CSV with a header line and columns user,item,time
+    python recommend.py events.csv --leave-one-out --out my-model    # CSV with a header line and columns user,item,time
+    python recommend.py ml-100k.inter --integer-ids --leave-one-out --out models/movies-sasrec
+
+Beside the model, a table of what directly followed what is tried: items that followed the last one get weight ·
+ln(1 + scale · share) more. It is written (follows.jsonl) when it gains on the validation items.
 
 A log is a RecBole .inter file (tab-separated, `user_id:token  item_id:token  …  timestamp:float`) or a CSV file. With
 --leave-one-out the last item of every user is the test target and the last but one the validation target; the best
@@ -227,6 +230,58 @@ def baselines(sequences, pairs, items, unseen):
             "last_item_markov": rank_metrics([rank_of(follows[h[-1]] + back_off, h, t, unseen) for h, t in pairs])}
 
 
+# -------------------------------------------------------------------------------------------------------------- follows
+
+SCALES, WEIGHTS, NEXT_MAX = (10, 100, 1000, 10000), (0.25, 0.5, 0.75, 1.0, 1.5), 64
+
+
+def follows_of(sequences):
+    """{item: [(next item, share of all that followed it), …]}, the most frequent first, at most NEXT_MAX."""
+    counts = defaultdict(Counter)
+    for s in sequences:
+        for a, b in zip(s[:-1], s[1:]):
+            counts[int(a)][int(b)] += 1
+    return {a: [(b, n / sum(c.values())) for b, n in sorted(c.items(), key=lambda e: (-e[1], e[0]))[:NEXT_MAX]]
+            for a, c in counts.items()}
+
+
+def boosted(scores, follows, last, scale, weight):
+    out = scores.copy()
+    for item, share in follows.get(last, ()):
+        out[item] += weight * math.log1p(scale * share)
+    return out
+
+
+@torch.no_grad()
+def all_scores(model, pairs, length):
+    model.eval()
+    out = []
+    for k in range(0, len(pairs), 64):
+        part = pairs[k:k + 64]
+        h = model(pad([p[0][-length:] for p in part]))
+        out.append(model.scores(h[range(len(part)), [min(len(p[0]), length) - 1 for p in part]]).numpy())
+    return np.concatenate(out)
+
+
+def with_follows(scores, follows, pairs, unseen, scale, weight):
+    return rank_metrics([rank_of(boosted(s, follows, h[-1], scale, weight), h, t, unseen)
+                         for s, (h, t) in zip(scores, pairs)])
+
+
+def fit_follows(model, sequences, pairs, length, unseen):
+    """The scale and weight with the best NDCG@10 on the validation pairs, or None where none gains."""
+    scores, follows = all_scores(model, pairs, length), follows_of(sequences)
+    plain = rank_metrics([rank_of(s, h, t, unseen) for s, (h, t) in zip(scores, pairs)])["ndcg@10"]
+    best = max((with_follows(scores, follows, pairs, unseen, k, w)["ndcg@10"], k, w) for k in SCALES for w in WEIGHTS)
+    print("follows: NDCG@10", best, "without", plain, flush=True)
+    return {"scale": best[1], "weight": best[2]} if best[0] > plain else None
+
+
+def follows_rows(follows, choice):
+    rows = [{"index": a, "next": [[b, float(f"{share:.6g}")] for b, share in f]} for a, f in sorted(follows.items())]
+    return [choice] + rows
+
+
 # --------------------------------------------------------------------------------------------------------------- files
 
 def as_stored(model, half):
@@ -256,7 +311,7 @@ def golden(model, items, length, seed):
     return out
 
 
-def write(out, model, config, attend, half, rows, golden_rows):
+def write(out, model, config, attend, half, rows, golden_rows, follows=None):
     os.makedirs(out, exist_ok=True)
     save_file({n: (p.half() if half else p).contiguous() for n, p in model.state_dict().items()},
               os.path.join(out, "model.safetensors"), metadata={"format": "pt"})
@@ -265,7 +320,7 @@ def write(out, model, config, attend, half, rows, golden_rows):
         with open(os.path.join(out, name), "w", encoding="utf-8") as f:
             json.dump(value, f, indent=2)
             f.write("\n")
-    for name, lines in (("golden.jsonl", golden_rows), ("items.jsonl", rows)):
+    for name, lines in (("golden.jsonl", golden_rows), ("items.jsonl", rows), ("follows.jsonl", follows)):
         if lines:
             with open(os.path.join(out, name), "w", encoding="utf-8") as f:
                 f.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -273,7 +328,8 @@ def write(out, model, config, attend, half, rows, golden_rows):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    a.add_argument("--log", required=True, help="RecBole .inter file, or CSV with columns user,item,time")
+    a.add_argument("log", nargs="?", help="RecBole .inter file, or CSV with columns user,item,time")
+    a.add_argument("--log", dest="log_option", help="the same")
     a.add_argument("--out", help="model directory to write")
     a.add_argument("--integer-ids", action="store_true",
                    help="item ids are 1..N and are the item indices; no items.jsonl is written")
@@ -290,6 +346,13 @@ def main():
     a.add_argument("--output-bias", action=argparse.BooleanOptionalAction, default=True)
     a.add_argument("--mask-seen", action=argparse.BooleanOptionalAction, default=True,
                    help="nobody takes an item twice: seen items take no part in training targets and ranking")
+    a.add_argument("--loss", choices=("full", "sampled", "gbce"), default="full",
+                   help="softmax over all items; over sampled ones; gBCE of gSASRec")
+    a.add_argument("--negatives", type=int, default=256, help="sampled items a step")
+    a.add_argument("--follows", action=argparse.BooleanOptionalAction, default=True,
+                   help="with --leave-one-out: try a table of what followed what beside the model")
+    a.add_argument("--follows-scale", type=float, help="write the table with this scale and --follows-weight, untried")
+    a.add_argument("--follows-weight", type=float, default=1.0)
     a.add_argument("--smoothing", type=float, default=0.0)
     a.add_argument("--lr", type=float, default=1e-3)
     a.add_argument("--weight-decay", type=float, default=0.0)
@@ -300,7 +363,10 @@ def main():
     a.add_argument("--licence", default="unspecified")
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--threads", type=int, default=2)
-    a = a.parse_args()
+    parser, a = a, a.parse_args()
+    a.log = a.log or a.log_option
+    if not a.log:
+        parser.error("which log? python recommend.py events.csv --out my-model")
     torch.set_num_threads(a.threads)
 
     log, rows = read_log(a.log), None
@@ -326,7 +392,8 @@ def main():
         opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
         best, start = (-1.0, 0, None), time.time()
         for e in range(1, epochs + 1):
-            loss = train_epoch(model, sequences, a.length, opt, a.batch, rng, a.mask_seen, a.smoothing)
+            loss = train_epoch(model, sequences, a.length, opt, a.batch, rng, a.mask_seen, a.smoothing,
+                               a.loss, a.negatives)
             m = evaluate(model, pairs, a.length, a.mask_seen) if pairs else {}
             print(f"epoch {e}  loss {loss:.3f}  {m}  {time.time() - start:.0f} s", flush=True)
             if pairs and m["ndcg@10"] > best[0]:
@@ -340,7 +407,11 @@ def main():
         return model, epochs, {}
 
     model, epochs, on_valid = fit(train, a.epochs, valid)
-    quality = {}
+    quality, choice = {}, None
+    if a.follows_scale:
+        choice = {"scale": a.follows_scale, "weight": a.follows_weight}
+    elif a.leave_one_out and a.follows:
+        choice = fit_follows(model, train, valid, a.length, a.mask_seen)
     if a.leave_one_out and not a.valid_only_search:
         train = [s[:-1] for s in kept]
         if a.refit:
@@ -351,6 +422,9 @@ def main():
                    "users": len(kept), "epochs": epochs, "valid": on_valid,
                    "test": evaluate(model, test, a.length, a.mask_seen),
                    **{k: {"test": v} for k, v in baselines(train, test, items, a.mask_seen).items()}}
+        if choice:
+            quality["with_follows"] = {**choice, "test": with_follows(
+                all_scores(model, test, a.length), follows_of(train), test, a.mask_seen, **choice)}
         print(json.dumps(quality), flush=True)
     if a.out:
         as_stored(model, a.half)
@@ -359,7 +433,8 @@ def main():
                   "output_bias": a.output_bias, "layer_norm_eps": 1e-8, "scale_embedding": True, "pad_token_id": 0,
                   "pad_to_max_length": False, "torch_dtype": "float16" if a.half else "float32"}
         attend = {"task": "recommend", "items": "items.jsonl", "licence": a.licence, "quality": quality}
-        write(a.out, model, config, attend, a.half, rows, golden(model, items, a.length, a.seed))
+        write(a.out, model, config, attend, a.half, rows, golden(model, items, a.length, a.seed),
+              follows_rows(follows_of(train), choice) if choice else None)
 
 
 if __name__ == "__main__":

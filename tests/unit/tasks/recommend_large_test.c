@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/follows.h"
+
 enum { ITEMS = 30000, D = 16, LENGTH = 12 };
 
 static struct task_model large = {.name = "large"};
@@ -235,6 +237,72 @@ static void test_exclusions_and_candidates(void **state)
     att_json_destroy(first);
 }
 
+/* What followed the last item is raised, also from far below the scan's best; counterfactuals know it too. */
+static void test_follows(void **state)
+{
+    char path[128];
+    struct att_err err = {.message = ""};
+    (void)state;
+    struct att_json *plain =
+        fixture_answer(&task_recommend, "{'history':[{'item':'3'},{'item':'77'}],'candidates':['400','9','500']}");
+    struct att_json *before = fixture_answer(&task_recommend, "{'history':[{'item':'3'},{'item':'77'}],'top_k':40}");
+    snprintf(path, sizeof path, "%s/follows.jsonl", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "{\"scale\":1000,\"weight\":20}\n{\"index\":77,\"next\":[[400,1],[500,0.5],[%s,0.001]]}\n",
+            fixture_text(before, "items.20.id"));
+    fclose(file);
+    if (store_follows_open(folder, ITEMS, &large.follows, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    unlink(path);
+    struct att_json *lifted =
+        fixture_answer(&task_recommend, "{'history':[{'item':'3'},{'item':'77'}],'candidates':['400','9','500']}");
+    struct att_json *best =
+        fixture_answer(&task_recommend, "{'history':[{'item':'3'},{'item':'77'}],'top_k':40,'counterfactual':true}");
+    assert_string_equal(fixture_text(best, "items.0.id"), "400");
+    assert_string_equal(fixture_text(best, "items.1.id"), "500");
+    assert_string_equal(fixture_text(lifted, "items.0.id"), "400");
+    /* The logit is the model's and the boost, and is the same however the item was found. */
+    for (size_t i = 0; i < 3; i++) {
+        const struct att_json *item = att_json_at(att_json_get(lifted, "items"), i);
+        const char *id = att_json_string(att_json_get(item, "id"), NULL);
+        double boost = strcmp(id, "400") == 0 ? 20 * log1p(1000) : strcmp(id, "500") == 0 ? 20 * log1p(500) : 0;
+        for (size_t j = 0; j < 3; j++) {
+            const struct att_json *other = att_json_at(att_json_get(plain, "items"), j);
+            if (strcmp(att_json_string(att_json_get(other, "id"), NULL), id) == 0)
+                assert_true(fabs(att_json_number(att_json_get(item, "logit"), 0) -
+                                 att_json_number(att_json_get(other, "logit"), 0) - boost) < 1e-3);
+        }
+    }
+    assert_true(fixture_number(best, "items.0.logit") == fixture_number(lifted, "items.0.logit"));
+    /* Without the last event nothing is raised: all of the boost is its. */
+    assert_true(fabs(fixture_number(best, "items.0.counterfactual.0.change")) > 100);
+    /* The others stand as they stood, each once. */
+    size_t at = 2;
+    for (size_t i = 0; i < 40 && at < 40; i++) {
+        const struct att_json *item = att_json_at(att_json_get(before, "items"), i);
+        const char *id = att_json_string(att_json_get(item, "id"), NULL);
+        if (i == 20 || strcmp(id, "400") == 0 || strcmp(id, "500") == 0)
+            continue;
+        bool found = false;
+        for (size_t j = 2; j < 40; j++)
+            found =
+                found ||
+                strcmp(att_json_string(att_json_get(att_json_at(att_json_get(best, "items"), j), "id"), NULL), id) == 0;
+        assert_true(found || i >= 38);
+    }
+    double total = 0;
+    for (size_t i = 0; i < 40; i++)
+        total += att_json_number(att_json_get(att_json_at(att_json_get(best, "items"), i), "score"), 0);
+    assert_true(total > 0.9 && total < 1.001);
+    store_follows_close(large.follows);
+    large.follows = NULL;
+    att_json_destroy(plain);
+    att_json_destroy(before);
+    att_json_destroy(lifted);
+    att_json_destroy(best);
+}
+
 /* Diversity takes its choice from the scan's best; an empty history has no scan. */
 static void test_other_ways(void **state)
 {
@@ -259,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_scanned_is_exact),
         cmocka_unit_test(test_exclusions_and_candidates),
         cmocka_unit_test(test_other_ways),
+        cmocka_unit_test(test_follows),
     };
     return cmocka_run_group_tests_name("tasks/recommend_large", tests, start, stop);
 }

@@ -1,0 +1,295 @@
+/* Items of a recommender on a live daemon: put, shown, ranked by text at once, filtered, removed, and still so after a
+ * restart of the models. */
+#include "live.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { ITEMS = 40 };
+
+static struct live live;
+static char folder[64];
+
+static const char *root_of(const char *name)
+{
+    const char *root = getenv(name);
+
+    return root != NULL ? root : ".";
+}
+
+/* A recommender whose items have texts: the small one of the tests, a table, and its index. */
+static void make_model(void)
+{
+    char source[256], model[128], path[192], encoder[256], attend[256];
+    FILE *out;
+    pid_t pid;
+    int status = -1;
+
+    snprintf(folder, sizeof(folder), "/tmp/attentd-items-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(source, sizeof(source), "%s/tests/data/models/sasrec", root_of("ATT_SOURCE_ROOT"));
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root_of("ATT_SOURCE_ROOT"));
+    snprintf(attend, sizeof(attend), "%s/attend", root_of("ATT_BUILD_ROOT"));
+    snprintf(model, sizeof(model), "%s/model", folder);
+    live_copy_folder(source, model);
+    snprintf(path, sizeof(path), "%s/items.jsonl", model);
+    out = fopen(path, "w");
+    assert_non_null(out);
+    for (int i = 1; i <= ITEMS; i++)
+        fprintf(out,
+                "{\"id\":\"m%d\",\"index\":%d,\"title\":\"Film %d\",\"text\":\"film %d\",\"popularity\":%d,"
+                "\"metadata\":{\"genre\":[\"%s\",\"all\"],\"year\":%d}}\n",
+                i, i, i, i, 100 - i, i % 2 ? "drama" : "war", 1990 + i % 3);
+    assert_int_equal(fclose(out), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is the test's */
+        execl(attend, "attend", "items", "index", "--model", model, "--encoder", encoder, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static const char *extra(void)
+{
+    static char text[512];
+
+    snprintf(text, sizeof(text), "[model shop]\npath = %s/model\nencoder = encoder\ncatalogue = %s/items.db\n", folder,
+             folder);
+    return text;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    make_model();
+    live_start(&live, extra());
+    return 0;
+}
+
+static int stop(void **state)
+{
+    static const char *const names[] = {"items.db",          "items.db-wal",       "items.db-shm",
+                                        "model/config.json", "model/golden.jsonl", "model/model.safetensors",
+                                        "model/items.jsonl", "model/items.index",  "model"};
+    char path[160];
+
+    (void)state;
+    live_stop(&live);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        (void)remove(path);
+    }
+    return rmdir(folder);
+}
+
+/* ' for ". */
+static struct reply ask(const char *method, const char *path, const char *body)
+{
+    char text[4096];
+
+    snprintf(text, sizeof(text), "%s", body != NULL ? body : "");
+    for (char *c = text; *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c;
+    return live_ask(&live, method, path, body != NULL ? text : NULL, NULL);
+}
+
+static struct att_json *ok(const char *method, const char *path, const char *body)
+{
+    struct reply reply = ask(method, path, body);
+    struct att_json *json;
+
+    if (reply.status != 200)
+        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
+    json = reply_json(&reply);
+    reply_free(&reply);
+    return json;
+}
+
+static void done(const char *method, const char *path, const char *body)
+{
+    att_json_destroy(ok(method, path, body));
+}
+
+static const char *text(const struct att_json *json, const char *name)
+{
+    const char *found = att_json_string(att_json_get(json, name), NULL);
+
+    return found != NULL ? found : "";
+}
+
+/* The item of an answer, or NULL; *ret_rank counts from 1. */
+static const struct att_json *find(const struct att_json *answer, const char *id)
+{
+    const struct att_json *items = att_json_get(answer, "items");
+
+    for (size_t i = 0; i < att_json_count(items); i++)
+        if (strcmp(text(att_json_at(items, i), "id"), id) == 0)
+            return att_json_at(items, i);
+    return NULL;
+}
+
+static double rank_of(const char *body, const char *id)
+{
+    struct att_json *answer = ok("POST", "/v1/recommend", body);
+    const struct att_json *item = find(answer, id);
+    double rank = item != NULL ? att_json_number(att_json_get(item, "rank"), 0) : 0;
+
+    att_json_destroy(answer);
+    return rank;
+}
+
+static void test_new_items_are_ranked_by_text(void **state)
+{
+    static const char like_shoes[] = "{'model':'shop','interest':'red running shoes','top_k':3}";
+    struct att_json *json;
+
+    (void)state;
+    assert_true(rank_of(like_shoes, "shoe") == 0);
+    json = ok("PUT", "/v1/models/shop/items",
+              "{'items':[{'id':'shoe','title':'Runner','text':'red running shoes','metadata':{'genre':'sport'}},"
+              "{'id':'hat','title':'a black hat','popularity':500}]}");
+    assert_true(att_json_number(att_json_get(json, "written"), 0) == 2);
+    assert_true(att_json_number(att_json_get(json, "embedded"), 0) == 2);
+    att_json_destroy(json);
+    assert_true(rank_of(like_shoes, "shoe") == 1);
+    json = ok("POST", "/v1/recommend", like_shoes);
+    assert_string_equal(text(find(json, "shoe"), "title"), "Runner");
+    assert_string_equal(text(find(json, "shoe"), "source"), "content");
+    att_json_destroy(json);
+    /* A new item stands in a history by its text, and is no unknown. */
+    json = ok("POST", "/v1/recommend", "{'model':'shop','history':[{'item':'shoe','type':'buy'}],'top_k':5}");
+    assert_int_equal(att_json_count(att_json_get(json, "unknown")), 0);
+    assert_null(find(json, "shoe"));
+    assert_string_equal(text(att_json_at(att_json_get(json, "items"), 0), "source"), "content");
+    att_json_destroy(json);
+    /* The popularity of a new item counts where nothing else is known. */
+    assert_true(rank_of("{'model':'shop','top_k':3}", "hat") == 1);
+    assert_true(rank_of("{'model':'shop','candidates':['m3','hat'],'history':[{'item':'m1'}]}", "hat") > 0);
+}
+
+static void test_one_item(void **state)
+{
+    struct att_json *json = ok("GET", "/v1/models/shop/items/m7", NULL);
+
+    (void)state;
+    assert_string_equal(text(json, "title"), "Film 7");
+    assert_true(att_json_bool(att_json_get(json, "in_model"), false));
+    assert_true(att_json_bool(att_json_get(json, "available"), false));
+    att_json_destroy(json);
+    /* What is left out stays the table's. */
+    done("PUT", "/v1/models/shop/items/m7", "{'title':'Film seven','metadata':{'genre':'opera'}}");
+    json = ok("GET", "/v1/models/shop/items/m7", NULL);
+    assert_string_equal(text(json, "title"), "Film seven");
+    assert_string_equal(text(json, "text"), "film 7");
+    assert_true(att_json_number(att_json_get(json, "popularity"), 0) == 93);
+    att_json_destroy(json);
+    json = ok("POST", "/v1/recommend", "{'model':'shop','candidates':['m7'],'history':[{'item':'m1'}]}");
+    assert_string_equal(text(find(json, "m7"), "title"), "Film seven");
+    att_json_destroy(json);
+    json = ok("GET", "/v1/models/shop/items?limit=1&after=a", NULL);
+    assert_int_equal(att_json_count(att_json_get(json, "items")), 1);
+    att_json_destroy(json);
+    expect_error(ask("GET", "/v1/models/shop/items/no", NULL), 404, "not_found", "item");
+}
+
+static void test_filters(void **state)
+{
+    struct att_json *json =
+        ok("POST", "/v1/recommend",
+           "{'model':'shop','history':[{'item':'m1'}],'top_k':100,'filters':{'metadata':{'genre':'war','year':1990}}}");
+    const struct att_json *items = att_json_get(json, "items");
+
+    (void)state;
+    assert_int_equal(att_json_count(items), 6); /* 6, 12, …, 36 */
+    for (size_t i = 0; i < att_json_count(items); i++)
+        assert_int_equal(strtol(text(att_json_at(items, i), "id") + 1, NULL, 10) % 6, 0);
+    att_json_destroy(json);
+    json = ok("POST", "/v1/recommend",
+              "{'model':'shop','top_k':100,'filters':{'metadata':{'genre':'opera','year':1992},'logic':'or'}}");
+    assert_int_equal(att_json_count(att_json_get(json, "items")), 14); /* 2, 5, …, 38; and the opera */
+    assert_non_null(find(json, "m7"));
+    att_json_destroy(json);
+    expect_error(ask("POST", "/v1/recommend", "{'model':'shop','filters':{'metadata':3}}"), 422, "invalid_value",
+                 "filters.metadata");
+    expect_error(ask("POST", "/v1/recommend", "{'model':'shop','filters':{'x':3}}"), 422, "invalid_value", "filters.x");
+}
+
+static void test_removed_and_unavailable(void **state)
+{
+    static const char all[] = "{'model':'shop','history':[{'item':'m1'}],'top_k':100}";
+
+    (void)state;
+    assert_true(rank_of(all, "m9") > 0);
+    done("PUT", "/v1/models/shop/items/m9", "{'available':false}");
+    assert_true(rank_of(all, "m9") == 0);
+    assert_true(rank_of("{'model':'shop','candidates':['m9','m10'],'history':[{'item':'m1'}]}", "m9") == 0);
+    done("PUT", "/v1/models/shop/items/m9", "{'available':true}");
+    assert_true(rank_of(all, "m9") > 0);
+    done("DELETE", "/v1/models/shop/items/m9", NULL);
+    assert_true(rank_of(all, "m9") == 0);
+    expect_error(ask("GET", "/v1/models/shop/items/m9", NULL), 404, "not_found", "item");
+    expect_error(ask("DELETE", "/v1/models/shop/items/m9", NULL), 404, "not_found", "item");
+    done("DELETE", "/v1/models/shop/items/hat", NULL);
+    assert_true(rank_of("{'model':'shop','top_k':100}", "hat") == 0);
+    /* The file says so to the next generation too. */
+    live_configure(&live, extra());
+    live_signal(&live, 1); /* SIGHUP */
+    live_wait_logged(&live, "event=reloaded", 1);
+    assert_true(rank_of(all, "m9") == 0);
+    assert_true(rank_of("{'model':'shop','interest':'red running shoes'}", "shoe") == 1);
+    /* An item that comes back is there again. */
+    done("PUT", "/v1/models/shop/items/m9", "{}");
+    assert_true(rank_of(all, "m9") > 0);
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *method, *path, *body, *code, *param;
+        long status;
+    } cases[] = {
+        {"PUT", "/v1/models/shop/items", "{'items':[]}", "invalid_value", "items", 422},
+        {"PUT", "/v1/models/shop/items", "{'items':[{'title':'x'}]}", "invalid_value", "items[0].id", 422},
+        {"PUT", "/v1/models/shop/items", "{'items':[{'id':'x','metadata':[]}]}", "invalid_value", "items[0].metadata",
+         422},
+        {"PUT", "/v1/models/shop/items", "{'items':[{'id':'x','popularity':-1}]}", "invalid_value",
+         "items[0].popularity", 422},
+        {"PUT", "/v1/models/shop/items/x", "{'id':'y'}", "invalid_value", "id", 422},
+        {"PUT", "/v1/models/shop/items/x", "{'colour':'y'}", "invalid_value", "colour", 422},
+        {"PUT", "/v1/models/sentiment/items/x", "{}", "unsupported", "model", 422},
+        {"PUT", "/v1/models/encoder/items/x", "{}", "unsupported", "model", 422},
+        {"PUT", "/v1/models/no/items/x", "{}", "not_found", "model", 404},
+        {"GET", "/v1/models/shop/items?x=1", NULL, "invalid_value", "x", 422},
+        {"GET", "/v1/models/shop/items?limit=0", NULL, "invalid_value", "limit", 422},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_error(ask(cases[i].method, cases[i].path, cases[i].body), cases[i].status, cases[i].code,
+                     cases[i].param);
+    expect_error(ask("GET", "/v1/models/shop/items/x", NULL), 404, "not_found", "item");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_new_items_are_ranked_by_text),
+        cmocka_unit_test(test_one_item),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_removed_and_unavailable),
+        cmocka_unit_test(test_refusals),
+    };
+
+    return cmocka_run_group_tests_name("http/items", tests, start, stop);
+}
