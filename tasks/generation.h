@@ -38,6 +38,7 @@ struct task_generation_ask {
     const char *path;               /* the field that errors about the prompt name */
     const char *prompt;             /* a text to go on from; or NULL and */
     size_t prompt_len;
+    bool plain;                    /* special tokens in the prompt are text; in a dialogue's contents they always are */
     const struct task_turn *turns; /* a dialogue, through the model's chat template; ATT_EUNSUPPORTED without one */
     size_t n_turns;
     size_t max_tokens;  /* new ones; 0: TASK_NEW_TOKENS or what fits */

@@ -105,6 +105,7 @@ enum att_status task_reply_generate_plan(struct task_call *call, struct task_rep
         append(text, &len, words->answer, strlen(words->answer));
         ask.prompt = text;
         ask.prompt_len = len;
+        ask.plain = true;
         ask.stops[0].text = "\n";
         ask.stops[0].len = 1;
         ask.n_stops = 1;

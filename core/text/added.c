@@ -91,10 +91,10 @@ bool att_added_sort(struct att_added_set *set, int32_t *ret_id)
     return true;
 }
 
-/* The longest pattern at the beginning of the text, or NULL. */
-static const struct att_added_token *longest_at(const struct att_added_set *set, const char *text, size_t len)
+/* The first pattern above the text. */
+static size_t first_above(const struct att_added_set *set, const char *text, size_t len)
 {
-    size_t low = 0, high = set->count; /* the first pattern above the text */
+    size_t low = 0, high = set->count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         const struct att_added_token *token = &set->tokens[mid];
@@ -103,7 +103,13 @@ static const struct att_added_token *longest_at(const struct att_added_set *set,
         else
             high = mid;
     }
-    int32_t at = (int32_t)low - 1;
+    return low;
+}
+
+/* The longest pattern at the beginning of the text, or NULL. */
+static const struct att_added_token *longest_at(const struct att_added_set *set, const char *text, size_t len)
+{
+    int32_t at = (int32_t)first_above(set, text, len) - 1;
     while (at >= 0 && !begins_with(text, len, &set->tokens[at]))
         at = set->tokens[at].shorter;
     return at >= 0 ? &set->tokens[at] : NULL;
@@ -173,7 +179,10 @@ bool att_added_next(struct att_added_search *search, struct att_added_match *ret
             continue;
         }
         size_t end = search->at = begin + token->len;
-        if ((token->special && search->special_as_text) || (token->single_word && inside_word(search, begin, end)))
+        if (token->special &&
+            (search->special_as_text || (search->is_text && search->is_text(search->context, begin, end, token->id))))
+            continue;
+        if (token->single_word && inside_word(search, begin, end))
             continue;
         if (token->lstrip)
             begin = strip_left(search->text, search->covered, begin);
@@ -184,4 +193,17 @@ bool att_added_next(struct att_added_search *search, struct att_added_match *ret
         return true;
     }
     return false;
+}
+
+size_t att_added_place(const struct att_added_set *set, const char *text, size_t len, size_t at)
+{
+    for (; set->count > 0 && (at = next_candidate(set, text, len, at)) < len; at++) {
+        size_t above = first_above(set, text + at, len - at), left = len - at;
+        if (longest_at(set, text + at, left))
+            return at;
+        if (above < set->count && set->tokens[above].len > left &&
+            memcmp(set->tokens[above].pattern, text + at, left) == 0)
+            return at;
+    }
+    return len;
 }

@@ -45,6 +45,9 @@ struct att_added_search {
     size_t len, at;
     size_t covered; /* end of the last match, with the spaces it took */
     bool special_as_text;
+    /* Whether a special token that is found at [begin, end) is text nevertheless; NULL: none is. */
+    bool (*is_text)(const void *context, size_t begin, size_t end, int32_t id);
+    const void *context;
 };
 
 struct att_added_match {
@@ -54,5 +57,8 @@ struct att_added_match {
 
 /* The next match; what lies between `covered` before the call and its begin is plain text. False at the end. */
 bool att_added_next(struct att_added_search *search, struct att_added_match *ret_match);
+
+/* The next place from `at` on where a token begins, whole or cut off by the text's end; len: there is none. */
+size_t att_added_place(const struct att_added_set *set, const char *text, size_t len, size_t at);
 
 #endif

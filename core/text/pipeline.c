@@ -77,6 +77,10 @@ enum att_status att_tokenizer_add(struct att_tokenizer *tokenizer, const struct 
         .rstrip = added->rstrip,
         .special = added->special,
     };
+    if (added->special)
+        status = att_added_push(&tokenizer->specials, added->content, added->len, &options, err);
+    if (status != ATT_OK)
+        return status;
     if (!added->normalized)
         return att_added_push(&tokenizer->added_original, added->content, added->len, &options, err);
     return tokenizer->general ? add_normalized_generally(tokenizer, added, &options, field, err)
@@ -109,5 +113,7 @@ enum att_status att_tokenizer_finish_added(struct att_tokenizer *tokenizer, cons
     enum att_status status = finish_set(tokenizer, &tokenizer->added_original, 0, field, err);
     if (status == ATT_OK)
         status = finish_set(tokenizer, &tokenizer->added_normalized, ATT_ID_NORMALIZED, field, err);
+    if (status == ATT_OK)
+        status = finish_set(tokenizer, &tokenizer->specials, 0, field, err);
     return status;
 }

@@ -17,6 +17,7 @@ enum {
 struct att_tokenizer {
     struct att_normalizer normalizer;
     struct att_added_set added_original, added_normalized;
+    struct att_added_set specials; /* the special ones of both, as files write them */
     struct att_wordpiece wordpiece;
     struct att_vocab added; /* added tokens that the model does not have: no pieces of words */
     struct att_template single, pair;

@@ -24,6 +24,7 @@ static struct att_tokenizer *create(void)
     att_vocab_init(&tokenizer->added);
     att_added_init(&tokenizer->added_original);
     att_added_init(&tokenizer->added_normalized);
+    att_added_init(&tokenizer->specials);
     return tokenizer;
 }
 
@@ -105,6 +106,7 @@ void att_tokenizer_destroy(struct att_tokenizer *tokenizer)
     att_vocab_finish(&tokenizer->added);
     att_added_finish(&tokenizer->added_original);
     att_added_finish(&tokenizer->added_normalized);
+    att_added_finish(&tokenizer->specials);
     att_general_destroy(tokenizer->general);
     att_mem_free(tokenizer->id_flags);
     att_mem_free(tokenizer);
@@ -132,7 +134,55 @@ struct encoding {
     bool special_as_text;
     size_t tokens_max;
     struct att_tokens *tokens;
+    const struct att_cuts *cuts; /* NULL: special tokens may stand anywhere */
 };
+
+/* Whether a cut lies in text(begin..end]. */
+static bool is_cut(const struct att_cuts *cuts, size_t begin, size_t end)
+{
+    size_t low = 0, high = cuts->count; /* the first one behind `begin` */
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (cuts->items[mid] <= begin)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < cuts->count && cuts->items[low] <= end;
+}
+
+/* att_added_search's is_text, of the original text. */
+static bool is_text(const void *context, size_t begin, size_t end, int32_t id)
+{
+    const struct encoding *encoding = context;
+    (void)id;
+    return is_cut(encoding->cuts, begin, end);
+}
+
+/* text[begin..end) became a special token's text by normalizing: what is written there must be that text, too. */
+static bool is_text_normalized(const struct encoding *encoding, size_t begin, size_t end, int32_t id)
+{
+    const char *content = att_tokenizer_token(encoding->tokenizer, id);
+    return is_cut(encoding->cuts, begin, end) || !memmem(encoding->text + begin, end - begin, content, strlen(content));
+}
+
+static bool is_text_in_normal(const void *context, size_t begin, size_t end, int32_t id)
+{
+    const struct encoding *encoding = context;
+    const struct att_normal *normal = encoding->tokens->work;
+    return is_text_normalized(encoding, att_normal_start(normal, begin), att_normal_end(normal, end), id);
+}
+
+struct aligned_encoding {
+    const struct encoding *encoding;
+    const struct att_aligned *normal;
+};
+
+static bool is_text_in_aligned(const void *context, size_t begin, size_t end, int32_t id)
+{
+    const struct aligned_encoding *of = context;
+    return is_text_normalized(of->encoding, of->normal->starts[begin], of->normal->ends[end - 1], id);
+}
 
 static enum att_status encode_words(const struct encoding *encoding, size_t begin, size_t end, struct att_err *err)
 {
@@ -149,6 +199,8 @@ static enum att_status encode_normal(const struct encoding *encoding, struct att
         .text = normal->bytes,
         .len = normal->len,
         .special_as_text = encoding->special_as_text,
+        .is_text = encoding->cuts ? is_text_in_normal : NULL,
+        .context = encoding,
     };
     struct att_added_match match;
     size_t covered = 0;
@@ -230,10 +282,13 @@ static enum att_status encode_generally(const struct encoding *encoding, size_t 
                                            &encoding->tokens->general->steps, &normal, err);
     if (status != ATT_OK || normal->len == 0)
         return status;
+    const struct aligned_encoding aligned = {encoding, normal};
     struct att_added_search search = {.set = &tokenizer->added_normalized,
                                       .text = normal->bytes,
                                       .len = normal->len,
-                                      .special_as_text = encoding->special_as_text};
+                                      .special_as_text = encoding->special_as_text,
+                                      .is_text = encoding->cuts ? is_text_in_aligned : NULL,
+                                      .context = &aligned};
     struct att_added_match match;
     size_t covered = 0;
     while (status == ATT_OK && att_added_next(&search, &match)) {
@@ -274,6 +329,8 @@ static enum att_status encode_text(const struct encoding *encoding, size_t len, 
         .text = encoding->text,
         .len = len,
         .special_as_text = encoding->special_as_text,
+        .is_text = encoding->cuts ? is_text : NULL,
+        .context = encoding,
     };
     struct att_added_match match;
     size_t covered = 0;
@@ -307,9 +364,11 @@ static bool prepare(struct att_tokens *tokens)
     return tokens->items && tokens->work;
 }
 
-enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, const char *text, size_t len,
-                                     unsigned flags, size_t tokens_max, struct att_tokens *tokens, struct att_err *err)
+static enum att_status encode(const struct encoding *encoding, size_t len, struct att_err *err)
 {
+    const struct att_tokenizer *tokenizer = encoding->tokenizer;
+    const char *text = encoding->text;
+    struct att_tokens *tokens = encoding->tokens;
     assert(tokenizer && tokens && (text || len == 0));
     if (len > INT32_MAX)
         return att_err_limit(err, NULL, INT32_MAX, len, "the text has %zu bytes, expected at most %d", len, INT32_MAX);
@@ -323,8 +382,44 @@ enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, cons
         return att_err_set(err, ATT_ENOMEM, "out of memory for tokens");
     if (tokens->general)
         att_regex_match_begin(tokens->general->steps.match, len);
-    struct encoding encoding = {tokenizer, text, flags & ATT_ENCODE_SPECIAL_AS_TEXT, tokens_max, tokens};
-    return encode_text(&encoding, len, err);
+    return encode_text(encoding, len, err);
+}
+
+enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, const char *text, size_t len,
+                                     unsigned flags, size_t tokens_max, struct att_tokens *tokens, struct att_err *err)
+{
+    const struct encoding encoding = {.tokenizer = tokenizer,
+                                      .text = text,
+                                      .special_as_text = flags & ATT_ENCODE_SPECIAL_AS_TEXT,
+                                      .tokens_max = tokens_max,
+                                      .tokens = tokens};
+    return encode(&encoding, len, err);
+}
+
+enum att_status att_tokenizer_encode_cut(const struct att_tokenizer *tokenizer, const char *text, size_t len,
+                                         const struct att_cuts *cuts, size_t tokens_max, struct att_tokens *tokens,
+                                         struct att_err *err)
+{
+    const struct encoding encoding = {
+        .tokenizer = tokenizer, .text = text, .tokens_max = tokens_max, .tokens = tokens, .cuts = cuts};
+    enum att_status status = encode(&encoding, len, err);
+    /* A Unigram model may have a special token's text among its pieces. */
+    for (size_t i = 0; status == ATT_OK && cuts->count > 0 && i < tokens->count; i++) {
+        const struct att_token *token = &tokens->items[i];
+        const char *content = att_tokenizer_token(tokenizer, token->id);
+        size_t n = token->end - token->start;
+        if ((tokenizer->id_flags[token->id] & ATT_ID_SPECIAL) && is_cut(cuts, token->start, token->end) &&
+            strlen(content) == n && memcmp(text + token->start, content, n) == 0)
+            status =
+                att_err_set(err, ATT_EINVAL,
+                            "the text holds the special token '%.60s', which this model cannot read as text", content);
+    }
+    return status;
+}
+
+size_t att_tokenizer_special_place(const struct att_tokenizer *tokenizer, const char *text, size_t len, size_t at)
+{
+    return att_added_place(&tokenizer->specials, text, len, at);
 }
 
 enum att_post_processor att_tokenizer_post_processor(const struct att_tokenizer *tokenizer)

@@ -60,6 +60,18 @@ enum att_status att_tokenizer_encode(const struct att_tokenizer *tokenizer, cons
                                      unsigned flags, size_t tokens_max, struct att_tokens *tokens,
                                      struct att_err *err) ATT_MUST_USE;
 
+/* A text of ours with texts of strangers in it: special tokens count, but none that a cut lies in, be it at its end.
+ * To keep a stranger's text from making one, cut it behind the first character of each att_tokenizer_special_place. */
+struct att_cuts {
+    size_t *items; /* bytes of the text, ascending */
+    size_t count;
+};
+enum att_status att_tokenizer_encode_cut(const struct att_tokenizer *tokenizer, const char *text, size_t len,
+                                         const struct att_cuts *cuts, size_t tokens_max, struct att_tokens *tokens,
+                                         struct att_err *err) ATT_MUST_USE;
+/* The next place from `at` on where a special token's text begins, whole or cut off by the end; len: there is none. */
+size_t att_tokenizer_special_place(const struct att_tokenizer *tokenizer, const char *text, size_t len, size_t at);
+
 /* Special tokens that the template adds to one text, or to a pair. */
 size_t att_tokenizer_special_count(const struct att_tokenizer *tokenizer, bool pair);
 

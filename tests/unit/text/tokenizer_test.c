@@ -77,6 +77,36 @@ static void special_tokens(void **state)
     EXPECT("cafe noirs", 0, {1, 0, 4}, {1, 5, 10});
 }
 
+/* A special token that a cut lies in is text; one that ends or begins beside it is not. */
+static void cuts(void **state)
+{
+    (void)state;
+    static const char text[] = "[SEP]a[SEP]";
+    static const struct {
+        size_t cut, count;
+        int32_t ids[6];
+    } cases[] = {
+        {0, 3, {3, 10, 3}}, {1, 5, {15, 17, 16, 10, 3}}, {5, 5, {15, 17, 16, 10, 3}},
+        {6, 3, {3, 10, 3}}, {7, 5, {3, 10, 15, 17, 16}}, {11, 5, {3, 10, 15, 17, 16}},
+    };
+    struct att_tokens tokens;
+    att_tokens_init(&tokens);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t at = cases[i].cut;
+        const struct att_cuts one = {&at, 1};
+        assert_int_equal(att_tokenizer_encode_cut(tokenizer, text, strlen(text), &one, 0, &tokens, NULL), ATT_OK);
+        assert_int_equal(tokens.count, cases[i].count);
+        for (size_t t = 0; t < tokens.count; t++)
+            assert_int_equal(tokens.items[t].id, cases[i].ids[t]);
+    }
+    att_tokens_finish(&tokens);
+    assert_int_equal(att_tokenizer_special_place(tokenizer, text, strlen(text), 0), 0);
+    assert_int_equal(att_tokenizer_special_place(tokenizer, text, strlen(text), 1), 6);
+    assert_int_equal(att_tokenizer_special_place(tokenizer, text, strlen(text), 7), strlen(text));
+    assert_int_equal(att_tokenizer_special_place(tokenizer, "[SEx [UN", 8, 0), 5); /* the rest may follow */
+    assert_int_equal(att_tokenizer_special_place(tokenizer, "Caf\xc3\xa9 Noir", 10, 0), 10);
+}
+
 static void invalid_utf8(void **state)
 {
     (void)state;
@@ -227,9 +257,16 @@ static void buffers_are_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words),         cmocka_unit_test(special_tokens), cmocka_unit_test(invalid_utf8),
-        cmocka_unit_test(limit),         cmocka_unit_test(one_long_word),  cmocka_unit_test(long_text_is_its_parts),
-        cmocka_unit_test(threads_share), cmocka_unit_test(no_memory),      cmocka_unit_test(buffers_are_kept),
+        cmocka_unit_test(words),
+        cmocka_unit_test(special_tokens),
+        cmocka_unit_test(cuts),
+        cmocka_unit_test(invalid_utf8),
+        cmocka_unit_test(limit),
+        cmocka_unit_test(one_long_word),
+        cmocka_unit_test(long_text_is_its_parts),
+        cmocka_unit_test(threads_share),
+        cmocka_unit_test(no_memory),
+        cmocka_unit_test(buffers_are_kept),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
