@@ -49,6 +49,11 @@ static void make_model(void)
                 "\"metadata\":{\"genre\":[\"%s\",\"all\"],\"year\":%d}}\n",
                 i, i, i, i, 100 - i, i % 2 ? "drama" : "war", 1990 + i % 3);
     assert_int_equal(fclose(out), 0);
+    snprintf(path, sizeof(path), "%s/attend.json", model);
+    out = fopen(path, "w");
+    assert_non_null(out);
+    fputs("{\"history\":{\"half_life_days\":7,\"weights\":{\"view\":0}}}", out);
+    assert_int_equal(fclose(out), 0);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -79,9 +84,11 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    static const char *const names[] = {"items.db",          "items.db-wal",       "items.db-shm",
-                                        "model/config.json", "model/golden.jsonl", "model/model.safetensors",
-                                        "model/items.jsonl", "model/items.index",  "model"};
+    static const char *const names[] = {"items.db",           "items.db-wal",
+                                        "items.db-shm",       "model/config.json",
+                                        "model/golden.jsonl", "model/model.safetensors",
+                                        "model/items.jsonl",  "model/items.index",
+                                        "model/attend.json",  "model"};
     char path[160];
 
     (void)state;
@@ -253,6 +260,25 @@ static void test_removed_and_unavailable(void **state)
     assert_true(rank_of(all, "m9") > 0);
 }
 
+/* attend.json of this model: a view counts nothing, a week halves. */
+static void test_rules_of_the_model(void **state)
+{
+    struct att_json *card = ok("GET", "/v1/models/shop", NULL), *answer;
+    const struct att_json *history = att_json_get(card, "history");
+
+    (void)state;
+    assert_float_equal(att_json_number(att_json_get(history, "half_life_days"), 0), 7, 0);
+    assert_float_equal(att_json_number(att_json_get(att_json_get(history, "weights"), "view"), 1), 0, 0);
+    assert_float_equal(att_json_number(att_json_get(att_json_get(history, "weights"), "buy"), 0), 1, 0);
+    att_json_destroy(card);
+    answer = ok("POST", "/v1/recommend", "{'model':'shop','history':[{'item':'m1','type':'view'}]}");
+    assert_string_equal(text(answer, "fallback"), "popularity");
+    att_json_destroy(answer);
+    answer = ok("POST", "/v1/recommend", "{'model':'shop','history':[{'item':'m1','type':'click'}]}");
+    assert_string_equal(text(answer, "fallback"), "");
+    att_json_destroy(answer);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -288,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_one_item),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_removed_and_unavailable),
+        cmocka_unit_test(test_rules_of_the_model),
         cmocka_unit_test(test_refusals),
     };
 
