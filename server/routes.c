@@ -42,6 +42,7 @@ static const struct srv_route routes[] = {
     {"GET", "/v1/news", SRV_SCOPE_INFER, &task_news_list, NULL, false},
     {"GET", "/v1/news/{id}", SRV_SCOPE_INFER, &task_news_get, NULL, false},
     {"DELETE", "/v1/news/{id}", SRV_SCOPE_WRITE, &task_news_delete, NULL, false},
+    {"GET", "/v1/alerts", SRV_SCOPE_INFER, &task_alerts, NULL, false},
     {"GET", "/v1/stream", SRV_SCOPE_INFER, NULL, srv_builtin_stream, false},
     {"GET", "/v1/trends", SRV_SCOPE_INFER, &task_trends, NULL, false},
     {"POST", "/v1/report", SRV_SCOPE_INFER, &task_report, NULL, true},
