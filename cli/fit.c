@@ -1,13 +1,14 @@
 /*
  * attend fit: the numbers of a classifier's heads that are no weights, from labelled
  * texts. Every other row of the file fits, the rest says how well: temperature, the
- * score below which the head abstains, and what its answers look like, which the
- * daemon compares with later ones (drift). They are written into attend.json; what
- * else stands there stays.
+ * score below which the head abstains (of a multi-label head each label's threshold:
+ * fit_several.h), and what its answers look like, which the daemon compares with
+ * later ones (drift). They are written into attend.json; what else stands there stays.
  */
 #include <math.h>
 #include <string.h>
 
+#include "cli/fit_several.h"
 #include "cli/samples.h"
 #include "store/folder.h"
 #include "tasks/calibrate.h"
@@ -18,13 +19,15 @@ enum { TEXTS_A_CALL = 64, CONFIDENCE_BINS = 10, DEPTH_MAX = 32, ROWS_MIN = 20, J
 /* One head: logits of its rows, and what came of them. */
 struct fitted {
     const struct att_head_info *head;
-    float *logits;   /* [n][n_labels] */
-    int32_t *labels; /* [n], -1: out of scope */
+    float *logits;       /* [n][n_labels] */
+    int32_t *labels;     /* [n], -1: out of scope; or, of a multi-label head, */
+    unsigned char *sets; /* [n][n_labels] of 0 and 1 */
     size_t n;
     double temperature, threshold, answered;
-    bool abstains;
+    bool abstains, unsure;             /* unsure: no threshold keeps the wanted precision for sure */
     struct task_quality before, after; /* of the rows that did not fit */
     double right;                      /* of those that it answers */
+    struct cli_fit_several several;    /* of a multi-label head, instead */
     size_t *counts;                    /* [n_labels + 1] answers of all rows; the last: it abstained */
     size_t bins[CONFIDENCE_BINS];
 };
@@ -43,8 +46,8 @@ static enum att_status no_memory(struct att_err *err)
 /* ---- logits ---- */
 
 /* The head's scores of one text, back in the order of its labels. */
-static enum att_status take_logits(struct fitted *fitted, const struct att_json *scores, size_t expected,
-                                   struct att_err *err)
+static enum att_status take_logits(struct fitted *fitted, const struct att_json *scores,
+                                   const struct cli_sample *sample, size_t expected, struct att_err *err)
 {
     const struct att_head_info *head = fitted->head;
     float *row = fitted->logits + fitted->n * head->n_labels;
@@ -58,6 +61,7 @@ static enum att_status take_logits(struct fitted *fitted, const struct att_json 
             return att_err_set(err, ATT_EINTERNAL, "the answer has a label that the head has not");
         row[k] = (float)att_json_number(att_json_get(one, "logit"), 0);
     }
+    memcpy(fitted->sets + fitted->n * head->n_labels, sample->several + head->logits_begin, head->n_labels);
     fitted->labels[fitted->n++] = expected == CLI_LABEL_OUTSIDE ? -1 : (int32_t)expected;
     return ATT_OK;
 }
@@ -75,9 +79,9 @@ static enum att_status ask_all(struct fit *fit, const struct cli_env *env, const
             const struct att_json *heads = att_json_get(att_json_at(att_json_get(answer, "data"), i - begin), "heads");
             for (size_t h = 0; status == ATT_OK && h < fit->n_heads; h++) {
                 struct fitted *one = &fit->heads[h];
-                if (samples->items[i].labels[h] != CLI_LABEL_NONE && !one->head->multi_label)
+                if (samples->items[i].labels[h] != CLI_LABEL_NONE)
                     status = take_logits(one, att_json_get(att_json_get(heads, one->head->name), "scores"),
-                                         samples->items[i].labels[h], err);
+                                         &samples->items[i], samples->items[i].labels[h], err);
             }
         }
         att_json_destroy(answer);
@@ -88,6 +92,7 @@ static enum att_status ask_all(struct fit *fit, const struct cli_env *env, const
 
 /* ---- fitting ---- */
 
+/* The best label and its score, softmax or sigmoid. */
 static struct task_prediction predict(const struct fitted *fitted, size_t i, double temperature)
 {
     size_t n_labels = fitted->head->n_labels, best = 0;
@@ -97,6 +102,8 @@ static struct task_prediction predict(const struct fitted *fitted, size_t i, dou
         best = logits[k] > logits[best] ? k : best;
     for (size_t k = 0; k < n_labels; k++)
         sum += exp(((double)logits[k] - (double)logits[best]) / temperature);
+    if (fitted->head->multi_label)
+        sum = 1 + exp(-(double)logits[best] / temperature);
     return (struct task_prediction){fitted->labels[i] < 0 ? TASK_LABEL_OUTSIDE : (size_t)fitted->labels[i], best,
                                     1 / sum};
 }
@@ -122,7 +129,8 @@ static double fit_temperature(const struct fitted *fitted, float *logits, int32_
     return task_temperature_fit(&rows);
 }
 
-/* Where it abstains: for the wanted precision, else where out-of-scope rows part best, else as before. */
+/* Where it abstains: for the wanted precision, if a threshold is sure of it, else where out-of-scope rows part best,
+ * else as before. */
 static void fit_threshold(struct fitted *fitted, const struct task_prediction *predictions, size_t n, double precision,
                           struct task_scored *scored)
 {
@@ -135,7 +143,9 @@ static void fit_threshold(struct fitted *fitted, const struct task_prediction *p
                                          precision > 0 ? predictions[i].expected == predictions[i].predicted : is_in};
     }
     if (precision > 0) {
-        fitted->abstains = task_threshold_precision(scored, n, precision, &fitted->threshold, &share);
+        fitted->abstains = task_threshold_precision(scored, n, precision, TASK_SURE, &fitted->threshold, &share);
+        fitted->unsure = !fitted->abstains;
+        fitted->threshold = floor(fitted->threshold * 1e6) / 1e6; /* the row on which it stands stays above */
     } else if (outside > 0) {
         fitted->abstains = true;
         fitted->threshold = task_threshold_parting(scored, n);
@@ -169,7 +179,7 @@ static void take_reference(struct fitted *fitted)
     }
 }
 
-static enum att_status fit_head(struct fitted *fitted, double precision, struct att_err *err)
+static enum att_status fit_single(struct fitted *fitted, double precision, struct att_err *err)
 {
     size_t n = fitted->n, c = fitted->head->n_labels;
     float *logits = att_mem_calloc(n * c, sizeof *logits);
@@ -188,12 +198,23 @@ static enum att_status fit_head(struct fitted *fitted, double precision, struct 
         size_t half = predict_half(fitted, 1, fitted->temperature, predictions);
         judge_threshold(fitted, predictions, half);
         status = task_quality_measure(predictions, half, c, &fitted->after, err);
-        take_reference(fitted);
     }
     att_mem_free(logits);
     att_mem_free(labels);
     att_mem_free(predictions);
     att_mem_free(scored);
+    return status;
+}
+
+static enum att_status fit_head(struct fitted *fitted, double precision, struct att_err *err)
+{
+    enum att_status status = fitted->head->multi_label ? cli_fit_several(fitted->head, fitted->logits, fitted->sets,
+                                                                         fitted->n, precision, &fitted->several, err)
+                                                       : fit_single(fitted, precision, err);
+    if (fitted->head->multi_label)
+        fitted->temperature = fitted->several.temperature;
+    if (status == ATT_OK)
+        take_reference(fitted);
     return status;
 }
 
@@ -204,6 +225,8 @@ static const char *const rewritten[] = {"temperature", "reference", "fitted"};
 static bool is_rewritten(const struct fitted *fitted, const char *key)
 {
     if (fitted->abstains && strcmp(key, "out_of_scope") == 0)
+        return true;
+    if (fitted->head->multi_label && strcmp(key, "threshold") == 0)
         return true;
     for (size_t i = 0; i < sizeof rewritten / sizeof *rewritten; i++)
         if (strcmp(rewritten[i], key) == 0)
@@ -268,6 +291,10 @@ static void put_calibration(struct att_jsonw *w, const struct fitted *fitted)
         att_jsonw_object_end(w);
     }
     put_reference(w, fitted);
+    if (fitted->head->multi_label) {
+        cli_fit_several_render(&fitted->several, fitted->head, w);
+        return;
+    }
     att_jsonw_key(w, "fitted");
     put_fitted(w, fitted);
 }
@@ -341,6 +368,10 @@ static void put_row(const char *name, const struct task_interval *interval)
 static void put_report(const struct fitted *fitted)
 {
     printf("%s: %zu rows fit, %zu judge\n", fitted->head->name, (fitted->n + 1) / 2, fitted->n / 2);
+    if (fitted->head->multi_label) {
+        cli_fit_several_print(&fitted->several, fitted->head);
+        return;
+    }
     printf("  %-22s %.4f (was %.4f)\n", "temperature", fitted->temperature, (double)fitted->head->temperature);
     put_row("accuracy", &fitted->after.accuracy);
     put_row("macro_f1", &fitted->after.macro_f1);
@@ -351,6 +382,8 @@ static void put_report(const struct fitted *fitted)
     if (fitted->abstains)
         printf("  %-22s %.4f: answers %.1f %%, of which %.1f %% are right\n", "abstains below", fitted->threshold,
                100 * fitted->answered, 100 * fitted->right);
+    if (fitted->unsure)
+        printf("  %-22s as before: no score is sure of the wanted precision\n", "abstains");
 }
 
 static enum att_status run(const struct cli_env *env, const struct cli_options *options, struct att_err *err)
@@ -358,7 +391,6 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
     const struct att_model_info *info = att_model_info(cli_env_model(env)->model);
     struct cli_samples samples = {.items = NULL};
     struct fit fit = {.options = options, .n_heads = info->n_head_infos};
-    size_t n_fitted = 0;
     if (info->n_head_infos == 0)
         return att_err_set(err, ATT_EUNSUPPORTED, "%s: has no classification head", options->model);
     fit.heads = att_mem_calloc(fit.n_heads, sizeof *fit.heads);
@@ -368,8 +400,9 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
         one->head = &info->heads[h];
         one->logits = att_mem_calloc(samples.count * one->head->n_labels, sizeof *one->logits);
         one->labels = att_mem_calloc(samples.count, sizeof *one->labels);
+        one->sets = att_mem_calloc(samples.count, one->head->n_labels);
         one->counts = att_mem_calloc(one->head->n_labels + 1, sizeof *one->counts);
-        status = one->logits && one->labels && one->counts ? ATT_OK : no_memory(err);
+        status = one->logits && one->labels && one->sets && one->counts ? ATT_OK : no_memory(err);
     }
     if (status == ATT_OK)
         status = ask_all(&fit, env, &samples, err);
@@ -379,10 +412,7 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
                                  fit.heads[h].n, fit.heads[h].head->name, ROWS_MIN);
         else if (fit.heads[h].n > 0)
             status = fit_head(&fit.heads[h], options->precision, err);
-        n_fitted += fit.heads[h].n > 0;
     }
-    if (status == ATT_OK && n_fitted == 0)
-        status = att_err_set(err, ATT_EUNSUPPORTED, "%s: has no row of a head with one label a text", options->data);
     if (status == ATT_OK)
         status = write_back(&fit, info, err);
     for (size_t h = 0; fit.heads && h < fit.n_heads; h++) {
@@ -390,6 +420,8 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
             put_report(&fit.heads[h]);
         att_mem_free(fit.heads[h].logits);
         att_mem_free(fit.heads[h].labels);
+        att_mem_free(fit.heads[h].sets);
+        cli_fit_several_finish(&fit.heads[h].several);
         att_mem_free(fit.heads[h].counts);
     }
     att_mem_free(fit.heads);
@@ -399,10 +431,13 @@ static enum att_status run(const struct cli_env *env, const struct cli_options *
 
 static const char about[] =
     "usage: attend fit --model DIR --data FILE [--precision .95]\n\n"
-    "Fits the temperature of each head, and where it abstains: for the wanted precision, or where the rows of\n"
-    "--outside LABEL part best. Every other row fits, the others judge; the outcome goes into DIR/attend.json, beside\n"
-    "what stands there. Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or {\"text\",\"label\"}, or a .tsv file with a\n"
-    "header line label<TAB>text.\n";
+    "Fits the temperature of each head, and where it abstains: where the wanted precision is sure (95 %), or where "
+    "the\n"
+    "rows of --outside LABEL part best; of multi-label heads each label's threshold, for the wanted precision, else "
+    "for\n"
+    "F1. Every other row fits, the others judge; the outcome goes into DIR/attend.json, beside what stands there.\n"
+    "Data: lines {\"text\",\"labels\":{HEAD:LABEL}} or {\"text\",\"label\"}, of multi-label heads\n"
+    "{\"text\",\"labels\":[LABEL,…]} or {HEAD:[LABEL,…]}, or a .tsv file with a header line label<TAB>text.\n";
 
 int cli_fit(int argc, char **argv)
 {

@@ -37,24 +37,45 @@ static enum att_status set_label(const struct reader *reader, struct cli_sample 
 {
     const struct att_head_info *info = &reader->info->heads[head];
     const char *name = mapped(reader->options, label);
-    if (info->multi_label)
-        return att_err_set(err, ATT_EUNSUPPORTED, "head '%s' has several labels at once, which eval does not measure",
-                           info->name);
     for (size_t i = 0; i < info->n_labels; i++)
         if (strcmp(info->labels[i], name) == 0) {
-            sample->labels[head] = i;
+            sample->labels[head] = info->multi_label ? 0 : i;
+            sample->several[info->logits_begin + i] = 1;
             return ATT_OK;
         }
     bool outside = (info->out_of_scope_label && strcmp(info->out_of_scope_label, name) == 0) ||
                    (reader->options->outside && strcmp(reader->options->outside, name) == 0);
-    if (!outside)
+    if (!outside || info->multi_label)
         return att_err_set(err, ATT_EFORMAT, "'%.60s' is no label of head '%s' (--map OLD=NEW renames labels)", name,
                            info->name);
     sample->labels[head] = CLI_LABEL_OUTSIDE;
     return ATT_OK;
 }
 
-static enum att_status add(struct cli_samples *samples, size_t n_heads, const char *text, size_t len,
+/* One label, or the list of a multi-label head. */
+static enum att_status set_labels(const struct reader *reader, struct cli_sample *sample, size_t head,
+                                  const struct att_json *value, struct att_err *err)
+{
+    const struct att_head_info *info = &reader->info->heads[head];
+    const char *label = att_json_string(value, NULL);
+    if (label)
+        return set_label(reader, sample, head, label, err);
+    if (!info->multi_label || !att_json_is_array(value))
+        return att_err_set(err, ATT_EFORMAT, "head '%s': is %s, expected %s", info->name, att_json_type_name(value),
+                           info->multi_label ? "a list of labels" : "a label");
+    sample->labels[head] = 0;
+    for (size_t i = 0; i < att_json_count(value); i++) {
+        label = att_json_string(att_json_at(value, i), NULL);
+        enum att_status status = label ? set_label(reader, sample, head, label, err)
+                                       : att_err_set(err, ATT_EFORMAT, "head '%s': label %zu is %s, expected a string",
+                                                     info->name, i, att_json_type_name(att_json_at(value, i)));
+        if (status != ATT_OK)
+            return status;
+    }
+    return ATT_OK;
+}
+
+static enum att_status add(struct cli_samples *samples, const struct att_model_info *info, const char *text, size_t len,
                            struct cli_sample **ret_sample, struct att_err *err)
 {
     if (samples->count == SAMPLES_MAX)
@@ -69,11 +90,12 @@ static enum att_status add(struct cli_samples *samples, size_t n_heads, const ch
     }
     struct cli_sample *sample = &samples->items[samples->count++];
     *sample = (struct cli_sample){.text = att_mem_calloc(len + 1, 1), .len = len};
-    sample->labels = att_mem_calloc(n_heads, sizeof *sample->labels);
-    if (!sample->text || !sample->labels)
+    sample->labels = att_mem_calloc(info->n_head_infos, sizeof *sample->labels);
+    sample->several = att_mem_calloc(info->n_logits, 1);
+    if (!sample->text || !sample->labels || !sample->several)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
     memcpy(sample->text, text, len);
-    for (size_t i = 0; i < n_heads; i++)
+    for (size_t i = 0; i < info->n_head_infos; i++)
         sample->labels[i] = CLI_LABEL_NONE;
     *ret_sample = sample;
     return ATT_OK;
@@ -88,18 +110,21 @@ static enum att_status read_object(const struct reader *reader, const struct att
     const struct att_json *labels = att_json_get(root, "labels"), *value;
     struct att_json_iter iter;
     struct cli_sample *sample = NULL;
-    if (!text || (!label && att_json_count(labels) == 0))
+    bool is_list = att_json_is_array(labels), by_head = att_json_is_object(labels) && att_json_count(labels) > 0;
+    if (!text || (!label && !is_list && !by_head))
         return att_err_set(err, ATT_EFORMAT, "expected {\"text\",\"label\"} or {\"text\",\"labels\":{HEAD:LABEL}}");
-    enum att_status status = add(samples, reader->info->n_head_infos, text, len, &sample, err);
+    enum att_status status = add(samples, reader->info, text, len, &sample, err);
     if (status == ATT_OK && label)
         status = set_label(reader, sample, reader->head, label, err);
+    if (status == ATT_OK && is_list)
+        status = set_labels(reader, sample, reader->head, labels, err);
+    if (!by_head)
+        return status;
     att_json_iter_init(&iter, labels);
     while (status == ATT_OK && att_json_iter_next(&iter, &name, &value)) {
-        label = att_json_string(value, NULL);
-        status = label ? find_head(reader->info, name, &head, err)
-                       : att_err_set(err, ATT_EFORMAT, "labels.%.60s: expected a string", name);
+        status = find_head(reader->info, name, &head, err);
         if (status == ATT_OK)
-            status = set_label(reader, sample, head, label, err);
+            status = set_labels(reader, sample, head, value, err);
     }
     return status;
 }
@@ -124,8 +149,7 @@ static enum att_status read_tsv(const struct reader *reader, const char *line, s
     if (!tab || (size_t)(tab - line) >= sizeof label)
         return att_err_set(err, ATT_EFORMAT, "expected a label, a tab and a text");
     snprintf(label, sizeof label, "%.*s", (int)(tab - line), line);
-    enum att_status status =
-        add(samples, reader->info->n_head_infos, tab + 1, len - (size_t)(tab + 1 - line), &sample, err);
+    enum att_status status = add(samples, reader->info, tab + 1, len - (size_t)(tab + 1 - line), &sample, err);
     return status == ATT_OK ? set_label(reader, sample, reader->head, label, err) : status;
 }
 
@@ -178,6 +202,7 @@ void cli_samples_finish(struct cli_samples *samples)
     for (size_t i = 0; i < samples->count; i++) {
         att_mem_free(samples->items[i].text);
         att_mem_free(samples->items[i].labels);
+        att_mem_free(samples->items[i].several);
     }
     att_mem_free(samples->items);
     *samples = (struct cli_samples){.items = NULL};

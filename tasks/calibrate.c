@@ -6,6 +6,7 @@
 
 enum { SEARCH_STEPS = 40 };
 static const double least = 0.05, most = 20, thousandth = 1e-3;
+static const double z_95 = 1.6449, rounding = 1e-12; /* 4 of 5 are .8 */
 
 static double row_loss(const struct task_logits *rows, size_t i, double temperature)
 {
@@ -86,14 +87,22 @@ static bool walk_next(struct walk *walk)
     return true;
 }
 
-bool task_threshold_precision(struct task_scored *scored, size_t n, double precision, double *ret_threshold,
-                              double *ret_share)
+/* Wilson's interval begins here; z of 0 gives the share itself. */
+static double share_low(size_t right, size_t n, double z)
 {
+    double rows = (double)n, share = (double)right / rows, spread = z * z / rows;
+    return (share + spread / 2 - z * sqrt(share * (1 - share) / rows + spread / (4 * rows))) / (1 + spread);
+}
+
+bool task_threshold_precision(struct task_scored *scored, size_t n, double precision, enum task_surety surety,
+                              double *ret_threshold, double *ret_share)
+{
+    double z = surety == TASK_SURE ? z_95 : 0;
     struct walk walk = {scored, n, 0, 0};
     bool found = false;
     qsort(scored, n, sizeof *scored, best_first);
     while (walk_next(&walk)) {
-        if ((double)walk.right < precision * (double)walk.at)
+        if (share_low(walk.right, walk.at, z) < precision - rounding)
             continue;
         found = true;
         *ret_threshold = scored[walk.at - 1].score;
@@ -139,4 +148,20 @@ double task_threshold_parting(struct task_scored *scored, size_t n)
         threshold = walk.at < n ? (scored[walk.at - 1].score + scored[walk.at].score) / 2 : scored[walk.at - 1].score;
     }
     return threshold;
+}
+
+void task_thresholds_fit(const struct task_logits *rows, double temperature, double precision, enum task_surety surety,
+                         struct task_scored *space, double *thresholds)
+{
+    size_t c = rows->n_labels;
+    double share;
+    for (size_t k = 0; k < c; k++) {
+        for (size_t i = 0; i < rows->n; i++)
+            space[i] = (struct task_scored){1 / (1 + exp(-(double)rows->logits[i * c + k] / temperature)),
+                                            rows->several[i * c + k]};
+        if (precision > 0)
+            (void)task_threshold_precision(space, rows->n, precision, surety, &thresholds[k], &share);
+        else
+            thresholds[k] = task_threshold_f1(space, rows->n);
+    }
 }

@@ -29,13 +29,20 @@ struct task_scored {
     double score;
     bool right;
 };
+/* How sure a wanted precision is to be kept by texts to come: the share of right answers that was seen, or what it is
+ * at least with 95 % certainty (Wilson's lower bound, one-sided), which needs 52 right answers for .95. */
+enum task_surety { TASK_SEEN, TASK_SURE };
 /* The least score from which on at least `precision` of the answers were right; false when no score reaches that.
  * *ret_share: the part that is answered. */
-bool task_threshold_precision(struct task_scored *scored, size_t n, double precision, double *ret_threshold,
-                              double *ret_share);
+bool task_threshold_precision(struct task_scored *scored, size_t n, double precision, enum task_surety surety,
+                              double *ret_threshold, double *ret_share);
 /* The score from which on F1 is largest; 0.5 where nothing is right. */
 double task_threshold_f1(struct task_scored *scored, size_t n);
 /* The score that parts `right` (in scope) from the rest best: largest sum of both shares (Youden's J). */
 double task_threshold_parting(struct task_scored *scored, size_t n);
+/* The threshold of each label of rows with several: for the precision, or for F1 where that is 0. A label that does not
+ * reach the precision keeps what stands in thresholds[n_labels]. space: of rows->n. */
+void task_thresholds_fit(const struct task_logits *rows, double temperature, double precision, enum task_surety surety,
+                         struct task_scored *space, double *thresholds);
 
 #endif

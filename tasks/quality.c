@@ -264,7 +264,57 @@ enum att_status task_quality_several(const unsigned char *expected, const unsign
     return status;
 }
 
+void task_labels_count(const unsigned char *expected, const unsigned char *predicted, size_t n, size_t n_labels,
+                       struct task_label_count *counts)
+{
+    memset(counts, 0, n_labels * sizeof *counts);
+    for (size_t i = 0; i < n * n_labels; i++) {
+        struct task_label_count *count = &counts[i % n_labels];
+        count->expected += expected[i];
+        count->predicted += predicted[i];
+        count->right += expected[i] && predicted[i];
+    }
+}
+
+double task_label_f1(const struct task_label_count *count)
+{
+    size_t both = count->expected + count->predicted;
+    return both ? 2.0 * (double)count->right / (double)both : NAN;
+}
+
 /* ---- reports ---- */
+
+static void put_count(struct att_jsonw *answer, const char *key, size_t value)
+{
+    att_jsonw_key(answer, key);
+    att_jsonw_int(answer, (int64_t)value);
+}
+
+static void put_share(struct att_jsonw *answer, const char *key, size_t part, size_t whole)
+{
+    att_jsonw_key(answer, key);
+    att_jsonw_double(answer, whole ? (double)part / (double)whole : NAN, 5);
+}
+
+void task_labels_render(const char *const *labels, const struct task_label_count *counts, size_t n_labels,
+                        struct att_jsonw *answer)
+{
+    att_jsonw_key(answer, "labels");
+    att_jsonw_object_begin(answer);
+    for (size_t k = 0; k < n_labels; k++) {
+        att_jsonw_key(answer, labels[k]);
+        att_jsonw_object_begin(answer);
+        put_count(answer, "expected", counts[k].expected);
+        put_count(answer, "predicted", counts[k].predicted);
+        put_count(answer, "right", counts[k].right);
+        put_share(answer, "precision", counts[k].right, counts[k].predicted);
+        put_share(answer, "recall", counts[k].right, counts[k].expected);
+        att_jsonw_key(answer, "f1");
+        att_jsonw_double(answer, task_label_f1(&counts[k]), 5);
+        att_jsonw_object_end(answer);
+    }
+    att_jsonw_object_end(answer);
+}
 
 size_t task_quality_figures(const struct task_quality *quality, struct task_figure figures[TASK_FIGURES_MAX])
 {

@@ -59,6 +59,17 @@ enum att_status task_quality_several(const unsigned char *expected, const unsign
                                      size_t n_labels, struct task_quality_several *ret,
                                      struct att_err *err) ATT_MUST_USE;
 
+/* Of one label: rows that have it, that were given it, and that were rightly. */
+struct task_label_count {
+    size_t expected, predicted, right;
+};
+void task_labels_count(const unsigned char *expected, const unsigned char *predicted, size_t n, size_t n_labels,
+                       struct task_label_count *counts);
+/* "labels":{LABEL:{expected,predicted,right,precision,recall,f1}} of the open object. */
+void task_labels_render(const char *const *labels, const struct task_label_count *counts, size_t n_labels,
+                        struct att_jsonw *answer);
+double task_label_f1(const struct task_label_count *count);
+
 /* One named figure of a report. */
 struct task_figure {
     const char *name;

@@ -278,7 +278,8 @@ static void find_abstention(const struct task_prediction *predictions, struct ta
     }
     double share;
     if (precision > 0)
-        head->abstains = task_threshold_precision(scored, n, precision, &head->out_of_scope_threshold, &share);
+        head->abstains =
+            task_threshold_precision(scored, n, precision, TASK_SEEN, &head->out_of_scope_threshold, &share);
     else if (outside > 0)
         head->out_of_scope_threshold = task_threshold_parting(scored, n);
     head->abstains = head->abstains || (precision <= 0 && outside > 0);
@@ -327,22 +328,19 @@ static enum att_status judge_several(struct trainer *trainer, struct task_head *
     struct task_scored *scored = att_mem_calloc(n, sizeof *scored);
     unsigned char *predicted = att_mem_calloc(n, c);
     struct task_quality_several quality;
-    double share;
+    double *thresholds = att_mem_calloc(c, sizeof *thresholds);
     head->thresholds = att_mem_calloc(c, sizeof *head->thresholds);
-    enum att_status status = scored && predicted && head->thresholds ? ATT_OK : no_memory(err);
+    enum att_status status = scored && predicted && thresholds && head->thresholds ? ATT_OK : no_memory(err);
     head->temperature = task_temperature_fit(&rows);
+    for (size_t k = 0; status == ATT_OK && k < c; k++)
+        thresholds[k] = 1;
+    if (status == ATT_OK)
+        task_thresholds_fit(&rows, head->temperature, examples->precision, TASK_SEEN, scored, thresholds);
     for (size_t k = 0; status == ATT_OK && k < c; k++) {
-        double threshold = 1;
+        head->thresholds[k] = (float)thresholds[k];
         for (size_t i = 0; i < n; i++)
-            scored[i] = (struct task_scored){1 / (1 + exp(-(double)trainer->unseen[i * c + k] / head->temperature)),
-                                             examples->several[i * c + k]};
-        if (examples->precision <= 0)
-            threshold = task_threshold_f1(scored, n);
-        else if (!task_threshold_precision(scored, n, examples->precision, &threshold, &share))
-            threshold = 1;
-        head->thresholds[k] = (float)threshold;
-        for (size_t i = 0; i < n; i++)
-            predicted[i * c + k] = 1 / (1 + exp(-(double)trainer->unseen[i * c + k] / head->temperature)) >= threshold;
+            predicted[i * c + k] =
+                1 / (1 + exp(-(double)trainer->unseen[i * c + k] / head->temperature)) >= thresholds[k];
     }
     if (status == ATT_OK)
         status = task_quality_several(examples->several, predicted, n, c, &quality, err);
@@ -350,6 +348,7 @@ static enum att_status judge_several(struct trainer *trainer, struct task_head *
         head->n_figures = task_quality_several_figures(&quality, head->figures);
     att_mem_free(scored);
     att_mem_free(predicted);
+    att_mem_free(thresholds);
     return status;
 }
 

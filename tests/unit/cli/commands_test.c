@@ -225,6 +225,27 @@ static void offline_tasks_answer_line_by_line(void **state)
     drop(&result);
 }
 
+/* Sport is expected twice and weather once; the sums of the labels give micro-F1. */
+static void expect_topics(const struct att_json *figures)
+{
+    const struct att_json *labels = att_json_get(figures, "labels"), *one;
+    struct att_json_iter iter;
+    const char *name;
+    double expected = 0, predicted = 0, right = 0;
+    assert_int_equal(att_json_count(labels), 4);
+    att_json_iter_init(&iter, labels);
+    while (att_json_iter_next(&iter, &name, &one)) {
+        expected += att_json_number(att_json_get(one, "expected"), -1);
+        predicted += att_json_number(att_json_get(one, "predicted"), -1);
+        right += att_json_number(att_json_get(one, "right"), -1);
+    }
+    assert_true(expected == 3);
+    assert_true(att_json_number(att_json_get(att_json_get(labels, "sport"), "expected"), 0) == 2);
+    double micro = att_json_number(att_json_get(figures, "micro_f1"), -1), wanted = 2 * right / (expected + predicted);
+    assert_true(micro > wanted - 1e-4 && micro < wanted + 1e-4);
+    assert_int_equal(att_json_count(att_json_get(att_json_get(figures, "intervals"), "micro_f1")), 2);
+}
+
 static void eval_reads_jsonl_and_tsv(void **state)
 {
     (void)state;
@@ -246,6 +267,28 @@ static void eval_reads_jsonl_and_tsv(void **state)
     assert_true(att_json_number(att_json_get(figures, "recall"), 0) == 1);
     att_json_destroy(root);
     drop(&result);
+    write_file(data, "{\"text\":\"cat\",\"labels\":[\"sport\",\"weather\"]}\n"
+                     "{\"text\":\"xyzzy\",\"labels\":{\"topics\":[],\"sentiment\":\"neutral\"}}\n"
+                     "{\"text\":\"the dog plays outside\",\"label\":\"sport\"}\n");
+    result = ATTEND("", "eval", "--task", "classify", "--model", heads, "--base", base, "--data", data, "--head",
+                    "topics", "--json");
+    assert_int_equal(result.status, 0);
+    root = parsed(result.out);
+    figures = att_json_get(root, "topics");
+    assert_int_equal(att_json_number(att_json_get(figures, "rows"), 0), 3);
+    assert_int_equal(att_json_number(att_json_get(att_json_get(root, "sentiment"), "rows"), 0), 1);
+    expect_topics(figures);
+    att_json_destroy(root);
+    drop(&result);
+    write_file(data, "{\"text\":\"cat\",\"labels\":{\"sentiment\":[\"neutral\"]}}\n");
+    expect_refusal(ATTEND("", "eval", "--task", "classify", "--model", heads, "--base", base, "--data", data), 1,
+                   "expected a label");
+    write_file(data, "{\"text\":\"cat\",\"labels\":{\"topics\":[\"sport\",7]}}\n");
+    expect_refusal(ATTEND("", "eval", "--task", "classify", "--model", heads, "--base", base, "--data", data), 1,
+                   "label 1 is number");
+    write_file(data, "{\"text\":\"cat\",\"labels\":{\"topics\":[\"unknown\"]}}\n");
+    expect_refusal(ATTEND("", "eval", "--task", "classify", "--model", heads, "--base", base, "--data", data), 1,
+                   "'unknown'");
     write_file(tsv,
                "label\ttext\ngood\tThe company beat expectations and the stock rose 5%.\nbad\tcafé résumé naïve\n");
     result = ATTEND("", "eval", "--task", "classify", "--model", plain, "--data", tsv, "--map", "good=positive",

@@ -164,6 +164,56 @@ static void a_head_of_the_checkpoint_is_calibrated(void **state)
     att_json_destroy(json);
 }
 
+/* Two kinds of text, each with a label of its own, and a third label on nothing. */
+static void write_several(const char *path, size_t n)
+{
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    for (size_t i = 0; i < n; i++) {
+        bool sport = i / 2 % 2 == 0; /* of both halves */
+        fprintf(out, "{\"text\":\"%s\",\"labels\":{\"topics\":[%s],\"sentiment\":\"neutral\"}}\n",
+                sport ? "the dog plays outside" : "profit fell", sport ? "\"sport\",\"earnings\"" : "\"weather\"");
+    }
+    assert_int_equal(fclose(out), 0);
+}
+
+/* The thresholds of two-heads miss all of it; fitted ones part the two texts, and each label has its own. */
+static void labels_get_thresholds(void **state)
+{
+    static const char *const files[] = {"attend.json", "adapter_config.json", "adapter_model.safetensors"};
+    (void)state;
+    char model[128], data[128], to[300], base[600];
+    snprintf(model, sizeof model, "%s", inside("several"));
+    snprintf(data, sizeof data, "%s", inside("several.jsonl"));
+    assert_int_equal(mkdir(model, 0755), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(to, sizeof to, "%s/%s", model, files[i]);
+        copy(model_file("two-heads", files[i]), to);
+    }
+    snprintf(base, sizeof base, "encoder=%s", model_file("st-bert-mean", ""));
+    write_several(data, 120);
+    assert_int_equal(ATTEND("fit", "--model", model, "--base", base, "--data", data), 0);
+    struct att_json *json = read_json(model, "attend.json");
+    const struct att_json *topics = att_json_at(att_json_get(json, "heads"), 1),
+                          *fitted = att_json_get(topics, "fitted"), *counts = att_json_get(fitted, "labels");
+    assert_int_equal(att_json_number(att_json_get(fitted, "rows"), 0), 60);
+    assert_true(att_json_number(att_json_get(fitted, "micro_f1"), 0) >
+                att_json_number(att_json_get(fitted, "micro_f1_before"), 1));
+    assert_int_equal(att_json_count(att_json_get(topics, "threshold")), 4);
+    assert_int_equal(att_json_number(att_json_get(att_json_get(counts, "sport"), "expected"), 0), 30);
+    assert_int_equal(att_json_number(att_json_get(att_json_get(counts, "sport"), "right"), 0), 30);
+    assert_string_equal(att_json_string(att_json_get(topics, "problem_type"), NULL), "multi_label_classification");
+    assert_null(att_json_get(topics, "out_of_scope"));
+    att_json_destroy(json);
+    /* Thirty right ones are not sure of .95: what was fitted is kept. Politics has none at all. */
+    assert_int_equal(ATTEND("fit", "--model", model, "--base", base, "--data", data, "--precision", "0.95"), 0);
+    assert_int_equal(ATTEND("eval", "--task", "classify", "--model", model, "--base", base, "--data", data), 0);
+    struct att_json *again = read_json(model, "attend.json");
+    topics = att_json_at(att_json_get(again, "heads"), 1);
+    assert_true((float)att_json_number(att_json_get(att_json_get(topics, "threshold"), "politics"), 0) == 0.5f);
+    att_json_destroy(again);
+}
+
 static void too_little_is_refused(void **state)
 {
     (void)state;
@@ -200,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_head_of_the_checkpoint_is_calibrated),
+        cmocka_unit_test(labels_get_thresholds),
         cmocka_unit_test(too_little_is_refused),
         cmocka_unit_test(a_head_is_trained_without_a_daemon),
     };
