@@ -1,7 +1,6 @@
 /*
  * One text being written: which tokens go through the model next, and what the
- * text is after each. The text is decoded anew from all its tokens, since a
- * token's bytes may depend on the ones before it.
+ * text is after each.
  */
 #include "tasks/generation.h"
 
@@ -9,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/text/decoding.h"
 #include "tasks/encode.h"
 #include "tasks/generator.h"
 
@@ -28,7 +28,7 @@ struct task_generation {
     enum att_status failed; /* after the last round */
     const char *reason;
     float *logits, *work, *attention, *seen; /* attention, seen: only where it is explained */
-    char *text;
+    struct att_decoding decoding;            /* of all tokens; the text may end before */
     size_t text_len, settled;
     struct task_written *written; /* [max_new_tokens]; NULL: not asked for */
     struct task_likely *likely;   /* [max_new_tokens][n_likely] */
@@ -78,8 +78,7 @@ void task_generation_finish(struct task_generation *generation)
     if (!generation)
         return;
     room_give_back(generation);
-    att_mem_free(generation->text);
-    generation->text = NULL;
+    att_decoding_finish(&generation->decoding);
 }
 
 /* ---- the text ---- */
@@ -120,15 +119,14 @@ static size_t find_stop(const struct task_generation_ask *ask, const char *text,
 static enum att_status text_update(struct task_generation *generation, bool more)
 {
     const struct att_writer *writer = &generation->writer;
+    struct att_decoding *decoding = &generation->decoding;
     size_t n_new = writer->len - writer->n_prompt, len, stop;
-    char *text = NULL;
-    enum att_status status =
-        att_tokenizer_decode(att_model_tokenizer(generation->ask.model->model), writer->ids + writer->n_prompt,
-                             n_new - writer->finished, true, &text, &len, NULL);
+    enum att_status status = att_decoding_update(decoding, att_model_tokenizer(generation->ask.model->model),
+                                                 writer->ids + writer->n_prompt, n_new - writer->finished, NULL);
     if (status != ATT_OK)
         return status;
-    att_mem_free(generation->text);
-    generation->text = text;
+    const char *text = decoding->text;
+    len = decoding->len;
     if (generation->written)
         generation->written[n_new - 1].text_end = len;
     stop = find_stop(&generation->ask, text, generation->settled < len ? generation->settled : len, len);
@@ -338,7 +336,7 @@ const char *task_generation_text(const struct task_generation *generation, size_
 {
     *ret_len = generation->text_len;
     *ret_settled = generation->settled;
-    return generation->text ? generation->text : "";
+    return generation->decoding.text ? generation->decoding.text : "";
 }
 
 const char *task_generation_reason(const struct task_generation *generation)

@@ -494,6 +494,76 @@ static void test_command_line(void **state)
     fclose(file);
 }
 
+/* ---- a model with an encoder and a decoder ---- */
+
+static char *stream_text(const struct live *own, const char *body)
+{
+    struct reply reply = live_post(own, "/v1/generate", body);
+    char *text = calloc(1, TEXT_MAX);
+    const char *at = reply.body;
+    struct att_json *event;
+    bool done = false;
+
+    assert_non_null(text);
+    assert_int_equal(reply.status, 200);
+    while ((event = next_event(&at, &done)) != NULL) {
+        const char *piece = text_of(event, "text");
+
+        assert_null(strstr(piece, "\xef\xbf\xbd"));
+        assert_true(strlen(text) + strlen(piece) < TEXT_MAX);
+        strcat(text, piece);
+        att_json_destroy(event);
+    }
+    reply_free(&reply);
+    return text;
+}
+
+/* A T5 reads the whole prompt and writes from nothing: translations that it has learned by heart. */
+static void test_encoder_decoder(void **state)
+{
+    static const char *const phrases[][2] = {{"Thank you!", "谢谢！"},
+                                             {"Where is my order?", "我的订单在哪里？"},
+                                             {"How do I return an item?", "怎么退货？"}};
+    char section[512], body[256];
+    struct live own;
+    struct reply reply;
+    struct att_json *json;
+
+    (void)state;
+    snprintf(section, sizeof(section), "[model t5]\npath = %s/tests/data/models/tiny-t5\n", getenv("ATT_SOURCE_ROOT"));
+    live_start(&own, section);
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++) {
+        char *streamed;
+
+        snprintf(body, sizeof(body), "{\"model\":\"t5\",\"prompt\":\"%s\"}", phrases[i][0]);
+        reply = live_post(&own, "/v1/generate", body);
+        json = reply_json(&reply);
+        assert_string_equal(text_of(json, "text"), phrases[i][1]);
+        assert_string_equal(text_of(json, "finish_reason"), "stop");
+        assert_true(number_of(att_json_get(json, "usage"), "prompt_tokens") == (double)strlen(phrases[i][0]) + 1);
+        assert_true(number_of(att_json_get(json, "usage"), "completion_tokens") == (double)strlen(phrases[i][1]) + 1);
+        att_json_destroy(json);
+        reply_free(&reply);
+        snprintf(body, sizeof(body), "{\"model\":\"t5\",\"prompt\":\"%s\",\"stream\":true}", phrases[i][0]);
+        streamed = stream_text(&own, body);
+        assert_string_equal(streamed, phrases[i][1]);
+        free(streamed);
+    }
+    reply = live_post(&own, "/v1/completions",
+                      "{\"model\":\"t5\",\"prompt\":\"Thank you!\",\"max_tokens\":3,\"logprobs\":1}");
+    json = reply_json(&reply);
+    assert_string_equal(text_of(att_json_at(att_json_get(json, "choices"), 0), "text"), "谢");
+    assert_string_equal(text_of(att_json_at(att_json_get(json, "choices"), 0), "finish_reason"), "length");
+    att_json_destroy(json);
+    reply_free(&reply);
+    /* It has no chat template. */
+    reply = live_post(&own, "/v1/generate", "{\"model\":\"t5\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}");
+    assert_int_equal(reply.status, 422);
+    assert_non_null(strstr(reply.body, "chat template"));
+    reply_free(&reply);
+    live_stop(&own);
+}
+
 /* ---- bounds, and clients that leave ---- */
 
 static void *ask_long(void *argument)
@@ -640,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_same_under_load),
         cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_encoder_decoder),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_slow_reader),
