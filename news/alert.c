@@ -260,3 +260,12 @@ void news_finding_write(const struct news_finding *finding, const struct store_n
     put_first(w, first);
     att_jsonw_object_end(w);
 }
+
+void news_alert_write(const struct store_news_alert *alert, struct att_jsonw *w)
+{
+    char head[32];
+    int len = snprintf(head, sizeof head, "{\"id\":%lld,", (long long)alert->seq);
+    /* What is stored is an object with members. */
+    att_jsonw_raw(w, head, (size_t)len);
+    att_jsonw_append(w, alert->json + 1, strlen(alert->json) - 1);
+}

@@ -46,5 +46,7 @@ bool news_level_parse(const char *text, size_t len, enum news_level *ret_level);
 void news_finding_subject(const struct news_finding *finding, char *out, size_t size);
 /* The alert as a JSON object. `first`: the first item that the store has of it (NULL: none is shown). */
 void news_finding_write(const struct news_finding *finding, const struct store_news_item *first, struct att_jsonw *w);
+/* A stored one as everybody is shown it: its number, and what news_finding_write wrote. */
+void news_alert_write(const struct store_news_alert *alert, struct att_jsonw *w);
 
 #endif

@@ -82,16 +82,6 @@ bool srv_alert_filter_passes(const struct srv_alert_filter *filter, const struct
 
 /* ---- the stream ---- */
 
-void srv_alert_write(const struct store_news_alert *alert, struct att_jsonw *w)
-{
-    char head[32];
-    int len = snprintf(head, sizeof(head), "{\"id\":%lld,", (long long)alert->seq);
-
-    /* What is stored is an object with members, written by news_finding_write. */
-    att_jsonw_append(w, head, (size_t)len);
-    att_jsonw_append(w, alert->json + 1, strlen(alert->json) - 1);
-}
-
 static bool tell(void *context, const struct store_news_alert *alert)
 {
     struct subscription *subscription = context;
@@ -103,7 +93,7 @@ static bool tell(void *context, const struct store_news_alert *alert)
     if (!srv_alert_filter_passes(&subscription->filter, alert))
         return true;
     att_jsonw_init(&body, SIZE_MAX);
-    srv_alert_write(alert, &body);
+    news_alert_write(alert, &body);
     snprintf(id, sizeof(id), "%lld", (long long)alert->seq);
     if (!body.failed)
         srv_stream_event(subscription->stream, id, "alert", body.bytes, body.len);

@@ -1,5 +1,5 @@
 /*
- * The thread of the alerts. Its set of facts grows by what is new and is loaded
+ * The thread of the alerts, which also lets old news go. Its set of facts grows by what is new and is loaded
  * anew every ten minutes, when the configuration changed, or when it is full; so
  * it forgets what is out of every window, and sees engagement that was updated.
  * Which subjects a rule is silent about is read back from the stored alerts, so
@@ -17,6 +17,7 @@
 #include "store/news.h"
 
 enum { LOOK_MS = 500, EVALUATE_MS = 60000, RELOAD_MS = 600000, ITEMS_MAX = 200000, SUBJECT_BYTES = 700, DEPTH_MAX = 8 };
+enum { EXPIRE_MS = 60000, EXPIRE_ITEMS = 500, EXPIRE_STEPS = 20 };
 enum { ALERT_BYTES_MAX = 1 << 20, ALERTS_AT_ONCE = 100 };
 
 /* The last time that a rule spoke of a subject. */
@@ -39,7 +40,7 @@ struct srv_alerts {
     struct news_set set;
     bool has_set;
     int64_t last_seq;
-    uint64_t loaded_us, evaluated_us, told_generation;
+    uint64_t loaded_us, evaluated_us, expired_us, told_generation;
     struct spoken spoken;
     bool failed; /* the last look failed, and that was logged */
 };
@@ -347,6 +348,28 @@ static enum att_status evaluate(struct srv_alerts *alerts, const struct srv_conf
     return status;
 }
 
+/* ---- retention ---- */
+
+/* Once a minute, and under another configuration at once. Steps are small, so that what is written waits for one at
+ * most; what is left, the next minute takes. */
+static enum att_status expire(struct srv_alerts *alerts, const struct srv_generation *generation, struct att_err *err)
+{
+    int64_t days = (int64_t)generation->config->news_retention_days.number;
+    int64_t before_ms = att_clock_unix_ms() - days * 86400000;
+    size_t removed = EXPIRE_ITEMS;
+    enum att_status status = ATT_OK;
+
+    if (generation->env.news == NULL || days == 0 ||
+        (generation->number == alerts->told_generation && att_clock_us() - alerts->expired_us <= EXPIRE_MS * 1000ULL))
+        return ATT_OK;
+    alerts->expired_us = att_clock_us();
+    for (size_t i = 0; i < EXPIRE_STEPS && removed >= EXPIRE_ITEMS && status == ATT_OK; i++)
+        status = store_news_expire(generation->env.news->store, before_ms, EXPIRE_ITEMS, &removed, err);
+    return status == ATT_EBUSY ? ATT_OK : status; /* another process writes: a minute later, then */
+}
+
+/* ---- the thread ---- */
+
 /* One look at the store, for the configuration that serves now. */
 static enum att_status look(struct srv_alerts *alerts, const struct srv_generation *generation, struct att_err *err)
 {
@@ -394,9 +417,11 @@ static void *alerts_main(void *argument)
         /* The set's view is the generation's: it is held while the set is looked at, and no longer. */
         struct srv_generation *generation = srv_generations_acquire(&server->generations);
         struct att_err err = {.message = ""};
-        enum att_status status = look(alerts, generation, &err);
+        enum att_status status = expire(alerts, generation, &err);
         bool is_other = generation->number != alerts->told_generation;
 
+        if (status == ATT_OK)
+            status = look(alerts, generation, &err);
         alerts->told_generation = generation->number;
         srv_generations_release(&server->generations, generation);
         if (is_other) /* whoever reads a store that is not served any more ends */

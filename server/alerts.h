@@ -41,8 +41,6 @@ struct srv_alert_filter {
     unsigned levels;
     char *entity, *topic, *rule;
 };
-/* The alert as streams and webhooks show it: its number, and what is stored of it. */
-void srv_alert_write(const struct store_news_alert *alert, struct att_jsonw *w);
 bool srv_alert_filter_passes(const struct srv_alert_filter *filter, const struct store_news_alert *alert);
 
 #endif

@@ -243,6 +243,8 @@ static enum att_status start(struct daemon *daemon, struct att_err *err)
     if (status == ATT_OK)
         status = srv_writer_start(&server->writer, err);
     if (status == ATT_OK)
+        status = srv_writer_start(&server->reader, err);
+    if (status == ATT_OK)
         status = srv_alerts_start(server, &server->alerts, err);
     if (status == ATT_OK)
         status = srv_webhooks_start(server, &server->webhooks, err);
@@ -347,6 +349,7 @@ static void stop(struct daemon *daemon)
         _exit(0);
     srv_http_stop(daemon->http);
     srv_writer_stop(server->writer);
+    srv_writer_stop(server->reader);
     srv_webhooks_stop(server->webhooks);
     srv_alerts_stop(server->alerts);
     srv_generations_finish(&server->generations);

@@ -7,7 +7,7 @@
  *       +- admit, parse, submit -> WAITING: resumed --+
  *                                 ^          | advance leaves more jobs
  *                                 +----------+
- *       |     a task that writes goes through WRITING |
+ *       |     a task that writes, or reads for long, goes through WRITING |
  *       |     one that changes what is served: DEPLOYING
  *       |     a task that streams, after its first round: READY, and on in request_stream.c
  *       +- reload -> RELOADING: resumed --------------+
@@ -211,7 +211,7 @@ enum srv_next srv_request_render(struct srv_request *request)
     return SRV_NEXT_ANSWER;
 }
 
-/* On the writer's thread. Nothing is written for a client that has left, nor past the deadline. */
+/* On the writer's or the reader's thread. Nothing is done for a client that has left, nor past the deadline. */
 static void on_write(struct srv_write *write)
 {
     struct srv_request *request =
@@ -222,7 +222,9 @@ static void on_write(struct srv_write *write)
         return;
     }
     if (att_clock_us() > request->deadline_us) {
-        att_err_set(&request->err, ATT_EDEADLINE, "the deadline passed before anything was written");
+        att_err_set(&request->err, ATT_EDEADLINE,
+                    request->call.writes ? "the deadline passed before anything was written"
+                                         : "the deadline passed before anything was read");
         srv_request_fail(request, SRV_ERR_DEADLINE);
     } else {
         srv_request_render(request);
@@ -230,17 +232,18 @@ static void on_write(struct srv_write *write)
     request->transport->resume(request->conn);
 }
 
-/* All jobs are done. A task that writes waits for the disk, which no thread of connections may. */
+/* All jobs are done. A task that writes waits for the disk, which no thread of connections may; one that reads for long
+ * has a thread of its own, since what is written shall not wait for it. */
 enum srv_next srv_request_complete(struct srv_request *request)
 {
     if (request->call.deployment != NULL)
         return srv_request_deploy(request);
-    if (!request->call.writes)
+    if (!request->call.writes && !request->call.reads)
         return srv_request_render(request);
     request->write.run = on_write;
     request->stage = WRITING;
     request->transport->suspend(request->conn);
-    srv_writer_submit(request->server->writer, &request->write);
+    srv_writer_submit(request->call.writes ? request->server->writer : request->server->reader, &request->write);
     return SRV_NEXT_WAIT;
 }
 

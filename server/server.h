@@ -24,6 +24,7 @@ struct srv_server {
     struct srv_drift *drift;            /* locks itself */
     struct srv_reloader *reloader;      /* locks itself */
     struct srv_writer *writer;          /* locks itself */
+    struct srv_writer *reader;          /* for what reads for long; locks itself */
     struct srv_alerts *alerts;          /* locks itself */
     struct srv_webhooks *webhooks;      /* locks itself */
     struct srv_tls *tls;                /* locks itself; NULL: plain HTTP */

@@ -36,6 +36,7 @@ struct hook {
     char *secret; /* NULL: not signed */
     size_t secret_len;
     bool broken; /* the secret cannot be read: nothing is sent */
+    bool behind; /* the last attempt failed, and there will be another */
     unsigned levels;
     enum state state;
     int64_t cursor; /* the last alert that is done */
@@ -113,12 +114,24 @@ static void end_sending(struct srv_webhooks *webhooks, struct hook *hook)
     hook->headers = NULL;
 }
 
+static void set_behind(struct srv_webhooks *webhooks, struct hook *hook, bool behind)
+{
+    struct srv_metrics *metrics = &webhooks->server->metrics;
+
+    if (behind && !hook->behind)
+        srv_metrics_add(metrics, SRV_METRIC_WEBHOOKS_BEHIND, 1);
+    else if (!behind && hook->behind)
+        srv_metrics_subtract(metrics, SRV_METRIC_WEBHOOKS_BEHIND, 1);
+    hook->behind = behind;
+}
+
 static void drop_hooks(struct srv_webhooks *webhooks)
 {
     for (size_t i = 0; i < webhooks->n_hooks; i++) {
         struct hook *hook = &webhooks->hooks[i];
 
         end_sending(webhooks, hook);
+        set_behind(webhooks, hook, false);
         att_jsonw_finish(&hook->body);
         srv_secret_free(hook->secret, hook->secret_len);
     }
@@ -285,6 +298,7 @@ static void done_with(struct srv_webhooks *webhooks, struct hook *hook)
     hook->cursor = hook->alert.seq;
     hook->state = IDLE;
     hook->n_failed = 0;
+    set_behind(webhooks, hook, false);
     if (save_cursor(webhooks, hook, &err) != ATT_OK)
         srv_log(&webhooks->server->log, SRV_LOG_ERROR, "webhook", SRV_TEXT("name", hook->name),
                 SRV_TEXT("message", err.message));
@@ -321,6 +335,7 @@ static void failed(struct srv_webhooks *webhooks, struct hook *hook, const char 
         return;
     }
     hook->state = WAITING;
+    set_behind(webhooks, hook, true);
     hook->retry_us = att_clock_us() + backoff_us(hook->n_failed, retry_after_s);
 }
 
@@ -352,7 +367,7 @@ static bool take(void *context, const struct store_news_alert *alert)
     if (!srv_alert_filter_passes(&filter, alert))
         return true;
     att_jsonw_finish(&hook->body);
-    srv_alert_write(alert, &hook->body);
+    news_alert_write(alert, &hook->body);
     hook->state = SENDING;
     return false;
 }

@@ -1,7 +1,9 @@
 /*
  * One thread for the work of requests that waits for the disk: a write to a
  * knowledge base ends when it is durable, and may wait for another process. The
- * threads that serve connections never do; first come, first served.
+ * threads that serve connections never do; first come, first served. The daemon
+ * has a second one for what reads the disk for long, reports and trends: they
+ * wait for one another, and neither for what is written nor it for them.
  */
 #ifndef SRV_WRITER_H
 #define SRV_WRITER_H

@@ -146,7 +146,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (!report)
         return err->status;
     call->state = report;
-    call->writes = true;
+    call->reads = true;
     call->bulk = true;
     enum att_status status = task_fields_known(body, "", fields, err);
     if (status == ATT_OK)

@@ -180,6 +180,7 @@ struct task_call {
     uint32_t deadline_ms;                     /* from the body; 0: none given */
     bool bulk;                                /* priority */
     bool writes; /* set by parse: render waits for the disk, and the daemon calls it apart */
+    bool reads;  /* the same for one that reads the disk for long: apart, and in no writer's way */
     /* Set by parse where the answer is a stream: called after each round instead of render, it writes what the round
      * brought as server-sent events (task_event_begin); n_jobs 0: for the last time. */
     void (*stream)(struct task_call *call, struct att_jsonw *events);
@@ -219,8 +220,8 @@ extern const struct task task_feedback, task_user_get, task_user_delete;
 
 /* News: POST /v1/ingest, GET /v1/news[/{id}], DELETE /v1/news/{id}. */
 extern const struct task task_ingest, task_news_list, task_news_get, task_news_delete;
-/* GET /v1/trends, POST /v1/report. */
-extern const struct task task_trends, task_report;
+/* GET /v1/alerts, GET /v1/trends, POST /v1/report. */
+extern const struct task task_alerts, task_trends, task_report;
 /* Bodies as other servers define them (tasks/wire/): unknown fields are ignored. task_rerank_either is rerank or TEI's.
  */
 extern const struct task task_rerank_compatible, task_rerank_either, task_tei_rerank, task_tei_embed,

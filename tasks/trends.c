@@ -47,7 +47,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (!trends)
         return err->status;
     call->state = trends;
-    call->writes = true;
+    call->reads = true;
     if (!call->env->news)
         return att_err_set(err, ATT_ENOTFOUND, "no news store is configured; [news] path names its file");
     enum att_status status = task_query_known(call, names, err);

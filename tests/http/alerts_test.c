@@ -235,6 +235,55 @@ static void test_stream(void **state)
     live_stop(&live);
 }
 
+/* Asks for the list; its numbers, as "1 2 +" where there are more. */
+static const char *list(const struct live *live, const char *path)
+{
+    static char text[64];
+    struct reply reply = live_ask(live, "GET", path, NULL, NULL);
+    if (reply.status != 200)
+        fail_msg("%ld: %s", reply.status, reply.body);
+    struct att_json *json = reply_json(&reply);
+    const struct att_json *data = att_json_get(json, "data");
+    size_t n = att_json_count(data), len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        const struct att_json *alert = att_json_at(data, i);
+        assert_non_null(att_json_string(att_json_get(alert, "rule"), NULL));
+        assert_non_null(att_json_get(alert, "first"));
+        len += (size_t)snprintf(text + len, sizeof text - len, "%.0f ", att_json_number(att_json_get(alert, "id"), 0));
+    }
+    double last = n > 0 ? att_json_number(att_json_get(att_json_at(data, n - 1), "id"), 0) : -1;
+    assert_true(att_json_number(att_json_get(json, "last_id"), -1) == last);
+    if (att_json_bool(att_json_get(json, "has_more"), false))
+        snprintf(text + len, sizeof text - len, "+");
+    att_json_destroy(json);
+    reply_free(&reply);
+    return text;
+}
+
+static void test_list(void **state)
+{
+    struct live live;
+    (void)state;
+    live_start(&live, rules);
+    assert_string_equal(list(&live, "/v1/alerts"), "");
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    ingest(&live, second_event, 3);
+    live_wait_logged(&live, "event=alert ", 3);
+    assert_string_equal(list(&live, "/v1/alerts"), "1 2 3 ");
+    assert_string_equal(list(&live, "/v1/alerts?limit=2"), "1 2 +");
+    assert_string_equal(list(&live, "/v1/alerts?limit=2&after=2"), "3 ");
+    assert_string_equal(list(&live, "/v1/alerts?level=orange"), "1 3 ");
+    assert_string_equal(list(&live, "/v1/alerts?level=blue&limit=1&after=1"), "2 +");
+    assert_string_equal(list(&live, "/v1/alerts?after=3"), "");
+    expect_error(live_ask(&live, "GET", "/v1/alerts?level=pink", NULL, NULL), 422, "invalid_value", "level");
+    expect_error(live_ask(&live, "GET", "/v1/alerts?limit=0", NULL, NULL), 422, "invalid_value", "limit");
+    expect_error(live_ask(&live, "GET", "/v1/alerts?after=-1", NULL, NULL), 422, "invalid_value", "after");
+    expect_error(live_ask(&live, "GET", "/v1/alerts?rule=x", NULL, NULL), 422, "invalid_value", "rule");
+    live_stop(&live);
+}
+
 static void test_refusals(void **state)
 {
     static const char *const header[] = {"Last-Event-ID: x", NULL};
@@ -298,7 +347,8 @@ static void test_webhook(void **state)
     start_receiver(1);
     start_with_hook(&live, "levels = red\n");
     ingest(&live, first_event, 3);
-    wait_requests(2); /* refused, then taken */
+    wait_metric(&live, "attentd_webhooks_behind 1\n"); /* for half a second at least */
+    wait_requests(2);                                  /* refused, then taken */
     check_request(receiver.requests[0], "1", first_event);
     assert_string_equal(strstr(receiver.requests[0], "\r\n\r\n"), strstr(receiver.requests[1], "\r\n\r\n"));
     ingest(&live, second_event, 3);
@@ -307,6 +357,7 @@ static void test_webhook(void **state)
     live_wait_logged(&live, "event=webhook_failed", 1);
     wait_metric(&live, "attentd_webhook_deliveries_total 2\n");
     wait_metric(&live, "attentd_webhook_failures_total 1\n");
+    wait_metric(&live, "attentd_webhooks_behind 0\n");
     assert_int_equal(receiver.n, 3);
     live_stop(&live);
     stop_receiver();
@@ -478,9 +529,10 @@ static void test_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),      cmocka_unit_test(test_refusals),   cmocka_unit_test(test_webhook),
-        cmocka_unit_test(test_crash),       cmocka_unit_test(test_given_up),   cmocka_unit_test(test_https),
-        cmocka_unit_test(test_other_store), cmocka_unit_test(test_bad_secret), cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_stream),  cmocka_unit_test(test_list),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_webhook), cmocka_unit_test(test_crash),       cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_https),   cmocka_unit_test(test_other_store), cmocka_unit_test(test_bad_secret),
+        cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,9 +14,10 @@ READY_S = 60
 
 
 class Daemon:
-    """`folder` holds configuration and log; `db` is the knowledge base file, in the folder unless said otherwise."""
+    """`folder` holds configuration and log; `db` is the knowledge base file, in the folder unless said otherwise; `extra`
+    stands at the configuration's end."""
 
-    def __init__(self, folder, db=None):
+    def __init__(self, folder, db=None, extra=""):
         self.folder = folder
         self.db = db or os.path.join(folder, "kb.db")
         self.log = os.path.join(folder, "log")
@@ -24,7 +25,7 @@ class Daemon:
         self.port = 0
         with open(os.path.join(folder, "attentd.conf"), "w") as f:
             f.write(f"[model encoder]\npath = {MODEL}\n[kb default]\npath = {self.db}\nmodel = encoder\n"
-                    "[server]\nlisten = 127.0.0.1:0\nworker_threads = 1\n[log]\nrequests = no\n")
+                    "[server]\nlisten = 127.0.0.1:0\nworker_threads = 1\n[log]\nrequests = no\n" + extra)
 
     def spawn(self):
         with open(self.log, "wb") as log:

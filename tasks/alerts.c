@@ -1,0 +1,86 @@
+/*
+ * GET /v1/alerts: the stored alerts, in the order of their numbers.
+ *
+ *   ?after=N        behind alert N; the page before said it as last_id
+ *   &limit=50       at most so many
+ *   &level=orange   this level and graver ones
+ *
+ * What is written here, GET /v1/stream sends and webhooks get.
+ */
+#include <string.h>
+
+#include "news/alert.h"
+#include "store/news.h"
+#include "tasks/encode.h"
+
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 1000 };
+
+struct alerts_call {
+    int64_t after, limit, last;
+    size_t least; /* level */
+    struct att_jsonw *answer;
+    int64_t count;
+    bool more;
+};
+
+static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
+{
+    static const char *const names[] = {"after", "limit", "level", NULL};
+    static const char *const levels[] = {"blue", "yellow", "orange", "red", NULL}; /* as enum news_level */
+    struct alerts_call *alerts = task_alloc(call, 1, sizeof *alerts, err);
+    (void)body;
+    if (!alerts)
+        return err->status;
+    call->state = alerts;
+    call->reads = true;
+    alerts->limit = LIMIT_DEFAULT;
+    if (!call->env->news)
+        return att_err_set(err, ATT_ENOTFOUND, "no news store is configured; [news] path names its file");
+    enum att_status status = task_query_known(call, names, err);
+    if (status == ATT_OK)
+        status = task_query_int(call, "after", 0, INT64_C(1) << 53, &alerts->after, err);
+    if (status == ATT_OK)
+        status = task_query_int(call, "limit", 1, LIMIT_MAX, &alerts->limit, err);
+    return status == ATT_OK ? task_query_enum(call, "level", levels, &alerts->least, err) : status;
+}
+
+static bool put_alert(void *context, const struct store_news_alert *alert)
+{
+    struct alerts_call *alerts = context;
+    enum news_level level;
+    if (!news_level_parse(alert->level, strlen(alert->level), &level) || (size_t)level < alerts->least)
+        return true;
+    if (alerts->count == alerts->limit) {
+        alerts->more = true;
+        return false;
+    }
+    news_alert_write(alert, alerts->answer);
+    alerts->count++;
+    alerts->last = alert->seq;
+    return true;
+}
+
+static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    struct alerts_call *alerts = call->state;
+    alerts->answer = answer;
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "object");
+    att_jsonw_cstring(answer, "list");
+    att_jsonw_key(answer, "data");
+    att_jsonw_array_begin(answer);
+    enum att_status status =
+        store_news_alerts_scan(call->env->news->store, alerts->after, INT64_MAX, put_alert, alerts, err);
+    att_jsonw_array_end(answer);
+    att_jsonw_key(answer, "has_more");
+    att_jsonw_bool(answer, alerts->more);
+    att_jsonw_key(answer, "last_id");
+    if (alerts->count > 0)
+        att_jsonw_int(answer, alerts->last);
+    else
+        att_jsonw_null(answer);
+    att_jsonw_object_end(answer);
+    return status;
+}
+
+const struct task task_alerts = {.name = "alerts", .parse = parse, .render = render};
