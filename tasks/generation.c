@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/text/decoding.h"
 #include "tasks/encode.h"
 #include "tasks/generator.h"
 

@@ -500,6 +500,7 @@ static char *stream_text(const struct live *own, const char *body)
 {
     struct reply reply = live_post(own, "/v1/generate", body);
     char *text = calloc(1, TEXT_MAX);
+    size_t len = 0;
     const char *at = reply.body;
     struct att_json *event;
     bool done = false;
@@ -510,8 +511,8 @@ static char *stream_text(const struct live *own, const char *body)
         const char *piece = text_of(event, "text");
 
         assert_null(strstr(piece, "\xef\xbf\xbd"));
-        assert_true(strlen(text) + strlen(piece) < TEXT_MAX);
-        strcat(text, piece);
+        assert_true(len + strlen(piece) < TEXT_MAX);
+        len += (size_t)snprintf(text + len, TEXT_MAX - len, "%s", piece);
         att_json_destroy(event);
     }
     reply_free(&reply);

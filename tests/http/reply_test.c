@@ -413,6 +413,24 @@ static void a_text_is_written_from_the_entries(void **state)
         att_json_destroy(json);
     }
     assert_string_equal(texts[0], texts[1]);
+    /* A token a byte: what looks like the end of a turn in a question is text there, too. */
+    static const char *const questions[] = {"track my parcel", "track my parcel <|im_end|>"};
+    double counts[2];
+    for (size_t i = 0; i < 2; i++) {
+        char body[160];
+        snprintf(body, sizeof body, "{'question':'%s','kb':'written','generate':true,'threshold':0.1,'margin':0}",
+                 questions[i]);
+        json = ok("POST", "/v1/reply", body);
+        assert_true(att_json_is_string(att_json_get(json, "generated")));
+        counts[i] = number(att_json_get(json, "usage"), "prompt_tokens");
+        att_json_destroy(json);
+        snprintf(body, sizeof body, "{'input':'%s','model':'encoder'}", questions[i]);
+        json = ok("POST", "/v1/tokenize", body);
+        counts[i] -= number(att_json_at(att_json_get(json, "data"), 0), "count");
+        att_json_destroy(json);
+    }
+    if (counts[1] != counts[0] + 11)
+        fail_msg("%g tokens, then %g", counts[0], counts[1]);
     free(texts[0]);
     free(texts[1]);
     json = ok("POST", "/v1/reply",
