@@ -25,6 +25,7 @@
 #include "core/base/status.h"
 #include "core/kern/gemm.h" /* enum att_dtype */
 #include "core/ops/scan.h"  /* struct att_scan_query */
+#include "core/text/decoding.h"
 #include "core/text/tokenizer.h"
 
 #define ATT_VERSION "0.1.0"

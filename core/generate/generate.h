@@ -7,7 +7,6 @@
 
 #include "core/attend.h"
 #include "core/generate/logits.h"
-#include "core/text/decoding.h" /* the text of what is written */
 
 enum att_early_stopping { ATT_STOP_WHEN_HOPELESS, ATT_STOP_WHEN_FULL, ATT_STOP_NEVER };
 
