@@ -11,42 +11,50 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char file[] = "/tmp/attend-eval-recommend-XXXXXX";
-static char command[4096];
+static char data[] = "/tmp/attend-eval-recommend-XXXXXX", answer[] = "/tmp/attend-eval-answer-XXXXXX";
+static char program[4096], model[4096];
 
 static int setup(void **state)
 {
     const char *build = getenv("ATT_BUILD_ROOT"), *source = getenv("ATT_SOURCE_ROOT");
-    int fd = mkstemp(file);
+    int fd = mkstemp(data), other = mkstemp(answer);
     (void)state;
-    if (fd < 0 || close(fd) != 0)
+    if (fd < 0 || other < 0 || close(fd) != 0 || close(other) != 0)
         return -1;
-    int len =
-        snprintf(command, sizeof command,
-                 "'%s/attend' eval --task recommend --json --model '%s/tests/data/models/sasrec' --data '%s' 2>&1",
-                 build ? build : ".", source ? source : ".", file);
-    return len < (int)sizeof command ? 0 : -1;
+    snprintf(program, sizeof program, "%s/attend", build ? build : ".");
+    snprintf(model, sizeof model, "%s/tests/data/models/sasrec", source ? source : ".");
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return unlink(file);
+    return unlink(data) == 0 && unlink(answer) == 0 ? 0 : -1;
 }
 
 /* What attend says of these lines (' for "). */
 static int eval(const char *lines, char out[4096])
 {
-    FILE *data = fopen(file, "w");
-    assert_non_null(data);
+    FILE *file = fopen(data, "w");
+    assert_non_null(file);
     for (const char *c = lines; *c; c++)
-        fputc(*c == '\'' ? '"' : *c, data);
-    assert_int_equal(fclose(data), 0);
-    FILE *program = popen(command, "r");
-    assert_non_null(program);
-    out[fread(out, 1, 4095, program)] = '\0';
-    int status = pclose(program);
+        fputc(*c == '\'' ? '"' : *c, file);
+    assert_int_equal(fclose(file), 0);
+    pid_t pid = fork();
+    int status = -1;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (freopen(answer, "w", stdout) && dup2(STDOUT_FILENO, STDERR_FILENO) >= 0)
+            execl(program, "attend", "eval", "--task", "recommend", "--json", "--model", model, "--data", data,
+                  (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
+    file = fopen(answer, "r");
+    assert_non_null(file);
+    out[fread(out, 1, 4095, file)] = '\0';
+    assert_int_equal(fclose(file), 0);
     return WEXITSTATUS(status);
 }
 
