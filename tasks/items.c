@@ -172,7 +172,7 @@ static enum att_status plan_texts(struct task_call *call, struct items_call *ite
                                    &items->windows[items->n_texts++], err);
     }
     if (status == ATT_OK && items->n_texts > 0)
-        status = task_windows_jobs(call, encoder, &options, items->windows, items->n_texts, err);
+        status = task_windows_jobs(call, &options, items->windows, items->n_texts, err);
     return status;
 }
 
