@@ -1,9 +1,10 @@
 /*
  * attend eval --task recommend: every line is a user's history and what came
- * next, one item or a basket. All items (but those of the history, unless the line
- * says "exclude_seen": false) are ranked by the task as requests are. Two simple
- * rules are measured beside it: the most popular items, and, where the model has
- * follows.jsonl, what most often followed the last item, filled up with those.
+ * next, one item or a basket; where it does not say what came next, that is the
+ * history's last basket: the events at its end that share "basket", or "time". All items (but those of the history,
+ * unless the line says "exclude_seen": false) are ranked by the task as requests are. Two simple rules are measured
+ * beside it: the most popular items, and, where the model has follows.jsonl, what most often followed the last item,
+ * filled up with those.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ struct figures {
 struct tally {
     const struct cli_env *env;
     struct task_contexts *contexts;
-    size_t rows, n_items, n_covered;
+    size_t rows, n_items, n_covered, n_targets; /* targets of all rows together */
+    size_t n_single;                            /* lines of one basket alone, which tell nothing */
     struct figures model, popular, follows;
     unsigned char *covered;  /* [n_items + 1] items that stood in some answer */
     unsigned char *marks;    /* [n_items + 1] of the line: SEEN, WANTED */
@@ -34,17 +36,94 @@ struct tally {
 
 enum { SEEN = 1, WANTED = 2 };
 
-/* The line's history, and its interest where it has one, as a request. */
-static enum att_status request_of(const struct att_json *line, struct att_json **ret_body, struct att_err *err)
+/* A line in parts. */
+struct example {
+    struct att_json *line;
+    const struct att_json *history;
+    size_t n_history, n_events; /* events before what came next; all: more where the last basket is what came next */
+    size_t n_targets;
+};
+
+/* "basket", or "time" where there is none. */
+static const struct att_json *basket_of(const struct att_json *event)
 {
-    static const char *const members[] = {"history", "interest", "exclude_seen"};
+    const struct att_json *basket = att_json_get(event, "basket");
+    return basket ? basket : att_json_get(event, "time");
+}
+
+static bool same_basket(const struct att_json *a, const struct att_json *b)
+{
+    const char *text = att_json_string(a, NULL), *other = att_json_string(b, NULL);
+    if (text || other)
+        return text && other && strcmp(text, other) == 0;
+    return att_json_is_number(a) && att_json_is_number(b) && att_json_number(a, 0) == att_json_number(b, 0);
+}
+
+/* Finds where the last basket begins. */
+static enum att_status split(struct example *example, struct att_err *err)
+{
+    size_t n = example->n_events;
+    const struct att_json *last = n > 0 ? basket_of(att_json_at(example->history, n - 1)) : NULL;
+    if (n == 0)
+        return att_err_set(err, ATT_EFORMAT, "history: is empty, expected events, the last basket of which came next");
+    if (!att_json_is_number(last) && !att_json_string(last, NULL))
+        return att_err_set(err, ATT_EFORMAT,
+                           "history[%zu]: needs a \"basket\" or a \"time\", for the line has no target", n - 1);
+    while (example->n_history > 0 &&
+           same_basket(basket_of(att_json_at(example->history, example->n_history - 1)), last))
+        example->n_history--;
+    return ATT_OK;
+}
+
+static enum att_status open_example(const char *text, size_t len, struct example *example, struct att_err *err)
+{
+    *example = (struct example){.line = NULL};
+    enum att_status status = att_json_parse(text, len, 0, DEPTH_MAX, &example->line, err);
+    if (status != ATT_OK)
+        return status;
+    example->history = att_json_get(example->line, "history");
+    example->n_events = example->n_history = att_json_count(example->history);
+    return att_json_get(example->line, "target") || att_json_get(example->line, "targets") ? ATT_OK
+                                                                                           : split(example, err);
+}
+
+/* An event as requests have it, without the word for its basket. */
+static void put_event(struct att_jsonw *w, const struct att_json *event)
+{
+    struct att_json_iter iter;
+    const struct att_json *value;
+    const char *name;
+    if (!att_json_is_object(event)) {
+        att_jsonw_value(w, event); /* the task says what is wrong */
+        return;
+    }
+    att_jsonw_object_begin(w);
+    att_json_iter_init(&iter, event);
+    while (att_json_iter_next(&iter, &name, &value)) {
+        if (strcmp(name, "basket") == 0)
+            continue;
+        att_jsonw_key(w, name);
+        att_jsonw_value(w, value);
+    }
+    att_jsonw_object_end(w);
+}
+
+/* What came before, and its interest where it has one, as a request. */
+static enum att_status request_of(const struct example *example, struct att_json **ret_body, struct att_err *err)
+{
+    static const char *const members[] = {"interest", "exclude_seen"};
     struct att_jsonw w;
     char *text = NULL;
     size_t len = 0;
     att_jsonw_init(&w, answer_bytes_max);
     att_jsonw_object_begin(&w);
+    att_jsonw_key(&w, "history");
+    att_jsonw_array_begin(&w);
+    for (size_t i = 0; i < example->n_history; i++)
+        put_event(&w, att_json_at(example->history, i));
+    att_jsonw_array_end(&w);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        const struct att_json *value = att_json_get(line, members[i]);
+        const struct att_json *value = att_json_get(example->line, members[i]);
         if (!value)
             continue;
         att_jsonw_key(&w, members[i]);
@@ -140,36 +219,46 @@ static void take_answer(struct tally *tally, const struct att_json *answer, size
     take_ranking(tally, ranked, n, n_targets, &tally->model);
 }
 
-/* Marks the items of "target" or "targets"; each must be one of the model's. */
-static enum att_status mark_targets(struct tally *tally, const struct att_json *line, size_t *ret_n,
-                                    struct att_err *err)
+static enum att_status mark_target(struct tally *tally, const struct att_json *value, struct example *example,
+                                   struct att_err *err)
 {
-    const struct att_json *target = att_json_get(line, "target"), *targets = att_json_get(line, "targets");
-    size_t n = targets ? att_json_count(targets) : 1;
-    *ret_n = 0;
-    if (n == 0 || n > TARGETS_MAX || (targets && !att_json_is_array(targets)))
-        return att_err_set(err, ATT_EFORMAT, "targets: expected an array of 1 to %d items", TARGETS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        const struct att_json *value = targets ? att_json_at(targets, i) : target;
-        const char *id = att_json_string(value, NULL);
-        if (!id)
-            return att_err_set(err, ATT_EFORMAT, "target: is %s, expected an item's id", att_json_type_name(value));
-        size_t index = index_of(tally, id);
-        if (!index)
-            return att_err_set(err, ATT_EFORMAT, "target: \"%.60s\" is no item of the model", id);
-        *ret_n += !(tally->marks[index] & WANTED);
-        tally->marks[index] |= WANTED;
-    }
+    const char *id = att_json_string(value, NULL);
+    if (!id)
+        return att_err_set(err, ATT_EFORMAT, "target: is %s, expected an item's id", att_json_type_name(value));
+    size_t index = index_of(tally, id);
+    if (!index)
+        return att_err_set(err, ATT_EFORMAT, "target: \"%.60s\" is no item of the model", id);
+    example->n_targets += !(tally->marks[index] & WANTED);
+    tally->marks[index] |= WANTED;
     return ATT_OK;
 }
 
-/* Marks the history; the last known item of it, or 0. */
-static size_t mark_history(struct tally *tally, const struct att_json *line)
+/* Marks what came next; each must be one of the model's items. */
+static enum att_status mark_targets(struct tally *tally, struct example *example, struct att_err *err)
 {
-    const struct att_json *history = att_json_get(line, "history");
+    const struct att_json *target = att_json_get(example->line, "target");
+    const struct att_json *targets = att_json_get(example->line, "targets");
+    size_t n_basket = example->n_events - example->n_history;
+    size_t n = targets ? att_json_count(targets) : target ? 1 : n_basket;
+    enum att_status status = ATT_OK;
+    if (n == 0 || n > TARGETS_MAX || (targets && !att_json_is_array(targets)))
+        return att_err_set(err, ATT_EFORMAT, "targets: expected an array of 1 to %d items", TARGETS_MAX);
+    for (size_t i = 0; status == ATT_OK && i < n; i++) {
+        const struct att_json *event = att_json_at(example->history, example->n_history + i);
+        const struct att_json *value = targets  ? att_json_at(targets, i)
+                                       : target ? target
+                                                : att_json_get(event, "item");
+        status = mark_target(tally, value, example, err);
+    }
+    return status;
+}
+
+/* Marks what came before; the last known item of it, or 0. */
+static size_t mark_history(struct tally *tally, const struct example *example)
+{
     size_t last = 0;
-    for (size_t i = 0; i < att_json_count(history); i++) {
-        const char *id = att_json_string(att_json_get(att_json_at(history, i), "item"), NULL);
+    for (size_t i = 0; i < example->n_history; i++) {
+        const char *id = att_json_string(att_json_get(att_json_at(example->history, i), "item"), NULL);
         size_t index = id ? index_of(tally, id) : 0;
         tally->marks[index] |= SEEN;
         last = index ? index : last;
@@ -177,31 +266,41 @@ static size_t mark_history(struct tally *tally, const struct att_json *line)
     return last;
 }
 
-static enum att_status one_line(struct tally *tally, const char *text, size_t len, struct att_err *err)
+static enum att_status rank(struct tally *tally, struct example *example, struct att_err *err)
 {
-    struct att_json *line = NULL, *body = NULL, *answer = NULL;
+    struct att_json *body = NULL, *answer = NULL;
     char *bytes = NULL;
-    size_t n_bytes = 0, n_targets = 0;
-    enum att_status status = att_json_parse(text, len, 0, DEPTH_MAX, &line, err);
-    memset(tally->marks, 0, tally->n_items + 1);
+    size_t n_bytes = 0;
+    enum att_status status = mark_targets(tally, example, err);
     if (status == ATT_OK)
-        status = mark_targets(tally, line, &n_targets, err);
-    if (status == ATT_OK)
-        status = request_of(line, &body, err);
+        status = request_of(example, &body, err);
     if (status == ATT_OK)
         status = task_run(tally->contexts, &task_recommend, cli_env_task(tally->env), body, &bytes, &n_bytes, err);
     if (status == ATT_OK)
         status = att_json_parse(bytes, n_bytes, 0, DEPTH_MAX, &answer, err);
     if (status == ATT_OK) {
+        bool exclude_seen = att_json_bool(att_json_get(example->line, "exclude_seen"), true);
         tally->rows++;
-        take_answer(tally, answer, n_targets);
-        take_rules(tally, mark_history(tally, line), att_json_bool(att_json_get(line, "exclude_seen"), true),
-                   n_targets);
+        tally->n_targets += example->n_targets;
+        take_answer(tally, answer, example->n_targets);
+        take_rules(tally, mark_history(tally, example), exclude_seen, example->n_targets);
     }
-    att_json_destroy(line);
     att_json_destroy(body);
     att_json_destroy(answer);
     att_mem_free(bytes);
+    return status;
+}
+
+static enum att_status one_line(struct tally *tally, const char *text, size_t len, struct att_err *err)
+{
+    struct example example;
+    enum att_status status = open_example(text, len, &example, err);
+    memset(tally->marks, 0, tally->n_items + 1);
+    if (status == ATT_OK && example.n_history == 0 && example.n_events > 0)
+        tally->n_single++;
+    else if (status == ATT_OK)
+        status = rank(tally, &example, err);
+    att_json_destroy(example.line);
     return status;
 }
 
@@ -223,7 +322,8 @@ static enum att_status read_lines(struct tally *tally, const char *path, struct 
     if (status != ATT_OK)
         att_err_prefix(err, "%s: line %zu", path, lines.number);
     else if (tally->rows == 0)
-        status = att_err_set(err, ATT_EFORMAT, "%s: holds no line", path);
+        status = att_err_set(err, ATT_EFORMAT,
+                             tally->n_single ? "%s: nobody has more than one basket" : "%s: holds no line", path);
     cli_lines_finish(&lines);
     fclose(file);
     return status;
@@ -245,6 +345,11 @@ static void report(const struct tally *tally, bool json)
     } rows[] = {{"model", &tally->model}, {"popularity", &tally->popular}, {"last_item", &tally->follows}};
     double coverage = (double)tally->n_covered / (double)tally->n_items;
     printf(json ? "{\"rows\": %zu" : "rows         %zu", n);
+    if (tally->n_single > 0)
+        printf(json ? ", \"one_basket\": %zu" : "\none basket   %zu, left out", tally->n_single);
+    if (tally->n_targets > n)
+        printf(json ? ", \"targets_per_row\": %.2f" : "\ntargets      %.2f a row",
+               (double)tally->n_targets / (double)n);
     printf(json ? ", \"coverage@10\": %.4f" : "\ncoverage@10  %.4f", coverage);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct figures *f = rows[i].figures;
@@ -298,14 +403,16 @@ int cli_eval_recommend(int argc, char **argv)
     struct cli_env *env = NULL;
     struct tally tally = {.rows = 0};
     struct att_err err;
-    int usage = cli_options_parse(argc, argv, "model encoder dtype task data json",
-                                  "usage: attend eval --task recommend --model DIR --data FILE\n\n"
-                                  "HR@10, NDCG@10 with 95 % intervals, beside two simple rules, and the share of the "
-                                  "catalogue that is ever among\nthe ten best; all items ranked that are not in the "
-                                  "history. Data: lines {\"history\":[{\"item\":ID},…],\"target\":ID},\nor "
-                                  "\"targets\":[ID,…] for a basket, and \"exclude_seen\":false where the same item "
-                                  "may be taken again.\n",
-                                  &options);
+    int usage =
+        cli_options_parse(argc, argv, "model encoder dtype task data json",
+                          "usage: attend eval --task recommend --model DIR --data FILE\n\n"
+                          "HR@10, NDCG@10 with 95 % intervals, beside two simple rules, and the share of the "
+                          "catalogue that is ever among\nthe ten best; all items ranked that are not in the "
+                          "history. Data: lines {\"history\":[{\"item\":ID},…],\"target\":ID},\nor "
+                          "\"targets\":[ID,…] for a basket, and \"exclude_seen\":false where the same item "
+                          "may be taken again. Without a target the last basket of the history is it: events in a row "
+                          "with an\nequal \"basket\", or an equal \"time\" where they have none.\n",
+                          &options);
     if (usage >= 0)
         return usage;
     if (!options.model || !options.data)

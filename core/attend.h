@@ -55,6 +55,12 @@ struct att_prompt {
     const char *name, *text; /* "query", "query: " */
 };
 
+/* How much an event counts for a recommender: half as much so many days before the newest one; by its type. */
+struct att_history_rules {
+    float half_life_days;
+    float view, click, rate, buy; /* rate: without a value */
+};
+
 struct att_model_info {
     const char *arch;       /* config.json's model_type: "bert", "sasrec" */
     const char *class_name; /* config.json's architectures[0], or "" */
@@ -80,6 +86,7 @@ struct att_model_info {
     const char *query_prompt;   /* before what is asked; the default where the model tells them not apart */
     const char *passage_prompt; /* before what is found */
     float cosine_floor;         /* attend.json: cosine of texts that have nothing in common; 0 where it does not say */
+    struct att_history_rules history; /* of recommenders; else zeros */
     size_t n_logits, n_head_infos;
     const struct att_head_info *heads;
     const char *const *token_labels;         /* [n_logits] of a token classifier; else NULL */

@@ -457,6 +457,8 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
         status = att_pooling_load(model, &loading->dir, err);
     if (status == ATT_OK)
         status = att_prompts_load(model, &loading->dir, err);
+    if (status == ATT_OK && model->arch_info.scores_items)
+        status = att_history_load(model, err);
     if (status == ATT_OK && adapted)
         status = att_adapter_check_used(&loading->adapter, err);
     if (status == ATT_OK && !adapted)

@@ -80,6 +80,8 @@ enum att_status att_adapter_check_used(const struct att_adapter *adapter, struct
 enum att_status att_heads_load(struct att_model *model, struct att_weights *weights, const char *prefix,
                                struct att_err *err) ATT_MUST_USE;
 
+/* core/history.c: attend.json's history, or the defaults. */
+enum att_status att_history_load(struct att_model *model, struct att_err *err) ATT_MUST_USE;
 /* core/pooling.c: modules.json, 1_Pooling, sentence_bert_config.json and attend.json's own words. */
 enum att_status att_prompts_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
 enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;

@@ -250,6 +250,28 @@ static void put_limits(struct att_jsonw *w, const struct srv_generation *generat
     att_jsonw_object_end(w);
 }
 
+/* How much events count for a recommender. */
+static void put_history(struct att_jsonw *w, const struct att_history_rules *rules)
+{
+    const struct {
+        const char *name;
+        float weight;
+    } types[] = {{"view", rules->view}, {"click", rules->click}, {"rate", rules->rate}, {"buy", rules->buy}};
+
+    att_jsonw_key(w, "history");
+    att_jsonw_object_begin(w);
+    att_jsonw_key(w, "half_life_days");
+    att_jsonw_float(w, rules->half_life_days);
+    att_jsonw_key(w, "weights");
+    att_jsonw_object_begin(w);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        att_jsonw_key(w, types[i].name);
+        att_jsonw_float(w, types[i].weight);
+    }
+    att_jsonw_object_end(w);
+    att_jsonw_object_end(w);
+}
+
 /* What is known of a loaded model. */
 static void put_card(struct att_jsonw *w, const struct srv_generation *generation, const struct srv_model *model)
 {
@@ -271,6 +293,8 @@ static void put_card(struct att_jsonw *w, const struct srv_generation *generatio
     att_jsonw_bool(w, info->normalize);
     put_size(w, "weight_bytes", info->weight_bytes);
     put_heads(w, info);
+    if (info->history.half_life_days > 0)
+        put_history(w, &info->history);
     put_limits(w, generation, info);
     att_jsonw_key(w, "self_test");
     att_jsonw_object_begin(w);

@@ -49,7 +49,7 @@ static const struct srv_route routes[] = {
     {"GET", "/v1/models", SRV_SCOPE_KEYED, NULL, srv_builtin_models, false},
     {"GET", "/v1/models/{id}", SRV_SCOPE_KEYED, NULL, srv_builtin_model, false},
     {"GET", "/v1/models/{id}/items", SRV_SCOPE_INFER, &task_items_get, NULL, false},
-    {"PUT", "/v1/models/{id}/items", SRV_SCOPE_WRITE, &task_items_put, NULL, true},
+    {"PUT", "/v1/models/{id}/items", SRV_SCOPE_WRITE, &task_items_put, NULL, SRV_BODY_LINES},
     {"GET", "/v1/models/{id}/items/{item}", SRV_SCOPE_INFER, &task_item_get, NULL, false},
     {"PUT", "/v1/models/{id}/items/{item}", SRV_SCOPE_WRITE, &task_item_put, NULL, true},
     {"DELETE", "/v1/models/{id}/items/{item}", SRV_SCOPE_WRITE, &task_item_delete, NULL, false},

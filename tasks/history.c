@@ -13,7 +13,7 @@
 enum { PATH_BYTES = 48 };
 static const double time_max = 253402300799; /* the last second of the year 9999; milliseconds are beyond it */
 static const double rating_max = 5, dislike_max = 2, value_max = 1e15;
-static const double half_life_s = 30 * 86400.0, decay_an_event = 0.95, decay_min = 0.05;
+static const double day_s = 86400, decay_an_event = 0.95, decay_min = 0.05;
 
 size_t task_item_find(const struct task_model *model, const char *id)
 {
@@ -141,7 +141,7 @@ enum att_status task_history_parse(struct task_call *call, const struct task_mod
     if (status != ATT_OK)
         return status;
     memcpy(history->given, history->events, history->n * sizeof *history->events);
-    task_history_weigh(history, disliked);
+    task_history_weigh(history, &att_model_info(model->model)->history, disliked);
     return ATT_OK;
 }
 
@@ -176,26 +176,27 @@ static bool sort(struct task_history *history)
     return true;
 }
 
-static double strength(const struct task_event *event)
+static double strength(const struct task_event *event, const struct att_history_rules *rules)
 {
     switch (event->type) {
     case TASK_EVENT_VIEW:
-        return 0.3;
+        return (double)rules->view;
     case TASK_EVENT_CLICK:
-        return 0.6;
+        return (double)rules->click;
     case TASK_EVENT_BUY:
-        return 1.0;
+        return (double)rules->buy;
     case TASK_EVENT_RATE:
         break;
     }
     if (isnan(event->value))
-        return 0.7;
+        return (double)rules->rate;
     return event->value > dislike_max ? (event->value - dislike_max) / (rating_max - dislike_max)
                                       : -(2.5 - event->value) / 2.5;
 }
 
-void task_history_weigh(struct task_history *history, unsigned char *disliked)
+void task_history_weigh(struct task_history *history, const struct att_history_rules *rules, unsigned char *disliked)
 {
+    double half_life_s = (double)rules->half_life_days * day_s;
     bool timed = sort(history);
     struct task_event *events = history->events;
     for (size_t i = 0; i < history->n; i++)
@@ -204,7 +205,7 @@ void task_history_weigh(struct task_history *history, unsigned char *disliked)
     for (size_t i = 0; i < history->n; i++) {
         double decay = timed ? exp2((events[i].time - events[history->n - 1].time) / half_life_s)
                              : pow(decay_an_event, (double)(history->n - 1 - i));
-        double weight = strength(&events[i]);
+        double weight = strength(&events[i], rules);
         if (events[i].index && disliked[events[i].index] && weight > 0)
             weight = -weight;
         events[i].weight = (float)(weight * (decay > decay_min ? decay : decay_min));

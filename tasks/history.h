@@ -4,10 +4,12 @@
  * how much each one counts for what the user likes.
  *
  *   weight = strength × decay
- *   strength   view 0.3, click 0.6, buy 1, rate (value - 2)/3, rate without a value 0.7
+ *   strength   the model's weight of the type (view 0.3, click 0.6, buy 1, rate without a value 0.7), or of a rating
+ *              (value - 2)/3
  *              a rating of 2 or less of 5 is a dislike: -(2.5 - value)/2.5, and so are all other events of that item
  *              while it is the item's last rating
- *   decay      half in 30 days before the newest event, 0.05 at least; without times 0.95 an event, 0.05 at least
+ *   decay      half in the model's half-life (30 days) before the newest event; without times 0.95 an event; 0.05 at
+ *              least
  */
 #ifndef TASK_HISTORY_H
 #define TASK_HISTORY_H
@@ -51,6 +53,6 @@ enum att_status task_history_parse(struct task_call *call, const struct task_mod
 size_t task_history_number(const struct task_history *history, size_t position);
 /* The sorting and weighing alone: pure. Events stand in the order of the request. An event without a time has that of
  * the event before it, else of the first that has one. disliked: work space of n_items + 1 zeros. */
-void task_history_weigh(struct task_history *history, unsigned char *disliked);
+void task_history_weigh(struct task_history *history, const struct att_history_rules *rules, unsigned char *disliked);
 
 #endif

@@ -18,24 +18,14 @@
 
 #include "tasks/news_item.h"
 
-enum { DEPTH_MAX = 8, ITEM_TOKENS_MAX = 4096 };
+enum { ITEM_TOKENS_MAX = 4096 };
 
 /* ---- reading ---- */
 
 static enum att_status keep_error(struct task_call *call, struct ingest_item *item, struct att_err *err)
 {
-    struct att_err *kept = task_alloc(call, 1, sizeof *kept, err);
-    if (!kept)
-        return err->status;
-    *kept = *err;
-    item->err = kept;
-    return ATT_OK;
-}
-
-/* What a person sent wrong fails an item; what the machine lacks fails the call. */
-static bool is_theirs(enum att_status status)
-{
-    return status == ATT_EINVAL || status == ATT_ESYNTAX || status == ATT_ELIMIT;
+    item->err = task_feed_keep_error(call, err);
+    return item->err ? ATT_OK : err->status;
 }
 
 static enum att_status read_item(struct task_call *call, struct ingest *ingest, const struct att_json *object,
@@ -45,7 +35,7 @@ static enum att_status read_item(struct task_call *call, struct ingest *ingest, 
     enum att_status status = task_news_item_read(call, object, path, &ingest->stored[i], err);
     if (status != ATT_OK)
         ingest->stored[i].id = att_json_string(att_json_get(object, "id"), NULL); /* says whose error it is */
-    return is_theirs(status) ? keep_error(call, &ingest->items[i], err) : status;
+    return task_feed_is_theirs(status) ? keep_error(call, &ingest->items[i], err) : status;
 }
 
 static enum att_status read_line(struct task_call *call, struct ingest *ingest, const char *line, size_t len,
@@ -53,15 +43,10 @@ static enum att_status read_line(struct task_call *call, struct ingest *ingest, 
 {
     const struct task_feed *feed = call->feed;
     struct ingest_item *item = &ingest->items[ingest->n_items++];
-    enum att_status status = ATT_OK;
     item->place = feed->n_lines;
-    if (len > feed->line_bytes_max)
-        status = att_err_limit(err, NULL, feed->line_bytes_max, len, "the line is longer than %zu bytes",
-                               feed->line_bytes_max);
-    if (status == ATT_OK)
-        status = att_json_parse(line, len, 0, DEPTH_MAX, &item->json, err);
+    enum att_status status = task_feed_parse(feed, line, len, &item->json, err);
     if (status != ATT_OK)
-        return is_theirs(status) ? keep_error(call, item, err) : status;
+        return task_feed_is_theirs(status) ? keep_error(call, item, err) : status;
     return read_item(call, ingest, item->json, "", err);
 }
 
@@ -76,22 +61,14 @@ static enum att_status allocate(struct task_call *call, struct ingest *ingest, s
 static enum att_status read_feed(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
     struct task_feed *feed = call->feed;
-    size_t n = 0;
+    const char *line = NULL;
+    size_t n = 0, begin = 0, len = 0;
     for (size_t i = 0; i < feed->len; i++)
         n += feed->text[i] == '\n';
     ingest->lines = true;
     enum att_status status = allocate(call, ingest, n + 1, err);
-    for (size_t begin = 0; status == ATT_OK && begin < feed->len;) {
-        const char *line = feed->text + begin;
-        const char *newline = memchr(line, '\n', feed->len - begin);
-        size_t len = newline ? (size_t)(newline - line) : feed->len - begin, blank = 0;
-        while (blank < len && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
-            blank++;
-        feed->n_lines++;
-        if (blank < len)
-            status = read_line(call, ingest, line, len, err);
-        begin += len + 1;
-    }
+    while (status == ATT_OK && task_feed_next(feed, &begin, &line, &len))
+        status = read_line(call, ingest, line, len, err);
     return status;
 }
 
@@ -159,7 +136,7 @@ static enum att_status plan_item(struct task_call *call, struct ingest *ingest, 
     status = join(call, stored, &text, &len, err);
     if (status == ATT_OK)
         status = task_windows_plan(call, model, &ingest->options, text, len, NULL, 0, "text", &item->windows, err);
-    if (is_theirs(status)) {
+    if (task_feed_is_theirs(status)) {
         call->prompt_tokens = before;
         return keep_error(call, item, err);
     }
@@ -203,10 +180,7 @@ static enum att_status plan(struct task_call *call, struct ingest *ingest, struc
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    static const char *const names[] = {"results", NULL};
-    static const char *const words[] = {"all", "errors", "none", NULL};
     struct ingest *ingest = task_alloc(call, 1, sizeof *ingest, err);
-    size_t results = RESULTS_ALL;
     if (!ingest)
         return err->status;
     call->state = ingest;
@@ -216,10 +190,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (!ingest->news)
         return att_err_set(err, ATT_ENOTFOUND, "no news store is configured; [news] path names its file");
     call->model = ingest->news->model;
-    enum att_status status = task_query_known(call, names, err);
-    if (status == ATT_OK)
-        status = task_query_enum(call, "results", words, &results, err);
-    ingest->results = (enum results)results;
+    enum att_status status = task_feed_results_parse(call, &ingest->results, err);
     if (status == ATT_OK)
         status = call->feed ? read_feed(call, ingest, err) : read_body(call, ingest, body, err);
     return status == ATT_OK ? plan(call, ingest, err) : status;
@@ -447,10 +418,9 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_object_begin(answer);
     task_ingest_put_counts(feed, true, answer);
     if (feed->failed)
-        task_ingest_put_error("stopped", feed->failed, answer);
+        task_feed_put_error("stopped", feed->failed, answer);
     att_jsonw_object_end(answer);
-    answer->comma = false;
-    att_jsonw_raw(answer, "\n", 1);
+    task_feed_end_line(answer);
     return ATT_OK;
 }
 

@@ -2,14 +2,13 @@
 #ifndef TASK_INGEST_H
 #define TASK_INGEST_H
 
+#include "tasks/feed.h"
 #include "tasks/ner.h"
 #include "tasks/news_analysis.h"
 #include "tasks/window.h"
 
 /* The jobs under way: all heads over whole items, an entity model over them, single sentences. */
 enum round { ROUND_HEADS, ROUND_ENTITIES, ROUND_SENTENCES };
-
-enum results { RESULTS_ALL, RESULTS_ERRORS, RESULTS_NONE };
 
 struct ingest_item {
     size_t place; /* line of the feed, from 1, or index in the array */
@@ -35,7 +34,7 @@ struct ingest {
     struct task_windows *windows; /* of the items that are classified, in order */
     size_t n_windows;
     enum round round;
-    enum results results;
+    enum task_feed_results results;
     bool lines; /* NDJSON */
 };
 
@@ -45,7 +44,5 @@ void task_ingest_put_results(const struct task_call *call, const struct ingest *
                              const struct store_news_result *results, struct att_jsonw *answer);
 /* The member "summary". */
 void task_ingest_put_counts(const struct task_feed *feed, bool lines, struct att_jsonw *answer);
-/* The member "error". */
-void task_ingest_put_error(const char *code, const struct att_err *err, struct att_jsonw *answer);
 
 #endif

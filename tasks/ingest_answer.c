@@ -8,26 +8,6 @@ static const char *const outcome_words[] = {[STORE_NEWS_NEW] = "new",
                                             [STORE_NEWS_UPDATED] = "updated",
                                             [STORE_NEWS_ABSENT] = "error"};
 
-void task_ingest_put_error(const char *code, const struct att_err *err, struct att_jsonw *answer)
-{
-    att_jsonw_key(answer, "error");
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "code");
-    att_jsonw_cstring(answer, code);
-    att_jsonw_key(answer, "message");
-    att_jsonw_cstring(answer, err->message);
-    att_jsonw_key(answer, "param");
-    att_jsonw_cstring(answer, err->param[0] ? err->param : NULL);
-    att_jsonw_object_end(answer);
-}
-
-static const char *code_of(enum att_status status)
-{
-    if (status == ATT_ELIMIT)
-        return "limit_exceeded";
-    return status == ATT_ESYNTAX ? "malformed_line" : "invalid_value";
-}
-
 static void put_place(const struct ingest *ingest, size_t index, const char *id, const char *status,
                       struct att_jsonw *answer)
 {
@@ -48,11 +28,11 @@ static void put_result(const struct ingest *ingest, size_t index, const struct s
     const struct store_news_item *stored = &ingest->stored[index];
     if (item->err) {
         put_place(ingest, index, stored->id, "error", answer);
-        task_ingest_put_error(code_of(item->err->status), item->err, answer);
+        task_feed_put_line_error(item->err, answer);
     } else {
         put_place(ingest, index, stored->id, outcome_words[result->outcome], answer);
         if (result->outcome == STORE_NEWS_ABSENT) {
-            task_ingest_put_error("conflict", &absent, answer);
+            task_feed_put_error("conflict", &absent, answer);
         } else {
             att_jsonw_key(answer, "seq");
             att_jsonw_int(answer, result->seq);
@@ -89,16 +69,6 @@ void task_ingest_put_counts(const struct task_feed *feed, bool lines, struct att
     att_jsonw_object_end(answer);
 }
 
-/* Results beyond what an answer may hold are left out and counted: first those that went well, then the errors too. */
-static bool is_shown(const struct task_call *call, const struct ingest *ingest, const struct task_feed *feed,
-                     bool failed, size_t len)
-{
-    size_t limit = call->env->limits.answer_bytes_max, used = feed->answer_bytes + len;
-    if (ingest->results == RESULTS_NONE || (ingest->results == RESULTS_ERRORS && !failed))
-        return false;
-    return used < (failed ? limit / 4 * 3 : limit / 2);
-}
-
 void task_ingest_put_results(const struct task_call *call, const struct ingest *ingest, struct task_feed *feed,
                              const struct store_news_result *results, struct att_jsonw *answer)
 {
@@ -109,15 +79,12 @@ void task_ingest_put_results(const struct task_call *call, const struct ingest *
             feed->n_errors++;
         else
             feed->counts[result->outcome]++;
-        if (!is_shown(call, ingest, feed, failed, answer->len)) {
+        if (!task_feed_shows(call, feed, ingest->results, failed, answer->len)) {
             feed->n_omitted++;
             continue;
         }
         put_result(ingest, i, result, answer);
-        if (ingest->lines) {
-            answer->comma = false; /* lines are documents of their own */
-            att_jsonw_raw(answer, "\n", 1);
-            answer->comma = false;
-        }
+        if (ingest->lines)
+            task_feed_end_line(answer);
     }
 }

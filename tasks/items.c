@@ -1,7 +1,7 @@
 /*
  * Items of a recommender, changed while it serves:
  *
- *   PUT    /v1/models/{id}/items          {"items":[…]}   inserts or replaces by id
+ *   PUT    /v1/models/{id}/items          {"items":[…]}   inserts or replaces by id; as NDJSON: tasks/items_lines.c
  *   PUT    /v1/models/{id}/items/{item}   {item}          the same for one
  *   GET    /v1/models/{id}/items/{item}   the item as it is recommended
  *   DELETE /v1/models/{id}/items/{item}   it is never recommended any more
@@ -10,30 +10,19 @@
  * A member that is left out is the item table's. A write embeds the texts first
  * (jobs), then stores all items in one transaction.
  */
+#include "tasks/items.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "store/items.h"
-#include "tasks/catalogue.h"
 #include "tasks/history.h"
-#include "tasks/window.h"
 
 enum { PATH_BYTES = ATT_ERR_PARAM_MAX, METADATA_BYTES_MAX = 16384, LIST_DEFAULT = 100, LIST_MAX = 1000 };
 static const int64_t popularity_max = INT64_C(1) << 53;
 
-struct items_call {
-    const struct task_model *model;
-    struct task_catalogue catalogue;
-    struct store_catalogue_item *items; /* to be written */
-    size_t n;
-    struct task_windows *windows; /* [n_texts] */
-    size_t *text_items;           /* [n_texts] whose text it is */
-    size_t n_texts;
-    size_t slot;         /* of the path's item */
-    size_t first, limit; /* of a list */
-};
-
-static enum att_status begin(struct task_call *call, struct items_call **ret, struct att_err *err)
+/* For writing: what the catalogue holds is not looked at. */
+static enum att_status begin_write(struct task_call *call, struct items_call **ret, struct att_err *err)
 {
     struct items_call *items = task_alloc(call, 1, sizeof *items, err);
     if (!items)
@@ -50,14 +39,23 @@ static enum att_status begin(struct task_call *call, struct items_call **ret, st
                              items->model->name);
     call->model = items->model;
     *ret = items;
-    return task_catalogue_open(call, items->model, &items->catalogue, err);
+    return ATT_OK;
+}
+
+static enum att_status begin(struct task_call *call, struct items_call **ret, struct att_err *err)
+{
+    enum att_status status = begin_write(call, ret, err);
+    return status == ATT_OK ? task_catalogue_open(call, (*ret)->model, &(*ret)->catalogue, err) : status;
 }
 
 static void finish(struct task_call *call)
 {
     struct items_call *items = call->state;
-    if (items)
-        task_catalogue_release(&items->catalogue);
+    if (!items)
+        return;
+    task_catalogue_release(&items->catalogue);
+    for (size_t i = 0; i < items->n_lines; i++)
+        att_json_destroy(items->lines[i].json);
 }
 
 /* The store's words name a file, which is nobody's business outside; only this status would carry them there. */
@@ -118,8 +116,8 @@ static enum att_status parse_metadata(struct task_call *call, const struct att_j
     return *ret_text ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory for the items");
 }
 
-static enum att_status parse_item(struct task_call *call, const struct att_json *object, const char *path,
-                                  const char *fixed_id, struct store_catalogue_item *item, struct att_err *err)
+enum att_status task_items_parse(struct task_call *call, const struct att_json *object, const char *path,
+                                 const char *fixed_id, struct store_catalogue_item *item, struct att_err *err)
 {
     static const char *const fields[] = {"id", "title", "text", "metadata", "popularity", "available", NULL};
     char own_path[PATH_BYTES];
@@ -145,35 +143,58 @@ static enum att_status parse_item(struct task_call *call, const struct att_json 
     return status;
 }
 
-/* Jobs for what is to be embedded: the text; for an item without one that nobody else describes, the title. */
-static enum att_status plan_texts(struct task_call *call, struct items_call *items, bool single, struct att_err *err)
+static struct task_windows_options options_of(const struct items_call *items)
+{
+    return (struct task_windows_options){
+        .pooled = true, .stride = SIZE_MAX, .prompt = att_model_info(items->model->encoder->model)->passage_prompt};
+}
+
+enum att_status task_items_plan_begin(struct task_call *call, struct items_call *items, size_t n, struct att_err *err)
+{
+    if (!items->model->encoder)
+        return ATT_OK;
+    items->windows = task_alloc(call, n + 1, sizeof *items->windows, err);
+    items->text_items = items->windows ? task_alloc(call, n + 1, sizeof *items->text_items, err) : NULL;
+    return items->text_items ? ATT_OK : err->status;
+}
+
+/* The text is embedded; for an item without one that nobody else describes, the title. */
+enum att_status task_items_plan(struct task_call *call, struct items_call *items, size_t index, const char *path,
+                                struct att_err *err)
 {
     const struct task_model *encoder = items->model->encoder;
-    if (!encoder)
+    const struct store_catalogue_item *item = &items->items[index];
+    bool known = task_item_find(items->model, item->id) > 0;
+    const char *text = item->text ? item->text : known ? NULL : item->title;
+    if (!encoder || !text || !*text)
         return ATT_OK;
-    const struct task_windows_options options = {
-        .pooled = true, .stride = SIZE_MAX, .prompt = att_model_info(encoder->model)->passage_prompt};
-    items->windows = task_alloc(call, items->n + 1, sizeof *items->windows, err);
-    items->text_items = items->windows ? task_alloc(call, items->n + 1, sizeof *items->text_items, err) : NULL;
-    if (!items->text_items)
-        return err->status;
-    enum att_status status = ATT_OK;
+    const struct task_windows_options options = options_of(items);
+    enum att_status status = task_windows_plan(call, encoder, &options, text, strlen(text), NULL, 0, path,
+                                               &items->windows[items->n_texts], err);
+    if (status == ATT_OK)
+        items->text_items[items->n_texts++] = index;
+    return status;
+}
+
+enum att_status task_items_plan_end(struct task_call *call, struct items_call *items, struct att_err *err)
+{
+    if (items->n_texts == 0)
+        return ATT_OK;
+    const struct task_windows_options options = options_of(items);
+    return task_windows_jobs(call, &options, items->windows, items->n_texts, err);
+}
+
+/* Of all items of a JSON body; single: the body is the item. */
+static enum att_status plan_all(struct task_call *call, struct items_call *items, bool single, struct att_err *err)
+{
+    enum att_status status = task_items_plan_begin(call, items, items->n, err);
     for (size_t i = 0; status == ATT_OK && i < items->n; i++) {
-        struct store_catalogue_item *item = &items->items[i];
-        bool known = task_item_find(items->model, item->id) > 0;
-        const char *text = item->text ? item->text : known ? NULL : item->title;
         char path[PATH_BYTES] = "text";
         if (!single)
             snprintf(path, sizeof path, "items[%zu].text", i);
-        if (!text || !*text)
-            continue;
-        items->text_items[items->n_texts] = i;
-        status = task_windows_plan(call, encoder, &options, text, strlen(text), NULL, 0, path,
-                                   &items->windows[items->n_texts++], err);
+        status = task_items_plan(call, items, i, path, err);
     }
-    if (status == ATT_OK && items->n_texts > 0)
-        status = task_windows_jobs(call, &options, items->windows, items->n_texts, err);
-    return status;
+    return status == ATT_OK ? task_items_plan_end(call, items, err) : status;
 }
 
 static enum att_status parse_put(struct task_call *call, const struct att_json *body, struct att_err *err)
@@ -181,7 +202,11 @@ static enum att_status parse_put(struct task_call *call, const struct att_json *
     static const char *const fields[] = {"items", "deadline_ms", "priority", NULL};
     struct items_call *items = NULL;
     call->writes = true;
-    enum att_status status = begin(call, &items, err);
+    enum att_status status = begin_write(call, &items, err);
+    if (status == ATT_OK && call->feed)
+        return task_items_lines_parse(call, items, err);
+    if (status == ATT_OK && !att_json_is_object(body))
+        status = att_err_set(err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     if (status == ATT_OK)
         status = task_fields_known(body, "", fields, err);
     if (status == ATT_OK)
@@ -202,9 +227,9 @@ static enum att_status parse_put(struct task_call *call, const struct att_json *
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         char path[40];
         snprintf(path, sizeof path, "items[%zu]", i);
-        status = parse_item(call, att_json_at(list, i), path, NULL, &items->items[i], err);
+        status = task_items_parse(call, att_json_at(list, i), path, NULL, &items->items[i], err);
     }
-    return status == ATT_OK ? plan_texts(call, items, false, err) : status;
+    return status == ATT_OK ? plan_all(call, items, false, err) : status;
 }
 
 static enum att_status one_item(struct task_call *call, struct items_call *items, struct att_err *err)
@@ -218,17 +243,16 @@ static enum att_status parse_put_one(struct task_call *call, const struct att_js
 {
     struct items_call *items = NULL;
     call->writes = true;
-    enum att_status status = begin(call, &items, err);
+    enum att_status status = begin_write(call, &items, err);
     if (status == ATT_OK)
         status = one_item(call, items, err);
     if (status == ATT_OK)
-        status = parse_item(call, body, "", call->path_params[1], items->items, err);
-    return status == ATT_OK ? plan_texts(call, items, true, err) : status;
+        status = task_items_parse(call, body, "", call->path_params[1], items->items, err);
+    return status == ATT_OK ? plan_all(call, items, true, err) : status;
 }
 
-static enum att_status render_put(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+enum att_status task_items_write(struct task_call *call, struct items_call *items, struct att_err *err)
 {
-    struct items_call *items = call->state;
     const struct task_model *encoder = items->model->encoder;
     for (size_t t = 0; t < items->n_texts; t++) {
         float *vector = task_alloc(call, att_model_info(encoder->model)->hidden_size, sizeof *vector, err);
@@ -238,7 +262,15 @@ static enum att_status render_put(struct task_call *call, struct att_jsonw *answ
         att_l2_normalize(att_model_info(encoder->model)->hidden_size, vector);
         items->items[items->text_items[t]].vector = vector;
     }
-    enum att_status status = told(store_catalogue_put(items->model->catalogue, items->items, items->n, err), err);
+    return told(store_catalogue_put(items->model->catalogue, items->items, items->n, err), err);
+}
+
+static enum att_status render_put(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
+{
+    struct items_call *items = call->state;
+    if (call->feed)
+        return task_items_lines_render(call, items, answer, err);
+    enum att_status status = task_items_write(call, items, err);
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);

@@ -21,16 +21,17 @@ static size_t events_tried(const struct task_recommend *recommend)
 }
 
 /* The history without the event of this position, weighed anew. disliked: zeros, and left so. */
-static enum att_status leave_out(struct task_call *call, const struct task_history *all, size_t position,
+static enum att_status leave_out(struct task_call *call, const struct task_recommend *recommend, size_t position,
                                  struct task_history *history, unsigned char *disliked, struct att_err *err)
 {
+    const struct task_history *all = &recommend->history;
     *history = (struct task_history){.events = task_alloc(call, all->n + 1, sizeof *history->events, err)};
     if (!history->events)
         return err->status;
     for (size_t i = 0; i < all->n; i++)
         if (i != position)
             history->events[history->n++] = all->given[i];
-    task_history_weigh(history, disliked);
+    task_history_weigh(history, &att_model_info(recommend->model->model)->history, disliked);
     for (size_t i = 0; i < history->n; i++)
         disliked[history->events[i].index] = 0;
     return ATT_OK;
@@ -59,7 +60,7 @@ static enum att_status plan_one(struct task_call *call, const struct task_recomm
                                 struct att_err *err)
 {
     *without = (struct task_without){.position = position};
-    enum att_status status = leave_out(call, &recommend->history, position, &without->history, disliked, err);
+    enum att_status status = leave_out(call, recommend, position, &without->history, disliked, err);
     if (status == ATT_OK)
         status = move_vectors(call, recommend, without, err);
     if (status == ATT_OK)

@@ -49,6 +49,11 @@ static void make_model(void)
                 "\"metadata\":{\"genre\":[\"%s\",\"all\"],\"year\":%d}}\n",
                 i, i, i, i, 100 - i, i % 2 ? "drama" : "war", 1990 + i % 3);
     assert_int_equal(fclose(out), 0);
+    snprintf(path, sizeof(path), "%s/attend.json", model);
+    out = fopen(path, "w");
+    assert_non_null(out);
+    fputs("{\"history\":{\"half_life_days\":7,\"weights\":{\"view\":0}}}", out);
+    assert_int_equal(fclose(out), 0);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -79,9 +84,11 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    static const char *const names[] = {"items.db",          "items.db-wal",       "items.db-shm",
-                                        "model/config.json", "model/golden.jsonl", "model/model.safetensors",
-                                        "model/items.jsonl", "model/items.index",  "model"};
+    static const char *const names[] = {"items.db",           "items.db-wal",
+                                        "items.db-shm",       "model/config.json",
+                                        "model/golden.jsonl", "model/model.safetensors",
+                                        "model/items.jsonl",  "model/items.index",
+                                        "model/attend.json",  "model"};
     char path[160];
 
     (void)state;
@@ -253,6 +260,108 @@ static void test_removed_and_unavailable(void **state)
     assert_true(rank_of(all, "m9") > 0);
 }
 
+/* The line of the answer that begins so, as JSON. */
+static struct att_json *line_of(const struct reply *reply, const char *begin)
+{
+    const char *line = strstr(reply->body, begin), *end = line != NULL ? strchr(line, '\n') : NULL;
+    struct att_json *json = NULL;
+    struct att_err err;
+
+    if (line == NULL || end == NULL)
+        fail_msg("no %s in %.300s", begin, reply->body);
+    assert_int_equal(att_json_parse(line, (size_t)(end - line), 0, 8, &json, &err), ATT_OK);
+    return json;
+}
+
+static long count(const struct att_json *json, const char *name)
+{
+    return (long)att_json_number(att_json_get(att_json_get(json, "summary"), name), -1);
+}
+
+/* Some chunks of lines; the wrong ones among them fail alone. */
+static void test_lines(void **state)
+{
+    enum { LINES = 3000, BYTES = LINES * 160 };
+    static const char *const ndjson[] = {"Content-Type: application/x-ndjson", NULL};
+    char *lines = malloc(BYTES), path[96];
+    size_t len = 0;
+    struct reply reply;
+    struct att_json *json;
+
+    (void)state;
+    assert_non_null(lines);
+    for (int i = 1; i <= LINES; i++)
+        if (i == 7)
+            len += (size_t)snprintf(lines + len, BYTES - len, "{\"id\":\"bulk7\",\"colour\":\"red\"}\n");
+        else if (i == 8)
+            len += (size_t)snprintf(lines + len, BYTES - len, "{\"id\":\"bulk8\",\n");
+        else
+            len += (size_t)snprintf(lines + len, BYTES - len,
+                                    "{\"id\":\"bulk%d\",%s\"title\":\"Bulk %d\",\"popularity\":%d,"
+                                    "\"metadata\":{\"kind\":\"bulk\",\"padding\":\"%040d\"}}\n",
+                                    i, i % 1000 == 0 ? "\"text\":\"blue cotton hat\"," : "\"text\":\"\",", i, i, i);
+    reply = live_ask(&live, "PUT", "/v1/models/shop/items", lines, ndjson);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply_header(&reply, "Content-Type"), "application/x-ndjson");
+    json = line_of(&reply, "{\"line\":7,");
+    assert_string_equal(text(json, "id"), "bulk7");
+    assert_string_equal(text(json, "status"), "error");
+    assert_string_equal(text(att_json_get(json, "error"), "code"), "invalid_value");
+    assert_string_equal(text(att_json_get(json, "error"), "param"), "colour");
+    att_json_destroy(json);
+    json = line_of(&reply, "{\"line\":8,");
+    assert_string_equal(text(att_json_get(json, "error"), "code"), "malformed_line");
+    att_json_destroy(json);
+    json = line_of(&reply, "{\"line\":3000,");
+    assert_string_equal(text(json, "status"), "written");
+    att_json_destroy(json);
+    json = line_of(&reply, "{\"summary\"");
+    assert_int_equal(count(json, "lines"), LINES);
+    assert_int_equal(count(json, "written"), LINES - 2);
+    assert_int_equal(count(json, "embedded"), 3);
+    assert_int_equal(count(json, "error"), 2);
+    assert_int_equal(count(json, "omitted"), 0);
+    att_json_destroy(json);
+    reply_free(&reply);
+    snprintf(path, sizeof(path), "/v1/models/shop/items/bulk%d", LINES);
+    json = ok("GET", path, NULL);
+    assert_string_equal(text(json, "title"), "Bulk 3000");
+    att_json_destroy(json);
+    assert_true(rank_of("{'model':'shop','interest':'blue cotton hat','filters':{'metadata':{'kind':'bulk'}}}",
+                        "bulk1000") > 0);
+    reply = live_ask(&live, "PUT", "/v1/models/shop/items?results=errors", "{\"id\":\"one\"}\n\n{}", ndjson);
+    assert_int_equal(reply.status, 200);
+    assert_null(strstr(reply.body, "written\"}"));
+    json = line_of(&reply, "{\"line\":3,");
+    assert_string_equal(text(att_json_get(json, "error"), "param"), "id");
+    att_json_destroy(json);
+    reply_free(&reply);
+    expect_error(live_ask(&live, "PUT", "/v1/models/no/items", "{}\n", ndjson), 404, "not_found", "model");
+    expect_error(live_ask(&live, "PUT", "/v1/models/shop/items?colour=red", "{}\n", ndjson), 422, "invalid_value",
+                 "colour");
+    expect_error(live_ask(&live, "PUT", "/v1/models/shop/items", "[]", NULL), 400, "malformed_body", NULL);
+    free(lines);
+}
+
+/* attend.json of this model: a view counts nothing, a week halves. */
+static void test_rules_of_the_model(void **state)
+{
+    struct att_json *card = ok("GET", "/v1/models/shop", NULL), *answer;
+    const struct att_json *history = att_json_get(card, "history");
+
+    (void)state;
+    assert_float_equal(att_json_number(att_json_get(history, "half_life_days"), 0), 7, 0);
+    assert_float_equal(att_json_number(att_json_get(att_json_get(history, "weights"), "view"), 1), 0, 0);
+    assert_float_equal(att_json_number(att_json_get(att_json_get(history, "weights"), "buy"), 0), 1, 0);
+    att_json_destroy(card);
+    answer = ok("POST", "/v1/recommend", "{'model':'shop','history':[{'item':'m1','type':'view'}]}");
+    assert_string_equal(text(answer, "fallback"), "popularity");
+    att_json_destroy(answer);
+    answer = ok("POST", "/v1/recommend", "{'model':'shop','history':[{'item':'m1','type':'click'}]}");
+    assert_string_equal(text(answer, "fallback"), "");
+    att_json_destroy(answer);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -288,6 +397,8 @@ int main(void)
         cmocka_unit_test(test_one_item),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_removed_and_unavailable),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_rules_of_the_model),
         cmocka_unit_test(test_refusals),
     };
 

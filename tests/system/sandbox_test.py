@@ -4,6 +4,7 @@
 Needs root, and a kernel that lets it mount. Nothing outside the namespaces is touched but a cgroup that is removed.
 """
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -146,11 +147,12 @@ def install_into(root):
     check(result.returncode == 0, result.stdout)
     # Small models where the fetched ones would be, and no others.
     state = f"{root}/var/lib/attentd"
-    for name, data in (("minilm", "st-bert-mean"), ("sentiment", "bert-sentiment")):
+    for name, data in (("minilm", "st-bert-mean"), ("sentiment", "bert-sentiment"), ("movies", "sasrec")):
         shutil.copytree(f"{SOURCE}/tests/data/models/{data}", f"{state}/models/{name}")
     with open(f"{root}{SYSCONFDIR}/attentd/attentd.conf", "w", encoding="utf-8") as f:
         f.write("[model minilm]\npath = /var/lib/attentd/models/minilm\n"
                 "[model sentiment]\npath = /var/lib/attentd/models/sentiment\n"
+                "[model movies]\npath = /var/lib/attentd/models/movies\n"
                 "[kb default]\npath = /var/lib/attentd/kb/default.db\nmodel = minilm\n")
     os.makedirs(f"{root}/etc/credstore")
     with open(f"{root}/etc/credstore/attentd.api-keys", "w", encoding="utf-8") as f:
@@ -210,6 +212,80 @@ def test_knowledge_base_is_written():
     body = """'{"question":"Is it open?","answer":"Yes."}'"""
     answer = m.run(f"{CURL} -X PUT {URL}/v1/kb/default/entries/1 -d {body}")[1]
     check('"written":1' in answer, answer)
+
+
+def documented(first_line):
+    """The block of docs/deployment.md that begins with this line."""
+    with open(f"{SOURCE}/docs/deployment.md", encoding="utf-8") as f:
+        return re.search(rf"^```\n({re.escape(first_line)}\n.*?)^```$", f.read(), re.M | re.S).group(1)
+
+
+def restart(m):
+    m.run("systemctl daemon-reload; systemctl reset-failed attentd.service; systemctl restart attentd.service")
+    check(m.run(f"{CURL} {URL}/readyz")[1] == '{"status":"ready"}', m.journal())
+
+
+def test_state_is_kept():
+    """What the page says to configure works, and is there after a restart."""
+    m = booted()
+    m.run(f"cat >{SYSCONFDIR}/attentd/attentd.conf.d/state.conf <<'.'\n"
+          f"{documented('# /etc/attentd/attentd.conf.d/state.conf')}.")
+    restart(m)
+    examples = [{"text": f"{word} {i}", "label": word} for word in ("card", "transfer") for i in range(4)]
+    for path, body in (("ingest", {"items": [{"id": "n1", "text": "good"}]}),
+                       ("feedback", {"events": [{"id": "e1", "user": "u1", "item": "1", "type": "buy"}]}),
+                       ("classifiers", {"name": "desk", "model": "minilm", "examples": examples})):
+        answer = m.run(f"{CURL} {URL}/v1/{path} -d '{json.dumps(body)}'")[1]
+        check('"error":{' not in answer, f"{path}: {answer}\n{m.journal()}")
+    restart(m)
+    for path, word in (("news/n1", '"good"'), ("users/u1", '"buy"'), ("classifiers", '"desk"')):
+        answer = m.run(f"{CURL} {URL}/v1/{path}")[1]
+        check(word in answer, f"{path}: {answer}\n{m.journal()}")
+
+
+RECEIVER = """
+import http.server
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/run/hook", "wb") as f:
+            f.write(str(self.headers).encode() + body)
+        self.send_response(204)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9999), Hook).serve_forever()
+"""
+
+
+def wait_for(m, command, word):
+    until = time.monotonic() + 30
+    while word not in (found := m.run(command, may_fail=True)[1]):
+        check(time.monotonic() < until, f"{command}: {found}\n{m.journal()}")
+        time.sleep(0.2)
+
+
+def test_webhooks_leave_it_by_the_drop_in():
+    """No alert leaves the service as it is installed; with the drop-in of the page it does, signed."""
+    m = booted()
+    hook = documented("# /etc/attentd/attentd.conf.d/desk.conf").replace("https://203.0.113.7", "http://127.0.0.1:9999")
+    check("127.0.0.1:9999/hook" in hook and "secret_file" in hook, hook)
+    config = f"{SYSCONFDIR}/attentd/attentd.conf.d/desk.conf"
+    unsigned = re.sub(r"^secret_file.*\n", "", hook, flags=re.M) + "[alert any]\nlevel = red\nsubject = all\nitems_min = 2\n"
+    m.run(f"cat >/run/receiver.py <<'.'\n{RECEIVER}.\ncat >{config} <<'.'\n{unsigned}.\n"
+          f"systemd-run -q --unit=receiver {shutil.which('python3', path='/usr/bin')} /run/receiver.py")
+    restart(m)
+    m.run(f"{CURL} {URL}/v1/ingest -d '" + json.dumps({"items": [{"id": "w1", "text": "bad"}]}) + "'")
+    wait_for(m, "journalctl --sync; journalctl -o cat -u attentd.service ATTENTD_EVENT=webhook_failed", "webhook_failed")
+    check(m.run("ls /run/hook", may_fail=True)[0] != 0, "an alert left the sandbox")
+    folder = "/etc/systemd/system/attentd.service.d"
+    drop_in = documented("# systemctl edit attentd.service").replace("203.0.113.7", "127.0.0.1")
+    signed = unsigned.replace("levels =", "secret_file = /run/credentials/attentd.service/desk-secret\nlevels =")
+    m.run(f"mkdir -p {folder}; cat >{folder}/override.conf <<'.'\n{drop_in}.\n"
+          f"(umask 077; echo secret >/etc/credstore/attentd.desk-secret); cat >{config} <<'.'\n{signed}.")
+    restart(m)
+    wait_for(m, "cat /run/hook", '"rule":"any"')
+    check("X-Attentd-Signature: sha256=" in m.run("cat /run/hook")[1], "it is not signed")
+    m.run(f"rm {config} {folder}/override.conf; systemctl stop receiver")
+    restart(m)
 
 
 def test_credentials_that_exist_are_handed_over():
@@ -309,7 +385,7 @@ def test_standalone_takes_over_and_back():
 
 try:
     run(test_first_request_starts_it, test_journal_has_fields, test_it_has_no_privilege, test_knowledge_base_is_written,
-        test_credentials_that_exist_are_handed_over, test_reload, test_admin_socket, test_restarts_refuse_no_connection,
+        test_credentials_that_exist_are_handed_over, test_state_is_kept, test_webhooks_leave_it_by_the_drop_in, test_reload, test_admin_socket, test_restarts_refuse_no_connection,
         test_a_stuck_daemon_is_restarted, test_standalone_takes_over_and_back)
 finally:
     if isinstance(machine, Machine):

@@ -179,7 +179,12 @@ static void a_fit_is_measured_stored_and_used(void **state)
         fail_msg("%d: %s", status, said);
     EXPECT(0, "\"calibration\":\"fitted\"", "reply", "--kb", db, "--model", model);
     EXPECT(0, "\"held_out\":{\"first_right\":[", "kb", "fit", "--kb", db, "--model", model, "--data", data, "--json");
-    EXPECT(0, "first", "eval", "--task", "reply", "--kb", db, "--model", model, "--data", data, "--rewrite", "join");
+    EXPECT(0, "latin\n  rows                 60\n  first                ", "eval", "--task", "reply", "--kb", db,
+           "--model", model, "--data", data, "--rewrite", "join");
+    EXPECT(0, "\"latin, not in the kb\":{\"rows\":20,\"answered\":", "eval", "--task", "reply", "--kb", db, "--model",
+           model, "--data", data, "--json");
+    EXPECT(0, "\"intervals\":{\"first\":[", "eval", "--task", "reply", "--kb", db, "--model", model, "--data", data,
+           "--json");
     write_file(data, "{\"question\":\"a\",\"expect\":1}\n");
     EXPECT(1, "too few lines", "kb", "fit", "--kb", db, "--model", model, "--data", data);
     write_file(data, "\n{\"question\":\"a\"}\n");
@@ -404,7 +409,8 @@ static void replies_and_retrieval_use_it(void **state)
     write_file(file, "{\"query\":\"a\",\"label\":\"b\"}\n");
     EXPECT(1, "expected documents and queries", "eval", "--task", "retrieve", "--model", model, "--data", file);
     write_file(file, "{\"question\":\"where is my order\",\"expect\":1}\n{\"question\":\"怎么退货\",\"expect\":2}\n");
-    EXPECT(0, "first 1.000", "eval", "--task", "reply", "--kb", db, "--model", model, "--data", file);
+    EXPECT(0, "first                1.000  [1.000, 1.000]", "eval", "--task", "reply", "--kb", db, "--model", model,
+           "--data", file);
     unlink(file);
 }
 

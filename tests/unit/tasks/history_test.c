@@ -8,6 +8,7 @@
 
 enum { MARKS = 10 };
 static const double day_s = 86400;
+static struct att_history_rules rules = {.half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1};
 
 static void weigh(struct task_event *events, size_t n)
 {
@@ -15,7 +16,7 @@ static void weigh(struct task_event *events, size_t n)
     struct task_history history = {.events = events, .n = n};
     for (size_t i = 0; i < n; i++)
         events[i].position = i;
-    task_history_weigh(&history, disliked);
+    task_history_weigh(&history, &rules, disliked);
 }
 
 static void assert_near(double got, double expected)
@@ -67,6 +68,25 @@ static void old_events_fade(void **state)
     assert_near((double)untimed[1].weight, 1);
 }
 
+static void a_model_has_rules_of_its_own(void **state)
+{
+    const struct att_history_rules usual = rules;
+    struct task_event events[] = {
+        {.index = 1, .type = TASK_EVENT_VIEW, .value = NAN, .time = 0},
+        {.index = 2, .type = TASK_EVENT_CLICK, .value = NAN, .time = 5 * day_s},
+        {.index = 3, .type = TASK_EVENT_RATE, .value = NAN, .time = 10 * day_s},
+        {.index = 4, .type = TASK_EVENT_BUY, .value = NAN, .time = 10 * day_s},
+    };
+    (void)state;
+    rules = (struct att_history_rules){.half_life_days = 5, .view = 0, .click = 2, .rate = 0.25f, .buy = 3};
+    weigh(events, 4);
+    rules = usual;
+    assert_near((double)events[0].weight, 0);
+    assert_near((double)events[1].weight, 1);
+    assert_near((double)events[2].weight, 0.25);
+    assert_near((double)events[3].weight, 3);
+}
+
 /* Equal times keep the order of the request; an event without a time stays behind the one before it. */
 static void sorting_is_stable(void **state)
 {
@@ -103,9 +123,8 @@ static void the_last_rating_decides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stronger_deeds_weigh_more),
-        cmocka_unit_test(old_events_fade),
-        cmocka_unit_test(sorting_is_stable),
+        cmocka_unit_test(stronger_deeds_weigh_more),    cmocka_unit_test(old_events_fade),
+        cmocka_unit_test(a_model_has_rules_of_its_own), cmocka_unit_test(sorting_is_stable),
         cmocka_unit_test(the_last_rating_decides),
     };
     return cmocka_run_group_tests_name("tasks/history", tests, NULL, NULL);
