@@ -22,7 +22,7 @@ static enum att_status embed(const struct cli_env *env, struct att_context *cont
     struct task_call call = {.env = cli_env_task(env), .arena = &arena};
     enum att_status status = task_windows_plan(&call, encoder, &options, text, len, NULL, 0, "text", &windows, err);
     if (status == ATT_OK)
-        status = task_windows_jobs(&call, encoder, &options, &windows, 1, err);
+        status = task_windows_jobs(&call, &options, &windows, 1, err);
     for (size_t i = 0; status == ATT_OK && i < call.n_jobs; i++) {
         struct task_job *job = &call.jobs[i];
         task_jobs_run(context, &job, 1);

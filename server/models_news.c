@@ -52,24 +52,25 @@ static enum att_status load_entities(struct srv_models *models, const struct srv
     return status;
 }
 
-/* The model whose heads classify; NULL without an error: none is wanted, or auto finds none. */
-static enum att_status find_model(struct srv_models *models, const char *name, struct att_err *err)
+/* The model whose heads classify; NULL without an error: none is wanted, or auto finds none. `key`: of the option. */
+static enum att_status find_model(struct srv_models *models, const char *key, const char *name,
+                                  const struct task_model **ret_model, struct att_err *err)
 {
     const struct srv_model *named;
 
     if (name == NULL)
         return ATT_OK;
     if (strcmp(name, "auto") == 0) {
-        models->news.model = srv_models_find(models, NULL, "classify");
+        *ret_model = srv_models_find(models, NULL, "classify");
         return ATT_OK;
     }
     named = srv_models_named(models, name);
     if (named == NULL || named->task.model == NULL)
-        return att_err_set(err, ATT_EINVAL, "[news] model = %s is the name of no loaded model", name);
+        return att_err_set(err, ATT_EINVAL, "[news] %s = %s is the name of no loaded model", key, name);
     if (att_model_info(named->task.model)->n_head_infos == 0 || att_model_info(named->task.model)->per_token ||
         att_model_tokenizer(named->task.model) == NULL)
-        return att_err_set(err, ATT_EINVAL, "[news] model = %s has no head that classifies texts", name);
-    models->news.model = &named->task;
+        return att_err_set(err, ATT_EINVAL, "[news] %s = %s has no head that classifies texts", key, name);
+    *ret_model = &named->task;
     return ATT_OK;
 }
 
@@ -110,7 +111,9 @@ enum att_status srv_models_open_news(struct srv_models *models, const struct srv
 
     if (path == NULL)
         return ATT_OK;
-    status = find_model(models, srv_config_text(&config->news_model), err);
+    status = find_model(models, "model", srv_config_text(&config->news_model), &models->news.model, err);
+    if (status == ATT_OK)
+        status = find_model(models, "model_zh", srv_config_text(&config->news_model_zh), &models->news.model_zh, err);
     if (status == ATT_OK && srv_config_text(&config->news_ner) != NULL)
         status = find_ner(models, config->news_ner.text, err);
     if (status == ATT_OK)

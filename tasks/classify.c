@@ -268,8 +268,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = parse_inputs(call, classify, att_json_get(body, "input"), err);
     if (status == ATT_OK)
-        status =
-            task_windows_jobs(call, classify->model, &classify->options, classify->windows, classify->n_inputs, err);
+        status = task_windows_jobs(call, &classify->options, classify->windows, classify->n_inputs, err);
     if (status == ATT_OK && classify->explain.method != TASK_EXPLAIN_NONE)
         status = prepare_explain(call, classify, err);
     return status;

@@ -130,7 +130,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     embeddings->base64 = format == 1;
     status = parse_inputs(call, embeddings, &options, att_json_get(body, "input"), err);
     if (status == ATT_OK)
-        status = task_windows_jobs(call, embeddings->model, &options, embeddings->windows, embeddings->n, err);
+        status = task_windows_jobs(call, &options, embeddings->windows, embeddings->n, err);
     return status;
 }
 

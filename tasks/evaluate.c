@@ -160,7 +160,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = parse_examples(call, evaluate, att_json_get(body, "examples"), err);
     if (status == ATT_OK)
-        status = task_windows_jobs(call, evaluate->model, &evaluate->options, evaluate->windows, evaluate->n, err);
+        status = task_windows_jobs(call, &evaluate->options, evaluate->windows, evaluate->n, err);
     return status;
 }
 

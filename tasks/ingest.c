@@ -124,12 +124,13 @@ static enum att_status plan_item(struct task_call *call, struct ingest *ingest, 
 {
     struct ingest_item *item = &ingest->items[index];
     struct store_news_item *stored = &ingest->stored[index];
-    const struct task_model *model = ingest->news->model;
+    const struct task_model *model = task_news_model(ingest->news, stored->lang);
     size_t before = call->prompt_tokens, len = 0;
     const char *text = NULL;
     enum att_status status = task_news_analyse(call, ingest->news->entities, stored, &item->analysis, err);
     if (status != ATT_OK || !model)
         return status;
+    item->model = model;
     stored->model = model->name;
     stored->model_digest = att_model_info(model->model)->digest;
     status = join(call, stored, &text, &len, err);
@@ -173,8 +174,7 @@ static enum att_status plan(struct task_call *call, struct ingest *ingest, struc
         if (!ingest->items[i].err && !ingest->items[i].known)
             status = plan_item(call, ingest, i, err);
     if (status == ATT_OK && ingest->n_windows > 0)
-        status =
-            task_windows_jobs(call, ingest->news->model, &ingest->options, ingest->windows, ingest->n_windows, err);
+        status = task_windows_jobs(call, &ingest->options, ingest->windows, ingest->n_windows, err);
     return status;
 }
 
@@ -201,15 +201,15 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
 /* The first round's outputs, before its jobs go. */
 static enum att_status take_signals(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
-    const struct att_model_info *info = att_model_info(ingest->news->model->model);
-    float *logits = task_alloc(call, info->n_logits + 1, sizeof *logits, err);
-    float *scratch = logits ? task_alloc(call, info->n_logits + 1, sizeof *scratch, err) : NULL;
-    if (!scratch)
-        return err->status;
     for (size_t i = 0, w = 0; i < ingest->n_items; i++) {
         struct ingest_item *item = &ingest->items[i];
-        if (item->err || item->known)
+        if (item->err || !item->model)
             continue;
+        const struct att_model_info *info = att_model_info(item->model->model);
+        float *logits = task_alloc(call, info->n_logits + 1, sizeof *logits, err);
+        float *scratch = logits ? task_alloc(call, info->n_logits + 1, sizeof *scratch, err) : NULL;
+        if (!scratch)
+            return err->status;
         const struct task_windows *windows = &ingest->windows[w++];
         task_windows_logits(call, windows, TASK_AGGREGATE_MEAN, info->n_logits, logits);
         task_signals_read(info, logits, scratch, &item->signals);
@@ -221,8 +221,8 @@ static enum att_status take_signals(struct task_call *call, struct ingest *inges
 static enum att_status add_sentence_jobs(struct task_call *call, struct ingest *ingest, size_t index,
                                          struct att_err *err)
 {
-    const struct task_model *model = ingest->news->model;
     struct ingest_item *item = &ingest->items[index];
+    const struct task_model *model = item->model;
     enum att_status status = ATT_OK;
     item->first_sentence = call->n_jobs;
     for (size_t j = 0; status == ATT_OK && j < item->analysis.n_judged; j++) {
@@ -242,11 +242,16 @@ static enum att_status add_sentence_jobs(struct task_call *call, struct ingest *
     return status;
 }
 
-static enum att_status take_sentences(struct task_call *call, struct ingest *ingest,
-                                      const struct att_head_info *sentiment, struct att_err *err)
+static const struct att_head_info *sentiment_of(const struct ingest_item *item)
+{
+    return item->model ? task_signals_sentiment(att_model_info(item->model->model)) : NULL;
+}
+
+static enum att_status take_sentences(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
     for (size_t i = 0; i < ingest->n_items; i++) {
         struct ingest_item *item = &ingest->items[i];
+        const struct att_head_info *sentiment = sentiment_of(item);
         for (size_t j = 0; j < item->analysis.n_judged; j++) {
             float *probabilities = task_alloc(call, sentiment->n_labels, sizeof *probabilities, err);
             if (!probabilities)
@@ -257,11 +262,6 @@ static enum att_status take_sentences(struct task_call *call, struct ingest *ing
         }
     }
     return ATT_OK;
-}
-
-static const struct att_head_info *sentiment_of(const struct ingest *ingest)
-{
-    return ingest->news->model ? task_signals_sentiment(att_model_info(ingest->news->model->model)) : NULL;
 }
 
 static enum att_status begin_entities(struct task_call *call, struct ingest *ingest, struct att_err *err)
@@ -308,13 +308,12 @@ static enum att_status take_entities(struct task_call *call, struct ingest *inge
 
 static enum att_status begin_sentences(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
-    const struct att_head_info *sentiment = sentiment_of(ingest);
     size_t total = 0;
     enum att_status status = ATT_OK;
     ingest->round = ROUND_SENTENCES;
     for (size_t i = 0; i < ingest->n_items; i++) {
         struct task_news_analysis *analysis = &ingest->items[i].analysis;
-        if (!sentiment || ingest->items[i].err)
+        if (ingest->items[i].err || !sentiment_of(&ingest->items[i]))
             analysis->n_judged = 0;
         total += analysis->n_judged;
     }
@@ -337,7 +336,7 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
     else if (ingest->round == ROUND_ENTITIES)
         status = take_entities(call, ingest, err);
     else
-        status = take_sentences(call, ingest, sentiment_of(ingest), err);
+        status = take_sentences(call, ingest, err);
     call->n_jobs = 0;
     if (status == ATT_OK && ingest->round == ROUND_HEADS && ingest->news->ner)
         status = begin_entities(call, ingest, err);
@@ -353,18 +352,17 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
 
 static enum att_status conclude(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
-    const struct att_head_info *sentiment = sentiment_of(ingest);
     enum att_status status = ATT_OK;
     for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++) {
         struct ingest_item *item = &ingest->items[i];
         if (item->err || item->known)
             continue;
-        if (!ingest->news->model)
+        if (!item->model)
             item->signals = (struct task_signals){
                 .sentiment = "", .noise = ingest->stored[i].noise, .importance = ingest->stored[i].importance};
-        status = task_news_conclude(call, &item->analysis, sentiment, &item->signals, &ingest->stored[i], err);
+        status = task_news_conclude(call, &item->analysis, sentiment_of(item), &item->signals, &ingest->stored[i], err);
         ingest->stored[i].vector = item->vector;
-        ingest->stored[i].dimensions = item->vector ? att_model_info(ingest->news->model->model)->hidden_size : 0;
+        ingest->stored[i].dimensions = item->vector ? att_model_info(item->model->model)->hidden_size : 0;
     }
     return status;
 }

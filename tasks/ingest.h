@@ -13,8 +13,9 @@ enum round { ROUND_HEADS, ROUND_ENTITIES, ROUND_SENTENCES };
 struct ingest_item {
     size_t place; /* line of the feed, from 1, or index in the array */
     struct att_json *json;
-    const struct att_err *err; /* why it is not taken; NULL: it is */
-    bool known;                /* stored with the same content */
+    const struct att_err *err;      /* why it is not taken; NULL: it is */
+    bool known;                     /* stored with the same content */
+    const struct task_model *model; /* that classifies it, or NULL */
     struct task_windows windows;
     struct task_news_analysis analysis;
     struct task_signals signals;
@@ -30,7 +31,7 @@ struct ingest {
     struct store_news_item *stored; /* [n_items], what goes to the store; index as items */
     size_t n_items;
     struct task_windows_options options;
-    struct task_windows *windows; /* of the items that are analysed, in order */
+    struct task_windows *windows; /* of the items that are classified, in order */
     size_t n_windows;
     enum round round;
     enum task_feed_results results;

@@ -181,7 +181,7 @@ enum att_status task_items_plan_end(struct task_call *call, struct items_call *i
     if (items->n_texts == 0)
         return ATT_OK;
     const struct task_windows_options options = options_of(items);
-    return task_windows_jobs(call, items->model->encoder, &options, items->windows, items->n_texts, err);
+    return task_windows_jobs(call, &options, items->windows, items->n_texts, err);
 }
 
 /* Of all items of a JSON body; single: the body is the item. */

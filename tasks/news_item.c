@@ -138,6 +138,11 @@ static const char *guess_lang(const char *text)
     return han * 4 > letters ? "zh" : "";
 }
 
+const struct task_model *task_news_model(const struct task_news *news, const char *lang)
+{
+    return news->model_zh && strncmp(lang, "zh", 2) == 0 ? news->model_zh : news->model;
+}
+
 enum att_status task_news_item_read(struct task_call *call, const struct att_json *object, const char *path,
                                     struct store_news_item *ret_item, struct att_err *err)
 {

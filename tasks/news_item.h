@@ -17,6 +17,8 @@
  * source, title and text; a language where the script tells it; the time of the call. */
 enum att_status task_news_item_read(struct task_call *call, const struct att_json *object, const char *path,
                                     struct store_news_item *ret_item, struct att_err *err) ATT_MUST_USE;
+/* The model that classifies items of this language, or NULL. */
+const struct task_model *task_news_model(const struct task_news *news, const char *lang);
 /* The item as an answer shows it, an object. */
 void task_news_item_render(const struct store_news_item *item, bool with_text, struct att_jsonw *answer);
 

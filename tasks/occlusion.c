@@ -258,7 +258,7 @@ static enum att_status begin_round(struct task_call *call, struct task_explain *
     call->explain_tokens = call->prompt_tokens;
     call->prompt_tokens = prompt_tokens;
     if (status == ATT_OK)
-        status = task_windows_jobs(call, explain->model, &explain->options, explain->variants, total, err);
+        status = task_windows_jobs(call, &explain->options, explain->variants, total, err);
     return status;
 }
 

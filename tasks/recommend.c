@@ -369,8 +369,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (status == ATT_OK)
         status = plan_texts(call, recommend, err);
     if (status == ATT_OK && recommend->n_texts > 0)
-        status =
-            task_windows_jobs(call, recommend->model->encoder, &options, recommend->windows, recommend->n_texts, err);
+        status = task_windows_jobs(call, &options, recommend->windows, recommend->n_texts, err);
     return status == ATT_OK ? add_sequence(call, recommend, err) : status;
 }
 

@@ -70,7 +70,7 @@ enum att_status task_relevance_jobs(struct task_call *call, struct task_relevanc
                                        0, item, &relevance->windows[i + 1], err);
     }
     if (status == ATT_OK)
-        status = task_windows_jobs(call, relevance->model, &options, relevance->windows, relevance->n + extra, err);
+        status = task_windows_jobs(call, &options, relevance->windows, relevance->n + extra, err);
     return status;
 }
 

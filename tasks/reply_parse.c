@@ -221,7 +221,7 @@ static enum att_status plan_texts(struct task_call *call, struct task_reply *rep
         status = task_windows_plan(call, encoder, &options, reply->turn, reply->turn_len, NULL, 0, "context",
                                    &reply->windows[TASK_REPLY_TURN], err);
     if (status == ATT_OK)
-        status = task_windows_jobs(call, encoder, &options, reply->windows, reply->n_texts, err);
+        status = task_windows_jobs(call, &options, reply->windows, reply->n_texts, err);
     reply->embed_jobs = call->jobs;
     return status;
 }

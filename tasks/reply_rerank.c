@@ -47,7 +47,7 @@ enum att_status task_reply_rerank_plan(struct task_call *call, struct task_reply
                                        &reply->pair_windows[i], err);
     }
     if (status == ATT_OK)
-        status = task_windows_jobs(call, model, &options, reply->pair_windows, n, err);
+        status = task_windows_jobs(call, &options, reply->pair_windows, n, err);
     reply->n_reranked = n;
     return status;
 }

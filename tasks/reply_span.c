@@ -60,7 +60,7 @@ enum att_status task_reply_span_plan(struct task_call *call, struct task_reply *
                                        own->spans[k].end - own->spans[k].begin, NULL, 0, "span", &all[total++], err);
     }
     if (status == ATT_OK && total > 0)
-        status = task_windows_jobs(call, reply->kb->encoder, &options, all, total, err);
+        status = task_windows_jobs(call, &options, all, total, err);
     for (size_t i = 0, at = 0; status == ATT_OK && i < n; i++)
         for (size_t k = 0; reply->sentences[i].count > 1 && k < reply->sentences[i].n_spans; k++)
             reply->sentences[i].windows[k] = all[at++];

@@ -132,10 +132,12 @@ static enum att_status parse_input(struct task_call *call, const struct att_json
                            "no news store is configured ([news] path names its file), and no input is given");
     if (!report->posted)
         return ATT_OK;
-    if (att_json_type(name) != ATT_JSON_NULL || !model)
+    bool by_language = model && att_json_type(name) == ATT_JSON_NULL;
+    if (!by_language)
         status = task_field_model(call, body, "classify", &model, err);
     call->model = model;
-    return status == ATT_OK ? task_report_input_parse(call, input, model, &report->input, err) : status;
+    return status == ATT_OK ? task_report_input_parse(call, input, by_language ? NULL : model, &report->input, err)
+                            : status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)

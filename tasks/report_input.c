@@ -29,8 +29,8 @@ static enum att_status join(struct task_call *call, const struct store_news_item
     return ATT_OK;
 }
 
-static enum att_status plan_item(struct task_call *call, struct task_report_input *input, size_t i, const char *path,
-                                 struct att_err *err)
+static enum att_status plan_item(struct task_call *call, struct task_report_input *input, size_t i,
+                                 const struct task_model *model, const char *path, struct att_err *err)
 {
     const struct store_entities *entities = call->env->news ? call->env->news->entities : NULL;
     struct store_news_item *item = &input->items[i];
@@ -38,14 +38,14 @@ static enum att_status plan_item(struct task_call *call, struct task_report_inpu
     size_t len = 0;
     enum att_status status = task_news_analyse(call, entities, item, &input->analyses[i], err);
     input->analyses[i].n_judged = 0;
-    if (status != ATT_OK || !input->model)
+    if (status != ATT_OK || !model)
         return status;
-    item->model = input->model->name;
-    item->model_digest = att_model_info(input->model->model)->digest;
+    item->model = model->name;
+    item->model_digest = att_model_info(model->model)->digest;
     status = join(call, item, &text, &len, err);
-    return status == ATT_OK ? task_windows_plan(call, input->model, &input->options, text, len, NULL, 0, path,
-                                                &input->windows[i], err)
-                            : status;
+    return status == ATT_OK
+               ? task_windows_plan(call, model, &input->options, text, len, NULL, 0, path, &input->windows[i], err)
+               : status;
 }
 
 enum att_status task_report_input_parse(struct task_call *call, const struct att_json *list,
@@ -54,7 +54,6 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
 {
     size_t n = att_json_count(list), limit = call->env->limits.items_max;
     struct task_report_input input = {
-        .model = model,
         .n = n,
         .options = {.tokens_max = ITEM_TOKENS_MAX, .logits = true, .pooled = true},
     };
@@ -63,21 +62,26 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
                              att_json_is_array(list) ? "empty" : att_json_type_name(list));
     if (n > limit)
         return att_err_limit(err, "input", limit, n, "input: %zu items, expected at most %zu", n, limit);
-    if (!(input.items = task_alloc(call, n, sizeof *input.items, err)) ||
+    const struct task_model **models = task_alloc(call, n, sizeof *models, err);
+    input.models = models;
+    if (!models || !(input.items = task_alloc(call, n, sizeof *input.items, err)) ||
         !(input.analyses = task_alloc(call, n, sizeof *input.analyses, err)) ||
         !(input.windows = task_alloc(call, n, sizeof *input.windows, err)) ||
         !(input.order = task_alloc(call, n, sizeof *input.order, err)))
         return err->status;
     enum att_status status = ATT_OK;
+    bool any = false;
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         char path[40];
         snprintf(path, sizeof path, "input[%zu]", i);
         status = task_news_item_read(call, att_json_at(list, i), path, &input.items[i], err);
+        models[i] = model ? model : call->env->news ? task_news_model(call->env->news, input.items[i].lang) : NULL;
+        any = any || models[i];
         if (status == ATT_OK)
-            status = plan_item(call, &input, i, path, err);
+            status = plan_item(call, &input, i, models[i], path, err);
     }
-    if (status == ATT_OK && model)
-        status = task_windows_jobs(call, model, &input.options, input.windows, n, err);
+    if (status == ATT_OK && any)
+        status = task_windows_jobs(call, &input.options, input.windows, n, err);
     if (status == ATT_OK)
         *ret_input = input;
     return status;
@@ -85,14 +89,19 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
 
 /* ---- after the jobs ---- */
 
-static enum att_status read_labels(struct task_call *call, struct task_report_input *input, size_t i, float *logits,
-                                   float *scratch, struct att_err *err)
+static enum att_status read_labels(struct task_call *call, struct task_report_input *input, size_t i,
+                                   struct att_err *err)
 {
+    const struct task_model *model = input->models[i];
     struct store_news_item *item = &input->items[i];
     struct task_signals signals = {.sentiment = "", .noise = item->noise, .importance = item->importance};
     const struct att_head_info *sentiment = NULL;
-    if (input->model) {
-        const struct att_model_info *info = att_model_info(input->model->model);
+    if (model) {
+        const struct att_model_info *info = att_model_info(model->model);
+        float *logits = task_alloc(call, info->n_logits + 1, sizeof *logits, err);
+        float *scratch = logits ? task_alloc(call, info->n_logits + 1, sizeof *scratch, err) : NULL;
+        if (!scratch)
+            return err->status;
         task_windows_logits(call, &input->windows[i], TASK_AGGREGATE_MEAN, info->n_logits, logits);
         task_signals_read(info, logits, scratch, &signals);
         sentiment = task_signals_sentiment(info);
@@ -139,7 +148,7 @@ static enum att_status add_to_cluster(struct task_report_input *input, struct st
         .cluster = item->seq,
         .time_ms = item->time_ms,
         .signature = store_near_sign(item->title, item->text, signature) ? signature : NULL,
-        .model = input->model ? 1 : 0,
+        .model = (uint64_t)(uintptr_t)input->models[item - input->items],
     };
     if (item->vector) {
         store_near_quantize(item->vector, item->dimensions, vector);
@@ -158,11 +167,11 @@ static enum att_status add_to_cluster(struct task_report_input *input, struct st
 enum att_status task_report_input_conclude(struct task_call *call, struct task_report_input *input,
                                            struct news_set *set, struct att_err *err)
 {
-    size_t n_logits = input->model ? att_model_info(input->model->model)->n_logits : 0;
-    size_t dimensions = input->model ? att_model_info(input->model->model)->hidden_size : 0;
-    float *logits = task_alloc(call, n_logits + 1, sizeof *logits, err);
-    float *scratch = logits ? task_alloc(call, n_logits + 1, sizeof *scratch, err) : NULL;
-    int8_t *vector = scratch ? task_alloc(call, dimensions + 1, sizeof *vector, err) : NULL;
+    size_t dimensions = 1;
+    for (size_t i = 0; i < input->n; i++)
+        if (input->models[i] && att_model_info(input->models[i]->model)->hidden_size > dimensions)
+            dimensions = att_model_info(input->models[i]->model)->hidden_size;
+    int8_t *vector = task_alloc(call, dimensions, sizeof *vector, err);
     struct store_near *near = NULL;
     if (!vector)
         return err->status;
@@ -171,7 +180,7 @@ enum att_status task_report_input_conclude(struct task_call *call, struct task_r
         status = store_near_create(near_ms, &near, err);
     for (size_t i = 0; status == ATT_OK && i < input->n; i++) {
         struct store_news_item *item = &input->items[input->order[i]];
-        status = read_labels(call, input, input->order[i], logits, scratch, err);
+        status = read_labels(call, input, input->order[i], err);
         if (status == ATT_OK)
             status = add_to_cluster(input, near, item, vector, err);
         if (status == ATT_OK)

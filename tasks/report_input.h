@@ -8,8 +8,8 @@
 #include "tasks/window.h"
 
 struct task_report_input {
-    const struct task_model *model; /* NULL: nothing is classified */
-    struct store_news_item *items;  /* [n], in the order of the request */
+    const struct task_model *const *models; /* [n], each item's; an element NULL: it is not classified */
+    struct store_news_item *items;          /* [n], in the order of the request */
     struct task_news_analysis *analyses;
     struct task_windows *windows;
     struct task_windows_options options;
@@ -17,7 +17,7 @@ struct task_report_input {
     size_t *order; /* [n]: ascending in time; seq - 1 is an index into it */
 };
 
-/* Checks the items and leaves their jobs in the call. */
+/* Checks the items and leaves their jobs in the call. model NULL: those of the configuration, by language. */
 enum att_status task_report_input_parse(struct task_call *call, const struct att_json *list,
                                         const struct task_model *model, struct task_report_input *ret_input,
                                         struct att_err *err) ATT_MUST_USE;

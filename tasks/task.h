@@ -84,10 +84,11 @@ struct task_kb {
 /* Where ingested news goes, and what it is analysed with. */
 struct task_news {
     struct store_news *store;
-    const struct task_model *model;  /* its heads; NULL: nothing is classified */
-    const struct task_model *ner;    /* a token classifier that finds entities; or NULL */
-    struct store_entities *entities; /* or NULL */
-    const struct news_view *view;    /* how heat, trends and reports judge what is stored */
+    const struct task_model *model;    /* its heads; NULL: nothing is classified */
+    const struct task_model *model_zh; /* the same for items in Chinese; NULL: model */
+    const struct task_model *ner;      /* a token classifier that finds entities; or NULL */
+    struct store_entities *entities;   /* or NULL */
+    const struct news_view *view;      /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {

@@ -34,7 +34,7 @@ enum att_status task_windows_plan(struct task_call *call, const struct task_mode
 {
     const char *prompt = pair ? "" : options->prompt ? options->prompt : att_model_info(model->model)->default_prompt;
     size_t room = 0, prompted = 0;
-    *windows = (struct task_windows){.count = 1};
+    *windows = (struct task_windows){.model = model, .count = 1};
     enum att_status status = task_tokens_room(model, pair != NULL, &room, err);
     if (status == ATT_OK)
         status = task_tokens_prompted(call, model, prompt, text, len, path, &windows->text, &prompted, err);
@@ -131,10 +131,10 @@ static void hide_prompt(struct task_spans *spans, size_t len, size_t prompted)
         }
 }
 
-static enum att_status one_job(struct task_call *call, const struct task_model *model,
-                               const struct task_windows_options *options, struct task_windows *windows, size_t index,
-                               struct att_err *err)
+static enum att_status one_job(struct task_call *call, const struct task_windows_options *options,
+                               struct task_windows *windows, size_t index, struct att_err *err)
 {
+    const struct task_model *model = windows->model;
     const struct att_model_info *info = att_model_info(model->model);
     struct task_job *job = &call->jobs[windows->first_job + index];
     size_t begin = 0, end = windows->text.count < windows->room ? windows->text.count : windows->room;
@@ -164,9 +164,8 @@ static enum att_status one_job(struct task_call *call, const struct task_model *
     return options->rollout ? rollout_space(call, info, job, err) : ATT_OK;
 }
 
-enum att_status task_windows_jobs(struct task_call *call, const struct task_model *model,
-                                  const struct task_windows_options *options, struct task_windows *windows, size_t n,
-                                  struct att_err *err)
+enum att_status task_windows_jobs(struct task_call *call, const struct task_windows_options *options,
+                                  struct task_windows *windows, size_t n, struct att_err *err)
 {
     size_t total = 0;
     enum att_status checked = check_work(call, windows, n, err);
@@ -184,7 +183,7 @@ enum att_status task_windows_jobs(struct task_call *call, const struct task_mode
         if (options->attention && !(windows[i].spans = task_alloc(call, windows[i].count, sizeof *windows->spans, err)))
             return err->status;
         for (size_t j = 0; j < windows[i].count; j++) {
-            enum att_status status = one_job(call, model, options, &windows[i], j, err);
+            enum att_status status = one_job(call, options, &windows[i], j, err);
             if (status != ATT_OK)
                 return status;
         }
@@ -229,7 +228,7 @@ enum att_status task_windows_ids(struct task_call *call, const struct task_model
         items[i].id = (int32_t)id;
     }
     call->prompt_tokens += count;
-    *windows = (struct task_windows){.text = {items, count}, .count = 1};
+    *windows = (struct task_windows){.model = model, .text = {items, count}, .count = 1};
     enum att_status status = task_tokens_room(model, false, &windows->room, err);
     if (status == ATT_OK)
         windows->count = att_window_count(count, windows->room, 0);

@@ -22,9 +22,10 @@ struct task_windows_options {
 
 /* One text (and pair) of a request and its windows among the call's jobs. */
 struct task_windows {
-    struct task_tokens prompt;     /* stands before every window's part of the text; count 0: none */
-    struct task_tokens text, pair; /* text.items follow the prompt's; pair.items NULL: none */
-    size_t pair_count;             /* tokens of the pair that take part */
+    const struct task_model *model; /* that reads it */
+    struct task_tokens prompt;      /* stands before every window's part of the text; count 0: none */
+    struct task_tokens text, pair;  /* text.items follow the prompt's; pair.items NULL: none */
+    size_t pair_count;              /* tokens of the pair that take part */
     size_t first_job, count;
     size_t room, overlap;     /* tokens of text in a window, shared with the next */
     size_t dropped;           /* tokens that no window has */
@@ -43,9 +44,8 @@ enum att_status task_windows_plan(struct task_call *call, const struct task_mode
 enum att_status task_windows_ids(struct task_call *call, const struct task_model *model, const struct att_json *ids,
                                  const char *path, struct task_windows *windows, struct att_err *err) ATT_MUST_USE;
 /* Allocates the jobs of n texts and fills them. */
-enum att_status task_windows_jobs(struct task_call *call, const struct task_model *model,
-                                  const struct task_windows_options *options, struct task_windows *windows, size_t n,
-                                  struct att_err *err) ATT_MUST_USE;
+enum att_status task_windows_jobs(struct task_call *call, const struct task_windows_options *options,
+                                  struct task_windows *windows, size_t n, struct att_err *err) ATT_MUST_USE;
 /* logits[n_logits] of the text from those of its windows. */
 void task_windows_logits(const struct task_call *call, const struct task_windows *windows,
                          enum task_aggregate aggregate, size_t n_logits, float *logits);

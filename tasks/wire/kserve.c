@@ -291,7 +291,7 @@ static enum att_status plan(struct task_call *call, struct infer *infer, struct 
         if (status != ATT_OK)
             return status;
     }
-    return task_windows_jobs(call, infer->model, &options, infer->windows, infer->n, err);
+    return task_windows_jobs(call, &options, infer->windows, infer->n, err);
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)

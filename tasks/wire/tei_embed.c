@@ -57,7 +57,7 @@ static enum att_status begin(struct task_call *call, struct embed **ret_embed, s
 static enum att_status make_jobs(struct task_call *call, const struct embed *embed, bool hidden, struct att_err *err)
 {
     const struct task_windows_options options = {.pooled = !hidden, .hidden = hidden};
-    return task_windows_jobs(call, embed->tei.model, &options, embed->windows, embed->n, err);
+    return task_windows_jobs(call, &options, embed->windows, embed->n, err);
 }
 
 static enum att_status parse_embed(struct task_call *call, const struct att_json *body, struct att_err *err)

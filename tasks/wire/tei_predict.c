@@ -60,7 +60,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         status = plan_one(call, predict, single ? inputs : att_json_at(inputs, i), path, &predict->windows[i], err);
     }
     if (status == ATT_OK)
-        status = task_windows_jobs(call, predict->tei.model, &options, predict->windows, predict->n, err);
+        status = task_windows_jobs(call, &options, predict->windows, predict->n, err);
     return status;
 }
 

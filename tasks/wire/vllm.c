@@ -114,7 +114,7 @@ static enum att_status parse_classify(struct task_call *call, const struct att_j
         status = task_windows_plan(call, classify->model, &options, classify->texts.texts[i], classify->texts.lens[i],
                                    NULL, 0, "input", &classify->windows[i], err);
     if (status == ATT_OK)
-        status = task_windows_jobs(call, classify->model, &options, classify->windows, classify->texts.n, err);
+        status = task_windows_jobs(call, &options, classify->windows, classify->texts.n, err);
     return status;
 }
 
@@ -226,7 +226,7 @@ static enum att_status parse_score(struct task_call *call, const struct att_json
                                        "documents", &score->windows[i], err);
     }
     if (status == ATT_OK)
-        status = task_windows_jobs(call, score->model, &options, score->windows, n, err);
+        status = task_windows_jobs(call, &options, score->windows, n, err);
     return status;
 }
 

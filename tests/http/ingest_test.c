@@ -298,6 +298,48 @@ static long memory_kib(const struct live *live)
     return kib;
 }
 
+/* Chinese items go to a model of their own, told by their characters or by what the sender says. */
+static void test_a_model_for_chinese(void **state)
+{
+    static const char body[] = "{\"id\":\"en\",\"text\":\"profits rose at the bank\"}\n"
+                               "{\"id\":\"zh\",\"text\":\"银行利润增长，股价上涨\"}\n"
+                               "{\"id\":\"said\",\"lang\":\"zh-CN\",\"text\":\"profits fell at the bank\"}\n";
+    static const char *const models[][2] = {{"en", "sentiment"}, {"zh", "chinese"}, {"said", "chinese"}};
+    static const char posted[] =
+        "{\"input\":[{\"text\":\"profits rose\"},{\"text\":\"银行利润增长\"}],\"format\":\"json\"}";
+    char config[1024];
+    struct live live;
+    struct reply reply;
+
+    (void)state;
+    snprintf(config, sizeof(config),
+             "[model chinese]\npath = %s/tests/data/models/two-heads\n"
+             "[news]\npath = %s\nmodel = sentiment\nmodel_zh = chinese\n",
+             getenv("ATT_SOURCE_ROOT"), store);
+    live_start(&live, config);
+    reply = live_ask(&live, "POST", "/v1/ingest", body, ndjson);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    for (size_t i = 0; i < 3; i++) {
+        char path[40];
+
+        snprintf(path, sizeof(path), "/v1/news/%s", models[i][0]);
+        reply = live_ask(&live, "GET", path, NULL, NULL);
+        struct att_json *item = reply_json(&reply);
+
+        assert_string_equal(att_json_string(att_json_get(item, "model"), NULL), models[i][1]);
+        assert_string_not_equal(att_json_string(att_json_get(item, "sentiment"), NULL), "");
+        att_json_destroy(item);
+        reply_free(&reply);
+    }
+    reply = live_post(&live, "/v1/report", posted);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"chinese\""));
+    assert_non_null(strstr(reply.body, "\"sentiment\""));
+    reply_free(&reply);
+    stop(&live);
+}
+
 /* More than the daemon takes as one body, in many chunks; twice, the second time all duplicates. */
 static void test_a_body_of_any_length(void **state)
 {
@@ -483,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_results_line_by_line),
         cmocka_unit_test(test_json_bodies),
         cmocka_unit_test(test_an_entity_model),
+        cmocka_unit_test(test_a_model_for_chinese),
         cmocka_unit_test(test_a_body_of_any_length),
         cmocka_unit_test(test_long_lines_fail_alone),
         cmocka_unit_test(test_a_slow_feed),

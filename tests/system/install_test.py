@@ -58,13 +58,13 @@ def test_units_name_installed_files():
 
 def test_configuration():
     text = read(inside(CONF))
-    for path in re.findall(r"^path = (?!none$)(.*)$", text, re.M):
+    for path in re.findall(r"^(?:path|catalogue|classifiers|entities) = (?!none$)(.*)$", text, re.M):
         check(path.startswith("/"), f"path = {path} in the installed configuration")
-        check(path.startswith("/var/lib/attentd/") or os.path.isdir(inside(path)) or "lib/attentd/" in path,
+        check(path.startswith("/var/lib/attentd/") or os.path.exists(inside(path)) or "lib/attentd/" in path,
               f"{path} was not installed")
     # Options and their comments are those of the repository: only paths differ.
     changed = [x for x in set(text.splitlines()) ^ set(read(f"{SOURCE}/conf/attentd.conf").splitlines())]
-    check(all(x.startswith("path = ") or "Relative paths" in x for x in changed), f"{changed}")
+    check(all(re.match("path|catalogue|classifiers|entities", x) or "Relative paths" in x for x in changed), f"{changed}")
     result = subprocess.run([inside(f"{PREFIX}/bin/attentd"), "--check", "--config", inside(CONF)], text=True,
                             capture_output=True)
     check(result.returncode == 0, result.stderr)
@@ -75,9 +75,10 @@ def test_start():
     config = inside(CONF)
     original = read(config)
     text = re.sub(r"^listen = .*", "listen = 127.0.0.1:0", original, flags=re.M)
-    text = re.sub(r"^path = (?!none$)", f"path = {ROOT}", text, flags=re.M)
+    text = re.sub(r"^(path|catalogue|classifiers|entities) = (?!none$)", rf"\1 = {ROOT}", text, flags=re.M)
     # The adapters of the repository need the encoder that is fetched.
     text = re.sub(r"^\[model (finance|finance-zh|support-intent)\]\n.*\n", "", text, flags=re.M)
+    text = re.sub(r"^model_zh = .*", "model_zh = none", text, flags=re.M)
     state = os.path.dirname(os.path.dirname(re.search(r"^path = (.*)\nmodel = e5", text, re.M).group(1)))
     for model, data in (("e5", "e5-tiny"), ("minilm", "st-bert-mean"), ("movies", "sasrec")):
         target = re.search(rf"^\[model {model}\]\npath = (.*)", text, re.M).group(1)

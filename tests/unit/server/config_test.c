@@ -464,7 +464,8 @@ static void test_arguments(void **state)
     srv_config_finish(&config);
 }
 
-/* conf/attentd.conf has every option of the table once, with its default. */
+/* conf/attentd.conf has every option of the table once, with its default; a file or model may be named where that is
+ * none. */
 static void test_shipped_file(void **state)
 {
     const char *root = getenv("ATT_SOURCE_ROOT");
@@ -495,7 +496,11 @@ static void test_shipped_file(void **state)
                 continue;
             /* Sections with names stand several times: required values and those of later models are free. */
             if (!options[i].named_section) {
-                assert_string_equal(options[i].otherwise, value);
+                bool is_free = strcmp(options[i].otherwise, "none") == 0 &&
+                               (strchr(value, '/') != NULL || strcmp(key, "model_zh") == 0);
+
+                if (!is_free)
+                    assert_string_equal(options[i].otherwise, value);
                 n_found++;
             }
         }
