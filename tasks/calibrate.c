@@ -8,43 +8,65 @@ enum { SEARCH_STEPS = 40 };
 static const double least = 0.05, most = 20, thousandth = 1e-3;
 static const double z_95 = 1.6449, rounding = 1e-12; /* 4 of 5 are .8 */
 
-static double row_loss(const struct task_logits *rows, size_t i, double temperature)
+/* `doubt`: the share of the row that is taken to belong to the other labels. */
+static double row_loss(const struct task_logits *rows, size_t i, double temperature, double doubt)
 {
     const float *logits = rows->logits + i * rows->n_labels;
-    double loss = 0, largest = (double)logits[0];
+    double loss = 0, largest = (double)logits[0], all = 0;
     if (rows->several) {
         for (size_t k = 0; k < rows->n_labels; k++) {
             double z = (double)logits[k] / temperature;
-            loss += (z > 0 ? z : 0) - z * rows->several[i * rows->n_labels + k] + log1p(exp(-fabs(z)));
+            double truth = rows->several[i * rows->n_labels + k] ? 1 - doubt : doubt;
+            loss += (z > 0 ? z : 0) - z * truth + log1p(exp(-fabs(z)));
         }
         return loss;
     }
     for (size_t k = 1; k < rows->n_labels; k++)
         largest = (double)logits[k] > largest ? (double)logits[k] : largest;
-    for (size_t k = 0; k < rows->n_labels; k++)
+    for (size_t k = 0; k < rows->n_labels; k++) {
         loss += exp(((double)logits[k] - largest) / temperature);
-    return log(loss) - ((double)logits[rows->labels[i]] - largest) / temperature;
+        all += (double)logits[k] - largest;
+    }
+    double own = (double)logits[rows->labels[i]] - largest;
+    double others = rows->n_labels > 1 ? (all - own) / (double)(rows->n_labels - 1) : own;
+    return log(loss) - ((1 - doubt) * own + doubt * others) / temperature;
 }
 
-double task_log_loss(const struct task_logits *rows, double temperature)
+static double loss_of(const struct task_logits *rows, double temperature, double doubt)
 {
     double sum = 0;
     size_t count = 0;
     for (size_t i = 0; i < rows->n; i++) {
         if (!rows->several && rows->labels[i] < 0)
             continue;
-        sum += row_loss(rows, i, temperature);
+        sum += row_loss(rows, i, temperature, doubt);
         count++;
     }
     return count ? sum / (double)count : 0;
+}
+
+double task_log_loss(const struct task_logits *rows, double temperature)
+{
+    return loss_of(rows, temperature, 0);
+}
+
+/* The rule of succession, as in Platt's scaling: of n rows that are all right the next is wrong once in n + 2. Without
+ * it a handful of examples that are told apart would make every later answer certain. */
+static double doubt_of(const struct task_logits *rows)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rows->n; i++)
+        count += rows->several || rows->labels[i] >= 0;
+    return 1 / ((double)count + 2);
 }
 
 /* Golden-section search over the logarithm: the loss has one valley. */
 double task_temperature_fit(const struct task_logits *rows)
 {
     const double ratio = (sqrt(5) - 1) / 2;
+    const double doubt = doubt_of(rows);
     double low = log(least), high = log(most), a = high - ratio * (high - low), b = low + ratio * (high - low);
-    double at_a = task_log_loss(rows, exp(a)), at_b = task_log_loss(rows, exp(b));
+    double at_a = loss_of(rows, exp(a), doubt), at_b = loss_of(rows, exp(b), doubt);
     if (at_a == 0 && at_b == 0) /* no rows */
         return 1;
     for (size_t i = 0; i < SEARCH_STEPS && high - low > thousandth; i++) {
@@ -53,13 +75,13 @@ double task_temperature_fit(const struct task_logits *rows)
             b = a;
             at_b = at_a;
             a = high - ratio * (high - low);
-            at_a = task_log_loss(rows, exp(a));
+            at_a = loss_of(rows, exp(a), doubt);
         } else {
             low = a;
             a = b;
             at_a = at_b;
             b = low + ratio * (high - low);
-            at_b = task_log_loss(rows, exp(b));
+            at_b = loss_of(rows, exp(b), doubt);
         }
     }
     return exp((low + high) / 2);

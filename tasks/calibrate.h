@@ -19,7 +19,8 @@ struct task_logits {
     const unsigned char *several; /* [n][n_labels] of 0 and 1 */
 };
 
-/* The temperature, 0.05 to 20, under which the labels are most likely; 1 without rows. */
+/* The temperature, 0.05 to 20, under which the labels are most likely, if one more row were right and one wrong (few
+ * rows make no certainty); 1 without rows. */
 double task_temperature_fit(const struct task_logits *rows);
 /* Mean negative log likelihood of the labels under a temperature. */
 double task_log_loss(const struct task_logits *rows, double temperature);

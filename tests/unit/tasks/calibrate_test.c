@@ -9,14 +9,14 @@
 
 #include "tasks/calibrate.h"
 
-/* Of four rows with logits (z, 0) three are label 0: the best temperature gives 3/4, z / T = log 3. */
+/* Of four rows with logits (z, 0) three are label 0. One row in six of doubt makes 2/3 of the 3/4, so z / T = log 2. */
 static void the_temperature_gives_the_share_that_was_right(void **state)
 {
     (void)state;
     const float logits[] = {4, 0, 4, 0, 4, 0, 4, 0, 9, 0};
     const int32_t labels[] = {0, 0, 0, 1, -1}; /* the last is out of scope */
     const struct task_logits rows = {logits, 5, 2, labels, NULL};
-    assert_true(fabs(task_temperature_fit(&rows) - 4 / log(3)) < 0.01);
+    assert_true(fabs(task_temperature_fit(&rows) - 4 / log(2)) < 0.01);
     assert_true(fabs(task_log_loss(&rows, 4 / log(3)) - (0.75 * log(4.0 / 3) + 0.25 * log(4))) < 1e-9);
     const struct task_logits none = {logits, 0, 2, labels, NULL};
     assert_true(task_temperature_fit(&none) == 1);
@@ -28,7 +28,25 @@ static void several_labels_share_a_temperature(void **state)
     const float logits[] = {4, -4, 4, -4};
     const unsigned char truth[] = {1, 0, 1, 1}; /* 3 of 4 signs are right */
     const struct task_logits rows = {logits, 2, 2, NULL, truth};
-    assert_true(fabs(task_temperature_fit(&rows) - 4 / log(3)) < 0.01);
+    /* One row in four of doubt: (3/4)(3/4) + (1/4)(1/4) = 5/8. */
+    assert_true(fabs(task_temperature_fit(&rows) - 4 / log(5.0 / 3)) < 0.01);
+}
+
+/* Rows that are all told apart leave as much doubt as there are few of them. */
+static void few_rows_make_no_certainty(void **state)
+{
+    (void)state;
+    float logits[200];
+    int32_t labels[100];
+    for (size_t i = 0; i < 100; i++) {
+        labels[i] = (int32_t)(i % 2);
+        logits[2 * i] = labels[i] == 0 ? 3 : 0;
+        logits[2 * i + 1] = labels[i] == 1 ? 3 : 0;
+    }
+    struct task_logits rows = {logits, 8, 2, labels, NULL};
+    assert_true(fabs(1 / (1 + exp(-3 / task_temperature_fit(&rows))) - 0.9) < 0.001);
+    rows.n = 98;
+    assert_true(fabs(1 / (1 + exp(-3 / task_temperature_fit(&rows))) - 0.99) < 0.001);
 }
 
 static void precision_is_kept_from_the_threshold_on(void **state)
@@ -100,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_temperature_gives_the_share_that_was_right),
         cmocka_unit_test(several_labels_share_a_temperature),
+        cmocka_unit_test(few_rows_make_no_certainty),
         cmocka_unit_test(precision_is_kept_from_the_threshold_on),
         cmocka_unit_test(a_sure_precision_needs_rows),
         cmocka_unit_test(every_label_has_its_own_threshold),
