@@ -27,7 +27,8 @@ static void put_ref(struct att_jsonw *w, const char *key, const char *target)
     att_jsonw_object_end(w);
 }
 
-/* "content": {media: {"schema": …}}, for JSON or the named types, without their parameters. */
+/* "content": {media: {"schema": …}}, for JSON or the named types, without their parameters. The schema is that of the
+ * first; what else it may be is text. */
 static void put_content(struct att_jsonw *w, const struct att_json *media, const struct att_json *schema)
 {
     size_t n = att_json_is_array(media) ? att_json_count(media) : 1;
@@ -44,7 +45,10 @@ static void put_content(struct att_jsonw *w, const struct att_json *media, const
         att_jsonw_key(w, type);
         att_jsonw_object_begin(w);
         att_jsonw_key(w, "schema");
-        att_jsonw_value(w, schema);
+        if (i == 0 || strcmp(type, "application/json") == 0)
+            att_jsonw_value(w, schema);
+        else
+            att_jsonw_raw(w, "{\"type\":\"string\"}", 17);
         att_jsonw_object_end(w);
     }
     att_jsonw_object_end(w);

@@ -92,7 +92,7 @@ static enum att_status run_steps(sqlite3 *db, const char *path, size_t from, siz
     return status;
 }
 
-/* Ends what BEGIN IMMEDIATE began. */
+/* Ends what BEGIN began. */
 static enum att_status end_transaction(sqlite3 *db, const char *path, enum att_status status, struct att_err *err)
 {
     if (status == ATT_OK)
@@ -236,6 +236,26 @@ static enum att_status upgrade(sqlite3 *db, const char *path, struct att_err *er
     return end_transaction(db, path, status, err);
 }
 
+/* All of it in one state of the file: another process may be upgrading it. */
+static enum att_status check(sqlite3 *db, const char *path, const char *encoder_digest, const char *dimensions,
+                             size_t *ret_version, struct att_err *err)
+{
+    enum att_status status = store_sqlite_exec(db, path, "BEGIN", err);
+    if (status != ATT_OK)
+        return status;
+    status = check_file(db, path, err);
+    if (status == ATT_OK)
+        status = read_version(db, path, ret_version, err);
+    if (status == ATT_OK)
+        status = check_definitions(db, path, *ret_version, err);
+    if (status == ATT_OK)
+        status = meta_agree(db, path, "encoder", encoder_digest,
+                            "it was embedded by another encoder; import its entries into a new file", err);
+    if (status == ATT_OK)
+        status = meta_agree(db, path, "dimensions", dimensions, "it was embedded by another encoder", err);
+    return end_transaction(db, path, status, err);
+}
+
 enum att_status store_kb_schema_prepare(sqlite3 *db, const char *path, const char *encoder_digest, size_t size,
                                         struct att_err *err)
 {
@@ -247,16 +267,7 @@ enum att_status store_kb_schema_prepare(sqlite3 *db, const char *path, const cha
     if (status == ATT_OK && empty)
         status = make_tables(db, path, encoder_digest, dimensions, err);
     if (status == ATT_OK)
-        status = check_file(db, path, err);
-    if (status == ATT_OK)
-        status = read_version(db, path, &version, err);
-    if (status == ATT_OK)
-        status = check_definitions(db, path, version, err);
-    if (status == ATT_OK)
-        status = meta_agree(db, path, "encoder", encoder_digest,
-                            "it was embedded by another encoder; import its entries into a new file", err);
-    if (status == ATT_OK)
-        status = meta_agree(db, path, "dimensions", dimensions, "it was embedded by another encoder", err);
+        status = check(db, path, encoder_digest, dimensions, &version, err);
     if (status == ATT_OK && version < VERSION)
         status = upgrade(db, path, err);
     return status;

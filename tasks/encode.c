@@ -152,6 +152,9 @@ enum att_status task_job_assemble(struct task_call *call, const struct task_mode
     enum att_status status = att_tokenizer_assemble(tokenizer, a, a_count, b, b_count, &sequence, err);
     if (status != ATT_OK)
         return status;
+    if (sequence.len == 0)
+        return att_err_set(err, ATT_EINVAL, "a text is empty, and model \"%s\" has no token that stands for that",
+                           model->name);
     job->model = model->model;
     job->ids = sequence.ids;
     job->type_ids = sequence.type_ids;

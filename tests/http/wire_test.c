@@ -208,6 +208,20 @@ static void test_predict(void **state)
     expect_flat(live_post(&live, "/predict", "{\"inputs\":[]}"), 400, "Empty");
 }
 
+/* A model without special tokens reads nothing of an empty text: the request is refused, and nobody else's. */
+static void test_empty_texts_of_a_model_without_special_tokens(void **state)
+{
+    static const char *const bodies[][2] = {
+        {"/v1/rerank", "{\"model\":\"chat\",\"query\":\"\",\"documents\":[\"a\"]}"},
+        {"/v2/rerank", "{\"model\":\"chat\",\"query\":\"a\",\"documents\":[\"b\",\"\"]}"},
+        {"/v1/embeddings", "{\"model\":\"chat\",\"input\":\"\"}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        expect_error(live_post(&live, bodies[i][0], bodies[i][1]), 422, "invalid_value", NULL);
+}
+
 static void test_rerank(void **state)
 {
     static const char body[] = "{\"query\":\"refund\",\"documents\":[\"store hours\",{\"text\":\"refund\",\"id\":7}],"
@@ -482,13 +496,13 @@ static void test_kserve_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),         cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_similarity),    cmocka_unit_test(test_predict),
-        cmocka_unit_test(test_rerank),        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_flat_errors),   cmocka_unit_test(test_tei_server),
-        cmocka_unit_test(test_vllm),          cmocka_unit_test(test_kserve_metadata),
-        cmocka_unit_test(test_kserve_infer),  cmocka_unit_test(test_kserve_refusals),
-        cmocka_unit_test(test_kserve_binary),
+        cmocka_unit_test(test_embed),           cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_similarity),      cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_rerank),          cmocka_unit_test(test_empty_texts_of_a_model_without_special_tokens),
+        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_flat_errors),
+        cmocka_unit_test(test_tei_server),      cmocka_unit_test(test_vllm),
+        cmocka_unit_test(test_kserve_metadata), cmocka_unit_test(test_kserve_infer),
+        cmocka_unit_test(test_kserve_refusals), cmocka_unit_test(test_kserve_binary),
     };
 
     return cmocka_run_group_tests_name("http/wire", tests, start, stop);
