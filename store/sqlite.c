@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BUSY_MS = 5000 };
+enum { BUSY_MS = 5000, STEP_MS = 20 };
 
 /* error: what the system said, for failures of input and output; 0: unknown. */
 static enum att_status describe(sqlite3 *db, int error, const char *path, struct att_err *err)
@@ -88,13 +88,26 @@ static enum att_status check_kind(const char *path, struct att_err *err)
                                                 : "a device or socket");
 }
 
+/* Of two that turn the log on at once SQLite tells one at once that it is busy, without the patience that holds
+ * elsewhere, since it may not wait with a lock in hand. */
+static int step_patiently(sqlite3_stmt *row)
+{
+    int code = sqlite3_step(row);
+    for (int waited_ms = 0; (code & 0xff) == SQLITE_BUSY && waited_ms < BUSY_MS; waited_ms += STEP_MS) {
+        sqlite3_reset(row);
+        sqlite3_sleep(STEP_MS);
+        code = sqlite3_step(row);
+    }
+    return code;
+}
+
 /* Where no log can be kept, SQLite stays in another mode without an error; then nothing would be durable as promised.
  */
 static enum att_status use_log(sqlite3 *db, const char *path, struct att_err *err)
 {
     sqlite3_stmt *row = NULL;
     enum att_status status = store_sqlite_prepare(db, path, "PRAGMA journal_mode=WAL", &row, err);
-    if (status == ATT_OK && sqlite3_step(row) != SQLITE_ROW) {
+    if (status == ATT_OK && step_patiently(row) != SQLITE_ROW) {
         status = store_sqlite_error(db, path, err);
     } else if (status == ATT_OK) {
         const char *mode = (const char *)sqlite3_column_text(row, 0);

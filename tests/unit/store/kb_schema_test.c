@@ -375,7 +375,10 @@ static void a_removed_or_replaced_file_is_not_written(void **state)
 static void *open_and_put(void *argument)
 {
     struct store_kb *kb = NULL;
-    enum att_status status = store_kb_open(path, "digest-of-the-encoder", DIM, &kb, NULL);
+    struct att_err err = {.message = ""};
+    enum att_status status = store_kb_open(path, "digest-of-the-encoder", DIM, &kb, &err);
+    if (status != ATT_OK)
+        print_error("%s\n", err.message);
     if (status == ATT_OK)
         put(kb, (int64_t)(uintptr_t)argument);
     store_kb_close(kb);
