@@ -104,22 +104,6 @@ static enum att_status read_body(struct task_call *call, struct ingest *ingest, 
 
 /* ---- the first round: all heads over title and text ---- */
 
-/* Title and text as one; the model sees the title first. */
-static enum att_status join(struct task_call *call, const struct store_news_item *item, const char **ret_text,
-                            size_t *ret_len, struct att_err *err)
-{
-    size_t title = strlen(item->title), text = strlen(item->text);
-    char *joined = task_alloc(call, title + text + 2, 1, err);
-    if (!joined)
-        return err->status;
-    memcpy(joined, item->title, title);
-    joined[title] = title && text ? '\n' : '\0';
-    memcpy(joined + title + (title && text), item->text, text);
-    *ret_text = joined;
-    *ret_len = title + text + (title && text);
-    return ATT_OK;
-}
-
 static enum att_status plan_item(struct task_call *call, struct ingest *ingest, size_t index, struct att_err *err)
 {
     struct ingest_item *item = &ingest->items[index];
@@ -133,7 +117,7 @@ static enum att_status plan_item(struct task_call *call, struct ingest *ingest, 
     item->model = model;
     stored->model = model->name;
     stored->model_digest = att_model_info(model->model)->digest;
-    status = join(call, stored, &text, &len, err);
+    status = task_news_item_join(call, stored, &text, &len, err);
     if (status == ATT_OK)
         status = task_windows_plan(call, model, &ingest->options, text, len, NULL, 0, "text", &item->windows, err);
     if (task_feed_is_theirs(status)) {

@@ -138,6 +138,21 @@ static const char *guess_lang(const char *text)
     return han * 4 > letters ? "zh" : "";
 }
 
+enum att_status task_news_item_join(struct task_call *call, const struct store_news_item *item, const char **ret_text,
+                                    size_t *ret_len, struct att_err *err)
+{
+    size_t title = strlen(item->title), text = strlen(item->text);
+    char *joined = task_alloc(call, title + text + 2, 1, err);
+    if (!joined)
+        return err->status;
+    memcpy(joined, item->title, title);
+    joined[title] = title && text ? '\n' : '\0';
+    memcpy(joined + title + (title && text), item->text, text);
+    *ret_text = joined;
+    *ret_len = title + text + (title && text);
+    return ATT_OK;
+}
+
 const struct task_model *task_news_model(const struct task_news *news, const char *lang)
 {
     return news->model_zh && strncmp(lang, "zh", 2) == 0 ? news->model_zh : news->model;

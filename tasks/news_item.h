@@ -17,6 +17,9 @@
  * source, title and text; a language where the script tells it; the time of the call. */
 enum att_status task_news_item_read(struct task_call *call, const struct att_json *object, const char *path,
                                     struct store_news_item *ret_item, struct att_err *err) ATT_MUST_USE;
+/* Title and text as one, as a model reads them: the title first. NUL-terminated, in the call's arena. */
+enum att_status task_news_item_join(struct task_call *call, const struct store_news_item *item, const char **ret_text,
+                                    size_t *ret_len, struct att_err *err) ATT_MUST_USE;
 /* The model that classifies items of this language, or NULL. */
 const struct task_model *task_news_model(const struct task_news *news, const char *lang);
 /* The item as an answer shows it, an object. */

@@ -15,20 +15,6 @@ enum { ITEM_TOKENS_MAX = 4096 };
 static const int64_t near_ms = 3 * INT64_C(86400000);
 static const double near_min = 0.6;
 
-/* Title and text as one; the model sees the title first. */
-static enum att_status join(struct task_call *call, const struct store_news_item *item, const char **ret_text,
-                            size_t *ret_len, struct att_err *err)
-{
-    size_t title = strlen(item->title), text = strlen(item->text), size = title + text + 2;
-    char *joined = task_alloc(call, size, 1, err);
-    if (!joined)
-        return err->status;
-    snprintf(joined, size, "%s%s%s", item->title, title && text ? "\n" : "", item->text);
-    *ret_text = joined;
-    *ret_len = strlen(joined);
-    return ATT_OK;
-}
-
 static enum att_status plan_item(struct task_call *call, struct task_report_input *input, size_t i,
                                  const struct task_model *model, const char *path, struct att_err *err)
 {
@@ -42,7 +28,7 @@ static enum att_status plan_item(struct task_call *call, struct task_report_inpu
         return status;
     item->model = model->name;
     item->model_digest = att_model_info(model->model)->digest;
-    status = join(call, item, &text, &len, err);
+    status = task_news_item_join(call, item, &text, &len, err);
     return status == ATT_OK
                ? task_windows_plan(call, model, &input->options, text, len, NULL, 0, path, &input->windows[i], err)
                : status;
