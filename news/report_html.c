@@ -353,7 +353,7 @@ static void events(const struct writing *writing)
         news_report_event_facts(report, event, w, news_html_text);
         news_put(w, " · ");
         news_report_event_tones(report, event, w, news_html_text);
-        news_putf(w, "</p>\n<p class=\"facts\">%s: ", word(writing, NEWS_WORD_LIFE));
+        news_putf(w, "</p>\n<p class=\"facts\">%s%s", word(writing, NEWS_WORD_LIFE), news_colon(writing->chinese));
         news_report_life(report, &event->life, w, news_html_text);
         news_put(w, "</p>\n");
         event_spread(writing, event);

@@ -79,7 +79,7 @@ static void event_spread(const struct writing *writing, const struct news_event 
     news_put(writing->w, "- ");
     news_report_say(report, writing->w, news_markdown_text, NEWS_WORD_FIRST_SOURCE,
                     (const char *[]){event->first.source, news_when(report, event->first.time_ms, time)}, 2);
-    news_putf(writing->w, "\n- %s: ", news_word(writing->chinese, NEWS_WORD_SPREAD));
+    news_putf(writing->w, "\n- %s%s", news_word(writing->chinese, NEWS_WORD_SPREAD), news_colon(writing->chinese));
     for (size_t i = 0; i < event->n_spread; i++) {
         news_put(writing->w, i ? " → " : "");
         put_text(writing, event->spread[i].source);
@@ -103,15 +103,15 @@ static void event_section(const struct writing *writing, const struct news_event
     news_report_event_facts(report, event, writing->w, news_markdown_text);
     news_put(writing->w, "\n- ");
     news_report_event_tones(report, event, writing->w, news_markdown_text);
-    news_putf(writing->w, "\n- %s: **%s** — ", news_word(writing->chinese, NEWS_WORD_LIFE),
-              news_word_stage(writing->chinese, event->life.stage));
+    news_putf(writing->w, "\n- %s%s**%s** — ", news_word(writing->chinese, NEWS_WORD_LIFE),
+              news_colon(writing->chinese), news_word_stage(writing->chinese, event->life.stage));
     news_report_life(report, &event->life, writing->w, news_markdown_text);
     news_put(writing->w, "\n");
     event_spread(writing, event);
     if (event->n_entities > 0)
-        news_putf(writing->w, "- %s: ", news_word(writing->chinese, NEWS_WORD_ENTITIES));
+        news_putf(writing->w, "- %s%s", news_word(writing->chinese, NEWS_WORD_ENTITIES), news_colon(writing->chinese));
     for (size_t i = 0; i < event->n_entities; i++) {
-        news_put(writing->w, i ? ", " : "");
+        news_put(writing->w, i ? news_comma(writing->chinese) : "");
         put_text(writing, event->entities[i]);
     }
     news_put(writing->w, event->n_entities > 0 ? "\n" : "");
