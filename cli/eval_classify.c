@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/samples.h"
-#include "tasks/quality.h"
+#include "tasks/classify/quality.h"
 
 enum { TEXTS_A_CALL = 64 };
 

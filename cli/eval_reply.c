@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/replies.h"
-#include "tasks/quality.h"
+#include "tasks/classify/quality.h"
 
 /* What became of a question, as bits. */
 enum outcome {

@@ -3,7 +3,7 @@
  * Lines {"id","document","label"} and {"query","label"}; the documents of one
  * label are ranked together, as the alternates of one knowledge-base entry are,
  * and a hit is the query's label. Two rankings side by side: the largest cosine
- * of a document, and the hybrid that /v1/reply uses (tasks/match.h). As there,
+ * of a document, and the hybrid that /v1/reply uses (tasks/kb/match.h). As there,
  * both sides are read as questions.
  */
 #include <math.h>
@@ -12,8 +12,8 @@
 
 #include "cli/cli.h"
 #include "store/lexical.h"
-#include "tasks/match.h"
-#include "tasks/quality.h"
+#include "tasks/classify/quality.h"
+#include "tasks/kb/match.h"
 
 enum { DEPTH_MAX = 8, ARENA_BYTES = 16 << 20 };
 

@@ -11,8 +11,8 @@
 #include "cli/fit_several.h"
 #include "cli/samples.h"
 #include "store/folder.h"
-#include "tasks/calibrate.h"
-#include "tasks/quality.h"
+#include "tasks/classify/calibrate.h"
+#include "tasks/classify/quality.h"
 
 enum { TEXTS_A_CALL = 64, CONFIDENCE_BINS = 10, DEPTH_MAX = 32, ROWS_MIN = 20, JSON_BYTES_MAX = 16 << 20 };
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tasks/calibrate.h"
+#include "tasks/classify/calibrate.h"
 
 /* One half of the rows. */
 struct half {

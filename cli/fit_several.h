@@ -2,7 +2,7 @@
 #ifndef CLI_FIT_SEVERAL_H
 #define CLI_FIT_SEVERAL_H
 
-#include "tasks/quality.h"
+#include "tasks/classify/quality.h"
 
 struct cli_fit_several {
     double temperature, *thresholds;           /* [n_labels] */

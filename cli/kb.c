@@ -11,7 +11,7 @@
 
 #include "cli/kb_file.h"
 #include "cli/kb_verbs.h"
-#include "tasks/kb_entry.h"
+#include "tasks/kb/kb_entry.h"
 
 enum { CHUNK = 64, DEPTH_MAX = 16, BODY_BYTES_MAX = 128 << 20, JOBS_BYTES = 64 << 20, ENTRIES_BYTES = 1 << 30 };
 

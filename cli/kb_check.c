@@ -21,7 +21,7 @@
 #include "core/base/clock.h"
 #include "store/kb.h"
 #include "store/lexical.h"
-#include "tasks/match.h"
+#include "tasks/kb/match.h"
 
 enum { NEAREST = 64, KINDS = 7, TOLD_MAX = 20, ANSWER_BYTES_MAX = 64 << 20 };
 

@@ -11,8 +11,8 @@
 
 #include "cli/replies.h"
 #include "store/kb.h"
-#include "tasks/kb_fit_search.h"
-#include "tasks/quality.h"
+#include "tasks/classify/quality.h"
+#include "tasks/kb/kb_fit_search.h"
 
 enum { FIGURES = 6, BINS = 5, FIT_BYTES = STORE_KB_FIT_BYTES_MAX - 1 };
 

@@ -13,7 +13,7 @@
 #include "core/base/utf8.h"
 #include "fuzz/directory.h"
 #include "fuzz/target.h"
-#include "tasks/kb_fit.h"
+#include "tasks/kb/kb_fit.h"
 #include "tasks/sentences.h"
 
 enum { SENTENCES = 16, FIT_BYTES = 1 << 16 };

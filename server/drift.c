@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SERIES_MAX = 256, BINS = 10, ROWS_MIN = 50, NAME_BYTES = 65 };
+enum { SERIES_MAX = 256, BINS = 10, ROWS_MIN = 50, NAME_BYTES = 65, SHARES_MAX = 32, LABEL_BYTES_MAX = 256 };
 
 /* One answer: its label (n_labels: it abstained) and confidence, and the tokens of its text. */
 struct answer {
@@ -26,6 +26,7 @@ struct series {
     char name[NAME_BYTES], head[NAME_BYTES], digest[NAME_BYTES];
     bool is_kb, is_given; /* is_given: the reference came with the head */
     size_t n_labels;
+    char **labels; /* [n_labels + 1]; NULL: no shares are shown */
     struct counts reference, now;
     struct answer *ring; /* [window], `next` is overwritten next */
     size_t next, count;
@@ -57,6 +58,9 @@ static void free_series(struct series *series)
     att_mem_free(series->reference.labels);
     att_mem_free(series->now.labels);
     att_mem_free(series->ring);
+    for (size_t i = 0; series->labels != NULL && i <= series->n_labels; i++)
+        att_mem_free(series->labels[i]);
+    att_mem_free(series->labels);
     att_mem_free(series);
 }
 
@@ -97,6 +101,35 @@ static void take_reference(struct series *series, const struct task_observation 
     series->is_given = true;
 }
 
+/* Whether each label can have a line of metrics: they are few, short, and no two are alike, which Prometheus would
+ * refuse together with all other lines. */
+static bool are_shown(const struct att_head_info *head)
+{
+    if (head->n_labels > SHARES_MAX)
+        return false;
+    for (size_t i = 0; i < head->n_labels; i++) {
+        if (strlen(head->labels[i]) > LABEL_BYTES_MAX || strcmp(head->labels[i], SRV_DRIFT_ABSTAINED) == 0)
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(head->labels[i], head->labels[k]) == 0)
+                return false;
+    }
+    return true;
+}
+
+static bool take_labels(struct series *series, const struct att_head_info *head)
+{
+    size_t n = head->n_labels;
+
+    if (!are_shown(head))
+        return true;
+    series->labels = att_mem_calloc(n + 1, sizeof(*series->labels));
+    for (size_t i = 0; series->labels != NULL && i <= n; i++)
+        if ((series->labels[i] = att_mem_strdup(i < n ? head->labels[i] : SRV_DRIFT_ABSTAINED)) == NULL)
+            return false;
+    return series->labels != NULL;
+}
+
 static struct series *make_series(struct srv_drift *drift, const struct task_observation *observed, const char *name,
                                   const char *head, size_t n_labels)
 {
@@ -113,7 +146,8 @@ static struct series *make_series(struct srv_drift *drift, const struct task_obs
     series->reference.labels = att_mem_calloc(n_labels + 1, sizeof(double));
     series->now.labels = att_mem_calloc(n_labels + 1, sizeof(double));
     series->ring = att_mem_calloc(drift->window, sizeof(*series->ring));
-    if (series->reference.labels == NULL || series->now.labels == NULL || series->ring == NULL) {
+    if (series->reference.labels == NULL || series->now.labels == NULL || series->ring == NULL ||
+        (!series->is_kb && !take_labels(series, &att_model_info(observed->model->model)->heads[observed->head]))) {
         free_series(series);
         return NULL;
     }
@@ -231,6 +265,16 @@ static double rate(double part, double whole)
     return whole > 0 ? part / whole : NAN;
 }
 
+/* Of scores that are known by their bins. */
+static double mean_score(const struct counts *counts)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < BINS; i++)
+        sum += counts->bins[i] * ((double)i + 0.5) / BINS;
+    return rate(sum, counts->rows);
+}
+
 /* NAN: the series has no such figure, or too few rows for it. */
 static double figure_of(const struct series *series, enum srv_drift_kind kind)
 {
@@ -246,6 +290,10 @@ static double figure_of(const struct series *series, enum srv_drift_kind kind)
         return stability(now->labels, reference->labels, series->n_labels + 1);
     case SRV_DRIFT_CONFIDENCE:
         return stability(now->bins, reference->bins, BINS);
+    case SRV_DRIFT_SCORE:
+        return mean_score(now);
+    case SRV_DRIFT_SCORE_REFERENCE:
+        return mean_score(reference);
     case SRV_DRIFT_UNKNOWN:
         return rate(now->unknown, now->tokens);
     case SRV_DRIFT_UNKNOWN_REFERENCE:
@@ -257,13 +305,33 @@ static double figure_of(const struct series *series, enum srv_drift_kind kind)
     }
 }
 
+static void visit_shares(const struct series *series, enum srv_drift_kind kind,
+                         void (*visit)(void *context, const struct srv_drift_figure *figure), void *context)
+{
+    const struct counts *counts = kind == SRV_DRIFT_SHARE ? &series->now : &series->reference;
+
+    if (series->labels == NULL || series->now.rows < ROWS_MIN || !(counts->rows > 0))
+        return;
+    for (size_t i = 0; i <= series->n_labels; i++) {
+        struct srv_drift_figure figure = {kind, series->name, series->head, series->labels[i],
+                                          counts->labels[i] / counts->rows};
+
+        visit(context, &figure);
+    }
+}
+
 void srv_drift_visit(struct srv_drift *drift, enum srv_drift_kind kind,
                      void (*visit)(void *context, const struct srv_drift_figure *figure), void *context)
 {
     pthread_mutex_lock(&drift->mutex);
     for (const struct series *series = drift->first; series != NULL; series = series->following) {
-        struct srv_drift_figure figure = {kind, series->name, series->head, figure_of(series, kind)};
+        struct srv_drift_figure figure = {kind, series->name, series->head, NULL, NAN};
 
+        if (kind == SRV_DRIFT_SHARE || kind == SRV_DRIFT_SHARE_REFERENCE) {
+            visit_shares(series, kind, visit, context);
+            continue;
+        }
+        figure.value = figure_of(series, kind);
         if (!isnan(figure.value))
             visit(context, &figure);
     }

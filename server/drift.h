@@ -13,6 +13,7 @@
 #include "server/models.h"
 
 struct srv_drift;
+#define SRV_DRIFT_ABSTAINED "(abstained)"
 
 /* window: answers that are compared, 0: none are. */
 enum att_status srv_drift_create(size_t window, struct srv_drift **ret_drift, struct att_err *err) ATT_MUST_USE;
@@ -26,6 +27,10 @@ struct srv_drift_figure {
         SRV_DRIFT_ROWS,
         SRV_DRIFT_LABELS,     /* population stability index of the label mix */
         SRV_DRIFT_CONFIDENCE, /* and of the confidences */
+        SRV_DRIFT_SHARE,      /* of each label, and of the answers that abstained; heads of few labels */
+        SRV_DRIFT_SHARE_REFERENCE,
+        SRV_DRIFT_SCORE, /* mean confidence, to a bin */
+        SRV_DRIFT_SCORE_REFERENCE,
         SRV_DRIFT_UNKNOWN,
         SRV_DRIFT_UNKNOWN_REFERENCE,
         SRV_DRIFT_UNMATCHED,
@@ -33,6 +38,7 @@ struct srv_drift_figure {
         SRV_DRIFT_KINDS
     } kind;
     const char *name, *head; /* of the model or the knowledge base; head "" where there is none */
+    const char *label;       /* of a share, SRV_DRIFT_ABSTAINED where none was given; else NULL */
     double value;
 };
 /* Calls `visit` for every figure of one kind that has enough rows, with the lock held: it must be quick. */

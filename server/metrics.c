@@ -378,6 +378,18 @@ struct drift_text {
     const char *name, *period;
 };
 
+/* A label's value in quotes, as the text format wants it. */
+static void put_value(struct text *text, const char *name, const char *value)
+{
+    put(text, "%s=\"", name);
+    for (; *value != '\0'; value++)
+        if (*value == '\n')
+            put(text, "\\n");
+        else
+            put(text, "%s%c", *value == '"' || *value == '\\' ? "\\" : "", *value);
+    put(text, "\"");
+}
+
 static void put_drift_figure(void *context, const struct srv_drift_figure *figure)
 {
     const struct drift_text *drift = context;
@@ -385,7 +397,9 @@ static void put_drift_figure(void *context, const struct srv_drift_figure *figur
 
     put(drift->text, "%s{%s=\"%s\"", drift->name, is_kb ? "kb" : "model", figure->name);
     if (figure->head[0] != '\0')
-        put(drift->text, ",head=\"%s\"", figure->head);
+        put_value(drift->text, ",head", figure->head);
+    if (figure->label != NULL)
+        put_value(drift->text, ",label", figure->label);
     if (drift->period != NULL)
         put(drift->text, ",period=\"%s\"", drift->period);
     put(drift->text, "} %.6g\n", figure->value);
@@ -400,6 +414,10 @@ static void put_drift(struct text *text, struct srv_drift *drift)
         {SRV_DRIFT_ROWS, "attentd_drift_rows", NULL, "Last answers that are compared with the reference."},
         {SRV_DRIFT_LABELS, "attentd_drift_label_psi", NULL, "Population stability index of the mix of labels."},
         {SRV_DRIFT_CONFIDENCE, "attentd_drift_confidence_psi", NULL, "The same of the scores of the labels."},
+        {SRV_DRIFT_SHARE, "attentd_drift_label_ratio", "now", "Share of each label among the answers."},
+        {SRV_DRIFT_SHARE_REFERENCE, "attentd_drift_label_ratio", "reference", NULL},
+        {SRV_DRIFT_SCORE, "attentd_drift_confidence", "now", "Mean score of the answers, to a tenth each."},
+        {SRV_DRIFT_SCORE_REFERENCE, "attentd_drift_confidence", "reference", NULL},
         {SRV_DRIFT_UNKNOWN, "attentd_drift_unknown_token_ratio", "now", "Tokens that the vocabulary has no word for."},
         {SRV_DRIFT_UNKNOWN_REFERENCE, "attentd_drift_unknown_token_ratio", "reference", NULL},
         {SRV_DRIFT_UNMATCHED, "attentd_drift_unmatched_ratio", "now", "Questions that were handed to a person."},

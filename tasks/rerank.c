@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "tasks/explain.h"
+#include "tasks/explain/explain.h"
 #include "tasks/relevance.h"
 
 enum { PATH_BYTES = 48, TOP_N_MAX = 1 << 20, TOKENS_PER_DOC_MAX = 1 << 20 };

@@ -231,7 +231,7 @@ extern const struct task task_rerank_compatible, task_rerank_either, task_tei_re
 /* The members "inputs" and "outputs" of a model's card in KServe's words. */
 void task_kserve_metadata(const struct task_model *model, struct att_jsonw *answer);
 
-/* ---- what a model writes with (tasks/generator.c) ---- */
+/* ---- what a model writes with (tasks/generate/generator.c) ---- */
 
 /* generation_config.json and chat templates of a model that generates, read when it is loaded. Immutable, counted by
  * references. */

@@ -153,6 +153,11 @@ static void test_drift(void **state)
     assert_true(calm >= 0 && calm < 0.2);
     assert_true(metric("attentd_drift_rows{model=\"sentiment\",head=\"default\"} ") == 60);
     assert_true(metric(unknown) < 0.5);
+    assert_true(metric("attentd_drift_label_ratio{model=\"sentiment\",head=\"default\",label=\"positive\",period="
+                       "\"reference\"} ") > 0);
+    assert_true(metric("attentd_drift_label_ratio{model=\"sentiment\",head=\"default\",label=\"(abstained)\",period="
+                       "\"now\"} ") == 0);
+    assert_true(metric("attentd_drift_confidence{model=\"sentiment\",head=\"default\",period=\"now\"} ") > 0.3);
     classify("\xe2\x98\x83", 60); /* a snowman, which no vocabulary of news has */
     moved = metric(psi);
     assert_true(moved > 1 && moved > calm);

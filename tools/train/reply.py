@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fits the score of /v1/reply: the weights, calibration and bounds that stand in tasks/match.c and store/lexical.c.
+"""Fits the score of /v1/reply: the weights, calibration and bounds that stand in tasks/kb/match.c and store/lexical.c.
 
     tools/train/reply.py [--attend build/attend] [--model var/models/minilm] [--kb models/support-kb] [--data DATA_DIR]
                          [--pair-weight 0.5]
@@ -149,7 +149,7 @@ def accuracy(cases, weights):
 
 
 class Shop:
-    """models/support-kb and its questions, scored as tasks/match.c does."""
+    """models/support-kb and its questions, scored as tasks/kb/match.c does."""
 
     def __init__(self, folder, embedder, outside):
         with open(os.path.join(folder, "kb.jsonl"), encoding="utf-8") as f:

@@ -112,6 +112,49 @@ static void the_index_is_what_the_books_say(void **state)
     srv_drift_destroy(drift);
 }
 
+struct shares {
+    size_t count;
+    double sum, first, abstained;
+};
+
+static void add_share(void *context, const struct srv_drift_figure *figure)
+{
+    struct shares *shares = context;
+
+    shares->count++;
+    shares->sum += figure->value;
+    if (strcmp(figure->label, SRV_DRIFT_ABSTAINED) == 0)
+        shares->abstained = figure->value;
+    else if (strcmp(figure->label, att_model_info(model.model)->heads[0].labels[0]) == 0)
+        shares->first = figure->value;
+}
+
+/* What moved: the share of each label and the mean score, beside those of the reference. */
+static void shares_say_which_label_moved(void **state)
+{
+    struct srv_drift *drift = make(WINDOW);
+    size_t n_labels = att_model_info(model.model)->heads[0].n_labels;
+    struct shares now = {0}, before = {0};
+
+    (void)state;
+    answer(drift, 0, 0.91f, 0, 25);
+    answer(drift, 1, 0.71f, 0, 75);
+    answer(drift, 0, 0.52f, 0, 40);
+    srv_drift_visit(drift, SRV_DRIFT_SHARE, add_share, &now);
+    assert_int_equal(now.count, 0); /* too few yet */
+    answer(drift, 0, 0.52f, 0, 40);
+    srv_drift_visit(drift, SRV_DRIFT_SHARE, add_share, &now);
+    srv_drift_visit(drift, SRV_DRIFT_SHARE_REFERENCE, add_share, &before);
+    assert_int_equal(now.count, n_labels + 1);
+    assert_int_equal(before.count, n_labels + 1);
+    assert_true(fabs(now.sum - 1) < 1e-9 && fabs(before.sum - 1) < 1e-9);
+    assert_true(now.first == 1 && before.first == 0.25);
+    assert_true(now.abstained == 0 && before.abstained == 0);
+    assert_true(fabs(figure(drift, SRV_DRIFT_SCORE) - 0.55) < 1e-9);
+    assert_true(fabs(figure(drift, SRV_DRIFT_SCORE_REFERENCE) - 0.8) < 1e-9);
+    srv_drift_destroy(drift);
+}
+
 static void old_answers_leave_the_window(void **state)
 {
     struct srv_drift *drift = make(WINDOW);
@@ -138,9 +181,8 @@ static void a_window_of_nothing_keeps_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_answers_are_the_reference),
-        cmocka_unit_test(the_index_is_what_the_books_say),
-        cmocka_unit_test(old_answers_leave_the_window),
+        cmocka_unit_test(the_first_answers_are_the_reference), cmocka_unit_test(the_index_is_what_the_books_say),
+        cmocka_unit_test(shares_say_which_label_moved),        cmocka_unit_test(old_answers_leave_the_window),
         cmocka_unit_test(a_window_of_nothing_keeps_nothing),
     };
 

@@ -1,0 +1,90 @@
+/* Results of ingested items, and their summary; see ingest.h. */
+#include <string.h>
+
+#include "tasks/news/ingest.h"
+
+static const char *const outcome_words[] = {[STORE_NEWS_NEW] = "new",
+                                            [STORE_NEWS_DUPLICATE] = "duplicate",
+                                            [STORE_NEWS_UPDATED] = "updated",
+                                            [STORE_NEWS_ABSENT] = "error"};
+
+static void put_place(const struct ingest *ingest, size_t index, const char *id, const char *status,
+                      struct att_jsonw *answer)
+{
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, ingest->lines ? "line" : "index");
+    att_jsonw_int(answer, (int64_t)ingest->items[index].place);
+    att_jsonw_key(answer, "id");
+    att_jsonw_cstring(answer, id);
+    att_jsonw_key(answer, "status");
+    att_jsonw_cstring(answer, status);
+}
+
+static void put_result(const struct ingest *ingest, size_t index, const struct store_news_result *result,
+                       struct att_jsonw *answer)
+{
+    static const struct att_err absent = {.message = "it was removed while it was compared; send it again"};
+    const struct ingest_item *item = &ingest->items[index];
+    const struct store_news_item *stored = &ingest->stored[index];
+    if (item->err) {
+        put_place(ingest, index, stored->id, "error", answer);
+        task_feed_put_line_error(item->err, answer);
+    } else {
+        put_place(ingest, index, stored->id, outcome_words[result->outcome], answer);
+        if (result->outcome == STORE_NEWS_ABSENT) {
+            task_feed_put_error("conflict", &absent, answer);
+        } else {
+            att_jsonw_key(answer, "seq");
+            att_jsonw_int(answer, result->seq);
+            att_jsonw_key(answer, "cluster");
+            att_jsonw_int(answer, result->cluster);
+            att_jsonw_key(answer, "novelty");
+            att_jsonw_double(answer, result->novelty, 3);
+        }
+        if (!item->known && *stored->sentiment) {
+            att_jsonw_key(answer, "sentiment");
+            att_jsonw_cstring(answer, stored->sentiment);
+        }
+    }
+    att_jsonw_object_end(answer);
+}
+
+void task_ingest_put_counts(const struct task_feed *feed, bool lines, struct att_jsonw *answer)
+{
+    const struct {
+        const char *key;
+        size_t count;
+    } counts[] = {{lines ? "lines" : "items", feed->n_lines},
+                  {"new", feed->counts[STORE_NEWS_NEW]},
+                  {"duplicate", feed->counts[STORE_NEWS_DUPLICATE]},
+                  {"updated", feed->counts[STORE_NEWS_UPDATED]},
+                  {"error", feed->n_errors},
+                  {"omitted", feed->n_omitted}};
+    att_jsonw_key(answer, "summary");
+    att_jsonw_object_begin(answer);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        att_jsonw_key(answer, counts[i].key);
+        att_jsonw_int(answer, (int64_t)counts[i].count);
+    }
+    att_jsonw_object_end(answer);
+}
+
+void task_ingest_put_results(const struct task_call *call, const struct ingest *ingest, struct task_feed *feed,
+                             const struct store_news_result *results, struct att_jsonw *answer)
+{
+    for (size_t i = 0, k = 0; i < ingest->n_items; i++) {
+        const struct store_news_result *result = ingest->items[i].err ? NULL : &results[k++];
+        bool failed = !result || result->outcome == STORE_NEWS_ABSENT;
+        if (failed)
+            feed->n_errors++;
+        else
+            feed->counts[result->outcome]++;
+        if (!task_feed_shows(call, feed, ingest->results, failed, answer->len)) {
+            feed->n_omitted++;
+            continue;
+        }
+        put_result(ingest, i, result, answer);
+        if (ingest->lines)
+            task_feed_end_line(answer);
+    }
+}

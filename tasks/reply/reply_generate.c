@@ -1,0 +1,166 @@
+/*
+ * A sentence of one's own, grounded on what was found: the entries that reach the
+ * threshold are the facts of a prompt, and the generative model answers from
+ * them alone, greedily, so that equal requests get equal texts. Where no entry
+ * is good enough there is nothing to ground it on, and none is written. Nothing
+ * here makes the reply fail: the entries are an answer without it.
+ */
+#include <string.h>
+
+#include "store/lexical.h"
+#include "tasks/generate/generation.h"
+#include "tasks/reply/reply.h"
+
+enum { FACTS_MAX = 3, NEW_TOKENS = 128 };
+
+static const struct words {
+    const char *system, *gap, *question, *answer; /* gap: between an entry's question and answer */
+} english =
+    {"You answer customers of a shop. Use the facts below alone; where they do not answer the question, say that you "
+     "do not know. Answer in one or two sentences.\n\nFacts:\n",
+     " ", "\nQuestion: ", "\nAnswer:"},
+  chinese = {"你是商店的客服。只根据下面的资料回答；资料里没有的，就说不知道。用一两句话回答。\n\n资料：\n", "",
+             "\n问题：", "\n回答："};
+
+/* Text that grows in a buffer of the arena, which is long enough. */
+static void append(char *text, size_t *at, const char *part, size_t len)
+{
+    memcpy(text + *at, part, len);
+    *at += len;
+    text[*at] = '\0';
+}
+
+size_t task_reply_facts(const struct task_reply *reply)
+{
+    size_t n = 0;
+    while (reply->decision == TASK_ANSWERED && n < FACTS_MAX && n < reply->n_matches &&
+           (double)reply->matches[n].score >= reply->threshold)
+        n++;
+    return n;
+}
+
+/* The instruction and the facts. */
+static char *facts_of(struct task_call *call, const struct task_reply *reply, const struct words *words, size_t room,
+                      size_t *ret_len, struct att_err *err)
+{
+    size_t len = strlen(words->system) + room + 1, at = 0;
+    for (size_t i = 0; i < task_reply_facts(reply); i++) {
+        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
+        len += strlen("- ") + strlen(entry->question) + strlen(words->gap) + strlen(entry->answer) + strlen("\n");
+    }
+    char *text = task_alloc(call, len, 1, err);
+    if (!text)
+        return NULL;
+    append(text, &at, words->system, strlen(words->system));
+    for (size_t i = 0; i < task_reply_facts(reply); i++) {
+        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
+        const char *const parts[] = {"- ", entry->question, words->gap, entry->answer, "\n"};
+        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+            append(text, &at, parts[p], strlen(parts[p]));
+    }
+    *ret_len = at;
+    return text;
+}
+
+/* Out of memory alone stops the reply; anything else is told. */
+static enum att_status told(struct task_call *call, struct task_reply *reply, enum att_status status,
+                            struct att_err *err)
+{
+    if (status == ATT_OK || status == ATT_ENOMEM)
+        return status;
+    reply->why_not = att_arena_copy(call->arena, err->message, strlen(err->message));
+    if (!reply->why_not)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for the reply");
+    call->n_jobs = 0;
+    return ATT_OK;
+}
+
+enum att_status task_reply_generate_plan(struct task_call *call, struct task_reply *reply, struct att_err *err)
+{
+    const struct task_model *model = reply->kb->generator;
+    const struct words *words = store_cjk_share(reply->question, reply->question_len) > 0.3f ? &chinese : &english;
+    struct task_generation_ask ask = {.model = model, .path = "generate"};
+    size_t len = 0, room = strlen(words->question) + reply->question_len + strlen(words->answer);
+    if (!model)
+        reply->why_not = "no generative model is configured for this knowledge base";
+    else if (reply->decision == TASK_CLARIFY)
+        reply->why_not = "the customer is asked back first";
+    else if (task_reply_facts(reply) == 0)
+        reply->why_not = "no entry is good enough to answer from";
+    if (reply->why_not)
+        return ATT_OK;
+    char *text = facts_of(call, reply, words, room, &len, err);
+    if (!text)
+        return err->status;
+    task_generation_defaults(model, &ask);
+    ask.temperature = 0;
+    ask.max_tokens = NEW_TOKENS;
+    const struct task_turn turns[] = {{"system", text, len}, {"user", reply->question, reply->question_len}};
+    if (task_generator_chats(model->generator)) {
+        ask.turns = turns;
+        ask.n_turns = sizeof turns / sizeof *turns;
+    } else {
+        append(text, &len, words->question, strlen(words->question));
+        append(text, &len, reply->question, reply->question_len);
+        append(text, &len, words->answer, strlen(words->answer));
+        ask.prompt = text;
+        ask.prompt_len = len;
+        ask.plain = true;
+        ask.stops[0].text = "\n";
+        ask.stops[0].len = 1;
+        ask.n_stops = 1;
+    }
+    return told(call, reply, task_generation_begin(call, &ask, &reply->generation, err), err);
+}
+
+enum att_status task_reply_generate(struct task_call *call, struct task_reply *reply, struct att_err *err)
+{
+    return told(call, reply, task_generation_step(reply->generation, call, err), err);
+}
+
+static void put_sources(const struct task_reply *reply, struct att_jsonw *answer)
+{
+    att_jsonw_key(answer, "entries");
+    att_jsonw_array_begin(answer);
+    for (size_t i = 0; i < task_reply_facts(reply); i++)
+        att_jsonw_int(answer, reply->view->entries[reply->matches[i].entry].id);
+    att_jsonw_array_end(answer);
+}
+
+/* Without the white space around it. */
+static void put_text(const struct task_reply *reply, struct att_jsonw *answer)
+{
+    size_t len = 0, settled = 0, begin = 0;
+    const char *text = task_generation_text(reply->generation, &len, &settled);
+    while (begin < len && (text[begin] == ' ' || text[begin] == '\n'))
+        begin++;
+    while (len > begin && (text[len - 1] == ' ' || text[len - 1] == '\n'))
+        len--;
+    att_jsonw_string(answer, text + begin, len - begin);
+}
+
+void task_reply_generate_render(const struct task_reply *reply, struct att_jsonw *answer)
+{
+    bool written = reply->generation && !reply->why_not;
+    att_jsonw_key(answer, "generated");
+    if (written)
+        put_text(reply, answer);
+    else
+        att_jsonw_null(answer);
+    att_jsonw_key(answer, "generate");
+    att_jsonw_object_begin(answer);
+    att_jsonw_key(answer, "available");
+    att_jsonw_bool(answer, reply->kb->generator != NULL);
+    att_jsonw_key(answer, "why");
+    att_jsonw_cstring(answer, reply->why_not);
+    if (written) {
+        att_jsonw_key(answer, "model");
+        att_jsonw_cstring(answer, reply->kb->generator->name);
+        put_sources(reply, answer);
+        att_jsonw_key(answer, "finish_reason");
+        att_jsonw_cstring(answer, task_generation_reason(reply->generation));
+        att_jsonw_key(answer, "completion_tokens");
+        att_jsonw_int(answer, (int64_t)task_generation_new_tokens(reply->generation));
+    }
+    att_jsonw_object_end(answer);
+}
