@@ -292,6 +292,8 @@ static void put_card(struct att_jsonw *w, const struct srv_generation *generatio
     att_jsonw_key(w, "normalized");
     att_jsonw_bool(w, info->normalize);
     put_size(w, "weight_bytes", info->weight_bytes);
+    if (info->mapped_bytes > 0)
+        put_size(w, "mapped_bytes", info->mapped_bytes);
     put_heads(w, info);
     if (info->history.half_life_days > 0)
         put_history(w, &info->history);
