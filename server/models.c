@@ -77,6 +77,13 @@ static const struct srv_config_model *old_section(const struct srv_models_source
     return config_of(source->old_config, name);
 }
 
+static bool is_anew(const struct loading *loading, size_t i)
+{
+    const char *anew = loading->source->anew;
+
+    return anew != NULL && strcmp(anew, loading->models->list[i].task.name) == 0;
+}
+
 /* The old model of this name when it is the same: path, dtype, files and base. Notes a base that is not known yet. */
 static const struct srv_model *find_same(struct loading *loading, size_t i)
 {
@@ -91,7 +98,7 @@ static const struct srv_model *find_same(struct loading *loading, size_t i)
         return NULL;
     if (old->stamp == 0 || old->stamp != loading->models->list[i].stamp)
         return NULL;
-    if (source->anew != NULL && strcmp(source->anew, now->name) == 0)
+    if (is_anew(loading, i))
         return NULL;
     base = att_model_info(old->task.model)->base;
     if (base != NULL) {
@@ -164,7 +171,8 @@ static enum att_status load_one(struct loading *loading, size_t i, struct att_er
     return ATT_OK;
 }
 
-/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving. */
+/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving, unless it is
+ * what the reload is for. */
 static void leave_out(struct loading *loading, size_t i, const struct att_err *err)
 {
     loading->models->list[i].is_left_out = true;
@@ -187,7 +195,8 @@ static enum att_status load_round(struct loading *loading, bool is_last, size_t 
         status = load_one(loading, i, err);
         if (status == ATT_OK)
             continue;
-        if (models->list[i].is_trained && (is_last || !loading->base_is_missing) && status != ATT_ENOMEM)
+        if (models->list[i].task.is_trained && !is_anew(loading, i) && (is_last || !loading->base_is_missing) &&
+            status != ATT_ENOMEM)
             leave_out(loading, i, err);
         else if (is_last || !loading->base_is_missing)
             return status;
@@ -481,7 +490,7 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
     for (size_t i = 0; i < models->n_models; i++) {
         models->list[i].task.name = section_of(&loading, i)->name;
         models->list[i].is_default = section_of(&loading, i)->is_default.number != 0;
-        models->list[i].is_trained = i >= config->n_models;
+        models->list[i].task.is_trained = i >= config->n_models;
     }
     status = load_all(&loading, err);
     if (status == ATT_OK)

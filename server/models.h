@@ -20,7 +20,6 @@ struct srv_log;
 struct srv_model {
     struct task_model task; /* first: found by casting back; task.model is NULL while the model is disabled */
     bool is_default;        /* marked by the configuration */
-    bool is_trained;        /* a classifier of POST /v1/classifiers */
     bool is_left_out;       /* such a one that could not be loaded */
     size_t self_test_cases; /* of golden.jsonl, passed */
     int64_t loaded_unix_s;
@@ -45,7 +44,9 @@ struct srv_models_source {
     const struct srv_config *config;
     const struct srv_models *old; /* of the generation before, or NULL */
     const struct srv_config *old_config;
-    const char *anew; /* this model, and adapters over it, whether their files have changed or not; NULL: none */
+    /* This model, and adapters over it, whether their files have changed or not, and nothing unless it loads; NULL:
+     * none. */
+    const char *anew;
     const struct srv_log *log;
 };
 
