@@ -196,7 +196,7 @@ static void take_rules(struct tally *tally, size_t last, bool exclude_seen, size
             bool taken = exclude_seen && (tally->marks[next[i].item] & SEEN);
             for (size_t j = 0; !taken && j < n; j++)
                 taken = ranked[j] == next[i].item;
-            if (!taken && (best == SIZE_MAX || next[i].boost > next[best].boost))
+            if (!taken && (best == SIZE_MAX || next[i].share > next[best].share))
                 best = i;
         }
         if (best == SIZE_MAX)

@@ -17,7 +17,9 @@ static void plan(struct att_context *context, struct att_scratch *scratch)
     const struct att_arch_limits limits = {
         .max_tokens = context->max_tokens, .max_seqs = context->max_seqs, .max_past = context->max_past};
     model->arch->plan(model->state, &model->arch_info, &limits, scratch, context->buffers);
-    context->pooled = att_scratch_take(scratch, context->max_seqs * model->info.hidden_size, sizeof(float));
+    context->pooled = att_scratch_take(scratch, context->max_seqs * att_dense_width(model), sizeof(float));
+    if (model->n_dense > 0)
+        context->dense = att_scratch_take(scratch, context->max_seqs * att_dense_width(model), sizeof(float));
     context->ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->ids);
     context->type_ids = att_scratch_take(scratch, context->max_tokens, sizeof *context->type_ids);
     context->cu_seqlens = att_scratch_take(scratch, context->max_seqs + 1, sizeof *context->cu_seqlens);
@@ -210,10 +212,11 @@ static enum att_status forward(struct att_context *context, const struct att_bat
     if (out.pooled)
         memcpy(context->pooled, out.pooled, checked.n_seqs * hidden * sizeof *out.pooled);
     else
-        att_pool_run(pool_kind(model->info.pooling), model->info.normalize, checked.cu_seqlens, checked.n_seqs, hidden,
+        att_pool_run(pool_kind(model->info.pooling), model->pool_normalize, checked.cu_seqlens, checked.n_seqs, hidden,
                      out.hidden, context->pooled);
+    const float *pooled = att_dense_run(model, &context->team, checked.n_seqs, context->pooled, context->dense);
     if (model->heads.packed) {
-        att_linear_run(&context->team, &model->heads, checked.n_seqs, context->pooled, hidden, context->logits,
+        att_linear_run(&context->team, &model->heads, checked.n_seqs, pooled, hidden, context->logits,
                        model->info.n_logits, ATT_ACT_NONE, NULL, 0);
         out.logits = context->logits;
     }
@@ -221,7 +224,7 @@ static enum att_status forward(struct att_context *context, const struct att_bat
     if (batch->target && (status = decode(context, batch, &checked, tap, &out, err)) != ATT_OK)
         return status;
     *ret_output = (struct att_output){
-        .hidden = out.hidden, .memory = memory, .pooler = out.pooler, .pooled = context->pooled, .logits = out.logits};
+        .hidden = out.hidden, .memory = memory, .pooler = out.pooler, .pooled = pooled, .logits = out.logits};
     return ATT_OK;
 }
 

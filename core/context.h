@@ -13,6 +13,7 @@ struct att_context {
     void *memory;         /* the scratch */
     void *buffers;        /* the architecture's struct of pointers into it */
     float *pooled, *logits;
+    float *dense;            /* with Dense modules: as wide as pooled then, which they take turns with */
     int32_t *ids, *type_ids; /* staging of the caller */
     uint32_t *cu_seqlens;
     /* core/past.c: what a pass sees of its sequences' pasts, and the states whose logits are asked for */

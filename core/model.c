@@ -85,8 +85,8 @@ static enum att_status find_base(struct att_model *model, struct loading *loadin
     return att_dir_open(model->base->info.dir, &loading->base_dir, err);
 }
 
-/* Heads alone (attend.json's "base"): they stand on the weights of the loaded model, and hold no copy. What they were
- * trained on gave other vectors if its weights were others. */
+/* Heads or Dense modules alone (attend.json's "base"): they stand on the weights of the loaded model, and hold no copy.
+ * What they were trained on gave other vectors if its weights were others. */
 static enum att_status open_heads(struct att_model *model, struct loading *loading,
                                   const struct att_model_options *options, struct att_err *err)
 {
@@ -106,7 +106,9 @@ static enum att_status open_heads(struct att_model *model, struct loading *loadi
     model->state = base->state;
     memcpy(model->layers, base->layers, sizeof model->layers);
     model->linear_space = base->linear_space;
-    return att_safetensors_open(&loading->dir, "model.safetensors", &loading->checkpoint.weights, err);
+    return att_json_get(model->attend_json, "heads")
+               ? att_safetensors_open(&loading->dir, "model.safetensors", &loading->checkpoint.weights, err)
+               : ATT_OK;
 }
 
 static enum att_status unknown_type(const struct att_json *value, struct att_err *err)
@@ -454,7 +456,10 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
     if (status == ATT_OK)
         status = att_heads_load(model, own, adapted ? "base_model.model." : "", err);
     if (status == ATT_OK)
-        status = att_pooling_load(model, &loading->dir, err);
+        status = att_pooling_load(model, &loading->dir, own, err);
+    if (status == ATT_OK && model->borrowed && own->n_shards == 0)
+        status = att_err_set(err, ATT_EFORMAT,
+                             "attend.json: base: expected heads of its own, or a Dense module in modules.json");
     if (status == ATT_OK)
         status = att_prompts_load(model, &loading->dir, err);
     if (status == ATT_OK && model->arch_info.scores_items)
@@ -515,6 +520,8 @@ void att_model_unref(struct att_model *model)
     if (!model->borrowed)
         att_mem_free(model->state);
     att_linear_finish(&model->heads);
+    for (size_t i = 0; i < model->n_dense; i++)
+        att_linear_finish(&model->dense[i].linear);
     att_scan_destroy(model->scan);
     if (!model->tokenizer_borrowed)
         att_tokenizer_destroy(model->tokenizer);

@@ -11,6 +11,14 @@
 #include "core/io/safetensors.h"
 #include "core/ops/scan.h"
 
+/* A linear layer behind the pooling. */
+struct att_dense {
+    struct att_linear linear;
+    enum att_act act;
+    bool normalize; /* what it gives is L2-normalised */
+};
+enum { ATT_DENSE_MAX = 8 };
+
 struct att_model {
     atomic_size_t refs;
     struct att_arena arena; /* strings and arrays of info */
@@ -21,10 +29,13 @@ struct att_model {
     void *layers[ATT_ARCH_STACKS];
     size_t layer_bytes[ATT_DTYPE_COUNT]; /* of the layers' weights, if they were of that dtype */
     size_t linear_space;                 /* workspace that the largest linear layer needs */
-    struct att_linear heads;             /* heads of attend.json over the pooled vector; packed NULL: none */
+    bool pool_normalize;                 /* L2 before the first of */
+    struct att_dense dense[ATT_DENSE_MAX];
+    size_t n_dense;
+    struct att_linear heads; /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */
-    bool borrowed;           /* heads alone: state and layers are the base's too */
+    bool borrowed;           /* heads or Dense modules alone: state and layers are the base's too */
     struct att_model *base;  /* adapters and heads keep a reference; else NULL */
     struct att_scan *scan;   /* recommenders with many items; else NULL */
     struct att_json *config, *attend_json;
@@ -84,6 +95,17 @@ enum att_status att_heads_load(struct att_model *model, struct att_weights *weig
 enum att_status att_history_load(struct att_model *model, struct att_err *err) ATT_MUST_USE;
 /* core/pooling.c: modules.json, 1_Pooling, sentence_bert_config.json and attend.json's own words. */
 enum att_status att_prompts_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
-enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err) ATT_MUST_USE;
+/* Files of weights that it reads go behind `files`, for the digest. */
+enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_weights *files,
+                                 struct att_err *err) ATT_MUST_USE;
+
+/* core/dense.c: the module in `folder` behind those before it. */
+enum att_status att_dense_load(struct att_model *model, const struct att_dir *dir, const char *folder,
+                               struct att_weights *files, struct att_err *err) ATT_MUST_USE;
+/* Of the widest vector from the pooling on. */
+size_t att_dense_width(const struct att_model *model);
+/* Runs all of them over x [n_seqs][hidden_size]; both arrays have room for the widest. Answers the one that holds the
+ * outcome. */
+const float *att_dense_run(const struct att_model *model, struct att_team *team, size_t n_seqs, float *x, float *y);
 
 #endif

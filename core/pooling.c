@@ -9,6 +9,8 @@
 #include "core/arch/config.h"
 #include "core/model.h"
 
+enum { FOLDER_MAX = 64 };
+
 static enum att_status modes_read(struct att_model *model, const char *file, const struct att_json *config,
                                   struct att_err *err)
 {
@@ -53,19 +55,26 @@ static const char *module_kind(const struct att_json *module)
     return dot ? dot + 1 : "";
 }
 
-/* The module's folder: its path is one plain name. */
-static enum att_status pooling_read(struct att_model *model, const struct att_dir *dir, size_t i,
-                                    const struct att_json *module, struct att_err *err)
+/* The module's folder: its path is one plain name. Absent: `otherwise`. */
+static enum att_status folder_read(const struct att_json *module, size_t i, const char *otherwise,
+                                   const char **ret_folder, struct att_err *err)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     const struct att_json *value = att_json_get(module, "path");
-    const char *path = value ? att_json_string(value, NULL) : "1_Pooling";
-    char file[ATT_FILE_NAME_MAX];
-    if (!path || !*path || path[0] == '.' || path[strspn(path, letters)] ||
-        snprintf(file, sizeof file, "%s/config.json", path) >= (int)sizeof file)
+    const char *path = value ? att_json_string(value, NULL) : otherwise;
+    if (!path || !*path || path[0] == '.' || path[strspn(path, letters)] || strlen(path) > FOLDER_MAX)
         return att_err_set(err, ATT_EFORMAT, "modules.json: [%zu].path: is '%.60s', expected the name of a folder", i,
                            path ? path : att_json_type_name(value));
+    *ret_folder = path;
+    return ATT_OK;
+}
+
+static enum att_status pooling_read(struct att_model *model, const struct att_dir *dir, const char *folder,
+                                    struct att_err *err)
+{
+    char file[ATT_FILE_NAME_MAX];
     struct att_json *config = NULL;
+    snprintf(file, sizeof file, "%s/config.json", folder);
     enum att_status status = att_json_file(dir, file, false, &config, err);
     if (status == ATT_OK)
         status = modes_read(model, file, config, err);
@@ -73,24 +82,46 @@ static enum att_status pooling_read(struct att_model *model, const struct att_di
     return status;
 }
 
-static enum att_status modules_read(struct att_model *model, const struct att_dir *dir, const struct att_json *modules,
-                                    struct att_err *err)
+/* Normalize stands behind the pooling, or behind a Dense module. */
+static void normalize(struct att_model *model)
 {
-    model->info.normalize = false;
+    if (model->n_dense > 0)
+        model->dense[model->n_dense - 1].normalize = true;
+    else
+        model->pool_normalize = true;
+}
+
+static enum att_status modules_read(struct att_model *model, const struct att_dir *dir, const struct att_json *modules,
+                                    struct att_weights *files, struct att_err *err)
+{
+    model->pool_normalize = false;
     for (size_t i = 0; i < att_json_count(modules); i++) {
-        const char *kind = module_kind(att_json_at(modules, i));
-        if (strcmp(kind, "Normalize") == 0) {
-            model->info.normalize = true;
-        } else if (strcmp(kind, "Pooling") == 0) {
-            enum att_status status = pooling_read(model, dir, i, att_json_at(modules, i), err);
-            if (status != ATT_OK)
-                return status;
-        } else if (strcmp(kind, "Transformer") != 0) {
+        const struct att_json *module = att_json_at(modules, i);
+        const char *kind = module_kind(module), *folder = NULL;
+        bool pools = strcmp(kind, "Pooling") == 0, dense = strcmp(kind, "Dense") == 0;
+        enum att_status status = ATT_OK;
+        if (strcmp(kind, "Normalize") == 0)
+            normalize(model);
+        else if (!pools && !dense && strcmp(kind, "Transformer") != 0)
             return att_err_set(
                 err, ATT_EUNSUPPORTED,
-                "modules.json: [%zu].type: '%s' is not known, expected Transformer, Pooling or Normalize", i, kind);
-        }
+                "modules.json: [%zu].type: '%s' is not known, expected Transformer, Pooling, Dense or Normalize", i,
+                kind);
+        if (pools && model->n_dense > 0)
+            return att_err_set(err, ATT_EUNSUPPORTED, "modules.json: [%zu].type: Pooling stands behind a Dense module",
+                               i);
+        if (pools || dense)
+            status = folder_read(module, i, pools ? "1_Pooling" : NULL, &folder, err);
+        if (status == ATT_OK && folder)
+            status = pools ? pooling_read(model, dir, folder, err) : att_dense_load(model, dir, folder, files, err);
+        if (status != ATT_OK)
+            return status;
     }
+    const size_t width = model->n_dense ? model->dense[model->n_dense - 1].linear.n : model->info.hidden_size;
+    if (width != model->info.hidden_size)
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "modules.json: the last Dense module has %zu out_features, expected hidden_size, %zu", width,
+                           model->info.hidden_size);
     return ATT_OK;
 }
 
@@ -114,7 +145,9 @@ static enum att_status own_words(struct att_model *model, struct att_err *err)
                                text ? text : att_json_type_name(pooling));
         model->info.pooling = names[i].pooling;
     }
-    enum att_status status = att_config_bool(own, "normalize", model->info.normalize, &model->info.normalize, err);
+    bool *last = model->n_dense > 0 ? &model->dense[model->n_dense - 1].normalize : &model->pool_normalize;
+    enum att_status status = att_config_bool(own, "normalize", *last, last, err);
+    model->info.normalize = *last;
     if (status == ATT_OK)
         status = att_config_size(own, "max_length", 3, model->info.max_tokens, model->info.max_tokens,
                                  &model->info.max_tokens, err);
@@ -123,12 +156,13 @@ static enum att_status own_words(struct att_model *model, struct att_err *err)
     return status == ATT_OK ? ATT_OK : att_err_file(err, status, "attend.json");
 }
 
-enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_err *err)
+enum att_status att_pooling_load(struct att_model *model, const struct att_dir *dir, struct att_weights *files,
+                                 struct att_err *err)
 {
     struct att_json *modules = NULL, *lengths = NULL;
     bool recommends = model->arch_info.scores_items;
     model->info.pooling = recommends ? ATT_POOL_LAST : model->arch_info.n_logits > 0 ? ATT_POOL_CLS : ATT_POOL_MEAN;
-    model->info.normalize = !recommends && model->arch_info.n_logits == 0;
+    model->pool_normalize = !recommends && model->arch_info.n_logits == 0;
     const char *stored = att_json_string(att_json_get(model->config, "pooling_type"), NULL); /* of a GGUF file */
     if (stored && model->arch_info.n_logits == 0 && !recommends && strcmp(stored, "cls") == 0)
         model->info.pooling = ATT_POOL_CLS;
@@ -139,7 +173,7 @@ enum att_status att_pooling_load(struct att_model *model, const struct att_dir *
         status = att_err_set(err, ATT_EFORMAT, "modules.json: is %s, expected an array of modules",
                              att_json_type_name(modules));
     else if (status == ATT_OK && modules)
-        status = modules_read(model, dir, modules, err);
+        status = modules_read(model, dir, modules, files, err);
     if (status == ATT_OK)
         status = att_json_file(dir, "sentence_bert_config.json", true, &lengths, err);
     if (status == ATT_OK && lengths) {

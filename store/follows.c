@@ -2,7 +2,6 @@
 #include "store/follows.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@
 
 enum { DEPTH_MAX = 8 };
 static const size_t file_bytes_max = (size_t)1 << 30;
-static const double scale_max = 1e9, weight_max = 100;
+static const double scale_max = 1e9, weight_max = 100, decay_max = 0.9, own_max = 10;
 
 struct row {
     size_t begin, n;
@@ -21,7 +20,7 @@ struct row {
 struct store_follows {
     char *path;
     size_t n_items, n, capacity;
-    double scale, weight;
+    struct store_follows_rule rule;
     struct row *rows; /* [n_items + 1] */
     struct store_follow *all;
 };
@@ -31,12 +30,24 @@ static enum att_status wrong(const struct store_follows *follows, size_t line, c
     return att_err_set(err, ATT_EFORMAT, "%s: line %zu: %s", follows->path, line, what);
 }
 
+/* A number of the first line that may be left out, and then is 0. */
+static bool is_from_0_to(const struct att_json *value, double most, double *ret_number)
+{
+    *ret_number = value ? att_json_number(value, -1) : 0;
+    return *ret_number >= 0 && *ret_number <= most;
+}
+
 static enum att_status take_header(struct store_follows *follows, const struct att_json *line, struct att_err *err)
 {
-    follows->scale = att_json_number(att_json_get(line, "scale"), -1);
-    follows->weight = att_json_number(att_json_get(line, "weight"), -1);
-    if (!(follows->scale > 0 && follows->scale <= scale_max && follows->weight >= 0 && follows->weight <= weight_max))
+    struct store_follows_rule *rule = &follows->rule;
+    rule->scale = att_json_number(att_json_get(line, "scale"), -1);
+    rule->weight = att_json_number(att_json_get(line, "weight"), -1);
+    if (!(rule->scale > 0 && rule->scale <= scale_max && rule->weight >= 0 && rule->weight <= weight_max))
         return wrong(follows, 1, "expected \"scale\" above 0 and \"weight\" from 0 to 100", err);
+    if (!is_from_0_to(att_json_get(line, "decay"), decay_max, &rule->decay))
+        return wrong(follows, 1, "decay: expected a number from 0 to 0.9", err);
+    if (!is_from_0_to(att_json_get(line, "own"), own_max, &rule->own))
+        return wrong(follows, 1, "own: expected a number from 0 to 10", err);
     return ATT_OK;
 }
 
@@ -77,8 +88,7 @@ static enum att_status take_row(struct store_follows *follows, const struct att_
         for (size_t j = follows->rows[index].begin; j < follows->n; j++)
             if (follows->all[j].item == (uint32_t)item)
                 return wrong(follows, number, "next: an item stands there twice", err);
-        follows->all[follows->n++] =
-            (struct store_follow){(uint32_t)item, (float)(follows->weight * log1p(follows->scale * share))};
+        follows->all[follows->n++] = (struct store_follow){(uint32_t)item, (float)share};
     }
     return ATT_OK;
 }
@@ -147,4 +157,9 @@ const struct store_follow *store_follows_of(const struct store_follows *follows,
     assert(index <= follows->n_items);
     *ret_n = follows->rows[index].n;
     return *ret_n ? follows->all + follows->rows[index].begin : NULL;
+}
+
+const struct store_follows_rule *store_follows_rule(const struct store_follows *follows)
+{
+    return &follows->rule;
 }

@@ -83,6 +83,19 @@ void att_weights_close(struct att_weights *weights)
     *weights = (struct att_weights){.n_shards = 0};
 }
 
+enum att_status att_weights_keep_files(struct att_weights *weights, struct att_weights *from, struct att_err *err)
+{
+    if (from->n_shards > ATT_SHARDS_MAX - weights->n_shards)
+        return att_err_limit(err, NULL, ATT_SHARDS_MAX, weights->n_shards + from->n_shards, "%s: one file more than %d",
+                             from->shard_names[0], ATT_SHARDS_MAX);
+    for (size_t i = 0; i < from->n_shards; i++) {
+        weights->shards[weights->n_shards] = from->shards[i];
+        weights->shard_names[weights->n_shards++] = from->shard_names[i];
+    }
+    from->n_shards = 0;
+    return ATT_OK;
+}
+
 struct att_tensor *att_weights_find(struct att_weights *weights, const char *name)
 {
     size_t low = 0, high = weights->n_tensors;

@@ -47,6 +47,9 @@ enum att_status att_weights_reserve(struct att_weights *weights, size_t n, struc
 /* Sorts the tensors by name, and refuses a name that stands twice. */
 enum att_status att_weights_sort(struct att_weights *weights, const char *file, struct att_err *err) ATT_MUST_USE;
 void att_weights_close(struct att_weights *weights);
+/* Moves the open files of `from` behind those of `weights`, which then has them in its digest; the tensors stay. */
+enum att_status att_weights_keep_files(struct att_weights *weights, struct att_weights *from,
+                                       struct att_err *err) ATT_MUST_USE;
 
 /* NULL when there is none; marks it used. */
 struct att_tensor *att_weights_find(struct att_weights *weights, const char *name);

@@ -150,8 +150,8 @@ static enum att_status prepare_base(struct task_call *call, struct task_preferen
         if (!preference->scores)
             return err->status;
         att_score_items(preference->model->model, preference->pooled, preference->scores);
-        for (size_t i = 0; i < preference->n_follows; i++)
-            preference->scores[preference->follows[i].item] += preference->follows[i].boost;
+        for (size_t i = 0; i < preference->n_boosts; i++)
+            preference->scores[preference->boosts[i].item] += preference->boosts[i].value;
         preference->scores_moments = task_moments_of(preference->scores, counted, known);
     } else if (!preference->profile) {
         preference->popular = popularities(call, preference, err);
@@ -231,14 +231,6 @@ static void parts_of(const struct task_preference *preference, size_t slot, floa
     parts[TASK_SOURCE_CONTENT] += task_standard_score(preference->words_moments, preference->words[slot]);
 }
 
-float task_preference_boost(const struct task_preference *preference, size_t slot)
-{
-    for (size_t i = 0; i < preference->n_follows; i++)
-        if (preference->follows[i].item == slot)
-            return preference->follows[i].boost;
-    return 0;
-}
-
 float task_preference_logit(const struct task_preference *preference, size_t slot, enum task_source *ret_source)
 {
     bool known = slot <= preference->n_items;
@@ -246,7 +238,7 @@ float task_preference_logit(const struct task_preference *preference, size_t slo
     if (preference->found) {
         *ret_source = TASK_SOURCE_SEQUENCE;
         return att_score_item(preference->model->model, preference->pooled, slot) +
-               task_preference_boost(preference, slot);
+               task_follows_boost(preference->boosts, preference->n_boosts, slot);
     }
     parts_of(preference, slot, parts);
     /* What the base is made of, unless the texts add more. */

@@ -3,8 +3,8 @@
  * are the model's items, slots behind them are known by text alone: the
  * catalogue's new items, then candidates of the request.
  *
- *   sequence   S   the model's score after the history: what tends to come next; with a boost for what directly
- *                  followed its last item before, where the model has such a table (store/follows.h)
+ *   sequence   S   the model's score after the history: what tends to come next; with a boost for what stood
+ *                  beside its newest items before, where the model has such a table (tasks/recommend/follows.h)
  *   profile    P   cosine of the text and the weighted mean of the events' texts
  *   words      W   cosine of the text and the current interest
  *   popular    L   log(1 + popularity)
@@ -26,9 +26,9 @@
 #ifndef TASK_PREFERENCE_H
 #define TASK_PREFERENCE_H
 
-#include "store/follows.h"
 #include "tasks/ranking.h"
 #include "tasks/recommend/catalogue.h"
+#include "tasks/recommend/follows.h"
 #include "tasks/recommend/history.h"
 
 enum task_source { TASK_SOURCE_SEQUENCE, TASK_SOURCE_CONTENT, TASK_SOURCE_POPULAR };
@@ -46,8 +46,8 @@ struct task_preference {
     const float *attention;        /* [n_sequence]; NULL: shares are not wanted */
     const size_t *sequence_events; /* [n_sequence] event of each position of the sequence */
     size_t n_sequence;
-    const struct store_follow *follows; /* [n_follows] what followed the last item of the sequence, and its boost */
-    size_t n_follows;
+    const struct task_boost *boosts; /* [n_boosts] for what stood beside the newest items of the sequence */
+    size_t n_boosts;
     const struct att_scan_answer *found; /* the sequence alone decides, and these are its best; NULL: not known yet */
 
     /* Made by it. */
@@ -69,8 +69,6 @@ float task_preference_logit(const struct task_preference *preference, size_t slo
 /* Likeness of two slots, -1..1: cosine of their texts, else of the model's item vectors, else 0. context is the
  * preference. */
 float task_preference_likeness(const void *context, size_t slot_a, size_t slot_b);
-/* The boost of an item, 0 for most. */
-float task_preference_boost(const struct task_preference *preference, size_t slot);
 /* What each event adds to a slot: its share of the base times its likeness to the slot, scaled to sum 1; the shares
  * themselves where nothing is alike. weights: [n events]; all 0 when nothing is liked. */
 void task_preference_reasons(const struct task_preference *preference, size_t slot, float *weights);

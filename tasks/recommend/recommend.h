@@ -70,8 +70,10 @@ enum att_status task_without_render(struct task_call *call, const struct task_re
 
 /* Whether the encoder reads an event's own text: nobody knows its item, and it has one. */
 bool task_recommend_event_text(const struct task_recommend *recommend, const struct task_event *event);
-/* What followed the last item of a sequence. */
-void task_recommend_follows(const struct task_recommend *recommend, size_t last, struct task_preference *preference);
+/* Boosts for what stood beside the newest items of a sequence. */
+enum att_status task_recommend_boosts(struct task_call *call, const struct task_recommend *recommend,
+                                      const struct task_job *sequence, struct task_preference *preference,
+                                      struct att_err *err) ATT_MUST_USE;
 /* How many of the best are looked at: more than are answered where they shall be diverse. */
 size_t task_recommend_pool(const struct task_recommend *recommend);
 /* After a round of jobs: ranks, and leaves the jobs of counterfactuals where they are asked for. */

@@ -63,10 +63,15 @@ static enum att_status gather_texts(struct task_call *call, const struct task_re
     return ATT_OK;
 }
 
-void task_recommend_follows(const struct task_recommend *recommend, size_t last, struct task_preference *preference)
+enum att_status task_recommend_boosts(struct task_call *call, const struct task_recommend *recommend,
+                                      const struct task_job *sequence, struct task_preference *preference,
+                                      struct att_err *err)
 {
-    if (recommend->model->follows)
-        preference->follows = store_follows_of(recommend->model->follows, last, &preference->n_follows);
+    struct task_boost *boosts = NULL;
+    enum att_status status = task_follows_boosts(call, recommend->model->follows, sequence->ids, sequence->len, &boosts,
+                                                 &preference->n_boosts, err);
+    preference->boosts = boosts;
+    return status;
 }
 
 /* Hands the jobs' results on. */
@@ -95,7 +100,9 @@ static enum att_status prefer(struct task_call *call, const struct task_recommen
         preference->attention = sequence->attention;
         preference->sequence_events = recommend->sequence;
         preference->n_sequence = recommend->n_sequence;
-        task_recommend_follows(recommend, (size_t)sequence->ids[sequence->len - 1], preference);
+        enum att_status status = task_recommend_boosts(call, recommend, sequence, preference, err);
+        if (status != ATT_OK)
+            return status;
     }
     return task_preference_prepare(call, preference, err);
 }
@@ -122,13 +129,13 @@ static double take_found(const struct task_recommend *recommend, const struct ta
     enum task_source source;
     for (size_t i = 0; i < found->count; i++)
         task_best_offer(best, found->rows[i].row, task_preference_logit(preference, found->rows[i].row, &source));
-    for (size_t i = 0; i < preference->n_follows; i++) {
-        size_t item = preference->follows[i].item;
+    for (size_t i = 0; i < preference->n_boosts; i++) {
+        size_t item = preference->boosts[i].item;
         if (!recommend->allowed[item])
             continue;
         float logit = task_preference_logit(preference, item, &source);
         double share = exp((double)logit - found->log_sum);
-        sum += share - share * exp(-(double)preference->follows[i].boost);
+        sum += share - share * exp(-(double)preference->boosts[i].value);
         if (!is_found(found, item))
             task_best_offer(best, item, logit);
     }

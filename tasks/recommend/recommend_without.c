@@ -113,10 +113,10 @@ enum att_status task_without_conclude(struct task_call *call, struct task_recomm
             preference->sequence_events = without->sequence;
             preference->n_sequence = without->n_sequence;
             preference->found = recommend->preference.found;
-            task_recommend_follows(recommend, (size_t)call->jobs[without->job].ids[without->n_sequence - 1],
-                                   preference);
+            status = task_recommend_boosts(call, recommend, &call->jobs[without->job], preference, err);
         }
-        status = task_preference_prepare(call, preference, err);
+        if (status == ATT_OK)
+            status = task_preference_prepare(call, preference, err);
     }
     return status;
 }

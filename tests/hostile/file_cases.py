@@ -5,7 +5,7 @@ import struct
 
 import base_models as base
 from base_models import dump, floats, pack
-from cases import Case, EITHER, REFUSE, edited, node
+from cases import ACCEPT, Case, EITHER, REFUSE, edited, node
 
 KEY = "bert.encoder.layer.0.attention.self.key.weight"
 BIAS = "classifier.bias"
@@ -212,7 +212,7 @@ def golden_jsonl():
 
 def sentence_files():
     modules = json.loads(base.sentence()["modules.json"])
-    for kind, value in {"object": {"a": 1}, "numbers": [1], "unknown": edited(modules, "1/type", "x.Dense"), "type-number": edited(modules, "1/type", 5),
+    for kind, value in {"object": {"a": 1}, "numbers": [1], "unknown": edited(modules, "1/type", "x.LSTM"), "type-number": edited(modules, "1/type", 5),
                         "type-missing": edited(modules, "1/type", ...), "path-up": edited(modules, "1/path", "../1_Pooling"),
                         "path-number": edited(modules, "1/path", 1), "path-absolute": edited(modules, "1/path", "/etc")}.items():
         yield Case(f"modules-{kind}", "sentence", {"modules.json": dump(value)}, REFUSE, "modules.json")
@@ -224,9 +224,43 @@ def sentence_files():
         yield Case(f"pooling-{kind}", "sentence", {"1_Pooling/config.json": dump(value)}, REFUSE, "1_Pooling/config.json",
                    "word_embedding_dimension" if "dimension" in kind else ())
     yield Case("pooling-gone", "sentence", {"1_Pooling/config.json": None}, REFUSE, "1_Pooling/config.json")
+    yield from dense_files(modules)
     for kind, value in {"text": "20", "negative": -1, "zero": 0, "half": 8.5, "huge": 1e308, "list": []}.items():
         yield Case(f"max-seq-length-{kind}", "sentence", {"sentence_bert_config.json": dump({"max_seq_length": value})}, REFUSE,
                    "sentence_bert_config.json", "max_seq_length")
+
+
+def dense_files(modules):
+    """A linear layer behind the pooling: its configuration and its weights."""
+    size = base.HIDDEN
+    good = {"in_features": size, "out_features": size, "bias": True, "activation_function": "torch.nn.modules.activation.Tanh"}
+    listed = dump(modules + [{"idx": 3, "name": "3", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}])
+    config, weights = "2_Dense/config.json", "2_Dense/model.safetensors"
+    shapes = {"linear.weight": [size, size], "linear.bias": [size]}
+
+    def case(kind, expect=REFUSE, file="", words=(), settings=good, tensors=None):
+        tensors = pack(base.make_tensors(shapes)) if tensors is None else tensors
+        return Case(f"dense-{kind}", "sentence", {"modules.json": listed, config: dump(settings), weights: tensors}, expect, file, words)
+
+    same = base.make_tensors(shapes)
+    same["linear.weight"][2] = floats([float(i % (size + 1) == 0) for i in range(size * size)])
+    same["linear.bias"][2] = floats([0.0] * size)
+    yield case("identity", ACCEPT, settings=dict(good, activation_function="torch.nn.modules.linear.Identity"), tensors=pack(same))
+    for field, kinds in {"in_features": {"other": size + 1, "huge": 1 << 62, "text": "8", "missing": ..., "negative": -size},
+                         "out_features": {"other": size + 1, "huge": 1 << 62, "zero": 0, "list": []},
+                         "bias": {"text": "yes", "number": 1}, "activation_function": {"unknown": "torch.nn.Softplus", "number": 1}}.items():
+        for kind, value in kinds.items():
+            yield case(f"{field}-{kind}", file=weights if kind == "other" and field[0] == "o" else config, words=field if field[0] != "o" or kind != "other" else (),
+                       settings=edited(good, field, value))
+    for kind, changed in {"shape": {"linear.weight": [size, size + 1], "linear.bias": [size]}, "rank": {"linear.weight": [size * size], "linear.bias": [size]},
+                          "no-bias": {"linear.weight": [size, size]}, "no-weight": {"linear.bias": [size]}, "stray": dict(shapes, stray=[2])}.items():
+        yield case(f"weights-{kind}", file=weights, tensors=pack(base.make_tensors(changed)))
+    broken = base.make_tensors(shapes)
+    broken["linear.bias"][2] = floats([float("inf")] * size)
+    yield case("weights-infinite", file=weights, words="linear.bias", tensors=pack(broken))
+    for kind, raw in {"empty": b"", "short": b"\0" * 7, "long-header": b"\xff" * 8 + b"{}"}.items():
+        yield case(f"weights-{kind}", file=weights, tensors=raw)
+    yield Case("dense-gone", "sentence", {"modules.json": listed}, REFUSE, config)
 
 
 def adapters():

@@ -1,4 +1,5 @@
-/* Recommendation on a live daemon: what is stored of users joins what a request brings. */
+/* Recommendation on a live daemon: what is stored of users joins what a request brings, and what stood beside the
+ * newest items before is raised by what the model's table says. */
 #include "live.h"
 
 #include <setjmp.h>
@@ -7,21 +8,48 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static struct live live;
+static char folder[] = "/tmp/attentd-recommend-XXXXXX";
 
+/* The recommender of the tests, as "pairs" with a table of what stood beside what. */
 static int start(void **state)
 {
+    static const char table[] = "{\"scale\":1000,\"weight\":20,\"decay\":0.5,\"own\":0.25}\n"
+                                "{\"index\":11,\"next\":[[12,0.5],[300,0.125]]}\n"
+                                "{\"index\":13,\"next\":[[300,0.25],[400,0.5]]}\n";
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char source[256], path[128], extra[256];
+
     (void)state;
-    live_start(&live, "[users]\nretention_days = 0\n");
+    assert_non_null(mkdtemp(folder));
+    snprintf(source, sizeof(source), "%s/tests/data/models/sasrec", root != NULL ? root : ".");
+    snprintf(path, sizeof(path), "%s/pairs", folder);
+    live_copy_folder(source, path);
+    snprintf(path, sizeof(path), "%s/pairs/follows.jsonl", folder);
+    live_write(path, table, sizeof(table) - 1);
+    snprintf(extra, sizeof(extra), "[users]\nretention_days = 0\n[model pairs]\npath = %s/pairs\n", folder);
+    live_start(&live, extra);
     return 0;
 }
 
 static int stop(void **state)
 {
     (void)state;
+    static const char *const names[] = {"pairs/config.json", "pairs/golden.jsonl", "pairs/model.safetensors",
+                                        "pairs/follows.jsonl"};
+    char path[128];
+
     live_stop(&live);
-    return 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    snprintf(path, sizeof(path), "%s/pairs", folder);
+    return rmdir(path) == 0 && rmdir(folder) == 0 ? 0 : -1;
 }
 
 /* ' for ". */
@@ -194,12 +222,64 @@ static void test_counterfactual(void **state)
     att_json_destroy(answer);
 }
 
+/* How much higher an item stands with the table of pairs than without it. */
+static double raised(const char *history, const char *item)
+{
+    char body[1024];
+    double logits[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct att_json *answer;
+
+        snprintf(body, sizeof(body), "{'model':'%s',%s,'candidates':['%s'],'exclude_seen':false}",
+                 i ? "pairs" : "movies", history, item);
+        answer = recommend(body);
+        logits[i] = number(att_json_at(att_json_get(answer, "items"), 0), "logit");
+        att_json_destroy(answer);
+    }
+    return logits[1] - logits[0];
+}
+
+static void expect_raised(const char *history, const char *item, double share)
+{
+    double got = raised(history, item), expected = 20 * log1p(1000 * share);
+
+    if (!(fabs(got - expected) < 1e-3))
+        fail_msg("%s of %s: %.6f, expected %.6f", item, history, got, expected);
+}
+
+static void test_pairs(void **state)
+{
+    static const char once[] = "'history':[{'item':'11'},{'item':'13'}]";
+    static const char twice[] = "'history':[{'item':'13'},{'item':'7'},{'item':'9'},{'item':'13'}]";
+    static const char *const without[] = {"'model':'pairs','history':[{'item':'13'}]",
+                                          "'model':'pairs','history':[{'item':'11'}]"};
+
+    (void)state;
+    /* The last item's row, half of that of the one before it, and nothing else. */
+    expect_raised(once, "400", 0.5);
+    expect_raised(once, "300", 0.25 + 0.125 / 2);
+    expect_raised(once, "12", 0.25);
+    expect_raised(once, "13", 0);
+    /* What this one took after it before. */
+    expect_raised(twice, "7", 0.25);
+    expect_raised(twice, "9", 0);
+    expect_raised(twice, "400", 0.5 + 0.5 / 8);
+    struct att_json *answer = recommend("{'model':'pairs','history':[{'item':'11'},{'item':'13'}],'top_k':2}");
+    assert_string_equal(att_json_string(att_json_get(att_json_at(att_json_get(answer, "items"), 0), "id"), NULL),
+                        "400");
+    att_json_destroy(answer);
+    expect_changes("{'model':'pairs','history':[{'item':'11'},{'item':'13'}],'counterfactual':true,'top_k':3}", without,
+                   2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored_history),
         cmocka_unit_test(test_unknown_user),
         cmocka_unit_test(test_counterfactual),
+        cmocka_unit_test(test_pairs),
     };
 
     return cmocka_run_group_tests_name("http/recommend", tests, start, stop);
