@@ -58,7 +58,7 @@ void srv_models_finish(struct srv_models *models);
 /* For struct task_env; context is the struct srv_models. A disabled model is not found. */
 const struct task_model *srv_models_find(void *context, const char *name, const char *task);
 const struct task_kb *srv_models_find_kb(void *context, const char *name);
-/* Also a disabled one; NULL: the configuration has no such name. */
+/* Also a disabled one; NULL: there is no such name, or no models. */
 const struct srv_model *srv_models_named(const struct srv_models *models, const char *name);
 /* Index of a loaded model. */
 size_t srv_models_index(const struct srv_models *models, const struct att_model *model);
