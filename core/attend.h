@@ -239,6 +239,9 @@ const struct att_scan *att_item_scan(const struct att_model *model);
  * query's x is a pooled vector; rows are items, the padding included. Helpers of the context take part. */
 void att_best_items(struct att_context *context, const struct att_scan_query *query,
                     struct att_scan_answer *ret_answer);
+/* From the forward pass to the last att_best_items behind it: helpers stay for the scans. */
+void att_context_hold(struct att_context *context);
+void att_context_release(struct att_context *context);
 /* One item's score, the padding's too. */
 float att_score_item(const struct att_model *model, const float *pooled, size_t item);
 /* The recommender's own vector of an item, [hidden_size]; NULL when the model is no recommender or has no such item. */

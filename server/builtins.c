@@ -66,11 +66,18 @@ enum att_status srv_builtin_readyz(struct srv_server *server, struct srv_generat
     return answer_status("ready", ret_answer, err);
 }
 
+struct totals {
+    struct srv_batcher_stats stats;
+    size_t n_generations;
+};
+
 /* What an older generation still serves counts too. */
 static void add_stats(void *context, struct srv_generation *generation)
 {
-    struct srv_batcher_stats *sum = context, stats = srv_batcher_stats(generation->batcher);
+    struct totals *totals = context;
+    struct srv_batcher_stats *sum = &totals->stats, stats = srv_batcher_stats(generation->batcher);
 
+    totals->n_generations++;
     sum->requests += stats.requests;
     sum->bytes += stats.bytes;
     sum->tokens += stats.tokens;
@@ -81,13 +88,16 @@ enum att_status srv_builtin_metrics(struct srv_server *server, struct srv_genera
                                     const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                     struct att_err *err)
 {
-    struct srv_batcher_stats sum = {0};
-    struct srv_metrics_facts facts = {
-        .queue = &sum, .models = &generation->models, .generation = generation->number, .drift = server->drift};
+    struct totals totals = {0};
+    struct srv_metrics_facts facts = {.queue = &totals.stats,
+                                      .models = &generation->models,
+                                      .generation = generation->number,
+                                      .drift = server->drift};
 
     (void)ask;
-    srv_generations_visit(&server->generations, add_stats, &sum);
-    sum.idle_workers = srv_batcher_stats(generation->batcher).idle_workers;
+    srv_generations_visit(&server->generations, add_stats, &totals);
+    facts.n_generations = totals.n_generations;
+    totals.stats.idle_workers = srv_batcher_stats(generation->batcher).idle_workers;
     ret_answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return srv_metrics_render(&server->metrics, &facts, &ret_answer->bytes, &ret_answer->len, err);
 }

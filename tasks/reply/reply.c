@@ -127,8 +127,7 @@ static const struct store_kb_entry *entry_of(const struct task_reply *reply, siz
 
 static bool is_near(const struct task_reply *reply, size_t match)
 {
-    double best = (double)reply->matches[0].score, score = (double)reply->matches[match].score;
-    return score >= reply->threshold && best - score < reply->margin;
+    return (double)reply->matches[0].score - (double)reply->matches[match].score < reply->margin;
 }
 
 /* Small talk that is as near as a business answer goes behind it: the customer came for business. */
@@ -139,14 +138,15 @@ static void business_first(struct task_reply *reply)
         return;
     while (at < reply->n_matches && is_near(reply, at) && entry_of(reply, at)->chitchat)
         at++;
-    if (at == reply->n_matches || !is_near(reply, at))
+    if (at == reply->n_matches || !is_near(reply, at) || (double)reply->matches[at].score < reply->threshold)
         return;
     struct task_match business = reply->matches[at];
     memmove(&reply->matches[1], &reply->matches[0], at * sizeof business);
     reply->matches[0] = business;
 }
 
-/* A rival would lead the customer elsewhere: it says something else, and is no small talk beside business. */
+/* A rival would lead the customer elsewhere: it says something else, and is no small talk beside business. That it
+ * misses the threshold by a hair makes the first no surer. */
 static bool is_rival(const struct task_reply *reply, size_t match)
 {
     const struct store_kb_entry *first = entry_of(reply, 0), *other = entry_of(reply, match);
