@@ -188,18 +188,6 @@ static void weigh_entity(const struct task_news_analysis *analysis, size_t entit
         (toward->in_title ? weight_title : 0) + weight_place * place + weight_count * (count > 1 ? 1 : count);
 }
 
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
-static void put_number(struct att_jsonw *w, const char *key, double value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_double(w, value, 4);
-}
-
 static void put_spans(const struct task_news_analysis *analysis, size_t entity, struct att_jsonw *w)
 {
     size_t shown = 0;
@@ -210,11 +198,9 @@ static void put_spans(const struct task_news_analysis *analysis, size_t entity, 
         if (mention->entity != entity)
             continue;
         att_jsonw_object_begin(w);
-        put_text(w, "in", mention->in_title ? "title" : "text");
-        att_jsonw_key(w, "start");
-        att_jsonw_int(w, (int64_t)mention->start);
-        att_jsonw_key(w, "end");
-        att_jsonw_int(w, (int64_t)mention->end);
+        att_jsonw_put_text(w, "in", mention->in_title ? "title" : "text");
+        att_jsonw_put_size(w, "start", mention->start);
+        att_jsonw_put_size(w, "end", mention->end);
         att_jsonw_object_end(w);
         shown++;
     }
@@ -226,15 +212,14 @@ static void put_entity(const struct task_news_analysis *analysis, size_t index, 
 {
     const struct store_entity *entity = &analysis->entities[index];
     att_jsonw_object_begin(w);
-    put_text(w, "id", entity->id);
-    put_text(w, "name", entity->name);
-    put_text(w, "type", *entity->type ? entity->type : NULL);
-    put_text(w, "ticker", *entity->ticker ? entity->ticker : NULL);
-    att_jsonw_key(w, "mentions");
-    att_jsonw_int(w, (int64_t)toward->mentions);
-    put_text(w, "label", *toward->signals.sentiment ? toward->signals.sentiment : NULL);
-    put_number(w, "polarity", toward->signals.polarity);
-    put_number(w, "relevance", toward->relevance);
+    att_jsonw_put_text(w, "id", entity->id);
+    att_jsonw_put_text(w, "name", entity->name);
+    att_jsonw_put_text(w, "type", *entity->type ? entity->type : NULL);
+    att_jsonw_put_text(w, "ticker", *entity->ticker ? entity->ticker : NULL);
+    att_jsonw_put_size(w, "mentions", toward->mentions);
+    att_jsonw_put_text(w, "label", *toward->signals.sentiment ? toward->signals.sentiment : NULL);
+    att_jsonw_put_double(w, "polarity", toward->signals.polarity, 4);
+    att_jsonw_put_double(w, "relevance", toward->relevance, 4);
     put_spans(analysis, index, w);
     att_jsonw_object_end(w);
 }
@@ -292,8 +277,8 @@ static enum att_status conclude_topics(struct task_call *call, const struct task
     att_jsonw_array_begin(&w);
     for (size_t i = 0; i < signals->n_topics; i++) {
         att_jsonw_object_begin(&w);
-        put_text(&w, "label", signals->topics[i].label);
-        put_number(&w, "score", signals->topics[i].score);
+        att_jsonw_put_text(&w, "label", signals->topics[i].label);
+        att_jsonw_put_double(&w, "score", signals->topics[i].score, 4);
         att_jsonw_object_end(&w);
     }
     att_jsonw_array_end(&w);
