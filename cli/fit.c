@@ -234,18 +234,12 @@ static bool is_rewritten(const struct fitted *fitted, const char *key)
     return false;
 }
 
-static void put_number(struct att_jsonw *w, const char *key, double value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_double(w, value, 6);
-}
-
 static void put_reference(struct att_jsonw *w, const struct fitted *fitted)
 {
     double n = (double)fitted->n;
     att_jsonw_key(w, "reference");
     att_jsonw_object_begin(w);
-    put_number(w, "rows", n);
+    att_jsonw_put_double(w, "rows", n, 6);
     att_jsonw_key(w, "labels");
     att_jsonw_array_begin(w);
     for (size_t k = 0; k <= fitted->head->n_labels; k++)
@@ -264,13 +258,13 @@ static void put_fitted(struct att_jsonw *w, const struct fitted *fitted)
     struct task_figure figures[TASK_FIGURES_MAX];
     const struct task_interval *before = &fitted->before.ece;
     att_jsonw_object_begin(w);
-    put_number(w, "rows", (double)fitted->after.rows);
-    put_number(w, "out_of_scope_rows", (double)fitted->after.outside);
-    put_number(w, "ece_before", before->value);
+    att_jsonw_put_double(w, "rows", (double)fitted->after.rows, 6);
+    att_jsonw_put_double(w, "out_of_scope_rows", (double)fitted->after.outside, 6);
+    att_jsonw_put_double(w, "ece_before", before->value, 6);
     task_figures_render(figures, task_quality_figures(&fitted->after, figures), w);
     if (fitted->abstains) {
-        put_number(w, "answered", fitted->answered);
-        put_number(w, "precision", fitted->right);
+        att_jsonw_put_double(w, "answered", fitted->answered, 6);
+        att_jsonw_put_double(w, "precision", fitted->right, 6);
     }
     att_jsonw_object_end(w);
 }
@@ -278,16 +272,14 @@ static void put_fitted(struct att_jsonw *w, const struct fitted *fitted)
 /* The members that were fitted, of the open object. */
 static void put_calibration(struct att_jsonw *w, const struct fitted *fitted)
 {
-    put_number(w, "temperature", fitted->temperature);
+    att_jsonw_put_double(w, "temperature", fitted->temperature, 6);
     if (fitted->abstains) {
         const char *label = fitted->head->out_of_scope_label;
         att_jsonw_key(w, "out_of_scope");
         att_jsonw_object_begin(w);
-        att_jsonw_key(w, "method");
-        att_jsonw_cstring(w, "max_probability");
-        att_jsonw_key(w, "label");
-        att_jsonw_cstring(w, label ? label : "out_of_scope");
-        put_number(w, "threshold", fitted->threshold);
+        att_jsonw_put_text(w, "method", "max_probability");
+        att_jsonw_put_text(w, "label", label ? label : "out_of_scope");
+        att_jsonw_put_double(w, "threshold", fitted->threshold, 6);
         att_jsonw_object_end(w);
     }
     put_reference(w, fitted);

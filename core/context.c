@@ -275,6 +275,16 @@ void att_best_items(struct att_context *context, const struct att_scan_query *qu
     att_team_end(&context->team);
 }
 
+void att_context_hold(struct att_context *context)
+{
+    att_team_hold(&context->team);
+}
+
+void att_context_release(struct att_context *context)
+{
+    att_team_release(&context->team);
+}
+
 float att_score_item(const struct att_model *model, const float *pooled, size_t item)
 {
     const float *bias = NULL;

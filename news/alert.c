@@ -128,32 +128,20 @@ void news_finding_subject(const struct news_finding *finding, char *out, size_t 
 
 /* ---- JSON ---- */
 
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
-static void put_number(struct att_jsonw *w, const char *key, double value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_double(w, value, DIGITS);
-}
-
 static void put_time(struct att_jsonw *w, const char *key, int64_t ms)
 {
     char text[ATT_DATE_BYTES];
     news_time_format(ms, 0, text);
-    put_text(w, key, text);
+    att_jsonw_put_text(w, key, text);
 }
 
 static void put_reason(struct att_jsonw *w, const char *measure, const char *relation, double value, double limit)
 {
     att_jsonw_object_begin(w);
-    put_text(w, "measure", measure);
-    put_number(w, "value", value);
-    put_text(w, "relation", relation);
-    put_number(w, "limit", limit);
+    att_jsonw_put_text(w, "measure", measure);
+    att_jsonw_put_double(w, "value", value, DIGITS);
+    att_jsonw_put_text(w, "relation", relation);
+    att_jsonw_put_double(w, "limit", limit, DIGITS);
     att_jsonw_object_end(w);
 }
 
@@ -184,16 +172,18 @@ static void put_reasons(struct att_jsonw *w, const struct news_finding *finding)
 static void put_subject(struct att_jsonw *w, const struct news_finding *finding, const struct store_news_item *first)
 {
     enum news_by by = finding->rule->subject;
+    char begin[NEWS_TITLE_BYTES] = "";
     att_jsonw_key(w, "subject");
     att_jsonw_object_begin(w);
-    put_text(w, "kind", news_by_name(by));
+    att_jsonw_put_text(w, "kind", news_by_name(by));
     if (by == NEWS_BY_EVENT) {
-        att_jsonw_key(w, "id");
-        att_jsonw_int(w, (int64_t)finding->key);
-        put_text(w, "name", first ? first->title[0] ? first->title : first->id : "");
+        att_jsonw_put_size(w, "id", finding->key);
+        if (first)
+            news_item_title(first, begin);
+        att_jsonw_put_text(w, "name", first && first->title[0] ? first->title : begin);
     } else {
-        put_text(w, "id", news_group_key(finding->set, by, finding->key));
-        put_text(w, "name", news_group_title(finding->set, by, finding->key));
+        att_jsonw_put_text(w, "id", news_group_key(finding->set, by, finding->key));
+        att_jsonw_put_text(w, "name", news_group_title(finding->set, by, finding->key));
     }
     att_jsonw_object_end(w);
 }
@@ -226,10 +216,10 @@ static void put_first(struct att_jsonw *w, const struct store_news_item *first)
         return;
     }
     att_jsonw_object_begin(w);
-    put_text(w, "id", first->id);
-    put_text(w, "source", first->source);
-    put_text(w, "url", first->url);
-    put_text(w, "title", first->title);
+    att_jsonw_put_text(w, "id", first->id);
+    att_jsonw_put_text(w, "source", first->source);
+    att_jsonw_put_text(w, "url", first->url);
+    att_jsonw_put_text(w, "title", first->title);
     put_time(w, "time", first->time_ms);
     att_jsonw_object_end(w);
 }
@@ -239,21 +229,21 @@ void news_finding_write(const struct news_finding *finding, const struct store_n
     const struct news_measure *is = &finding->is;
     att_jsonw_object_begin(w);
     put_time(w, "time", finding->to_ms - 1);
-    put_text(w, "level", news_level_name(finding->rule->level));
-    put_text(w, "rule", finding->rule->name);
+    att_jsonw_put_text(w, "level", news_level_name(finding->rule->level));
+    att_jsonw_put_text(w, "rule", finding->rule->name);
     put_subject(w, finding, first);
     put_reasons(w, finding);
     att_jsonw_key(w, "values");
     att_jsonw_object_begin(w);
-    put_number(w, "items", (double)is->items);
-    put_number(w, "sources", (double)is->sources);
-    put_number(w, "heat", is->heat);
-    put_number(w, "polarity", is->polarity);
-    put_number(w, "negative_share", is->negative_share);
+    att_jsonw_put_double(w, "items", (double)is->items, DIGITS);
+    att_jsonw_put_double(w, "sources", (double)is->sources, DIGITS);
+    att_jsonw_put_double(w, "heat", is->heat, DIGITS);
+    att_jsonw_put_double(w, "polarity", is->polarity, DIGITS);
+    att_jsonw_put_double(w, "negative_share", is->negative_share, DIGITS);
     if (is->importance >= 0)
-        put_number(w, "importance", is->importance);
+        att_jsonw_put_double(w, "importance", is->importance, DIGITS);
     if (finding->rule->growth_min > 0)
-        put_number(w, "growth", finding->growth);
+        att_jsonw_put_double(w, "growth", finding->growth, DIGITS);
     att_jsonw_object_end(w);
     put_time(w, "from", finding->from_ms);
     put_names(w, finding);

@@ -4,61 +4,43 @@
 
 enum { DIGITS = 6 };
 
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
-static void put_int(struct att_jsonw *w, const char *key, size_t value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_int(w, (int64_t)value);
-}
-
-static void put_number(struct att_jsonw *w, const char *key, double value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_double(w, value, DIGITS);
-}
-
 static void put_time(struct att_jsonw *w, const struct news_report *report, const char *key, int64_t ms)
 {
     char text[ATT_DATE_BYTES];
     news_time_format(ms, report->wish->offset_minutes, text);
-    put_text(w, key, text);
+    att_jsonw_put_text(w, key, text);
 }
 
 static void put_tones(struct att_jsonw *w, const size_t tones[3])
 {
     att_jsonw_key(w, "sentiment");
     att_jsonw_object_begin(w);
-    put_int(w, "negative", tones[0]);
-    put_int(w, "neutral", tones[1]);
-    put_int(w, "positive", tones[2]);
+    att_jsonw_put_size(w, "negative", tones[0]);
+    att_jsonw_put_size(w, "neutral", tones[1]);
+    att_jsonw_put_size(w, "positive", tones[2]);
     att_jsonw_object_end(w);
 }
 
 static void put_measure(struct att_jsonw *w, const struct news_measure *is)
 {
-    put_int(w, "items", is->items);
-    put_int(w, "sources", is->sources);
+    att_jsonw_put_size(w, "items", is->items);
+    att_jsonw_put_size(w, "sources", is->sources);
     put_tones(w, is->tones);
-    put_number(w, "negative_share", is->negative_share);
-    put_number(w, "polarity", is->polarity);
+    att_jsonw_put_double(w, "negative_share", is->negative_share, DIGITS);
+    att_jsonw_put_double(w, "polarity", is->polarity, DIGITS);
     if (is->importance >= 0)
-        put_number(w, "importance", is->importance);
+        att_jsonw_put_double(w, "importance", is->importance, DIGITS);
 }
 
 static void put_life(struct att_jsonw *w, const struct news_report *report, const struct news_life *life)
 {
-    put_number(w, "heat", life->heat);
+    att_jsonw_put_double(w, "heat", life->heat, DIGITS);
     att_jsonw_key(w, "life");
     att_jsonw_object_begin(w);
-    put_text(w, "stage", news_stage_name(life->stage));
-    put_number(w, "heat_before", life->before);
-    put_number(w, "step_hours", (double)life->step_ms / 3600000);
-    put_number(w, "highest", life->highest);
+    att_jsonw_put_text(w, "stage", news_stage_name(life->stage));
+    att_jsonw_put_double(w, "heat_before", life->before, DIGITS);
+    att_jsonw_put_double(w, "step_hours", (double)life->step_ms / 3600000, DIGITS);
+    att_jsonw_put_double(w, "highest", life->highest, DIGITS);
     put_time(w, report, "highest_at", life->highest_ms);
     put_time(w, report, "first_at", life->first_ms);
     att_jsonw_object_end(w);
@@ -67,14 +49,14 @@ static void put_life(struct att_jsonw *w, const struct news_report *report, cons
 static void put_quote(struct att_jsonw *w, const struct news_report *report, const struct news_quote *quote, bool text)
 {
     att_jsonw_object_begin(w);
-    put_text(w, "id", quote->id);
-    put_text(w, "title", quote->title);
-    put_text(w, "source", quote->source);
-    put_text(w, "url", quote->url);
+    att_jsonw_put_text(w, "id", quote->id);
+    att_jsonw_put_text(w, "title", quote->title);
+    att_jsonw_put_text(w, "source", quote->source);
+    att_jsonw_put_text(w, "url", quote->url);
     put_time(w, report, "time", quote->time_ms);
     if (text) {
-        put_text(w, "text", quote->text);
-        put_number(w, "polarity", quote->polarity);
+        att_jsonw_put_text(w, "text", quote->text);
+        att_jsonw_put_double(w, "polarity", quote->polarity, DIGITS);
     }
     att_jsonw_object_end(w);
 }
@@ -82,10 +64,10 @@ static void put_quote(struct att_jsonw *w, const struct news_report *report, con
 static void put_event(struct att_jsonw *w, const struct news_report *report, const struct news_event *event)
 {
     att_jsonw_object_begin(w);
-    put_int(w, "event", (size_t)event->seq);
-    put_text(w, "title", event->first.title);
+    att_jsonw_put_int(w, "event", event->seq);
+    att_jsonw_put_text(w, "title", event->first.title);
     put_measure(w, &event->is);
-    put_number(w, "window_highest", event->is.heat);
+    att_jsonw_put_double(w, "window_highest", event->is.heat, DIGITS);
     put_life(w, report, &event->life);
     att_jsonw_key(w, "first");
     put_quote(w, report, &event->first, false);
@@ -93,9 +75,9 @@ static void put_event(struct att_jsonw *w, const struct news_report *report, con
     att_jsonw_array_begin(w);
     for (size_t i = 0; i < event->n_spread; i++) {
         att_jsonw_object_begin(w);
-        put_text(w, "source", event->spread[i].source);
+        att_jsonw_put_text(w, "source", event->spread[i].source);
         put_time(w, report, "first_at", event->spread[i].first_ms);
-        put_int(w, "items", event->spread[i].items);
+        att_jsonw_put_size(w, "items", event->spread[i].items);
         att_jsonw_object_end(w);
     }
     att_jsonw_array_end(w);
@@ -124,10 +106,10 @@ static void put_rows(struct att_jsonw *w, const struct news_report *report, cons
     att_jsonw_array_begin(w);
     for (size_t i = 0; i < n; i++) {
         att_jsonw_object_begin(w);
-        put_text(w, "id", rows[i].id);
-        put_text(w, "name", rows[i].name);
+        att_jsonw_put_text(w, "id", rows[i].id);
+        att_jsonw_put_text(w, "name", rows[i].name);
         if (rows[i].more[0])
-            put_text(w, "ticker", rows[i].more);
+            att_jsonw_put_text(w, "ticker", rows[i].more);
         put_measure(w, &rows[i].is);
         put_life(w, report, &rows[i].life);
         att_jsonw_object_end(w);
@@ -138,20 +120,20 @@ static void put_rows(struct att_jsonw *w, const struct news_report *report, cons
 static void put_alert(struct att_jsonw *w, const struct news_report *report, const struct news_past_alert *alert)
 {
     att_jsonw_object_begin(w);
-    put_int(w, "id", (size_t)alert->seq);
+    att_jsonw_put_int(w, "id", alert->seq);
     put_time(w, report, "time", alert->time_ms);
-    put_text(w, "level", alert->level);
-    put_text(w, "rule", alert->rule);
-    put_text(w, "kind", alert->kind);
-    put_text(w, "name", alert->name);
+    att_jsonw_put_text(w, "level", alert->level);
+    att_jsonw_put_text(w, "rule", alert->rule);
+    att_jsonw_put_text(w, "kind", alert->kind);
+    att_jsonw_put_text(w, "name", alert->name);
     att_jsonw_key(w, "reasons");
     att_jsonw_array_begin(w);
     for (size_t i = 0; i < alert->n_reasons; i++) {
         att_jsonw_object_begin(w);
-        put_text(w, "measure", alert->reasons[i].measure);
-        put_number(w, "value", alert->reasons[i].value);
-        put_text(w, "relation", alert->reasons[i].relation);
-        put_number(w, "limit", alert->reasons[i].limit);
+        att_jsonw_put_text(w, "measure", alert->reasons[i].measure);
+        att_jsonw_put_double(w, "value", alert->reasons[i].value, DIGITS);
+        att_jsonw_put_text(w, "relation", alert->reasons[i].relation);
+        att_jsonw_put_double(w, "limit", alert->reasons[i].limit, DIGITS);
         att_jsonw_object_end(w);
     }
     att_jsonw_array_end(w);
@@ -160,17 +142,17 @@ static void put_alert(struct att_jsonw *w, const struct news_report *report, con
 
 static void put_buckets(struct att_jsonw *w, const struct news_report *report)
 {
-    put_number(w, "bucket_hours", (double)report->bucket_ms / 3600000);
+    att_jsonw_put_double(w, "bucket_hours", (double)report->bucket_ms / 3600000, DIGITS);
     att_jsonw_key(w, "buckets");
     att_jsonw_array_begin(w);
     for (size_t i = 0; i < report->n_buckets; i++) {
         const struct news_bucket *bucket = &report->buckets[i];
         att_jsonw_object_begin(w);
         put_time(w, report, "begin", bucket->begin_ms);
-        put_int(w, "items", bucket->items);
+        att_jsonw_put_size(w, "items", bucket->items);
         put_tones(w, bucket->tones);
-        put_number(w, "polarity", bucket->polarity);
-        put_number(w, "heat", bucket->heat);
+        att_jsonw_put_double(w, "polarity", bucket->polarity, DIGITS);
+        att_jsonw_put_double(w, "heat", bucket->heat, DIGITS);
         att_jsonw_object_end(w);
     }
     att_jsonw_array_end(w);
@@ -181,20 +163,19 @@ static void put_method(struct att_jsonw *w, const struct news_report *report)
     const struct news_set *set = report->set;
     att_jsonw_key(w, "method");
     att_jsonw_object_begin(w);
-    put_number(w, "half_life_hours", (double)set->view->half_life_ms / 3600000);
-    put_number(w, "noise_min", set->view->noise_min);
-    put_int(w, "noise_items", report->n_noise);
-    att_jsonw_key(w, "items_cut");
-    att_jsonw_bool(w, set->full);
+    att_jsonw_put_double(w, "half_life_hours", (double)set->view->half_life_ms / 3600000, DIGITS);
+    att_jsonw_put_double(w, "noise_min", set->view->noise_min, DIGITS);
+    att_jsonw_put_size(w, "noise_items", report->n_noise);
+    att_jsonw_put_bool(w, "items_cut", set->full);
     att_jsonw_key(w, "models");
     att_jsonw_array_begin(w);
     for (size_t i = 0; i < set->models.n; i++) {
         if (report->model_items[i] == 0)
             continue;
         att_jsonw_object_begin(w);
-        put_text(w, "name", set->models.list[i].title);
-        put_text(w, "digest", set->models.list[i].key);
-        put_int(w, "items", report->model_items[i]);
+        att_jsonw_put_text(w, "name", set->models.list[i].title);
+        att_jsonw_put_text(w, "digest", set->models.list[i].key);
+        att_jsonw_put_size(w, "items", report->model_items[i]);
         att_jsonw_object_end(w);
     }
     att_jsonw_array_end(w);
@@ -204,16 +185,16 @@ static void put_method(struct att_jsonw *w, const struct news_report *report)
 void news_report_json(const struct news_report *report, struct att_jsonw *w)
 {
     att_jsonw_object_begin(w);
-    put_text(w, "object", "report");
+    att_jsonw_put_text(w, "object", "report");
     put_time(w, report, "from", report->wish->from_ms);
     put_time(w, report, "to", report->wish->to_ms);
     att_jsonw_key(w, "summary");
     att_jsonw_object_begin(w);
     put_measure(w, &report->is);
-    put_int(w, "events", report->n_all_events);
-    put_int(w, "entities", report->n_all_entities);
-    put_int(w, "noise", report->n_noise);
-    put_int(w, "alerts", report->n_all_alerts);
+    att_jsonw_put_size(w, "events", report->n_all_events);
+    att_jsonw_put_size(w, "entities", report->n_all_entities);
+    att_jsonw_put_size(w, "noise", report->n_noise);
+    att_jsonw_put_size(w, "alerts", report->n_all_alerts);
     att_jsonw_key(w, "before");
     att_jsonw_object_begin(w);
     put_measure(w, &report->before);

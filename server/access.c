@@ -4,6 +4,28 @@
 
 #include <string.h>
 
+static bool is_open(const struct srv_keys *keys, enum srv_scope scope, bool on_admin_socket)
+{
+    return on_admin_socket || scope == SRV_SCOPE_PUBLIC || (keys == NULL && scope != SRV_SCOPE_ADMIN);
+}
+
+static enum srv_error refuse_strangers(struct att_err *err)
+{
+    att_err_set(err, ATT_EINVAL, "this path needs the admin socket, or an API key with the scope admin");
+    return SRV_ERR_SCOPE;
+}
+
+static enum srv_error check_scope(const struct srv_key *key, enum srv_scope scope, struct att_err *err)
+{
+    if (srv_key_allows(key, scope))
+        return SRV_ERR_NONE;
+    att_err_set(err, ATT_EINVAL, "the API key lacks the scope '%s'",
+                scope == SRV_SCOPE_INFER   ? "infer"
+                : scope == SRV_SCOPE_WRITE ? "write"
+                                           : "admin");
+    return SRV_ERR_SCOPE;
+}
+
 enum srv_error srv_access_check(struct srv_keys *keys, const struct srv_facts *facts, enum srv_scope scope,
                                 bool on_admin_socket, struct srv_access *ret_access, struct att_err *err)
 {
@@ -11,12 +33,10 @@ enum srv_error srv_access_check(struct srv_keys *keys, const struct srv_facts *f
     size_t len;
 
     *ret_access = (struct srv_access){.key = NULL};
-    if (on_admin_socket || scope == SRV_SCOPE_PUBLIC || (keys == NULL && scope != SRV_SCOPE_ADMIN))
+    if (is_open(keys, scope, on_admin_socket))
         return SRV_ERR_NONE;
-    if (keys == NULL) {
-        att_err_set(err, ATT_EINVAL, "this path needs the admin socket, or an API key with the scope admin");
-        return SRV_ERR_SCOPE;
-    }
+    if (keys == NULL)
+        return refuse_strangers(err);
     if (!srv_guard_key(facts, &presented, &len)) {
         att_err_set(err, ATT_EINVAL, "expected an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'");
         return SRV_ERR_KEY_MISSING;
@@ -26,13 +46,32 @@ enum srv_error srv_access_check(struct srv_keys *keys, const struct srv_facts *f
         att_err_set(err, ATT_EINVAL, "the API key is not known here");
         return SRV_ERR_KEY_UNKNOWN;
     }
-    if (!srv_key_allows(ret_access->key, scope)) {
-        att_err_set(err, ATT_EINVAL, "the API key lacks the scope '%s'",
-                    scope == SRV_SCOPE_INFER   ? "infer"
-                    : scope == SRV_SCOPE_WRITE ? "write"
-                                               : "admin");
-        return SRV_ERR_SCOPE;
+    return check_scope(ret_access->key, scope, err);
+}
+
+enum srv_error srv_access_renew(struct srv_access *access, struct srv_keys *keys, enum srv_scope scope,
+                                bool on_admin_socket, struct att_err *err)
+{
+    struct srv_key *key = NULL;
+    enum srv_error error;
+
+    if (!is_open(keys, scope, on_admin_socket)) {
+        if (keys == NULL)
+            return refuse_strangers(err);
+        if (access->key == NULL) {
+            att_err_set(err, ATT_EINVAL, "an API key is needed since the configuration was read anew");
+            return SRV_ERR_KEY_MISSING;
+        }
+        key = srv_keys_renew(keys, access->key);
+        if (key == NULL) {
+            att_err_set(err, ATT_EINVAL, "the API key is no longer known here");
+            return SRV_ERR_KEY_UNKNOWN;
+        }
+        error = check_scope(key, scope, err);
+        if (error != SRV_ERR_NONE)
+            return error;
     }
+    *access = (struct srv_access){.key = key};
     return SRV_ERR_NONE;
 }
 

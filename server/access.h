@@ -18,6 +18,10 @@ struct srv_access {
 /* keys: of the generation, or NULL. */
 enum srv_error srv_access_check(struct srv_keys *keys, const struct srv_facts *facts, enum srv_scope scope,
                                 bool on_admin_socket, struct srv_access *ret_access, struct att_err *err);
+/* For a request that goes on with a later generation, whose keys these are: the same rules, for the key that it was let
+ * in with, if any. access stays as it was unless SRV_ERR_NONE. */
+enum srv_error srv_access_renew(struct srv_access *access, struct srv_keys *keys, enum srv_scope scope,
+                                bool on_admin_socket, struct att_err *err);
 /* Before the work: one request of about `tokens`. SRV_ERR_QUOTA: *ret_wait_s tells how long. */
 enum srv_error srv_access_charge(struct srv_access *access, size_t tokens, uint64_t now_us, unsigned *ret_wait_s,
                                  struct att_err *err);

@@ -10,41 +10,6 @@
 #include "server/builtins.h"
 #include "server/server.h"
 
-enum { ANSWER_BYTES_MAX = 1048576 };
-
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
-static void put_size(struct att_jsonw *w, const char *key, size_t number)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_int(w, (int64_t)number);
-}
-
-static void put_bool(struct att_jsonw *w, const char *key, bool value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_bool(w, value);
-}
-
-static enum att_status take(struct att_jsonw *w, struct srv_builtin_answer *ret_answer, struct att_err *err)
-{
-    enum att_status status = att_jsonw_take(w, &ret_answer->bytes, &ret_answer->len, err);
-
-    att_jsonw_finish(w);
-    return status;
-}
-
-static enum att_status check_ready(struct srv_server *server, struct att_err *err)
-{
-    if (atomic_load_explicit(&server->draining, memory_order_relaxed))
-        return att_err_set(err, ATT_EUNREADY, "the daemon is stopping");
-    return ATT_OK;
-}
-
 /* ---- TEI ---- */
 
 /* 200 without a body, as TEI and vLLM answer. */
@@ -55,7 +20,7 @@ enum att_status srv_builtin_tei_health(struct srv_server *server, struct srv_gen
     (void)generation;
     (void)ask;
     ret_answer->content_type = NULL;
-    return check_ready(server, err);
+    return srv_builtin_check_ready(server, err);
 }
 
 static void put_labels(struct att_jsonw *w, const struct att_head_info *head)
@@ -66,13 +31,13 @@ static void put_labels(struct att_jsonw *w, const struct att_head_info *head)
         char number[24];
 
         snprintf(number, sizeof(number), "%zu", i);
-        put_text(w, number, head->labels[i]);
+        att_jsonw_put_text(w, number, head->labels[i]);
     }
     att_jsonw_object_end(w);
     att_jsonw_key(w, "label2id");
     att_jsonw_object_begin(w);
     for (size_t i = 0; i < head->n_labels; i++)
-        put_size(w, head->labels[i], i);
+        att_jsonw_put_size(w, head->labels[i], i);
     att_jsonw_object_end(w);
 }
 
@@ -86,7 +51,7 @@ static void put_model_type(struct att_jsonw *w, const struct att_model_info *inf
     att_jsonw_key(w, info->n_head_infos == 0 ? "embedding" : info->n_logits == 1 ? "reranker" : "classifier");
     att_jsonw_object_begin(w);
     if (info->n_head_infos == 0)
-        put_text(w, "pooling", poolings[info->pooling]);
+        att_jsonw_put_text(w, "pooling", poolings[info->pooling]);
     else
         put_labels(w, &info->heads[0]);
     att_jsonw_object_end(w);
@@ -110,24 +75,27 @@ enum att_status srv_builtin_tei_info(struct srv_server *server, struct srv_gener
     if (model == NULL)
         return att_err_set(err, ATT_ENOTFOUND, "no model that reads texts is loaded");
     info = att_model_info(model->model);
-    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
     att_jsonw_object_begin(&w);
-    put_text(&w, "model_id", model->name);
-    put_text(&w, "model_sha", info->digest);
-    put_text(&w, "model_dtype", info->dtype == ATT_F32 ? "float32" : info->dtype == ATT_BF16 ? "bfloat16" : "int8");
+    att_jsonw_put_text(&w, "model_id", model->name);
+    att_jsonw_put_text(&w, "model_sha", info->digest);
+    att_jsonw_put_text(&w, "model_dtype",
+                       info->dtype == ATT_F32    ? "float32"
+                       : info->dtype == ATT_BF16 ? "bfloat16"
+                                                 : "int8");
     put_model_type(&w, info);
-    put_size(&w, "max_concurrent_requests", (size_t)config->batching_queue_requests_max.number);
-    put_size(&w, "max_input_length", info->max_tokens);
-    put_size(&w, "max_batch_tokens", (size_t)config->batching_batch_tokens.number);
-    put_size(&w, "max_batch_requests", (size_t)config->batching_batch_sequences.number);
-    put_size(&w, "max_client_batch_size", generation->env.limits.items_max);
-    put_bool(&w, "auto_truncate", false);
-    put_size(&w, "tokenization_workers", 1);
-    put_text(&w, "version", ATT_VERSION);
-    put_text(&w, "sha", NULL);
-    put_text(&w, "docker_label", NULL);
+    att_jsonw_put_size(&w, "max_concurrent_requests", (size_t)config->batching_queue_requests_max.number);
+    att_jsonw_put_size(&w, "max_input_length", info->max_tokens);
+    att_jsonw_put_size(&w, "max_batch_tokens", (size_t)config->batching_batch_tokens.number);
+    att_jsonw_put_size(&w, "max_batch_requests", (size_t)config->batching_batch_sequences.number);
+    att_jsonw_put_size(&w, "max_client_batch_size", generation->env.limits.items_max);
+    att_jsonw_put_bool(&w, "auto_truncate", false);
+    att_jsonw_put_size(&w, "tokenization_workers", 1);
+    att_jsonw_put_text(&w, "version", ATT_VERSION);
+    att_jsonw_put_text(&w, "sha", NULL);
+    att_jsonw_put_text(&w, "docker_label", NULL);
     att_jsonw_object_end(&w);
-    return take(&w, ret_answer, err);
+    return srv_builtin_take(&w, ret_answer, err);
 }
 
 /* ---- KServe V2 ---- */
@@ -141,15 +109,15 @@ enum att_status srv_builtin_kserve_server(struct srv_server *server, struct srv_
     (void)server;
     (void)generation;
     (void)ask;
-    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
     att_jsonw_object_begin(&w);
-    put_text(&w, "name", "attentd");
-    put_text(&w, "version", ATT_VERSION);
+    att_jsonw_put_text(&w, "name", "attentd");
+    att_jsonw_put_text(&w, "version", ATT_VERSION);
     att_jsonw_key(&w, "extensions");
     att_jsonw_array_begin(&w);
     att_jsonw_array_end(&w);
     att_jsonw_object_end(&w);
-    return take(&w, ret_answer, err);
+    return srv_builtin_take(&w, ret_answer, err);
 }
 
 static enum att_status answer_flag(const char *name, const char *model, struct srv_builtin_answer *ret_answer,
@@ -157,13 +125,13 @@ static enum att_status answer_flag(const char *name, const char *model, struct s
 {
     struct att_jsonw w;
 
-    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
     att_jsonw_object_begin(&w);
     if (model != NULL)
-        put_text(&w, "name", model);
-    put_bool(&w, name, true);
+        att_jsonw_put_text(&w, "name", model);
+    att_jsonw_put_bool(&w, name, true);
     att_jsonw_object_end(&w);
-    return take(&w, ret_answer, err);
+    return srv_builtin_take(&w, ret_answer, err);
 }
 
 enum att_status srv_builtin_kserve_live(struct srv_server *server, struct srv_generation *generation,
@@ -180,7 +148,7 @@ enum att_status srv_builtin_kserve_ready(struct srv_server *server, struct srv_g
                                          const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                          struct att_err *err)
 {
-    enum att_status status = check_ready(server, err);
+    enum att_status status = srv_builtin_check_ready(server, err);
 
     (void)generation;
     (void)ask;
@@ -210,7 +178,7 @@ enum att_status srv_builtin_kserve_model_ready(struct srv_server *server, struct
                                                struct att_err *err)
 {
     const struct srv_model *model = NULL;
-    enum att_status status = check_ready(server, err);
+    enum att_status status = srv_builtin_check_ready(server, err);
 
     if (status == ATT_OK)
         status = find(generation, ask->path_params, &model, err);
@@ -230,15 +198,15 @@ enum att_status srv_builtin_kserve_model(struct srv_server *server, struct srv_g
     if (status != ATT_OK)
         return status;
     snprintf(version, sizeof(version), "%" PRIu64, model->task.version);
-    att_jsonw_init(&w, ANSWER_BYTES_MAX);
+    att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
     att_jsonw_object_begin(&w);
-    put_text(&w, "name", model->task.name);
+    att_jsonw_put_text(&w, "name", model->task.name);
     att_jsonw_key(&w, "versions");
     att_jsonw_array_begin(&w);
     att_jsonw_cstring(&w, version);
     att_jsonw_array_end(&w);
-    put_text(&w, "platform", "attentd");
+    att_jsonw_put_text(&w, "platform", "attentd");
     task_kserve_metadata(&model->task, &w);
     att_jsonw_object_end(&w);
-    return take(&w, ret_answer, err);
+    return srv_builtin_take(&w, ret_answer, err);
 }

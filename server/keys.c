@@ -283,6 +283,13 @@ struct srv_key *srv_keys_find(struct srv_keys *keys, const char *presented, size
     return place > 0 ? &keys->list[place - 1] : NULL;
 }
 
+struct srv_key *srv_keys_renew(struct srv_keys *keys, const struct srv_key *key)
+{
+    size_t place = srv_keys_place(keys, key->digest);
+
+    return place > 0 ? &keys->list[place - 1] : NULL;
+}
+
 const char *srv_key_name(const struct srv_key *key)
 {
     return key->name;

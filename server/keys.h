@@ -47,6 +47,8 @@ void srv_keys_destroy(struct srv_keys *keys); /* NULL is allowed */
 
 /* The key that was presented, or NULL: none is like it. */
 struct srv_key *srv_keys_find(struct srv_keys *keys, const char *presented, size_t len);
+/* The same key (by its SHA-256) in keys that were loaded later, or NULL: it is no longer among them. */
+struct srv_key *srv_keys_renew(struct srv_keys *keys, const struct srv_key *key);
 /* What srv_keys_find compares with: 1 + the index of the key whose SHA-256 is `digest` (64 lower-case digits), or 0. No
  * branch and no address depends on either. */
 size_t srv_keys_place(const struct srv_keys *keys, const char *digest);

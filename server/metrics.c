@@ -283,7 +283,7 @@ static void put_models(struct text *text, const struct srv_models *models)
                 att_model_info(models->list[i].task.model)->weight_bytes);
 }
 
-static void put_reloads(struct text *text, const struct srv_metrics *metrics, uint64_t generation)
+static void put_reloads(struct text *text, const struct srv_metrics *metrics, const struct srv_metrics_facts *facts)
 {
     static const char *const results[] = {"failed", "ok"};
     static const struct {
@@ -300,7 +300,10 @@ static void put_reloads(struct text *text, const struct srv_metrics *metrics, ui
     }
     put_gauge(text, "attentd_config_last_reload_successful", "0: the last SIGHUP was refused, the log says why.",
               !atomic_load_explicit(&metrics->last_reload_failed, memory_order_relaxed));
-    put_gauge(text, "attentd_generation", "Which generation serves: 1 at the start, one more each reload.", generation);
+    put_gauge(text, "attentd_generation", "Which generation serves: 1 at the start, one more each reload.",
+              facts->generation);
+    put_gauge(text, "attentd_generations",
+              "Generations in memory: the one that serves, and those that end what they began.", facts->n_generations);
     put_head(text, "attentd_key_refusals_total", "counter", "Requests refused for their API key, by reason.");
     for (size_t i = 0; i < SRV_REFUSAL_COUNT; i++)
         put(text, "attentd_key_refusals_total{reason=\"%s\"} %" PRIu64 "\n", refusal_names[i],
@@ -453,7 +456,7 @@ enum att_status srv_metrics_render(const struct srv_metrics *metrics, const stru
     put_requests(&text, metrics);
     put_latencies(&text, metrics);
     put_batches(&text, metrics);
-    put_reloads(&text, metrics, facts->generation);
+    put_reloads(&text, metrics, facts);
     put_models(&text, facts->models);
     if (facts->drift != NULL)
         put_drift(&text, facts->drift);

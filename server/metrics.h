@@ -70,6 +70,7 @@ struct srv_metrics_facts {
     const struct srv_batcher_stats *queue;
     const struct srv_models *models;
     uint64_t generation;
+    size_t n_generations; /* alive */
     struct srv_drift *drift;
 };
 /* The exposition text, att_mem_free. */

@@ -13,17 +13,11 @@ enum att_status srv_openapi_parts(struct att_json **ret_parts, struct att_err *e
     return att_json_parse((const char *)srv_openapi_text, srv_openapi_text_len, 0, DEPTH_MAX, ret_parts, err);
 }
 
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
 static void put_ref(struct att_jsonw *w, const char *key, const char *target)
 {
     att_jsonw_key(w, key);
     att_jsonw_object_begin(w);
-    put_text(w, "$ref", target);
+    att_jsonw_put_text(w, "$ref", target);
     att_jsonw_object_end(w);
 }
 
@@ -57,16 +51,15 @@ static void put_content(struct att_jsonw *w, const struct att_json *media, const
 static void put_parameter(struct att_jsonw *w, const char *name, bool in_path, const struct att_json *schema)
 {
     att_jsonw_object_begin(w);
-    put_text(w, "name", name);
-    put_text(w, "in", in_path ? "path" : "query");
-    att_jsonw_key(w, "required");
-    att_jsonw_bool(w, in_path);
+    att_jsonw_put_text(w, "name", name);
+    att_jsonw_put_text(w, "in", in_path ? "path" : "query");
+    att_jsonw_put_bool(w, "required", in_path);
     att_jsonw_key(w, "schema");
     if (schema != NULL) {
         att_jsonw_value(w, schema);
     } else {
         att_jsonw_object_begin(w);
-        put_text(w, "type", "string");
+        att_jsonw_put_text(w, "type", "string");
         att_jsonw_object_end(w);
     }
     att_jsonw_object_end(w);
@@ -105,7 +98,7 @@ static void put_responses(struct att_jsonw *w, const struct srv_route *route, co
     att_jsonw_object_begin(w);
     att_jsonw_key(w, status);
     att_jsonw_object_begin(w);
-    put_text(w, "description", answer != NULL ? "The answer" : "Done");
+    att_jsonw_put_text(w, "description", answer != NULL ? "The answer" : "Done");
     if (answer != NULL)
         put_content(w, att_json_get(operation, "media"), answer);
     att_jsonw_object_end(w);
@@ -155,8 +148,7 @@ static void put_operation(struct att_jsonw *w, const struct srv_route *route, co
     if (request != NULL) {
         att_jsonw_key(w, "requestBody");
         att_jsonw_object_begin(w);
-        att_jsonw_key(w, "required");
-        att_jsonw_bool(w, true);
+        att_jsonw_put_bool(w, "required", true);
         put_content(w, att_json_get(operation, "takes"), request);
         att_jsonw_object_end(w);
     }
@@ -209,7 +201,7 @@ static void put_error(struct att_jsonw *w, const char *name)
     snprintf(schema, sizeof(schema), "#/components/schemas/%s", name);
     att_jsonw_key(w, name);
     att_jsonw_object_begin(w);
-    put_text(w, "description", "What was wrong");
+    att_jsonw_put_text(w, "description", "What was wrong");
     att_jsonw_key(w, "content");
     att_jsonw_object_begin(w);
     att_jsonw_key(w, "application/json");
@@ -247,13 +239,14 @@ enum att_status srv_openapi_render(struct att_jsonw *w, struct att_err *err)
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(w);
-    put_text(w, "openapi", "3.1.0");
+    att_jsonw_put_text(w, "openapi", "3.1.0");
     att_jsonw_key(w, "info");
     att_jsonw_object_begin(w);
-    put_text(w, "title", "attentd");
-    put_text(w, "version", ATT_VERSION);
-    put_text(w, "description",
-             "Customer-service replies, financial news and recommendation by Transformer models on plain CPUs.");
+    att_jsonw_put_text(w, "title", "attentd");
+    att_jsonw_put_text(w, "version", ATT_VERSION);
+    att_jsonw_put_text(
+        w, "description",
+        "Customer-service replies, financial news and recommendation by Transformer models on plain CPUs.");
     att_jsonw_object_end(w);
     put_paths(w, att_json_get(parts, "operations"));
     put_components(w, att_json_get(parts, "schemas"));

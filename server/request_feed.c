@@ -7,8 +7,11 @@
  * A chunk is whole lines, a call of its own with an arena of its own. While it is
  * worked on the connection is suspended and its socket not read: a client can send
  * no faster than the model computes and the disk writes, and memory stays that of
- * one chunk and the results. The request holds one place in the queue throughout;
- * its time limits count anew with every chunk.
+ * one chunk and the results, which have bounds of their own: an answer's, and one
+ * for all feeds together. They cannot be sent before the body has ended, since the
+ * library reads no more of a body once it has an answer. The request holds one
+ * place in the queue throughout; its time limits count anew with every chunk, and
+ * each chunk is worked on by the newest generation.
  *
  * Before anything was stored a failure is the answer, as for any request. After
  * that the rest of the body is read and thrown away, and the answer says up to
@@ -19,7 +22,7 @@
 #include "core/base/clock.h"
 #include "server/request_inside.h"
 
-enum { CHUNK_BYTES = 128 << 10, SLOW_US = 250000 };
+enum { CHUNK_BYTES = 128 << 10, CHUNK_LINES = 2048, SLOW_US = 250000 };
 
 struct srv_feed {
     struct task_feed task;
@@ -27,6 +30,7 @@ struct srv_feed {
     uint64_t timeout_us, begun_us; /* of a chunk; when its first byte came */
     size_t line_bytes_max;
     size_t lines_len; /* of the body so far: bytes up to the last line's end */
+    size_t n_lines;   /* in them */
     bool skips;       /* until the next line's end: this line is too long, and cut */
     bool body_ended;
     size_t chunks, body_bytes, tokens;
@@ -43,7 +47,6 @@ enum att_status srv_request_feed_begin(struct srv_request *request, uint64_t tim
         return att_err_set(&request->err, ATT_ENOMEM, "no memory for a feed");
     feed->timeout_us = timeout_us;
     feed->line_bytes_max = (size_t)request->generation->config->limits_body_bytes_max.number;
-    att_arena_init(&feed->arena, (size_t)request->generation->config->limits_request_bytes_max.number);
     request->feed = feed;
     return ATT_OK;
 }
@@ -60,8 +63,21 @@ static bool is_due(const struct srv_request *request)
 {
     const struct srv_feed *feed = request->feed;
 
-    return request->body_len >= room(feed) ||
+    return request->body_len >= room(feed) || feed->n_lines >= CHUNK_LINES ||
            (feed->lines_len > 0 && att_clock_us() - feed->begun_us > SLOW_US && request->body_len > 0);
+}
+
+/* How many of the bytes may be taken: short lines are many, and each costs memory whatever its length. */
+static size_t until_full(struct srv_feed *feed, const char *bytes, size_t len)
+{
+    size_t at = 0;
+    const char *newline;
+
+    while (feed->n_lines < CHUNK_LINES && (newline = memchr(bytes + at, '\n', len - at)) != NULL) {
+        at = (size_t)(newline - bytes) + 1;
+        feed->n_lines++;
+    }
+    return feed->n_lines < CHUNK_LINES ? len : at;
 }
 
 static bool append(struct srv_request *request, const char *bytes, size_t len)
@@ -108,10 +124,10 @@ bool srv_request_feed_take(struct srv_request *request, const char *bytes, size_
         used = newline != NULL ? (size_t)(newline - bytes) + 1 : len;
         feed->skips = newline == NULL;
     }
-    while (used < len && request->body_len < room(feed)) {
+    while (used < len && request->body_len < room(feed) && feed->n_lines < CHUNK_LINES) {
         size_t n = room(feed) - request->body_len;
 
-        n = n < len - used ? n : len - used;
+        n = until_full(feed, bytes + used, n < len - used ? n : len - used);
         if (!append(request, bytes + used, n))
             return false;
         used += n;
@@ -130,29 +146,76 @@ void srv_request_feed_end(struct srv_request *request)
 
 /* ---- one chunk ---- */
 
-static bool admit(struct srv_request *request)
+static enum att_status take_place(struct srv_request *request, struct srv_generation *generation)
 {
     struct srv_ticket *ticket = &request->work.ticket;
+    enum att_status status;
+
+    ticket->bytes = CHUNK_BYTES;
+    ticket->tokens = CHUNK_BYTES / 4;
+    if (ticket->tokens > generation->env.limits.tokens_max)
+        ticket->tokens = generation->env.limits.tokens_max;
+    ticket->deadline_us = request->deadline_us;
+    status = srv_batcher_admit(generation->batcher, &request->work, &request->err);
+    request->admitted = status == ATT_OK;
+    return status;
+}
+
+/* A feed may run for hours: each chunk belongs to the newest generation, so that those before it can go. Where the
+ * newest has no place, the feed stays where it has one; its key must be good there, too. */
+static bool move_on(struct srv_request *request)
+{
+    struct srv_generations *generations = &request->server->generations;
+    struct srv_generation *newest = srv_generations_acquire(generations), *old = request->generation;
+    struct srv_access access = request->access;
+    enum srv_error error = SRV_ERR_NONE;
+
+    if (newest != old)
+        error = srv_access_renew(&access, newest->keys, request->match.route->scope, request->on_admin_socket,
+                                 &request->err);
+    if (newest == old || error != SRV_ERR_NONE) {
+        srv_generations_release(generations, newest);
+        if (error != SRV_ERR_NONE)
+            srv_request_fail(request, error);
+        return error == SRV_ERR_NONE;
+    }
+    if (request->admitted) {
+        srv_batcher_release(old->batcher, &request->work);
+        if (take_place(request, newest) != ATT_OK && take_place(request, old) == ATT_OK) {
+            srv_generations_release(generations, newest);
+            return true;
+        }
+    }
+    request->access = access;
+    request->generation = newest;
+    srv_generations_release(generations, old);
+    return true;
+}
+
+static bool admit(struct srv_request *request)
+{
     size_t tokens = CHUNK_BYTES / 4;
 
+    if (!move_on(request))
+        return false;
     if (tokens > request->generation->env.limits.tokens_max)
         tokens = request->generation->env.limits.tokens_max;
     if (!srv_request_is_within_limit(request, tokens)) {
         srv_request_fail(request, request->error);
         return false;
     }
-    if (request->admitted)
+    if (request->admitted || take_place(request, request->generation) == ATT_OK)
         return true;
-    ticket->bytes = CHUNK_BYTES;
-    ticket->tokens = tokens;
-    ticket->deadline_us = request->deadline_us;
-    if (srv_batcher_admit(request->generation->batcher, &request->work, &request->err) != ATT_OK) {
-        srv_access_refund(&request->access);
-        srv_request_fail_status(request, request->err.status);
-        return false;
-    }
-    request->admitted = true;
-    return true;
+    srv_access_refund(&request->access);
+    srv_request_fail_status(request, request->err.status);
+    return false;
+}
+
+/* Results of all feeds together have a bound; beyond it they are left out, as those beyond one answer's are. */
+static bool has_room(const struct srv_request *request)
+{
+    return srv_metrics_get(&request->server->metrics, SRV_METRIC_RESULT_BYTES) <
+           request->generation->config->limits_bodies_bytes_max.number;
 }
 
 /* Works on the lines that are there; on all that is left when the body has ended. */
@@ -175,6 +238,8 @@ static enum srv_next start_chunk(struct srv_request *request)
     feed->task.len = feed->task.failed != NULL ? 0 : feed->body_ended ? request->body_len : feed->lines_len;
     feed->task.line_bytes_max = feed->line_bytes_max;
     feed->task.is_last = feed->body_ended;
+    feed->task.answer_bytes = has_room(request) ? feed->results_len : SIZE_MAX / 2;
+    att_arena_init(&feed->arena, (size_t)request->generation->config->limits_request_bytes_max.number);
     srv_request_call_init(request, &feed->arena);
     request->call.feed = &feed->task;
     status = request->call.task->parse(&request->call, NULL, &request->err);
@@ -197,13 +262,23 @@ static void end_chunk(struct srv_request *request)
     if (call->task != NULL && call->task->finish != NULL)
         call->task->finish(call);
     att_arena_finish(&feed->arena);
-    att_arena_init(&feed->arena, (size_t)request->generation->config->limits_request_bytes_max.number);
     *call = next;
     if (rest > 0)
         memmove(request->body, request->body + feed->lines_len, rest);
     request->body_len = rest;
     feed->lines_len = 0;
+    feed->n_lines = 0;
     feed->begun_us = att_clock_us();
+}
+
+static void results_free(struct srv_request *request)
+{
+    struct srv_feed *feed = request->feed;
+
+    srv_metrics_subtract(&request->server->metrics, SRV_METRIC_RESULT_BYTES, feed->results_capacity);
+    att_mem_free(feed->results);
+    feed->results = NULL;
+    feed->results_capacity = 0;
 }
 
 enum att_status srv_request_feed_keep(struct srv_request *request, struct att_jsonw *results)
@@ -214,18 +289,18 @@ enum att_status srv_request_feed_keep(struct srv_request *request, struct att_js
     if (results->failed)
         return att_err_set(&request->err, ATT_ENOMEM, "no memory for the results");
     if (needed > feed->results_capacity) {
-        size_t capacity = needed * 2;
+        size_t capacity = needed + needed / 2;
         char *grown = att_mem_realloc(feed->results, capacity, 1);
 
         if (grown == NULL)
             return att_err_set(&request->err, ATT_ENOMEM, "no memory for the results");
+        srv_metrics_add(&request->server->metrics, SRV_METRIC_RESULT_BYTES, capacity - feed->results_capacity);
         feed->results = grown;
         feed->results_capacity = capacity;
     }
     if (results->len > 0)
         memcpy(feed->results + feed->results_len, results->bytes, results->len);
     feed->results_len += results->len;
-    feed->task.answer_bytes = feed->results_len;
     feed->chunks++;
     request->stage = CHUNK_DONE;
     return ATT_OK;
@@ -239,7 +314,8 @@ static enum srv_next answer(struct srv_request *request)
     request->answer.content_type = "application/x-ndjson";
     request->answer.bytes = feed->results;
     request->answer.len = feed->results_len;
-    feed->results = NULL;
+    feed->results = NULL; /* the transport's from here on */
+    results_free(request);
     request->call.prompt_tokens = feed->tokens;
     srv_request_body_free(request);
     request->body_len = feed->body_bytes;
@@ -305,7 +381,7 @@ void srv_request_feed_finish(struct srv_request *request)
     if (feed == NULL)
         return;
     att_arena_finish(&feed->arena);
-    att_mem_free(feed->results);
+    results_free(request);
     att_mem_free(feed);
     request->feed = NULL;
 }

@@ -14,11 +14,10 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "store/schema.h"
 #include "store/sqlite.h"
 
-#define APPLICATION_ID "1098138996" /* "AtCt" */
-#define SCHEMA_VERSION "1"
-enum { METADATA_DEPTH = 16, DIGEST_BYTES = 80 };
+enum { METADATA_DEPTH = 16 };
 
 struct entry {
     struct store_catalogue_item item; /* first: found by casting back */
@@ -45,12 +44,13 @@ struct store_catalogue {
     struct view *current;
 };
 
-static const char schema[] = "PRAGMA application_id=" APPLICATION_ID "; PRAGMA user_version=" SCHEMA_VERSION ";"
-                             "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-                             "CREATE TABLE items(id TEXT PRIMARY KEY, seq INTEGER NOT NULL, deleted INTEGER NOT NULL,"
-                             " title TEXT, text TEXT, metadata TEXT, popularity INTEGER NOT NULL,"
-                             " available INTEGER NOT NULL, vector BLOB);"
-                             "CREATE UNIQUE INDEX items_seq ON items(seq);";
+static const char *const steps[] = {
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE items(id TEXT PRIMARY KEY, seq INTEGER NOT NULL, deleted INTEGER NOT NULL,"
+    " title TEXT, text TEXT, metadata TEXT, popularity INTEGER NOT NULL,"
+    " available INTEGER NOT NULL, vector BLOB);"
+    "CREATE UNIQUE INDEX items_seq ON items(seq);",
+};
 
 /* ---- entries and views ---- */
 
@@ -271,68 +271,24 @@ size_t store_catalogue_find(const struct store_catalogue_view *view, const char 
 
 /* ---- the file ---- */
 
-static enum att_status ask(sqlite3 *db, const char *path, const char *sql, char text[DIGEST_BYTES], struct att_err *err)
+static enum att_status prepare_file(sqlite3 *db, const char *path, const char *encoder_digest, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
-    int step = status == ATT_OK ? sqlite3_step(row) : SQLITE_DONE;
-    if (status == ATT_OK && step != SQLITE_ROW && step != SQLITE_DONE)
-        status = store_sqlite_error(db, path, err);
-    const char *found = step == SQLITE_ROW ? (const char *)sqlite3_column_text(row, 0) : NULL;
-    snprintf(text, DIGEST_BYTES, "%s", found ? found : "");
-    sqlite3_finalize(row);
-    return status;
-}
-
-static enum att_status prepare_file(sqlite3 *db, const char *path, const char *encoder, struct att_err *err)
-{
-    char text[DIGEST_BYTES];
-    enum att_status status = store_sqlite_exec(db, path, "BEGIN IMMEDIATE", err);
-    if (status != ATT_OK)
-        return status;
-    status = ask(db, path, "SELECT count(*) FROM sqlite_master", text, err);
-    if (status == ATT_OK && strcmp(text, "0") == 0) {
-        char insert[DIGEST_BYTES + 64];
-        snprintf(insert, sizeof insert, "INSERT INTO meta VALUES('encoder', '%s')", encoder);
-        status = store_sqlite_exec(db, path, schema, err);
-        if (status == ATT_OK)
-            status = store_sqlite_exec(db, path, insert, err);
-    }
-    if (status == ATT_OK)
-        status = store_sqlite_exec(db, path, "COMMIT", err);
-    if (status != ATT_OK)
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-static enum att_status check_file(sqlite3 *db, const char *path, const char *encoder, struct att_err *err)
-{
-    char application[DIGEST_BYTES] = "", version[DIGEST_BYTES] = "", text[DIGEST_BYTES] = "";
-    enum att_status status = ask(db, path, "PRAGMA application_id", application, err);
-    if (status == ATT_OK)
-        status = ask(db, path, "PRAGMA user_version", version, err);
-    if (status == ATT_OK && (strcmp(application, APPLICATION_ID) != 0 || strcmp(version, SCHEMA_VERSION) != 0))
-        status = att_err_set(err, ATT_EFORMAT, "%s: is a database of another program or version, no catalogue", path);
-    if (status == ATT_OK)
-        status = ask(db, path, "PRAGMA quick_check(1)", text, err);
-    if (status == ATT_OK && strcmp(text, "ok") != 0)
-        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s", path, text);
-    if (status == ATT_OK)
-        status = ask(db, path, "SELECT value FROM meta WHERE key = 'encoder'", text, err);
-    if (status == ATT_OK && strcmp(text, encoder) != 0)
-        status = att_err_set(err, ATT_EFORMAT,
-                             "%s: its items were embedded by another encoder; put them into a new file", path);
-    return status;
+    const struct store_schema_fact facts[] = {
+        {"encoder", encoder_digest, "its items were embedded by another encoder; put them into a new file"}};
+    const struct store_schema schema = {.what = "a catalogue",
+                                        .application_id = "1098138996",
+                                        .steps = steps,
+                                        .n_steps = sizeof steps / sizeof *steps,
+                                        .facts = facts,
+                                        .n_facts = sizeof facts / sizeof *facts,
+                                        .hidden = "sqlite_*"};
+    return store_schema_prepare(db, path, &schema, err);
 }
 
 static enum att_status connect(const char *path, sqlite3 **ret_db, struct att_err *err)
 {
     enum att_status status = store_sqlite_open(path, ret_db, err);
-    if (status != ATT_OK)
-        return status;
-    sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    return store_sqlite_exec(*ret_db, path, "PRAGMA trusted_schema=OFF", err);
+    return status == ATT_OK ? store_sqlite_distrust(*ret_db, path, err) : status;
 }
 
 enum att_status store_catalogue_open(const char *path, const char *encoder_digest, size_t dimensions,
@@ -352,8 +308,6 @@ enum att_status store_catalogue_open(const char *path, const char *encoder_diges
                                  : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     if (status == ATT_OK)
         status = prepare_file(catalogue->db, path, encoder_digest, err);
-    if (status == ATT_OK)
-        status = check_file(catalogue->db, path, encoder_digest, err);
     if (status == ATT_OK)
         status = connect(path, &catalogue->reader, err);
     if (status == ATT_OK)
@@ -413,10 +367,7 @@ enum att_status store_catalogue_put(struct store_catalogue *catalogue, const str
         for (size_t i = 0; status == ATT_OK && i < n; i++)
             status = put_row(catalogue, row, &items[i], err);
         sqlite3_finalize(row);
-        if (status == ATT_OK)
-            status = store_sqlite_exec(catalogue->db, catalogue->path, "COMMIT", err);
-        if (status != ATT_OK)
-            sqlite3_exec(catalogue->db, "ROLLBACK", NULL, NULL, NULL);
+        status = store_sqlite_end(catalogue->db, catalogue->path, status, err);
     }
     pthread_mutex_unlock(&catalogue->write_mutex);
     return status;

@@ -6,12 +6,10 @@
 #include "store/kb.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/json.h"
 #include "core/base/utf8.h"
@@ -21,18 +19,6 @@
 #include "store/sqlite.h"
 
 enum { TRIGRAMS_MAX = 64, MATCH_BYTES = TRIGRAMS_MAX * 24 };
-
-/* A write to a file that was removed or replaced would be lost. Nor can the new one be opened: the old one's log lies
- * beside it, and SQLite would take that for its own. */
-static enum att_status check_place(const struct store_kb *kb, struct att_err *err)
-{
-    struct stat info;
-    if (stat(kb->path, &info) != 0)
-        return att_err_set(err, ATT_EIO, "%s: was removed or moved while it is open: %s", kb->path, strerror(errno));
-    if (info.st_dev != kb->device || info.st_ino != kb->inode)
-        return att_err_set(err, ATT_EIO, "%s: was replaced while it is open; stop what has it open first", kb->path);
-    return ATT_OK;
-}
 
 /* What ran out of memory inside SQLite may be left with a transaction that could not be rolled back, or with caches of
  * FTS5 that call a sound file damaged. So a suspect connection is replaced before its next use. */
@@ -63,14 +49,7 @@ static enum att_status renew_db(struct store_kb *kb, struct att_err *err)
 /* Must be asked inside the transaction that reads the view. */
 static enum att_status data_version(struct store_kb *kb, int64_t *ret_version, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(kb->db, kb->path, "PRAGMA data_version", &row, err);
-    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
-        *ret_version = sqlite3_column_int64(row, 0);
-    else if (status == ATT_OK)
-        status = store_sqlite_error(kb->db, kb->path, err);
-    sqlite3_finalize(row);
-    return status;
+    return store_sqlite_integer(kb->db, kb->path, "PRAGMA data_version", ret_version, err);
 }
 
 static void publish(struct store_kb *kb, struct kb_view *view, int64_t version)
@@ -105,7 +84,6 @@ static enum att_status read_view(struct store_kb *kb, struct att_err *err)
 
 static enum att_status open_file(struct store_kb *kb, const char *encoder_digest, struct att_err *err)
 {
-    struct stat info;
     enum att_status status = store_sqlite_open(kb->path, &kb->db, err);
     if (status == ATT_OK)
         status = store_kb_schema_prepare(kb->db, kb->path, encoder_digest, kb->dimensions, err);
@@ -113,13 +91,7 @@ static enum att_status open_file(struct store_kb *kb, const char *encoder_digest
         status = read_view(kb, err);
     if (status == ATT_OK)
         status = store_sqlite_open(kb->path, &kb->search, err);
-    if (status == ATT_OK && stat(kb->path, &info) != 0)
-        status = att_err_set(err, ATT_EIO, "%s: vanished while it was opened", kb->path);
-    if (status == ATT_OK) {
-        kb->device = info.st_dev;
-        kb->inode = info.st_ino;
-    }
-    return status;
+    return status == ATT_OK ? store_sqlite_place_find(kb->path, &kb->place, err) : status;
 }
 
 enum att_status store_kb_open(const char *path, const char *encoder_digest, size_t dimensions, struct store_kb **ret_kb,
@@ -171,7 +143,7 @@ enum att_status store_kb_refresh(struct store_kb *kb, struct att_err *err)
     pthread_mutex_lock(&kb->write_mutex);
     enum att_status status = renew_db(kb, err);
     if (status == ATT_OK)
-        status = check_place(kb, err);
+        status = store_sqlite_place_check(kb->path, &kb->place, err);
     if (status == ATT_OK)
         status = read_view(kb, err);
     pthread_mutex_unlock(&kb->write_mutex);
@@ -237,14 +209,6 @@ static enum att_status statements_prepare(struct store_kb *kb, struct statements
     return status;
 }
 
-static enum att_status run_once(struct store_kb *kb, sqlite3_stmt *statement, struct att_err *err)
-{
-    int step = sqlite3_step(statement);
-    enum att_status status = step == SQLITE_DONE ? ATT_OK : store_sqlite_error(kb->db, kb->path, err);
-    sqlite3_reset(statement);
-    return status;
-}
-
 static enum att_status put_entry(struct store_kb *kb, const struct statements *s, const struct store_kb_entry *entry,
                                  struct att_err *err)
 {
@@ -255,7 +219,7 @@ static enum att_status put_entry(struct store_kb *kb, const struct statements *s
         at += (size_t)snprintf(prompts + at, sizeof prompts - at, i ? ",%lld" : "%lld", (long long)entry->prompts[i]);
     snprintf(prompts + at, sizeof prompts - at, "]");
     sqlite3_bind_int64(s->remove, 1, entry->id);
-    enum att_status status = run_once(kb, s->remove, err);
+    enum att_status status = store_sqlite_run(kb->db, kb->path, s->remove, err);
     if (status != ATT_OK)
         return status;
     const char *const texts[] = {entry->lang, entry->question, entry->answer, entry->source, entry->metadata, prompts};
@@ -267,7 +231,7 @@ static enum att_status put_entry(struct store_kb *kb, const struct statements *s
     sqlite3_bind_int(s->entry, 9, entry->chitchat);
     sqlite3_bind_int64(s->entry, 10, entry->valid_from);
     sqlite3_bind_int64(s->entry, 11, entry->valid_until);
-    return run_once(kb, s->entry, err);
+    return store_sqlite_run(kb->db, kb->path, s->entry, err);
 }
 
 static enum att_status put_text(struct store_kb *kb, const struct statements *s, int64_t id, const char *text,
@@ -277,7 +241,7 @@ static enum att_status put_text(struct store_kb *kb, const struct statements *s,
     if (sqlite3_bind_text(s->text, 2, text, -1, SQLITE_STATIC) != SQLITE_OK ||
         sqlite3_bind_blob64(s->text, 3, vector, kb->dimensions * sizeof *vector, SQLITE_STATIC) != SQLITE_OK)
         return store_sqlite_error(kb->db, kb->path, err);
-    return run_once(kb, s->text, err);
+    return store_sqlite_run(kb->db, kb->path, s->text, err);
 }
 
 enum att_status store_kb_begin(struct store_kb *kb, struct att_err *err)
@@ -288,7 +252,7 @@ enum att_status store_kb_begin(struct store_kb *kb, struct att_err *err)
     kb->db_suspect = kb->db_suspect || status == ATT_ENOMEM;
     if (status != ATT_OK)
         return status;
-    status = check_place(kb, err);
+    status = store_sqlite_place_check(kb->path, &kb->place, err);
     if (status != ATT_OK)
         sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
     return status;
@@ -296,13 +260,9 @@ enum att_status store_kb_begin(struct store_kb *kb, struct att_err *err)
 
 enum att_status store_kb_end(struct store_kb *kb, enum att_status status, struct att_err *err)
 {
-    if (status == ATT_OK)
-        status = store_sqlite_exec(kb->db, kb->path, "COMMIT", err);
-    if (status == ATT_OK)
-        return ATT_OK;
-    /* Some failures end the transaction themselves; then this one fails, harmlessly. */
-    sqlite3_exec(kb->db, "ROLLBACK", NULL, NULL, NULL);
-    kb->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(kb->db);
+    status = store_sqlite_end(kb->db, kb->path, status, err);
+    if (status != ATT_OK)
+        kb->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(kb->db);
     return status;
 }
 
@@ -366,7 +326,7 @@ enum att_status store_kb_remove(struct store_kb *kb, int64_t id, bool *ret_remov
         status = store_sqlite_prepare(kb->db, kb->path, "DELETE FROM entries WHERE id = ?1", &row, err);
         if (status == ATT_OK) {
             sqlite3_bind_int64(row, 1, id);
-            status = run_once(kb, row, err);
+            status = store_sqlite_run(kb->db, kb->path, row, err);
             removed = sqlite3_changes(kb->db) > 0;
         }
         sqlite3_finalize(row);
@@ -396,7 +356,7 @@ enum att_status store_kb_fit_put(struct store_kb *kb, const char *fit, struct at
         if (status == ATT_OK && fit && sqlite3_bind_text(row, 1, fit, -1, SQLITE_STATIC) != SQLITE_OK)
             status = store_sqlite_error(kb->db, kb->path, err);
         if (status == ATT_OK)
-            status = run_once(kb, row, err);
+            status = store_sqlite_run(kb->db, kb->path, row, err);
         sqlite3_finalize(row);
         status = end_write(kb, status, err);
     }

@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 
 #include "store/kb.h"
+#include "store/sqlite.h"
 
 struct kb_view; /* store/kb_view.h */
 
@@ -15,8 +15,7 @@ struct store_kb {
     char *path;
     size_t dimensions;
     atomic_size_t refs;
-    dev_t device; /* of the open file: SQLite goes on with it wherever its name has gone */
-    ino_t inode;
+    struct store_sqlite_place place;
     pthread_mutex_t write_mutex; /* protects db and version: one transaction at a time, held until it is on the disk */
     sqlite3 *db;
     int64_t version; /* SQLite's data_version as of the current view: other processes' commits change it */

@@ -44,13 +44,9 @@ static enum att_status column(struct att_arena *arena, sqlite3_stmt *row, int i,
 
 static enum att_status count_rows(sqlite3 *db, const char *path, const char *sql, size_t *ret, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
-    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
-        *ret = (size_t)sqlite3_column_int64(row, 0);
-    else if (status == ATT_OK)
-        status = store_sqlite_error(db, path, err);
-    sqlite3_finalize(row);
+    int64_t count = 0;
+    enum att_status status = store_sqlite_integer(db, path, sql, &count, err);
+    *ret = (size_t)count;
     return status;
 }
 

@@ -6,9 +6,7 @@
 #include "store/news.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/mem.h"
 #include "store/news_inside.h"
@@ -17,18 +15,13 @@
 
 static enum att_status open_file(struct store_news *news, struct att_err *err)
 {
-    struct stat info;
     enum att_status status = store_sqlite_open(news->path, &news->db, err);
     if (status == ATT_OK)
         status = store_news_schema_prepare(news->db, news->path, err);
-    if (status == ATT_OK && stat(news->path, &info) != 0)
-        status = att_err_set(err, ATT_EIO, "%s: vanished while it was opened", news->path);
+    if (status == ATT_OK)
+        status = store_sqlite_place_find(news->path, &news->place, err);
     if (status == ATT_OK)
         status = store_near_create(news->options.window_ms, &news->near, err);
-    if (status == ATT_OK) {
-        news->device = info.st_dev;
-        news->inode = info.st_ino;
-    }
     return status;
 }
 
@@ -128,17 +121,6 @@ void store_news_reader_give(struct store_news *news, size_t reader, enum att_sta
 
 /* ---- the writer ---- */
 
-/* A write to a file that was removed or replaced would be lost. */
-static enum att_status check_place(const struct store_news *news, struct att_err *err)
-{
-    struct stat info;
-    if (stat(news->path, &info) != 0)
-        return att_err_set(err, ATT_EIO, "%s: was removed or moved while it is open: %s", news->path, strerror(errno));
-    if (info.st_dev != news->device || info.st_ino != news->inode)
-        return att_err_set(err, ATT_EIO, "%s: was replaced while it is open; stop what has it open first", news->path);
-    return ATT_OK;
-}
-
 static enum att_status begin(struct store_news *news, struct att_err *err)
 {
     sqlite3 *fresh = NULL;
@@ -151,7 +133,7 @@ static enum att_status begin(struct store_news *news, struct att_err *err)
         news->db = fresh;
         news->db_suspect = false;
     }
-    status = check_place(news, err);
+    status = store_sqlite_place_check(news->path, &news->place, err);
     if (status == ATT_OK)
         status = store_sqlite_exec(news->db, news->path, "BEGIN IMMEDIATE", err);
     news->db_suspect = status == ATT_ENOMEM;
@@ -171,24 +153,13 @@ enum att_status store_news_write_begin(struct store_news *news, struct att_err *
 
 enum att_status store_news_write_end(struct store_news *news, enum att_status status, struct att_err *err)
 {
-    if (status == ATT_OK)
-        status = store_sqlite_exec(news->db, news->path, "COMMIT", err);
+    status = store_sqlite_end(news->db, news->path, status, err);
     if (status != ATT_OK) {
-        /* Some failures end the transaction themselves; then this one fails, harmlessly. */
-        sqlite3_exec(news->db, "ROLLBACK", NULL, NULL, NULL);
         news->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(news->db);
         store_near_truncate(news->near, news->near_before);
         news->indexed_seq = news->indexed_before;
     }
     pthread_mutex_unlock(&news->write_mutex);
-    return status;
-}
-
-enum att_status store_news_step(struct store_news *news, sqlite3_stmt *statement, struct att_err *err)
-{
-    int step = sqlite3_step(statement);
-    enum att_status status = step == SQLITE_DONE ? ATT_OK : store_sqlite_error(news->db, news->path, err);
-    sqlite3_reset(statement);
     return status;
 }
 
@@ -210,7 +181,7 @@ enum att_status store_news_expire(struct store_news *news, int64_t before_ms, si
         if (status == ATT_OK) {
             sqlite3_bind_int64(row, 1, before_ms);
             sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
-            status = store_news_step(news, row, err);
+            status = store_sqlite_run(news->db, news->path, row, err);
             removed += (size_t)sqlite3_changes(news->db);
         }
         sqlite3_finalize(row);
@@ -232,7 +203,7 @@ enum att_status store_news_remove(struct store_news *news, const char *id, bool 
     if (status == ATT_OK && sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
         status = store_sqlite_error(news->db, news->path, err);
     if (status == ATT_OK)
-        status = store_news_step(news, row, err);
+        status = store_sqlite_run(news->db, news->path, row, err);
     removed = status == ATT_OK && sqlite3_changes(news->db) > 0;
     sqlite3_finalize(row);
     status = store_news_write_end(news, status, err);
@@ -251,7 +222,7 @@ static enum att_status put_alert(struct store_news *news, sqlite3_stmt *row, con
         sqlite3_bind_text(row, 3, alert->kind, -1, SQLITE_STATIC) != SQLITE_OK ||
         sqlite3_bind_text(row, 4, alert->json, -1, SQLITE_STATIC) != SQLITE_OK)
         return store_sqlite_error(news->db, news->path, err);
-    return store_news_step(news, row, err);
+    return store_sqlite_run(news->db, news->path, row, err);
 }
 
 enum att_status store_news_alerts_put(struct store_news *news, const struct store_news_alert *alerts, size_t n,
@@ -284,7 +255,7 @@ enum att_status store_news_meta_put(struct store_news *news, const char *key, co
                              sqlite3_bind_text(row, 2, value, -1, SQLITE_STATIC) != SQLITE_OK))
         status = store_sqlite_error(news->db, news->path, err);
     if (status == ATT_OK)
-        status = store_news_step(news, row, err);
+        status = store_sqlite_run(news->db, news->path, row, err);
     sqlite3_finalize(row);
     return store_news_write_end(news, status, err);
 }

@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 #include "store/near.h"
 #include "store/news.h"
@@ -16,8 +15,7 @@ struct store_news {
     char *path;
     struct store_news_options options;
     atomic_size_t refs;
-    dev_t device; /* of the open file: SQLite goes on with it wherever its name has gone */
-    ino_t inode;
+    struct store_sqlite_place place;
     pthread_mutex_t write_mutex; /* protects what stands up to read_mutex: one transaction at a time, held until it is
                                     on the disk */
     sqlite3 *db;
@@ -42,9 +40,6 @@ void store_news_reader_give(struct store_news *news, size_t reader, enum att_sta
 /* Begins a transaction under the writer's lock, which store_news_write_end gives back in any case. */
 enum att_status store_news_write_begin(struct store_news *news, struct att_err *err) ATT_MUST_USE;
 enum att_status store_news_write_end(struct store_news *news, enum att_status status, struct att_err *err) ATT_MUST_USE;
-/* One step of a statement that gives no row; resets it. */
-enum att_status store_news_step(struct store_news *news, sqlite3_stmt *statement, struct att_err *err) ATT_MUST_USE;
-
 /* SHA-256 of what makes an item's content: all that was sent but its engagement. */
 enum att_status store_news_digest(const struct store_news_item *item, char ret_hex[STORE_NEWS_DIGEST_BYTES],
                                   struct att_err *err) ATT_MUST_USE;

@@ -186,7 +186,7 @@ static enum att_status write_item(struct store_news *news, sqlite3_stmt *row, co
                               : sqlite3_bind_null(row, 27);
     failed |= near->vector ? sqlite3_bind_blob(row, 28, near->vector, (int)near->dimensions, SQLITE_STATIC)
                            : sqlite3_bind_null(row, 28);
-    return failed ? store_sqlite_error(news->db, news->path, err) : store_news_step(news, row, err);
+    return failed ? store_sqlite_error(news->db, news->path, err) : store_sqlite_run(news->db, news->path, row, err);
 }
 
 static enum att_status write_mentions(struct store_news *news, struct statements *s, const struct store_news_item *item,
@@ -195,13 +195,13 @@ static enum att_status write_mentions(struct store_news *news, struct statements
     enum att_status status = ATT_OK;
     if (is_update) {
         sqlite3_bind_int64(s->forget, 1, seq);
-        status = store_news_step(news, s->forget, err);
+        status = store_sqlite_run(news->db, news->path, s->forget, err);
     }
     for (size_t i = 0; status == ATT_OK && i < item->n_entity_ids; i++) {
         sqlite3_bind_int64(s->mention, 2, seq);
         if (sqlite3_bind_text(s->mention, 1, item->entity_ids[i], -1, SQLITE_STATIC) != SQLITE_OK)
             return store_sqlite_error(news->db, news->path, err);
-        status = store_news_step(news, s->mention, err);
+        status = store_sqlite_run(news->db, news->path, s->mention, err);
     }
     return status;
 }
@@ -233,16 +233,9 @@ static enum att_status join_cluster(struct store_news *news, struct statements *
 /* A new item gets the number that SQLite would give it, which its cluster may be called by. */
 static enum att_status next_seq(struct store_news *news, int64_t *ret_seq, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(
-        news->db, news->path, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0) + 1", &row,
-        err);
-    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
-        *ret_seq = sqlite3_column_int64(row, 0);
-    else if (status == ATT_OK)
-        status = store_sqlite_error(news->db, news->path, err);
-    sqlite3_finalize(row);
-    return status;
+    return store_sqlite_integer(news->db, news->path,
+                                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0) + 1",
+                                ret_seq, err);
 }
 
 static void take_stored(const struct stored *stored, struct store_news_result *result)
@@ -313,7 +306,7 @@ static enum att_status put_item(struct store_news *news, struct statements *s, c
     sqlite3_bind_double(s->engage, 2, item->engagement);
     if (sqlite3_bind_text(s->engage, 3, item->engagement_parts, -1, SQLITE_STATIC) != SQLITE_OK)
         return store_sqlite_error(news->db, news->path, err);
-    return store_news_step(news, s->engage, err);
+    return store_sqlite_run(news->db, news->path, s->engage, err);
 }
 
 /* Old items go as new ones come, so that a put costs no more than twice what it brings. */
@@ -331,7 +324,7 @@ static enum att_status expire(struct store_news *news, const struct store_news_i
     if (status == ATT_OK) {
         sqlite3_bind_int64(row, 1, now_ms - news->options.retention_ms);
         sqlite3_bind_int64(row, 2, (sqlite3_int64)n);
-        status = store_news_step(news, row, err);
+        status = store_sqlite_run(news->db, news->path, row, err);
     }
     sqlite3_finalize(row);
     return status;

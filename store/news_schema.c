@@ -1,15 +1,11 @@
 /*
- * The tables of a news file, and whether a file fits: that its pages are sound,
- * that it is ours and of a version known here. Making them is one transaction,
- * so that a killed first start leaves an empty file or a complete one. What a
- * scan reads often stands first in a row, texts and signatures last.
+ * The tables of a news file, by versions; store/schema.c makes and checks them.
+ * What a scan reads often stands first in a row, texts and signatures last.
  */
-#include <string.h>
-
 #include "store/news_inside.h"
 #include "store/schema.h"
 
-static const char schema[] =
+static const char *const steps[] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE items(seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, time_ms INTEGER NOT NULL,"
     " received_ms INTEGER NOT NULL, source TEXT NOT NULL, lang TEXT NOT NULL, cluster INTEGER NOT NULL,"
@@ -27,12 +23,15 @@ static const char schema[] =
     "CREATE INDEX mentions_seq ON mentions(seq);"
     "CREATE TABLE alerts(seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, level TEXT NOT NULL,"
     " kind TEXT NOT NULL, json TEXT NOT NULL);"
-    "CREATE INDEX alerts_time ON alerts(time_ms);"
-    "INSERT INTO meta VALUES ('schema', 'news 1');";
+    "CREATE INDEX alerts_time ON alerts(time_ms);",
+};
 
 enum att_status store_news_schema_prepare(sqlite3 *db, const char *path, struct att_err *err)
 {
-    static const struct store_schema news = {
-        .what = "a news store", .sql = schema, .version = "news 1", .hidden = "sqlite_*"};
+    static const struct store_schema news = {.what = "a news store",
+                                             .name = "news ",
+                                             .steps = steps,
+                                             .n_steps = sizeof steps / sizeof *steps,
+                                             .hidden = "sqlite_*"};
     return store_schema_prepare(db, path, &news, err);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -73,6 +74,84 @@ enum att_status store_sqlite_prepare(sqlite3 *db, const char *path, const char *
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
         return store_sqlite_error(db, path, err);
     *ret_statement = statement;
+    return ATT_OK;
+}
+
+enum att_status store_sqlite_run(sqlite3 *db, const char *path, sqlite3_stmt *statement, struct att_err *err)
+{
+    int step = sqlite3_step(statement);
+    enum att_status status = step == SQLITE_DONE ? ATT_OK : store_sqlite_error(db, path, err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+enum att_status store_sqlite_integer(sqlite3 *db, const char *path, const char *sql, int64_t *ret, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
+    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
+        *ret = sqlite3_column_int64(row, 0);
+    else if (status == ATT_OK)
+        status = store_sqlite_error(db, path, err);
+    sqlite3_finalize(row);
+    return status;
+}
+
+enum att_status store_sqlite_text(sqlite3 *db, const char *path, const char *sql, const char *key,
+                                  char ret_text[STORE_SQLITE_TEXT_BYTES], struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
+    if (status != ATT_OK)
+        return status;
+    int step = SQLITE_NOMEM;
+    if (!key || sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC) == SQLITE_OK)
+        step = sqlite3_step(row);
+    const char *text = step == SQLITE_ROW ? (const char *)sqlite3_column_text(row, 0) : "";
+    if ((step != SQLITE_ROW && step != SQLITE_DONE) || !text)
+        status = store_sqlite_error(db, path, err);
+    else
+        snprintf(ret_text, STORE_SQLITE_TEXT_BYTES, "%s", text);
+    sqlite3_finalize(row);
+    return status;
+}
+
+enum att_status store_sqlite_end(sqlite3 *db, const char *path, enum att_status status, struct att_err *err)
+{
+    if (status == ATT_OK)
+        status = store_sqlite_exec(db, path, "COMMIT", err);
+    /* Some failures end the transaction themselves; then this one fails, harmlessly. */
+    if (status != ATT_OK)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+enum att_status store_sqlite_check_pages(sqlite3 *db, const char *path, struct att_err *err)
+{
+    char found[STORE_SQLITE_TEXT_BYTES] = "";
+    enum att_status status = store_sqlite_text(db, path, "PRAGMA quick_check(1)", NULL, found, err);
+    const char *line = strrchr(found, '\n'); /* below a headline */
+    if (status == ATT_OK && strcmp(found, "ok") != 0)
+        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s", path, line ? line + 1 : found);
+    return status;
+}
+
+enum att_status store_sqlite_place_find(const char *path, struct store_sqlite_place *ret_place, struct att_err *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return att_err_set(err, ATT_EIO, "%s: vanished while it was opened", path);
+    *ret_place = (struct store_sqlite_place){.device = info.st_dev, .inode = info.st_ino};
+    return ATT_OK;
+}
+
+enum att_status store_sqlite_place_check(const char *path, const struct store_sqlite_place *place, struct att_err *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return att_err_set(err, ATT_EIO, "%s: was removed or moved while it is open: %s", path, strerror(errno));
+    if (info.st_dev != place->device || info.st_ino != place->inode)
+        return att_err_set(err, ATT_EIO, "%s: was replaced while it is open; stop what has it open first", path);
     return ATT_OK;
 }
 
@@ -149,4 +228,11 @@ enum att_status store_sqlite_open(const char *path, sqlite3 **ret_db, struct att
     else
         sqlite3_close(db);
     return status;
+}
+
+enum att_status store_sqlite_distrust(sqlite3 *db, const char *path, struct att_err *err)
+{
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    return store_sqlite_exec(db, path, "PRAGMA trusted_schema=OFF", err);
 }

@@ -2,8 +2,8 @@
  * The file of users' events. Two connections: in WAL mode a reader sees the
  * last commit and never waits for the one under way.
  *
- * The header's application_id tells our file from others. Triggers and views
- * are switched off, so that nothing in a file of somebody else runs in our name.
+ * Triggers and views are switched off, so that nothing in a file of somebody
+ * else runs in our name.
  */
 #include "store/users.h"
 
@@ -14,10 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/schema.h"
 #include "store/sqlite.h"
-
-#define APPLICATION_ID "1098147925" /* "AtUs" */
-#define SCHEMA_VERSION "1"
 
 struct store_users {
     char *path;
@@ -30,81 +28,28 @@ struct store_users {
     _Atomic double keep_s; /* of limits, for readers */
 };
 
-static const char schema[] =
-    "PRAGMA application_id=" APPLICATION_ID "; PRAGMA user_version=" SCHEMA_VERSION ";"
+static const char *const steps[] = {
     "CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, id TEXT, model TEXT NOT NULL,"
     " item TEXT NOT NULL, type INTEGER NOT NULL, value REAL, time REAL NOT NULL, text TEXT NOT NULL);"
     "CREATE UNIQUE INDEX events_id ON events(user, id) WHERE id IS NOT NULL;"
     "CREATE INDEX events_user ON events(user, time, seq);"
-    "CREATE INDEX events_time ON events(time);";
+    "CREATE INDEX events_time ON events(time);",
+};
+
+static const struct store_schema schema = {.what = "a file of users",
+                                           .application_id = "1098147925",
+                                           .steps = steps,
+                                           .n_steps = sizeof steps / sizeof *steps,
+                                           .hidden = "sqlite_*"};
 
 /* ---- the file ---- */
-
-static enum att_status ask_integer(sqlite3 *db, const char *path, const char *sql, int64_t *ret, struct att_err *err)
-{
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(db, path, sql, &row, err);
-    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
-        *ret = sqlite3_column_int64(row, 0);
-    else if (status == ATT_OK)
-        status = store_sqlite_error(db, path, err);
-    sqlite3_finalize(row);
-    return status;
-}
-
-static enum att_status finish_transaction(sqlite3 *db, const char *path, enum att_status status, struct att_err *err)
-{
-    if (status == ATT_OK)
-        status = store_sqlite_exec(db, path, "COMMIT", err);
-    if (status != ATT_OK)
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-/* Makes the tables of an empty file; another process may do so at the same time. */
-static enum att_status prepare_file(sqlite3 *db, const char *path, struct att_err *err)
-{
-    int64_t tables = 0, application = 0, version = 0;
-    enum att_status status = store_sqlite_exec(db, path, "BEGIN IMMEDIATE", err);
-    if (status != ATT_OK)
-        return status;
-    status = ask_integer(db, path, "SELECT count(*) FROM sqlite_master", &tables, err);
-    if (status == ATT_OK && tables == 0)
-        status = store_sqlite_exec(db, path, schema, err);
-    status = finish_transaction(db, path, status, err);
-    if (status == ATT_OK)
-        status = ask_integer(db, path, "PRAGMA application_id", &application, err);
-    if (status == ATT_OK)
-        status = ask_integer(db, path, "PRAGMA user_version", &version, err);
-    char found[48];
-    snprintf(found, sizeof found, "%lld %lld", (long long)application, (long long)version);
-    if (status == ATT_OK && strcmp(found, APPLICATION_ID " " SCHEMA_VERSION) != 0)
-        status =
-            att_err_set(err, ATT_EFORMAT, "%s: is a database of another program or version, no file of users", path);
-    return status;
-}
-
-static enum att_status check_pages(sqlite3 *db, const char *path, struct att_err *err)
-{
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(db, path, "PRAGMA quick_check(1)", &row, err);
-    if (status == ATT_OK && sqlite3_step(row) != SQLITE_ROW)
-        status = store_sqlite_error(db, path, err);
-    const char *found = status == ATT_OK ? (const char *)sqlite3_column_text(row, 0) : NULL;
-    if (status == ATT_OK && (!found || strcmp(found, "ok") != 0))
-        status = att_err_set(err, ATT_EFORMAT, "%s: is damaged: %s", path, found ? found : "out of memory");
-    sqlite3_finalize(row);
-    return status;
-}
 
 static enum att_status connect(const char *path, sqlite3 **ret_db, struct att_err *err)
 {
     enum att_status status = store_sqlite_open(path, ret_db, err);
-    if (status != ATT_OK)
-        return status;
-    sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    return store_sqlite_exec(*ret_db, path, "PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF", err);
+    if (status == ATT_OK)
+        status = store_sqlite_distrust(*ret_db, path, err);
+    return status == ATT_OK ? store_sqlite_exec(*ret_db, path, "PRAGMA secure_delete=ON", err) : status;
 }
 
 static void limit(struct store_users *users, const struct store_users_limits *limits)
@@ -130,9 +75,7 @@ enum att_status store_users_open(const char *path, const struct store_users_limi
     enum att_status status =
         users->path ? connect(path, &users->db, err) : att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     if (status == ATT_OK)
-        status = prepare_file(users->db, path, err);
-    if (status == ATT_OK)
-        status = check_pages(users->db, path, err);
+        status = store_schema_prepare(users->db, path, &schema, err);
     if (status == ATT_OK)
         status = connect(path, &users->reader, err);
     if (status == ATT_OK)
@@ -163,14 +106,6 @@ void store_users_close(struct store_users *users)
 
 /* ---- writing ---- */
 
-static enum att_status run_once(struct store_users *users, sqlite3_stmt *statement, struct att_err *err)
-{
-    int step = sqlite3_step(statement);
-    enum att_status status = step == SQLITE_DONE ? ATT_OK : store_sqlite_error(users->db, users->path, err);
-    sqlite3_reset(statement);
-    return status;
-}
-
 static enum att_status delete_expired(struct store_users *users, double now_s, struct att_err *err)
 {
     sqlite3_stmt *row = NULL;
@@ -180,7 +115,7 @@ static enum att_status delete_expired(struct store_users *users, double now_s, s
         store_sqlite_prepare(users->db, users->path, "DELETE FROM events WHERE time < ?1", &row, err);
     if (status == ATT_OK) {
         sqlite3_bind_double(row, 1, now_s - users->limits.keep_s);
-        status = run_once(users, row, err);
+        status = store_sqlite_run(users->db, users->path, row, err);
     }
     sqlite3_finalize(row);
     return status;
@@ -199,7 +134,7 @@ static enum att_status insert(struct store_users *users, sqlite3_stmt *row, cons
     else
         sqlite3_bind_double(row, 7, event->value);
     sqlite3_bind_double(row, 8, event->time);
-    return run_once(users, row, err);
+    return store_sqlite_run(users->db, users->path, row, err);
 }
 
 /* Leaves the newest events of one user. */
@@ -208,7 +143,7 @@ static enum att_status prune(struct store_users *users, sqlite3_stmt *row, const
     if (sqlite3_bind_text(row, 1, user, -1, SQLITE_STATIC) != SQLITE_OK)
         return store_sqlite_error(users->db, users->path, err);
     sqlite3_bind_int64(row, 2, (sqlite3_int64)users->limits.events_max);
-    return run_once(users, row, err);
+    return store_sqlite_run(users->db, users->path, row, err);
 }
 
 static enum att_status put_all(struct store_users *users, const struct store_user_event *events, size_t n, double now_s,
@@ -247,7 +182,7 @@ enum att_status store_users_put(struct store_users *users, const struct store_us
     enum att_status status = store_sqlite_exec(users->db, users->path, "BEGIN IMMEDIATE", err);
     if (status == ATT_OK) {
         status = put_all(users, events, n, now_s, &counts, err);
-        status = finish_transaction(users->db, users->path, status, err);
+        status = store_sqlite_end(users->db, users->path, status, err);
     }
     pthread_mutex_unlock(&users->write_mutex);
     if (status == ATT_OK)
@@ -274,7 +209,7 @@ enum att_status store_users_remove(struct store_users *users, const char *user, 
     if (status == ATT_OK && sqlite3_bind_text(row, 1, user, -1, SQLITE_STATIC) != SQLITE_OK)
         status = store_sqlite_error(users->db, users->path, err);
     if (status == ATT_OK)
-        status = run_once(users, row, err);
+        status = store_sqlite_run(users->db, users->path, row, err);
     if (status == ATT_OK)
         removed = (size_t)sqlite3_changes(users->db);
     sqlite3_finalize(row);

@@ -145,7 +145,11 @@ static void run_plain(struct att_context *context, struct task_job *const *jobs,
     const struct att_tap tap = {.context = &tapped, .wants_attention = wants_attention, .attention = take_attention};
     struct att_batch batch;
     struct att_output out;
-    bool attention = pack(context, jobs, n_jobs, &batch);
+    bool attention = pack(context, jobs, n_jobs, &batch), scans = false;
+    for (size_t i = 0; i < n_jobs; i++)
+        scans = scans || jobs[i]->scan;
+    if (scans)
+        att_context_hold(context);
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);
     for (size_t i = 0; i < n_jobs; i++) {
         if (status == ATT_OK)
@@ -159,6 +163,8 @@ static void run_plain(struct att_context *context, struct task_job *const *jobs,
             jobs[i]->scan->x = jobs[i]->pooled;
             att_best_items(context, jobs[i]->scan, &jobs[i]->found);
         }
+    if (scans)
+        att_context_release(context);
 }
 
 /* Texts that are written: their next tokens, or their sources. */
@@ -320,6 +326,8 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
     enum att_status status = run_rounds(contexts, &call, body, err);
     if (status == ATT_OK && call.deployment)
         status = call.deployment->deploy(&call, err);
+    if (status == ATT_OK && call.deployment && call.deployment->settle)
+        status = call.deployment->settle(&call, true, err);
     if (status == ATT_OK)
         status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)

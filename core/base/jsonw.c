@@ -268,3 +268,32 @@ enum att_status att_jsonw_take(struct att_jsonw *w, char **ret_bytes, size_t *re
     att_jsonw_finish(w);
     return ATT_OK;
 }
+
+void att_jsonw_put_text(struct att_jsonw *w, const char *key, const char *text)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_cstring(w, text);
+}
+
+void att_jsonw_put_int(struct att_jsonw *w, const char *key, int64_t value)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_int(w, value);
+}
+
+void att_jsonw_put_size(struct att_jsonw *w, const char *key, size_t value)
+{
+    att_jsonw_put_int(w, key, (int64_t)value);
+}
+
+void att_jsonw_put_bool(struct att_jsonw *w, const char *key, bool value)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_bool(w, value);
+}
+
+void att_jsonw_put_double(struct att_jsonw *w, const char *key, double value, int digits)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_double(w, value, digits);
+}

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-enum { SPINS = 4000, SPINS_IDLE = 2000 };
+enum { SPINS = 4000, SPINS_IDLE = 2000, SPINS_HELD = 8 * SPINS_IDLE };
 
 static void pause_cpu(void)
 {
@@ -34,6 +34,16 @@ void att_team_begin(struct att_team *team)
 void att_team_end(struct att_team *team)
 {
     atomic_store(&team->open, false);
+}
+
+void att_team_hold(struct att_team *team)
+{
+    atomic_store(&team->held, true);
+}
+
+void att_team_release(struct att_team *team)
+{
+    atomic_store(&team->held, false);
 }
 
 size_t att_team_size(const struct att_team *team)
@@ -75,17 +85,17 @@ static void wait_for(struct att_team *team, size_t n_chunks)
 void att_team_run(struct att_team *team, size_t n_chunks, att_team_work *work, void *context)
 {
     assert(n_chunks > 0 && n_chunks <= ATT_TEAM_CHUNKS_MAX);
-    size_t chunk, own = 0;
-    if (n_chunks == 1 || att_team_size(team) == 1) {
-        for (size_t i = 0; i < n_chunks; i++)
-            work(context, i, team->space);
+    size_t chunk, own = 0, alone = 0;
+    /* A helper that comes late finds what is left. */
+    for (; alone < n_chunks && (n_chunks - alone == 1 || att_team_size(team) == 1); alone++)
+        work(context, alone, team->space);
+    if (alone == n_chunks)
         return;
-    }
     uint_fast64_t number = (atomic_load_explicit(&team->state, memory_order_relaxed) >> 32) + 1;
     team->work = work;
     team->context = context;
-    atomic_store_explicit(&team->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&team->state, number << 32 | n_chunks, memory_order_release);
+    atomic_store_explicit(&team->done, alone, memory_order_relaxed);
+    atomic_store_explicit(&team->state, number << 32 | alone << 16 | n_chunks, memory_order_release);
     for (; claim(team, &chunk); own++)
         work(context, chunk, team->space);
     atomic_fetch_add_explicit(&team->done, own, memory_order_acq_rel);
@@ -106,10 +116,11 @@ static void finish_chunk(struct att_team *team)
 size_t att_team_help(struct att_team *team, void *space, bool (*leave)(void *context), void *context)
 {
     size_t chunk, idle = 0, computed = 0;
-    bool begun = false;
+    bool begun = false, held = false;
     atomic_fetch_add(&team->helpers, 1);
-    while (idle < SPINS_IDLE) {
-        const bool open = atomic_load_explicit(&team->open, memory_order_acquire);
+    while (idle < (held ? SPINS_HELD : SPINS_IDLE)) {
+        held = atomic_load_explicit(&team->held, memory_order_acquire);
+        const bool open = held || atomic_load_explicit(&team->open, memory_order_acquire);
         if (begun && !open)
             break;
         begun = begun || open;

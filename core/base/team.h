@@ -27,7 +27,7 @@ struct att_team {
     atomic_uint_fast64_t state; /* operation number << 32 | next chunk << 16 | chunks: one word, so that a claim is one
                                    compare and swap */
     atomic_size_t done, helpers;
-    atomic_bool open, parked;
+    atomic_bool open, held, parked;
     att_team_work *work; /* written before state; read after a claim */
     void *context;
     pthread_mutex_t mutex; /* for parking alone */
@@ -41,13 +41,17 @@ void att_team_finish(struct att_team *team);
 /* A pass begins and ends; between them helpers are welcome. */
 void att_team_begin(struct att_team *team);
 void att_team_end(struct att_team *team);
+/* Passes and operations follow each other until the release, and one of them is worth waiting for: helpers stay. */
+void att_team_hold(struct att_team *team);
+void att_team_release(struct att_team *team);
 /* Threads that would take part in an operation now, the leader included; a hint. */
 size_t att_team_size(const struct att_team *team);
 /* Computes chunks 0..n_chunks-1, n_chunks <= ATT_TEAM_CHUNKS_MAX; returns when all are done. Spins a moment for a
  * helper's last chunk, then parks. */
 void att_team_run(struct att_team *team, size_t n_chunks, att_team_work *work, void *context);
 /* Helps with the pass that is open or opens soon, until it ends, until leave says so (asked between chunks; NULL:
- * never), or until nothing was to do for some ten microseconds. Chunks computed. */
+ * never), or until nothing was to do for some ten microseconds, or some hundred of a team that is held. Chunks
+ * computed. */
 size_t att_team_help(struct att_team *team, void *space, bool (*leave)(void *context), void *context);
 
 #endif

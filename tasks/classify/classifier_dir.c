@@ -34,24 +34,6 @@ static enum att_status write_tensors(const struct task_classifier *classifier, c
     return ATT_OK;
 }
 
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
-static void put_int(struct att_jsonw *w, const char *key, size_t value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_int(w, (int64_t)value);
-}
-
-static void put_number(struct att_jsonw *w, const char *key, double value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_double(w, value, 6);
-}
-
 static void put_labels(struct att_jsonw *w, const struct task_classifier *classifier)
 {
     att_jsonw_key(w, "labels");
@@ -65,23 +47,24 @@ static void put_head(struct att_jsonw *w, const struct task_classifier *classifi
 {
     const struct task_head *head = &classifier->head;
     att_jsonw_object_begin(w);
-    put_text(w, "name", "default");
+    att_jsonw_put_text(w, "name", "default");
     put_labels(w, classifier);
-    put_text(w, "problem_type", classifier->multi_label ? "multi_label_classification" : "single_label_classification");
-    put_number(w, "temperature", head->temperature);
+    att_jsonw_put_text(w, "problem_type",
+                       classifier->multi_label ? "multi_label_classification" : "single_label_classification");
+    att_jsonw_put_double(w, "temperature", head->temperature, 6);
     if (head->thresholds) {
         att_jsonw_key(w, "threshold");
         att_jsonw_object_begin(w);
         for (size_t i = 0; i < classifier->n_labels; i++)
-            put_number(w, classifier->labels[i], (double)head->thresholds[i]);
+            att_jsonw_put_double(w, classifier->labels[i], (double)head->thresholds[i], 6);
         att_jsonw_object_end(w);
     }
     if (head->abstains) {
         att_jsonw_key(w, "out_of_scope");
         att_jsonw_object_begin(w);
-        put_text(w, "method", "max_probability");
-        put_text(w, "label", "out_of_scope");
-        put_number(w, "threshold", head->out_of_scope_threshold);
+        att_jsonw_put_text(w, "method", "max_probability");
+        att_jsonw_put_text(w, "label", "out_of_scope");
+        att_jsonw_put_double(w, "threshold", head->out_of_scope_threshold, 6);
         att_jsonw_object_end(w);
     }
     att_jsonw_object_end(w);
@@ -91,13 +74,13 @@ static void put_figures(struct att_jsonw *w, const struct task_classifier *class
 {
     const struct task_head *head = &classifier->head;
     att_jsonw_object_begin(w);
-    put_int(w, "folds", head->folds);
-    put_int(w, "rows", classifier->n_examples - classifier->n_outside);
-    put_int(w, "out_of_scope_rows", classifier->n_outside);
+    att_jsonw_put_size(w, "folds", head->folds);
+    att_jsonw_put_size(w, "rows", classifier->n_examples - classifier->n_outside);
+    att_jsonw_put_size(w, "out_of_scope_rows", classifier->n_outside);
     task_figures_render(head->figures, head->n_figures, w);
     if (head->abstains) {
-        put_number(w, "answered", head->answered);
-        put_number(w, "accuracy_of_answered", head->precision);
+        att_jsonw_put_double(w, "answered", head->answered, 6);
+        att_jsonw_put_double(w, "accuracy_of_answered", head->precision, 6);
     }
     att_jsonw_object_end(w);
 }
@@ -109,28 +92,26 @@ static void put_document(struct att_jsonw *w, const struct task_classifier *clas
         [ATT_POOL_NONE] = "mean", [ATT_POOL_MEAN] = "mean", [ATT_POOL_CLS] = "cls", [ATT_POOL_LAST] = "last"};
     const struct att_model_info *info = att_model_info(classifier->model->model);
     att_jsonw_object_begin(w);
-    put_text(w, "task", "classify");
-    put_text(w, "base", classifier->model->name);
-    put_text(w, "base_digest", info->digest);
-    put_text(w, "pooling", poolings[info->pooling]);
-    att_jsonw_key(w, "normalize");
-    att_jsonw_bool(w, info->normalize);
-    put_int(w, "max_length", info->max_tokens);
-    att_jsonw_key(w, "strip_urls");
-    att_jsonw_bool(w, info->strip_urls);
+    att_jsonw_put_text(w, "task", "classify");
+    att_jsonw_put_text(w, "base", classifier->model->name);
+    att_jsonw_put_text(w, "base_digest", info->digest);
+    att_jsonw_put_text(w, "pooling", poolings[info->pooling]);
+    att_jsonw_put_bool(w, "normalize", info->normalize);
+    att_jsonw_put_size(w, "max_length", info->max_tokens);
+    att_jsonw_put_bool(w, "strip_urls", info->strip_urls);
     att_jsonw_key(w, "heads");
     att_jsonw_array_begin(w);
     put_head(w, classifier);
     att_jsonw_array_end(w);
-    put_int(w, "created", (size_t)classifier->created_s);
-    put_number(w, "penalty", classifier->head.c);
+    att_jsonw_put_int(w, "created", classifier->created_s);
+    att_jsonw_put_double(w, "penalty", classifier->head.c, 6);
     att_jsonw_key(w, "cross_validation");
     put_figures(w, classifier);
     att_jsonw_object_end(w);
 }
 
 enum att_status task_classifier_write(const struct task_classifier *classifier, const char *parent, const char *name,
-                                      struct att_err *err)
+                                      bool replaces, struct att_err *err)
 {
     struct att_jsonw w;
     char *json = NULL, *tensors = NULL;
@@ -143,7 +124,8 @@ enum att_status task_classifier_write(const struct task_classifier *classifier, 
     if (status == ATT_OK) {
         const struct store_folder_file files[] = {{"attend.json", json, json_len},
                                                   {"model.safetensors", tensors, tensors_len}};
-        status = store_folder_write(parent, name, files, sizeof files / sizeof *files, err);
+        status = (replaces ? store_folder_replace : store_folder_write)(parent, name, files,
+                                                                        sizeof files / sizeof *files, err);
     }
     att_jsonw_finish(&w);
     att_mem_free(json);
@@ -154,12 +136,11 @@ enum att_status task_classifier_write(const struct task_classifier *classifier, 
 void task_classifier_render(const struct task_classifier *classifier, struct att_jsonw *answer)
 {
     const struct task_head *head = &classifier->head;
-    put_text(answer, "model", classifier->model->name);
+    att_jsonw_put_text(answer, "model", classifier->model->name);
     put_labels(answer, classifier);
-    put_int(answer, "examples", classifier->n_examples);
-    att_jsonw_key(answer, "multi_label");
-    att_jsonw_bool(answer, classifier->multi_label);
-    put_number(answer, "temperature", head->temperature);
+    att_jsonw_put_size(answer, "examples", classifier->n_examples);
+    att_jsonw_put_bool(answer, "multi_label", classifier->multi_label);
+    att_jsonw_put_double(answer, "temperature", head->temperature, 6);
     att_jsonw_key(answer, "out_of_scope_threshold");
     if (head->abstains)
         att_jsonw_double(answer, head->out_of_scope_threshold, 6);

@@ -219,22 +219,13 @@ static enum att_status put_confusions(struct task_call *call, const struct evalu
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < n && i < CONFUSIONS_MAX; i++) {
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "expected");
-        att_jsonw_cstring(answer, evaluate->head->labels[found[i].expected]);
-        att_jsonw_key(answer, "predicted");
-        att_jsonw_cstring(answer, evaluate->head->labels[found[i].predicted]);
-        att_jsonw_key(answer, "count");
-        att_jsonw_int(answer, (int64_t)found[i].count);
+        att_jsonw_put_text(answer, "expected", evaluate->head->labels[found[i].expected]);
+        att_jsonw_put_text(answer, "predicted", evaluate->head->labels[found[i].predicted]);
+        att_jsonw_put_size(answer, "count", found[i].count);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
     return ATT_OK;
-}
-
-static void put_int(struct att_jsonw *answer, const char *key, size_t value)
-{
-    att_jsonw_key(answer, key);
-    att_jsonw_int(answer, (int64_t)value);
 }
 
 /* How much the head answers, and how much of that is right, where it abstains. */
@@ -251,10 +242,8 @@ static void put_abstention(const struct evaluate *evaluate, const struct task_pr
         answered += is_in && answers;
         right += is_in && answers && predictions[i].expected == predictions[i].predicted;
     }
-    att_jsonw_key(answer, "answered");
-    att_jsonw_double(answer, inside ? (double)answered / (double)inside : NAN, 5);
-    att_jsonw_key(answer, "accuracy_of_answered");
-    att_jsonw_double(answer, answered ? (double)right / (double)answered : NAN, 5);
+    att_jsonw_put_double(answer, "answered", inside ? (double)answered / (double)inside : NAN, 5);
+    att_jsonw_put_double(answer, "accuracy_of_answered", answered ? (double)right / (double)answered : NAN, 5);
 }
 
 static enum att_status put_single(struct task_call *call, const struct evaluate *evaluate, float *all,
@@ -277,8 +266,8 @@ static enum att_status put_single(struct task_call *call, const struct evaluate 
     enum att_status status = task_quality_measure(predictions, evaluate->n, head->n_labels, &quality, err);
     if (status != ATT_OK)
         return status;
-    put_int(answer, "rows", quality.rows);
-    put_int(answer, "out_of_scope_rows", quality.outside);
+    att_jsonw_put_size(answer, "rows", quality.rows);
+    att_jsonw_put_size(answer, "out_of_scope_rows", quality.outside);
     task_figures_render(figures, task_quality_figures(&quality, figures), answer);
     put_abstention(evaluate, predictions, answer);
     return put_confusions(call, evaluate, predictions, answer, err);
@@ -303,7 +292,7 @@ static enum att_status put_several(struct task_call *call, const struct evaluate
         task_quality_several(evaluate->expected_sets, predicted, evaluate->n, head->n_labels, &quality, err);
     if (status != ATT_OK)
         return status;
-    put_int(answer, "rows", evaluate->n);
+    att_jsonw_put_size(answer, "rows", evaluate->n);
     task_figures_render(figures, task_quality_several_figures(&quality, figures), answer);
     return ATT_OK;
 }
@@ -316,13 +305,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         return err->status;
     att_jsonw_object_begin(answer);
     task_render_id(answer, "evl");
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "evaluation");
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, evaluate->model->name);
+    att_jsonw_put_text(answer, "object", "evaluation");
+    att_jsonw_put_text(answer, "model", evaluate->model->name);
     task_render_fingerprint(answer, evaluate->model);
-    att_jsonw_key(answer, "head");
-    att_jsonw_cstring(answer, evaluate->head->name);
+    att_jsonw_put_text(answer, "head", evaluate->head->name);
     enum att_status status = (evaluate->head->multi_label ? put_several : put_single)(call, evaluate, all, answer, err);
     task_render_usage(call, answer);
     att_jsonw_object_end(answer);

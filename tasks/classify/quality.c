@@ -284,16 +284,9 @@ double task_label_f1(const struct task_label_count *count)
 
 /* ---- reports ---- */
 
-static void put_count(struct att_jsonw *answer, const char *key, size_t value)
-{
-    att_jsonw_key(answer, key);
-    att_jsonw_int(answer, (int64_t)value);
-}
-
 static void put_share(struct att_jsonw *answer, const char *key, size_t part, size_t whole)
 {
-    att_jsonw_key(answer, key);
-    att_jsonw_double(answer, whole ? (double)part / (double)whole : NAN, 5);
+    att_jsonw_put_double(answer, key, whole ? (double)part / (double)whole : NAN, 5);
 }
 
 void task_labels_render(const char *const *labels, const struct task_label_count *counts, size_t n_labels,
@@ -304,13 +297,12 @@ void task_labels_render(const char *const *labels, const struct task_label_count
     for (size_t k = 0; k < n_labels; k++) {
         att_jsonw_key(answer, labels[k]);
         att_jsonw_object_begin(answer);
-        put_count(answer, "expected", counts[k].expected);
-        put_count(answer, "predicted", counts[k].predicted);
-        put_count(answer, "right", counts[k].right);
+        att_jsonw_put_size(answer, "expected", counts[k].expected);
+        att_jsonw_put_size(answer, "predicted", counts[k].predicted);
+        att_jsonw_put_size(answer, "right", counts[k].right);
         put_share(answer, "precision", counts[k].right, counts[k].predicted);
         put_share(answer, "recall", counts[k].right, counts[k].expected);
-        att_jsonw_key(answer, "f1");
-        att_jsonw_double(answer, task_label_f1(&counts[k]), 5);
+        att_jsonw_put_double(answer, "f1", task_label_f1(&counts[k]), 5);
         att_jsonw_object_end(answer);
     }
     att_jsonw_object_end(answer);
@@ -336,10 +328,8 @@ size_t task_quality_several_figures(const struct task_quality_several *quality,
 
 void task_figures_render(const struct task_figure *figures, size_t n, struct att_jsonw *answer)
 {
-    for (size_t i = 0; i < n; i++) {
-        att_jsonw_key(answer, figures[i].name);
-        att_jsonw_double(answer, figures[i].interval.value, 5);
-    }
+    for (size_t i = 0; i < n; i++)
+        att_jsonw_put_double(answer, figures[i].name, figures[i].interval.value, 5);
     att_jsonw_key(answer, "intervals");
     att_jsonw_object_begin(answer);
     for (size_t i = 0; i < n; i++) {

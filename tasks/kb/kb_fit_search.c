@@ -156,11 +156,11 @@ struct task_fit_outcome task_fit_outcome(const struct task_fit_example *example,
         reranks ? (double)rerank->per_score * top.best + (double)rerank->per_lead * out.lead + (double)rerank->bias
                 : (double)row->per_s * top.best + (double)row->per_lead * out.lead + (double)row->bias);
     out.first_right = example->expect != 0 && example->candidates[top.first].id == example->expect;
-    out.clarify = out.score >= threshold && second >= threshold && out.score - second < margin;
+    out.clarify = example->n > 1 && out.score >= threshold && out.score - second < margin;
     out.answered = out.score >= threshold && !out.clarify;
     for (size_t i = 0; out.clarify && i < example->n; i++) {
         double score = score_of(&example->candidates[i], row, rerank);
-        out.offered |= example->candidates[i].id == example->expect && score >= threshold && out.score - score < margin;
+        out.offered |= example->candidates[i].id == example->expect && out.score - score < margin;
     }
     return out;
 }
@@ -321,8 +321,8 @@ static double worth(const struct judged *judged, size_t n, double threshold, dou
     for (size_t i = 0; i < n; i++) {
         if (judged[i].first < threshold)
             continue;
-        if (judged[i].second >= threshold && judged[i].first - judged[i].second < margin) {
-            offered += judged[i].expected >= threshold && judged[i].first - judged[i].expected < margin;
+        if (judged[i].first - judged[i].second < margin) {
+            offered += judged[i].first - judged[i].expected < margin;
             continue;
         }
         right += judged[i].first_right;

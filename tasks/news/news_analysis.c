@@ -13,28 +13,58 @@ static const double side_min = 0.1; /* polarity from which on an item has a side
 
 /* ---- finding ---- */
 
-static size_t entity_slot(struct task_news_analysis *analysis, const struct store_entity *entity)
+/* Room for one more; most items name few entities, so that it comes as they are found. */
+static void *one_more(struct task_call *call, void *list, size_t n, size_t size, size_t *capacity, struct att_err *err)
+{
+    if (n < *capacity)
+        return list;
+    size_t more = *capacity ? 2 * *capacity : 4;
+    void *grown = task_alloc(call, more, size, err);
+    if (!grown)
+        return NULL;
+    if (n > 0)
+        memcpy(grown, list, n * size);
+    *capacity = more;
+    return grown;
+}
+
+/* A mention of an entity; beyond so many of either it is left out. */
+static enum att_status add(struct task_call *call, struct task_news_analysis *analysis,
+                           const struct store_entity *entity, struct task_news_mention mention, struct att_err *err)
 {
     size_t i = 0;
     while (i < analysis->n_entities && strcmp(analysis->entities[i].id, entity->id) != 0)
         i++;
-    if (i == analysis->n_entities && i < STORE_NEWS_ENTITIES_MAX)
-        analysis->entities[analysis->n_entities++] = *entity;
-    return i;
+    if (i == STORE_NEWS_ENTITIES_MAX || analysis->n_mentions == MENTIONS_MAX)
+        return ATT_OK;
+    struct store_entity *entities = analysis->entities;
+    if (i == analysis->n_entities)
+        entities = one_more(call, entities, i, sizeof *entities, &analysis->entities_capacity, err);
+    struct task_news_mention *mentions = entities ? one_more(call, analysis->mentions, analysis->n_mentions,
+                                                             sizeof *mentions, &analysis->mentions_capacity, err)
+                                                  : NULL;
+    if (!mentions)
+        return err->status;
+    if (i == analysis->n_entities)
+        entities[analysis->n_entities++] = *entity;
+    mention.entity = i;
+    mentions[analysis->n_mentions++] = mention;
+    analysis->entities = entities;
+    analysis->mentions = mentions;
+    return ATT_OK;
 }
 
-static void search(const struct store_entities *dictionary, const char *text, bool in_title,
-                   struct task_news_analysis *analysis)
+static enum att_status search(struct task_call *call, const struct store_entities *dictionary, const char *text,
+                              bool in_title, struct task_news_analysis *analysis, struct att_err *err)
 {
     struct store_mention found[MENTIONS_MAX / 2];
     size_t n = store_entities_search(dictionary, text, strlen(text), found, MENTIONS_MAX / 2);
-    for (size_t i = 0; i < n; i++) {
-        size_t entity = entity_slot(analysis, store_entities_at(dictionary, found[i].entity));
-        if (entity == STORE_NEWS_ENTITIES_MAX)
-            continue;
-        analysis->mentions[analysis->n_mentions++] =
-            (struct task_news_mention){in_title, found[i].start, found[i].end, entity};
-    }
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; status == ATT_OK && i < n; i++)
+        status =
+            add(call, analysis, store_entities_at(dictionary, found[i].entity),
+                (struct task_news_mention){.in_title = in_title, .start = found[i].start, .end = found[i].end}, err);
+    return status;
 }
 
 static bool is_in(const struct task_news_mention *mention, const struct task_sentence *sentence)
@@ -65,16 +95,14 @@ enum att_status task_news_analyse(struct task_call *call, const struct store_ent
     if (!analysis->sentences)
         return err->status;
     memcpy(analysis->sentences, sentences, n * sizeof *sentences);
-    analysis->entities = task_alloc(call, STORE_NEWS_ENTITIES_MAX, sizeof *analysis->entities, err);
-    analysis->mentions = analysis->entities ? task_alloc(call, MENTIONS_MAX, sizeof *analysis->mentions, err) : NULL;
-    if (!analysis->mentions)
-        return err->status;
     if (!dictionary)
         return ATT_OK;
-    search(dictionary, item->title, true, analysis);
-    search(dictionary, item->text, false, analysis);
-    choose_judged(analysis);
-    return ATT_OK;
+    enum att_status status = search(call, dictionary, item->title, true, analysis, err);
+    if (status == ATT_OK)
+        status = search(call, dictionary, item->text, false, analysis, err);
+    if (status == ATT_OK)
+        choose_judged(analysis);
+    return status;
 }
 
 static bool overlaps(const struct task_news_analysis *analysis, bool in_title, size_t start, size_t end)
@@ -92,19 +120,15 @@ enum att_status task_news_add(struct task_call *call, const struct store_news_it
 {
     const char *text = in_title ? item->title : item->text;
     struct store_entity entity = {.type = type, .ticker = "", .lang = ""};
-    if (overlaps(analysis, in_title, start, end) || analysis->n_mentions == MENTIONS_MAX || end <= start ||
-        end - start > STORE_ENTITY_NAME_BYTES_MAX)
+    if (overlaps(analysis, in_title, start, end) || end <= start || end - start > STORE_ENTITY_NAME_BYTES_MAX)
         return ATT_OK;
     char *name = task_alloc(call, end - start + 1, 1, err);
     if (!name)
         return err->status;
     memcpy(name, text + start, end - start);
     entity.id = entity.name = name;
-    size_t index = entity_slot(analysis, &entity);
-    if (index == STORE_NEWS_ENTITIES_MAX)
-        return ATT_OK;
-    analysis->mentions[analysis->n_mentions++] = (struct task_news_mention){in_title, start, end, index};
-    return ATT_OK;
+    return add(call, analysis, &entity, (struct task_news_mention){.in_title = in_title, .start = start, .end = end},
+               err);
 }
 
 void task_news_rejudge(struct task_news_analysis *analysis)
@@ -164,18 +188,6 @@ static void weigh_entity(const struct task_news_analysis *analysis, size_t entit
         (toward->in_title ? weight_title : 0) + weight_place * place + weight_count * (count > 1 ? 1 : count);
 }
 
-static void put_text(struct att_jsonw *w, const char *key, const char *text)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_cstring(w, text);
-}
-
-static void put_number(struct att_jsonw *w, const char *key, double value)
-{
-    att_jsonw_key(w, key);
-    att_jsonw_double(w, value, 4);
-}
-
 static void put_spans(const struct task_news_analysis *analysis, size_t entity, struct att_jsonw *w)
 {
     size_t shown = 0;
@@ -186,11 +198,9 @@ static void put_spans(const struct task_news_analysis *analysis, size_t entity, 
         if (mention->entity != entity)
             continue;
         att_jsonw_object_begin(w);
-        put_text(w, "in", mention->in_title ? "title" : "text");
-        att_jsonw_key(w, "start");
-        att_jsonw_int(w, (int64_t)mention->start);
-        att_jsonw_key(w, "end");
-        att_jsonw_int(w, (int64_t)mention->end);
+        att_jsonw_put_text(w, "in", mention->in_title ? "title" : "text");
+        att_jsonw_put_size(w, "start", mention->start);
+        att_jsonw_put_size(w, "end", mention->end);
         att_jsonw_object_end(w);
         shown++;
     }
@@ -202,15 +212,14 @@ static void put_entity(const struct task_news_analysis *analysis, size_t index, 
 {
     const struct store_entity *entity = &analysis->entities[index];
     att_jsonw_object_begin(w);
-    put_text(w, "id", entity->id);
-    put_text(w, "name", entity->name);
-    put_text(w, "type", *entity->type ? entity->type : NULL);
-    put_text(w, "ticker", *entity->ticker ? entity->ticker : NULL);
-    att_jsonw_key(w, "mentions");
-    att_jsonw_int(w, (int64_t)toward->mentions);
-    put_text(w, "label", *toward->signals.sentiment ? toward->signals.sentiment : NULL);
-    put_number(w, "polarity", toward->signals.polarity);
-    put_number(w, "relevance", toward->relevance);
+    att_jsonw_put_text(w, "id", entity->id);
+    att_jsonw_put_text(w, "name", entity->name);
+    att_jsonw_put_text(w, "type", *entity->type ? entity->type : NULL);
+    att_jsonw_put_text(w, "ticker", *entity->ticker ? entity->ticker : NULL);
+    att_jsonw_put_size(w, "mentions", toward->mentions);
+    att_jsonw_put_text(w, "label", *toward->signals.sentiment ? toward->signals.sentiment : NULL);
+    att_jsonw_put_double(w, "polarity", toward->signals.polarity, 4);
+    att_jsonw_put_double(w, "relevance", toward->relevance, 4);
     put_spans(analysis, index, w);
     att_jsonw_object_end(w);
 }
@@ -268,8 +277,8 @@ static enum att_status conclude_topics(struct task_call *call, const struct task
     att_jsonw_array_begin(&w);
     for (size_t i = 0; i < signals->n_topics; i++) {
         att_jsonw_object_begin(&w);
-        put_text(&w, "label", signals->topics[i].label);
-        put_number(&w, "score", signals->topics[i].score);
+        att_jsonw_put_text(&w, "label", signals->topics[i].label);
+        att_jsonw_put_double(&w, "score", signals->topics[i].score, 4);
         att_jsonw_object_end(&w);
     }
     att_jsonw_array_end(&w);

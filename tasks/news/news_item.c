@@ -210,38 +210,26 @@ enum att_status task_news_item_read(struct task_call *call, const struct att_jso
 
 /* ---- out ---- */
 
-static void put_text(struct att_jsonw *answer, const char *key, const char *text)
-{
-    att_jsonw_key(answer, key);
-    att_jsonw_cstring(answer, text);
-}
-
-static void put_number(struct att_jsonw *answer, const char *key, double value)
-{
-    att_jsonw_key(answer, key);
-    att_jsonw_double(answer, value, 6); /* null where it is not known */
-}
-
 static void put_time(struct att_jsonw *answer, const char *key, int64_t ms)
 {
     char text[ATT_DATE_BYTES];
     att_date_format(ms / 1000, text);
-    put_text(answer, key, text);
+    att_jsonw_put_text(answer, key, text);
 }
 
 static void put_analysis(const struct store_news_item *item, struct att_jsonw *answer)
 {
-    put_text(answer, "model", *item->model ? item->model : NULL);
-    put_text(answer, "sentiment", *item->sentiment ? item->sentiment : NULL);
-    put_number(answer, "sentiment_score", item->sentiment_score);
-    put_number(answer, "polarity", item->polarity);
+    att_jsonw_put_text(answer, "model", *item->model ? item->model : NULL);
+    att_jsonw_put_text(answer, "sentiment", *item->sentiment ? item->sentiment : NULL);
+    att_jsonw_put_double(answer, "sentiment_score", item->sentiment_score, 6);
+    att_jsonw_put_double(answer, "polarity", item->polarity, 6);
     att_jsonw_key(answer, "topics");
     att_jsonw_raw(answer, item->topics, strlen(item->topics));
-    put_number(answer, "noise", item->noise);
-    put_number(answer, "importance", item->importance);
+    att_jsonw_put_double(answer, "noise", item->noise, 6);
+    att_jsonw_put_double(answer, "importance", item->importance, 6);
     att_jsonw_key(answer, "entities");
     att_jsonw_raw(answer, item->entities, strlen(item->entities));
-    put_number(answer, "relevance", item->relevance);
+    att_jsonw_put_double(answer, "relevance", item->relevance, 6);
     att_jsonw_key(answer, "evidence");
     if (item->evidence_end <= item->evidence_start || item->evidence_end > strlen(item->text)) {
         att_jsonw_null(answer);
@@ -250,34 +238,30 @@ static void put_analysis(const struct store_news_item *item, struct att_jsonw *a
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "text");
     att_jsonw_string(answer, item->text + item->evidence_start, item->evidence_end - item->evidence_start);
-    att_jsonw_key(answer, "start");
-    att_jsonw_int(answer, (int64_t)item->evidence_start);
-    att_jsonw_key(answer, "end");
-    att_jsonw_int(answer, (int64_t)item->evidence_end);
+    att_jsonw_put_size(answer, "start", item->evidence_start);
+    att_jsonw_put_size(answer, "end", item->evidence_end);
     att_jsonw_object_end(answer);
 }
 
 void task_news_item_render(const struct store_news_item *item, bool with_text, struct att_jsonw *answer)
 {
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "seq");
-    att_jsonw_int(answer, item->seq);
-    put_text(answer, "id", item->id);
-    put_text(answer, "source", item->source);
-    put_text(answer, "url", item->url);
-    put_text(answer, "title", item->title);
+    att_jsonw_put_int(answer, "seq", item->seq);
+    att_jsonw_put_text(answer, "id", item->id);
+    att_jsonw_put_text(answer, "source", item->source);
+    att_jsonw_put_text(answer, "url", item->url);
+    att_jsonw_put_text(answer, "title", item->title);
     if (with_text)
-        put_text(answer, "text", item->text);
-    put_text(answer, "lang", item->lang);
+        att_jsonw_put_text(answer, "text", item->text);
+    att_jsonw_put_text(answer, "lang", item->lang);
     put_time(answer, "time", item->time_ms);
     put_time(answer, "received", item->received_ms);
-    put_number(answer, "engagement", item->engagement);
+    att_jsonw_put_double(answer, "engagement", item->engagement, 6);
     att_jsonw_key(answer, "engagement_parts");
     att_jsonw_raw(answer, item->engagement_parts, strlen(item->engagement_parts));
-    att_jsonw_key(answer, "cluster");
-    att_jsonw_int(answer, item->cluster);
-    put_number(answer, "similarity", item->similarity);
-    put_number(answer, "novelty", item->novelty);
+    att_jsonw_put_int(answer, "cluster", item->cluster);
+    att_jsonw_put_double(answer, "similarity", item->similarity, 6);
+    att_jsonw_put_double(answer, "novelty", item->novelty, 6);
     put_time(answer, "first_seen", item->first_seen_ms);
     put_analysis(item, answer);
     att_jsonw_object_end(answer);

@@ -83,34 +83,21 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
 
 /* ---- the answer ---- */
 
-static void put_number(struct att_jsonw *answer, const char *key, double value)
-{
-    att_jsonw_key(answer, key);
-    att_jsonw_double(answer, value, DIGITS);
-}
-
-static void put_int(struct att_jsonw *answer, const char *key, size_t value)
-{
-    att_jsonw_key(answer, key);
-    att_jsonw_int(answer, (int64_t)value);
-}
-
 static void put_time(struct att_jsonw *answer, const char *key, const struct trends *trends, int64_t ms)
 {
     char text[ATT_DATE_BYTES];
     news_time_format(ms, trends->span.offset_minutes, text);
-    att_jsonw_key(answer, key);
-    att_jsonw_cstring(answer, text);
+    att_jsonw_put_text(answer, key, text);
 }
 
 static void put_point(struct att_jsonw *answer, const struct trends *trends, const struct news_bucket *bucket)
 {
     att_jsonw_object_begin(answer);
     put_time(answer, "begin", trends, bucket->begin_ms);
-    put_int(answer, "items", bucket->items);
-    put_int(answer, "negative", bucket->tones[0]);
-    put_int(answer, "neutral", bucket->tones[1]);
-    put_int(answer, "positive", bucket->tones[2]);
+    att_jsonw_put_size(answer, "items", bucket->items);
+    att_jsonw_put_size(answer, "negative", bucket->tones[0]);
+    att_jsonw_put_size(answer, "neutral", bucket->tones[1]);
+    att_jsonw_put_size(answer, "positive", bucket->tones[2]);
     att_jsonw_key(answer, "negative_share");
     if (bucket->items)
         att_jsonw_double(answer, (double)bucket->tones[0] / (double)bucket->items, DIGITS);
@@ -121,7 +108,7 @@ static void put_point(struct att_jsonw *answer, const struct trends *trends, con
         att_jsonw_double(answer, bucket->polarity, DIGITS);
     else
         att_jsonw_null(answer);
-    put_number(answer, "heat", bucket->heat);
+    att_jsonw_put_double(answer, "heat", bucket->heat, DIGITS);
     att_jsonw_object_end(answer);
 }
 
@@ -134,15 +121,13 @@ static void put_series(struct att_jsonw *answer, const struct trends *trends, co
     news_buckets_fill(trends->buckets, trends->n_buckets, group->members - group->n_before, group->n + group->n_before,
                       set->view->half_life_ms);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, news_group_key(set, trends->by, group->key));
-    att_jsonw_key(answer, "name");
-    att_jsonw_cstring(answer, news_group_title(set, trends->by, group->key));
-    put_int(answer, "items", is->items);
-    put_int(answer, "sources", is->sources);
-    put_number(answer, "negative_share", is->negative_share);
-    put_number(answer, "polarity", is->polarity);
-    put_number(answer, "highest_heat", is->heat);
+    att_jsonw_put_text(answer, "id", news_group_key(set, trends->by, group->key));
+    att_jsonw_put_text(answer, "name", news_group_title(set, trends->by, group->key));
+    att_jsonw_put_size(answer, "items", is->items);
+    att_jsonw_put_size(answer, "sources", is->sources);
+    att_jsonw_put_double(answer, "negative_share", is->negative_share, DIGITS);
+    att_jsonw_put_double(answer, "polarity", is->polarity, DIGITS);
+    att_jsonw_put_double(answer, "highest_heat", is->heat, DIGITS);
     att_jsonw_key(answer, "points");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < trends->n_buckets; i++)
@@ -158,15 +143,12 @@ static enum att_status put_all(struct att_jsonw *answer, const struct trends *tr
     if (!marks)
         return att_err_set(err, ATT_ENOMEM, "out of memory for trends");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "trends");
+    att_jsonw_put_text(answer, "object", "trends");
     put_time(answer, "from", trends, trends->span.from_ms);
     put_time(answer, "to", trends, trends->span.to_ms);
-    att_jsonw_key(answer, "bucket");
-    att_jsonw_cstring(answer, trends->bucket_ms == hour_ms ? "hour" : "day");
-    att_jsonw_key(answer, "by");
-    att_jsonw_cstring(answer, news_by_name(trends->by));
-    put_int(answer, "n_series", groups->n);
+    att_jsonw_put_text(answer, "bucket", trends->bucket_ms == hour_ms ? "hour" : "day");
+    att_jsonw_put_text(answer, "by", news_by_name(trends->by));
+    att_jsonw_put_size(answer, "n_series", groups->n);
     att_jsonw_key(answer, "series");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < groups->n && i < trends->top; i++) {
@@ -174,8 +156,7 @@ static enum att_status put_all(struct att_jsonw *answer, const struct trends *tr
         put_series(answer, trends, set, &groups->list[i], &is);
     }
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "items_cut");
-    att_jsonw_bool(answer, set->full);
+    att_jsonw_put_bool(answer, "items_cut", set->full);
     att_jsonw_object_end(answer);
     att_mem_free(marks);
     return ATT_OK;

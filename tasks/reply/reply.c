@@ -127,8 +127,7 @@ static const struct store_kb_entry *entry_of(const struct task_reply *reply, siz
 
 static bool is_near(const struct task_reply *reply, size_t match)
 {
-    double best = (double)reply->matches[0].score, score = (double)reply->matches[match].score;
-    return score >= reply->threshold && best - score < reply->margin;
+    return (double)reply->matches[0].score - (double)reply->matches[match].score < reply->margin;
 }
 
 /* Small talk that is as near as a business answer goes behind it: the customer came for business. */
@@ -139,14 +138,15 @@ static void business_first(struct task_reply *reply)
         return;
     while (at < reply->n_matches && is_near(reply, at) && entry_of(reply, at)->chitchat)
         at++;
-    if (at == reply->n_matches || !is_near(reply, at))
+    if (at == reply->n_matches || !is_near(reply, at) || (double)reply->matches[at].score < reply->threshold)
         return;
     struct task_match business = reply->matches[at];
     memmove(&reply->matches[1], &reply->matches[0], at * sizeof business);
     reply->matches[0] = business;
 }
 
-/* A rival would lead the customer elsewhere: it says something else, and is no small talk beside business. */
+/* A rival would lead the customer elsewhere: it says something else, and is no small talk beside business. That it
+ * misses the threshold by a hair makes the first no surer. */
 static bool is_rival(const struct task_reply *reply, size_t match)
 {
     const struct store_kb_entry *first = entry_of(reply, 0), *other = entry_of(reply, match);
@@ -243,19 +243,11 @@ static void put_prompts(const struct task_reply *reply, const struct store_kb_en
         if (next == reply->view->n_entries)
             continue;
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "id");
-        att_jsonw_int(answer, entry->prompts[i]);
-        att_jsonw_key(answer, "text");
-        att_jsonw_cstring(answer, reply->view->entries[next].question);
+        att_jsonw_put_int(answer, "id", entry->prompts[i]);
+        att_jsonw_put_text(answer, "text", reply->view->entries[next].question);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
-}
-
-static void put_number(struct att_jsonw *answer, const char *name, double value)
-{
-    att_jsonw_key(answer, name);
-    att_jsonw_double(answer, value, 6);
 }
 
 /* What the score was made of. */
@@ -264,15 +256,15 @@ static void put_features(const struct task_reply *reply, size_t i, struct att_js
     const struct task_match *match = &reply->matches[i];
     att_jsonw_key(answer, "features");
     att_jsonw_object_begin(answer);
-    put_number(answer, "best", (double)match->features.best);
-    put_number(answer, "near", (double)match->features.near);
-    put_number(answer, "lexical", (double)match->features.lexical);
-    put_number(answer, "covered", (double)match->features.covered);
-    put_number(answer, "bonus", (double)match->bonus);
-    put_number(answer, "s", (double)match->s);
-    put_number(answer, "lead", (double)match->lead);
+    att_jsonw_put_double(answer, "best", (double)match->features.best, 6);
+    att_jsonw_put_double(answer, "near", (double)match->features.near, 6);
+    att_jsonw_put_double(answer, "lexical", (double)match->features.lexical, 6);
+    att_jsonw_put_double(answer, "covered", (double)match->features.covered, 6);
+    att_jsonw_put_double(answer, "bonus", (double)match->bonus, 6);
+    att_jsonw_put_double(answer, "s", (double)match->s, 6);
+    att_jsonw_put_double(answer, "lead", (double)match->lead, 6);
     if (i < reply->n_reranked)
-        put_number(answer, "rerank", (double)match->rerank);
+        att_jsonw_put_double(answer, "rerank", (double)match->rerank, 6);
     att_jsonw_object_end(answer);
 }
 
@@ -287,13 +279,10 @@ static void put_span(const struct task_reply *reply, size_t i, struct att_jsonw 
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "text");
     att_jsonw_string(answer, entry_of(reply, i)->answer + span->begin, span->end - span->begin);
-    att_jsonw_key(answer, "start");
-    att_jsonw_int(answer, (int64_t)span->begin);
-    att_jsonw_key(answer, "end");
-    att_jsonw_int(answer, (int64_t)span->end);
-    put_number(answer, "score", span->score);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, reply->kb->reader ? "reader" : "sentence");
+    att_jsonw_put_size(answer, "start", span->begin);
+    att_jsonw_put_size(answer, "end", span->end);
+    att_jsonw_put_double(answer, "score", span->score, 6);
+    att_jsonw_put_text(answer, "method", reply->kb->reader ? "reader" : "sentence");
     att_jsonw_object_end(answer);
 }
 
@@ -302,24 +291,17 @@ static void put_match(const struct task_reply *reply, size_t i, struct att_jsonw
     const struct task_match *match = &reply->matches[i];
     const struct store_kb_entry *entry = entry_of(reply, i);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    att_jsonw_int(answer, entry->id);
-    att_jsonw_key(answer, "answer");
-    att_jsonw_cstring(answer, entry->answer);
-    att_jsonw_key(answer, "question");
-    att_jsonw_cstring(answer, entry->question);
-    att_jsonw_key(answer, "matched");
-    att_jsonw_cstring(answer, reply->view->texts[match->text].text);
+    att_jsonw_put_int(answer, "id", entry->id);
+    att_jsonw_put_text(answer, "answer", entry->answer);
+    att_jsonw_put_text(answer, "question", entry->question);
+    att_jsonw_put_text(answer, "matched", reply->view->texts[match->text].text);
     att_jsonw_key(answer, "score");
     att_jsonw_float(answer, match->score);
-    put_number(answer, "logit", match->logit);
-    put_number(answer, "confidence", match->confidence);
-    if (entry->chitchat) {
-        att_jsonw_key(answer, "chitchat");
-        att_jsonw_bool(answer, true);
-    }
-    att_jsonw_key(answer, "source");
-    att_jsonw_cstring(answer, entry->source);
+    att_jsonw_put_double(answer, "logit", match->logit, 6);
+    att_jsonw_put_double(answer, "confidence", match->confidence, 6);
+    if (entry->chitchat)
+        att_jsonw_put_bool(answer, "chitchat", true);
+    att_jsonw_put_text(answer, "source", entry->source);
     att_jsonw_key(answer, "metadata");
     att_jsonw_raw(answer, entry->metadata, strlen(entry->metadata));
     if (reply->spans)
@@ -351,10 +333,8 @@ static void put_options(const struct task_reply *reply, struct att_jsonw *answer
         if (i > 0 && !is_rival(reply, i))
             continue;
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "id");
-        att_jsonw_int(answer, entry_of(reply, i)->id);
-        att_jsonw_key(answer, "text");
-        att_jsonw_cstring(answer, entry_of(reply, i)->question);
+        att_jsonw_put_int(answer, "id", entry_of(reply, i)->id);
+        att_jsonw_put_text(answer, "text", entry_of(reply, i)->question);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -363,14 +343,12 @@ static void put_options(const struct task_reply *reply, struct att_jsonw *answer
 /* By which model and numbers the answers were judged. */
 static void put_judgement(const struct task_reply *reply, struct att_jsonw *answer)
 {
-    att_jsonw_key(answer, "reranker");
-    att_jsonw_cstring(answer, reply->n_reranked > 0 ? reply->kb->reranker->name : NULL);
-    att_jsonw_key(answer, "calibration");
-    att_jsonw_cstring(answer, (reply->n_reranked > 0 ? reply->fit.rerank.digest[0] != '\0' : reply->fit.fitted)
-                                  ? "fitted"
-                                  : "default");
-    put_number(answer, "threshold", reply->threshold);
-    put_number(answer, "margin", reply->margin);
+    att_jsonw_put_text(answer, "reranker", reply->n_reranked > 0 ? reply->kb->reranker->name : NULL);
+    att_jsonw_put_text(answer, "calibration",
+                       (reply->n_reranked > 0 ? reply->fit.rerank.digest[0] != '\0' : reply->fit.fitted) ? "fitted"
+                                                                                                         : "default");
+    att_jsonw_put_double(answer, "threshold", reply->threshold, 6);
+    att_jsonw_put_double(answer, "margin", reply->margin, 6);
 }
 
 /* For the share of questions that no entry answers. */
@@ -389,30 +367,22 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     char id[TASK_ID_BYTES];
     task_id_make("rep", id);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, id);
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, reply->kb->encoder->name);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, reply->kb->name);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, reply->n_reranked > 0 ? "hybrid+rerank" : "hybrid");
-    att_jsonw_key(answer, "decision");
-    att_jsonw_cstring(answer, decisions[reply->decision]);
+    att_jsonw_put_text(answer, "id", id);
+    att_jsonw_put_text(answer, "model", reply->kb->encoder->name);
+    att_jsonw_put_text(answer, "kb", reply->kb->name);
+    att_jsonw_put_text(answer, "method", reply->n_reranked > 0 ? "hybrid+rerank" : "hybrid");
+    att_jsonw_put_text(answer, "decision", decisions[reply->decision]);
     observe(call, reply);
     att_jsonw_key(answer, "answers");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < reply->n_matches && i < reply->top; i++)
         put_match(reply, i, answer);
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "fallback");
-    att_jsonw_cstring(answer, fallback(reply, reply->decision));
+    att_jsonw_put_text(answer, "fallback", fallback(reply, reply->decision));
     put_options(reply, answer);
     put_judgement(reply, answer);
-    if (reply->kb->records) {
-        att_jsonw_key(answer, "recorded");
-        att_jsonw_bool(answer, reply->records && record(call, reply, id));
-    }
+    if (reply->kb->records)
+        att_jsonw_put_bool(answer, "recorded", reply->records && record(call, reply, id));
     if (reply->generates)
         task_reply_generate_render(reply, answer);
     if (reply->explains_attention) {

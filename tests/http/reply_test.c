@@ -201,6 +201,36 @@ static void small_talk_and_languages(void **state)
     att_json_destroy(json);
 }
 
+/* A lead under the margin is a question back, whether or not the second reaches the threshold. */
+static void a_close_second_is_asked_about(void **state)
+{
+    (void)state;
+    char body[160];
+    done("PUT", "/v1/kb/default/entries/6",
+         "{'lang':'en','question':'Where is my invoice?','answer':'In My invoices.'}");
+    struct att_json *json = ok("POST", "/v1/reply", "{'question':'where is it','lang':'en'}");
+    double first = number(answer_at(json, 0), "score"), second = number(answer_at(json, 1), "score");
+    if (!(first > second && second > 0 && first < 1 && number(answer_at(json, 1), "id") != 4))
+        fail_msg("%g %g", first, second);
+    double best = number(answer_at(json, 0), "id");
+    att_json_destroy(json);
+    snprintf(body, sizeof body, "{'question':'where is it','lang':'en','threshold':%.9f,'margin':%.9f}",
+             (first + second) / 2, (first - second) / 2);
+    json = ok("POST", "/v1/reply", body);
+    assert_string_equal(text(json, "decision"), "answered");
+    assert_int_equal(att_json_count(att_json_get(json, "options")), 0);
+    att_json_destroy(json);
+    snprintf(body, sizeof body, "{'question':'where is it','lang':'en','threshold':%.9f,'margin':%.9f}",
+             (first + second) / 2, (first - second) * 1.01);
+    json = ok("POST", "/v1/reply", body);
+    assert_string_equal(text(json, "decision"), "clarify");
+    assert_true(number(att_json_at(att_json_get(json, "options"), 0), "id") == best);
+    assert_int_equal(att_json_count(att_json_get(json, "options")), 2);
+    assert_true(att_json_is_string(att_json_get(json, "fallback")));
+    att_json_destroy(json);
+    done("DELETE", "/v1/kb/default/entries/6", NULL);
+}
+
 /* The order is that of the cross-encoder over question and entry, bit for bit what /v1/rerank says of the same pair. */
 static void a_cross_encoder_orders_the_best_entries(void **state)
 {
@@ -473,6 +503,7 @@ int main(void)
         cmocka_unit_test(everything_is_exported),
         cmocka_unit_test(entries_answer_in_their_time_alone),
         cmocka_unit_test(small_talk_and_languages),
+        cmocka_unit_test(a_close_second_is_asked_about),
         cmocka_unit_test(a_cross_encoder_orders_the_best_entries),
         cmocka_unit_test(spans_are_bytes_of_the_answer),
         cmocka_unit_test(questions_without_an_answer_become_suggestions),

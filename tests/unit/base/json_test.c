@@ -235,6 +235,26 @@ static void writes_what_reads_back(void **state)
     att_mem_free(text);
 }
 
+static void writes_members(void **state)
+{
+    (void)state;
+    struct att_jsonw w;
+    att_jsonw_init(&w, 4096);
+    att_jsonw_object_begin(&w);
+    att_jsonw_put_text(&w, "t", "x\"");
+    att_jsonw_put_text(&w, "none", NULL);
+    att_jsonw_put_int(&w, "i", INT64_MIN);
+    att_jsonw_put_size(&w, "s", (size_t)1 << 40);
+    att_jsonw_put_bool(&w, "b", false);
+    att_jsonw_put_double(&w, "d", 1.0 / 3, 4);
+    att_jsonw_put_double(&w, "n", NAN, 4);
+    att_jsonw_object_end(&w);
+    char *text = written(&w);
+    assert_string_equal(text, "{\"t\":\"x\\\"\",\"none\":null,\"i\":-9223372036854775808,\"s\":1099511627776,"
+                              "\"b\":false,\"d\":0.3333,\"n\":null}");
+    att_mem_free(text);
+}
+
 static void floats_round_trip(void **state)
 {
     (void)state;
@@ -356,6 +376,7 @@ int main(void)
         cmocka_unit_test(refuses_what_flags_cannot_allow),
         cmocka_unit_test(reads_integers_beyond_int64),
         cmocka_unit_test(writes_what_reads_back),
+        cmocka_unit_test(writes_members),
         cmocka_unit_test(floats_round_trip),
         cmocka_unit_test(copies_parsed_values),
         cmocka_unit_test(tells_limit_from_memory),

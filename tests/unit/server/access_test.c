@@ -134,6 +134,33 @@ static void test_charges(void **state)
     assert_false(nobody.is_charged);
 }
 
+/* A request that lasts is judged anew by keys that were loaded meanwhile. */
+static void test_renewal(void **state)
+{
+    static const char text[] = "other " TWO " write\nc " THREE " infer\n";
+    struct srv_access access, kept, nobody = {.key = NULL};
+    struct srv_keys *later;
+    struct att_err err;
+
+    (void)state;
+    assert_int_equal(srv_keys_parse("keys", text, strlen(text), &later, &err), ATT_OK);
+    assert_int_equal(check(keys, "two", SRV_SCOPE_WRITE, false, &access, &err), SRV_ERR_NONE);
+    assert_int_equal(srv_access_renew(&access, later, SRV_SCOPE_WRITE, false, &err), SRV_ERR_NONE);
+    assert_string_equal(srv_key_name(access.key), "other"); /* known by what it is, not by its name */
+    kept = access;
+    assert_int_equal(srv_access_renew(&access, later, SRV_SCOPE_INFER, false, &err), SRV_ERR_SCOPE);
+    assert_ptr_equal(access.key, kept.key);
+    assert_int_equal(srv_access_renew(&access, NULL, SRV_SCOPE_WRITE, false, &err), SRV_ERR_NONE);
+    assert_null(access.key); /* no keys are configured any more */
+    assert_int_equal(srv_access_renew(&access, NULL, SRV_SCOPE_ADMIN, false, &err), SRV_ERR_SCOPE);
+    assert_int_equal(srv_access_renew(&nobody, later, SRV_SCOPE_WRITE, false, &err), SRV_ERR_KEY_MISSING);
+    assert_int_equal(srv_access_renew(&nobody, later, SRV_SCOPE_WRITE, true, &err), SRV_ERR_NONE);
+    assert_int_equal(check(keys, "one", SRV_SCOPE_INFER, false, &access, &err), SRV_ERR_NONE);
+    assert_int_equal(srv_access_renew(&access, later, SRV_SCOPE_INFER, false, &err), SRV_ERR_KEY_UNKNOWN);
+    assert_string_equal(err.message, "the API key is no longer known here");
+    srv_keys_destroy(later);
+}
+
 static bool may_call(const char *origins, const char *origin)
 {
     return srv_access_origin(origins, origin, strlen(origin));
@@ -160,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_keys_that_cannot_be_looked_up),
         cmocka_unit_test(test_charges),
+        cmocka_unit_test(test_renewal),
         cmocka_unit_test(test_origins),
     };
 
