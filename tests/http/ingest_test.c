@@ -119,14 +119,7 @@ static struct reply ingest(const struct live *live, const char *lines)
 
 static struct att_json *get(const struct live *live, const char *path)
 {
-    struct reply reply = live_ask(live, "GET", path, NULL, NULL);
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("%s: %ld: %s", path, reply.status, reply.body);
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(live_ask(live, "GET", path, NULL, NULL), 200);
 }
 
 static const char *text_of(const struct att_json *object, const char *key)
