@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/utf8.h"
+#include "news/words.h"
 
 enum {
     ENTITIES_MAX = 15,
@@ -161,6 +162,8 @@ static enum att_status count_rows(struct building *building, enum news_by by, si
         const struct news_group *group = &groups.list[i];
         rows[i].id = news_group_key(building->set, by, group->key);
         rows[i].name = news_group_title(building->set, by, group->key);
+        if (by == NEWS_BY_TOPIC)
+            rows[i].name = news_word_topic(building->wish->chinese, rows[i].name);
         rows[i].more = by == NEWS_BY_ENTITY ? building->set->entity_names.list[group->key].more : "";
         rows[i].is = measure(building, group);
         status = news_group_life(building->set, group, building->wish->to_ms, &rows[i].life, building->err);

@@ -64,7 +64,8 @@ void news_report_filter(const struct news_report *report, struct att_jsonw *w, n
     att_jsonw_init(&names, 1 << 20);
     for (size_t i = 0; i < wish->n_entities + wish->n_topics; i++) {
         news_put(&names, i ? separator : "");
-        news_put(&names, i < wish->n_entities ? wish->entities[i] : wish->topics[i - wish->n_entities]);
+        news_put(&names, i < wish->n_entities ? wish->entities[i]
+                                              : news_word_topic(wish->chinese, wish->topics[i - wish->n_entities]));
     }
     att_jsonw_append(&names, "", 1);
     news_report_say(report, w, escape, NEWS_WORD_FILTER, (const char *[]){names.failed ? "" : names.bytes}, 1);

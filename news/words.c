@@ -99,9 +99,11 @@ static const struct {
                                "相同的报道、预警与时间段生成逐字节相同的报告。"},
 };
 
-static const struct {
+struct term {
     const char *key, *english, *chinese;
-} terms[] = {
+};
+
+static const struct term terms[] = {
     {"red", "red", "红色"},
     {"orange", "orange", "橙色"},
     {"yellow", "yellow", "黄色"},
@@ -130,17 +132,51 @@ static const struct {
     {"<=", "≤", "≤"},
 };
 
+/* Apart from the terms: a model's own label may be any word. */
+static const struct term topics[] = {
+    {"analyst_update", "analyst updates", "机构评级"},
+    {"company_product_news", "companies and products", "公司与产品"},
+    {"currencies", "currencies", "汇率与货币"},
+    {"dividend", "dividends", "分红派息"},
+    {"earnings", "earnings", "业绩"},
+    {"energy_oil", "energy and oil", "能源与石油"},
+    {"fed_central_banks", "central banks", "央行与货币政策"},
+    {"financials", "financial and operating figures", "财务与经营数据"},
+    {"general_news_opinion", "general news and opinion", "综合与观点"},
+    {"gold_metals_materials", "gold, metals and materials", "黄金、金属与材料"},
+    {"ipo", "IPOs", "首发上市"},
+    {"legal_regulation", "law and regulation", "法律与监管"},
+    {"m_a_investments", "mergers and investments", "并购与投资"},
+    {"macro", "macroeconomy", "宏观经济"},
+    {"markets", "markets", "市场行情"},
+    {"personnel_change", "personnel changes", "人事变动"},
+    {"politics", "politics", "政治与外交"},
+    {"stock_commentary", "stock commentary", "个股评论"},
+    {"stock_movement", "stock movements", "股价异动"},
+    {"treasuries_corporate_debt", "treasuries and corporate debt", "国债与公司债"},
+};
+
 const char *news_word(bool chinese, enum news_word word)
 {
     return chinese ? words[word].chinese : words[word].english;
 }
 
+static const char *look_up(const struct term *list, size_t n, bool chinese, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].key, text) == 0)
+            return chinese ? list[i].chinese : list[i].english;
+    return text;
+}
+
 const char *news_word_of(bool chinese, const char *text)
 {
-    for (size_t i = 0; i < sizeof terms / sizeof terms[0]; i++)
-        if (strcmp(terms[i].key, text) == 0)
-            return chinese ? terms[i].chinese : terms[i].english;
-    return text;
+    return look_up(terms, sizeof terms / sizeof terms[0], chinese, text);
+}
+
+const char *news_word_topic(bool chinese, const char *label)
+{
+    return look_up(topics, sizeof topics / sizeof topics[0], chinese, label);
 }
 
 const char *news_word_tone(bool chinese, int tone)

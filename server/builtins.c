@@ -197,7 +197,8 @@ enum att_status srv_builtin_classifiers(struct srv_server *server, struct srv_ge
     for (size_t i = 0; i < generation->models.n_models; i++) {
         const struct srv_model *model = &generation->models.list[i];
 
-        if (!model->is_trained || model->task.model == NULL || att_model_info(model->task.model)->n_head_infos == 0)
+        if (!model->task.is_trained || model->task.model == NULL ||
+            att_model_info(model->task.model)->n_head_infos == 0)
             continue;
         att_jsonw_object_begin(&w);
         put_classifier(&w, model);

@@ -3,7 +3,6 @@
  *
  * Sections may stand in any order: a model whose base is configured but not
  * loaded yet is tried again after the others, until nothing changes any more.
- * Names are looked up in the configuration's own list and are never paths.
  */
 #include "server/models.h"
 
@@ -29,18 +28,10 @@ struct loading {
     bool base_is_missing; /* the last model asked for a base that is configured, and not loaded yet */
 };
 
-static struct srv_model *find(const struct srv_models *models, const char *name)
-{
-    for (size_t i = 0; models != NULL && i < models->n_models; i++)
-        if (strcmp(models->list[i].task.name, name) == 0)
-            return &models->list[i];
-    return NULL;
-}
-
 static struct att_model *find_base(void *context, const char *name)
 {
     struct loading *loading = context;
-    const struct srv_model *model = find(loading->models, name);
+    const struct srv_model *model = srv_models_named(loading->models, name);
 
     if (model == NULL)
         return NULL;
@@ -77,12 +68,19 @@ static const struct srv_config_model *old_section(const struct srv_models_source
     return config_of(source->old_config, name);
 }
 
+static bool is_anew(const struct loading *loading, size_t i)
+{
+    const char *anew = loading->source->anew;
+
+    return anew != NULL && strcmp(anew, loading->models->list[i].task.name) == 0;
+}
+
 /* The old model of this name when it is the same: path, dtype, files and base. Notes a base that is not known yet. */
 static const struct srv_model *find_same(struct loading *loading, size_t i)
 {
     const struct srv_models_source *source = loading->source;
     const struct srv_config_model *now = section_of(loading, i), *before = old_section(source, now->name);
-    const struct srv_model *old = find(source->old, now->name);
+    const struct srv_model *old = srv_models_named(source->old, now->name);
     const char *base;
 
     if (old == NULL || old->task.model == NULL || before == NULL)
@@ -91,11 +89,11 @@ static const struct srv_model *find_same(struct loading *loading, size_t i)
         return NULL;
     if (old->stamp == 0 || old->stamp != loading->models->list[i].stamp)
         return NULL;
-    if (source->anew != NULL && strcmp(source->anew, now->name) == 0)
+    if (is_anew(loading, i))
         return NULL;
     base = att_model_info(old->task.model)->base;
     if (base != NULL) {
-        const struct srv_model *old_base = find(source->old, base);
+        const struct srv_model *old_base = srv_models_named(source->old, base);
         const struct att_model *new_base = find_base(loading, base);
 
         if (old_base == NULL || new_base == NULL || old_base->task.model != new_base)
@@ -119,7 +117,7 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
 {
     const struct srv_config_model *config = section_of(loading, i);
     struct srv_model *model = &loading->models->list[i];
-    const struct srv_model *old = find(loading->source->old, config->name);
+    const struct srv_model *old = srv_models_named(loading->source->old, config->name);
     struct att_model_options options = {
         .dtype = (enum att_dtype)config->dtype.number, .find_base = find_base, .context = loading};
     uint64_t start_us = att_clock_us();
@@ -164,7 +162,8 @@ static enum att_status load_one(struct loading *loading, size_t i, struct att_er
     return ATT_OK;
 }
 
-/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving. */
+/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving, unless it is
+ * what the reload is for. */
 static void leave_out(struct loading *loading, size_t i, const struct att_err *err)
 {
     loading->models->list[i].is_left_out = true;
@@ -187,7 +186,8 @@ static enum att_status load_round(struct loading *loading, bool is_last, size_t 
         status = load_one(loading, i, err);
         if (status == ATT_OK)
             continue;
-        if (models->list[i].is_trained && (is_last || !loading->base_is_missing) && status != ATT_ENOMEM)
+        if (models->list[i].task.is_trained && !is_anew(loading, i) && (is_last || !loading->base_is_missing) &&
+            status != ATT_ENOMEM)
             leave_out(loading, i, err);
         else if (is_last || !loading->base_is_missing)
             return status;
@@ -216,7 +216,7 @@ static enum att_status join_encoders(struct loading *loading, struct att_err *er
     for (size_t i = 0; i < loading->source->config->n_models; i++) {
         const struct srv_config_model *config = &loading->source->config->models[i];
         const char *name = srv_config_text(&config->encoder);
-        const struct srv_model *encoder = name != NULL ? find(loading->models, name) : NULL;
+        const struct srv_model *encoder = name != NULL ? srv_models_named(loading->models, name) : NULL;
 
         if (name == NULL || loading->models->list[i].task.model == NULL)
             continue;
@@ -239,7 +239,7 @@ static const char *digest_of(const struct task_model *encoder)
 /* The old table serves on when its files, its model and its encoder are the same. */
 static bool share_items(struct loading *loading, struct srv_model *model)
 {
-    const struct srv_model *old = find(loading->source->old, model->task.name);
+    const struct srv_model *old = srv_models_named(loading->source->old, model->task.name);
 
     if (old == NULL || old->task.model != model->task.model || old->task.items == NULL)
         return false;
@@ -326,7 +326,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
     const char *generator = srv_config_text(&config->generator);
 
     if (reranker != NULL) {
-        const struct srv_model *model = find(loading->models, reranker);
+        const struct srv_model *model = srv_models_named(loading->models, reranker);
         const struct att_model_info *info = att_model_info(model->task.model);
 
         if (info->n_logits != 1 || info->per_token || att_model_tokenizer(model->task.model) == NULL)
@@ -337,7 +337,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
         kb->reranker = &model->task;
     }
     if (reader != NULL) {
-        const struct srv_model *model = find(loading->models, reader);
+        const struct srv_model *model = srv_models_named(loading->models, reader);
         const struct att_model_info *info = att_model_info(model->task.model);
 
         if (strstr(info->class_name, "QuestionAnswering") == NULL || info->n_logits != 2 || !info->per_token ||
@@ -349,7 +349,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
         kb->reader = &model->task;
     }
     if (generator != NULL) {
-        const struct srv_model *model = find(loading->models, generator);
+        const struct srv_model *model = srv_models_named(loading->models, generator);
 
         if (model->task.generator == NULL)
             return att_err_set(err, ATT_EFORMAT, "%s: [kb %s] generator = %s is no generative model", config->where,
@@ -369,7 +369,7 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
 
     for (size_t i = 0; i < config->n_kbs; i++) {
         const struct srv_config_kb *kb = &config->kbs[i];
-        const struct srv_model *encoder = find(models, kb->model.text);
+        const struct srv_model *encoder = srv_models_named(models, kb->model.text);
         enum att_status status;
 
         assert(encoder != NULL && encoder->task.model != NULL);
@@ -481,7 +481,7 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
     for (size_t i = 0; i < models->n_models; i++) {
         models->list[i].task.name = section_of(&loading, i)->name;
         models->list[i].is_default = section_of(&loading, i)->is_default.number != 0;
-        models->list[i].is_trained = i >= config->n_models;
+        models->list[i].task.is_trained = i >= config->n_models;
     }
     status = load_all(&loading, err);
     if (status == ATT_OK)
@@ -520,77 +520,4 @@ void srv_models_finish(struct srv_models *models)
     att_mem_free(models->kbs);
     srv_trained_free(models->trained, models->n_trained);
     memset(models, 0, sizeof(*models));
-}
-
-/* ---- finding ---- */
-
-/* The marked model of this task, else the first. */
-static const struct srv_model *find_for(const struct srv_models *models, const char *task)
-{
-    const struct srv_model *first = NULL;
-
-    for (size_t i = 0; i < models->n_models; i++) {
-        const struct srv_model *model = &models->list[i];
-
-        if (model->task.model == NULL || strcmp(att_model_info(model->task.model)->task, task) != 0)
-            continue;
-        if (model->is_default)
-            return model;
-        if (first == NULL)
-            first = model;
-    }
-    return first;
-}
-
-static const struct srv_model *find_tokenizer(const struct srv_models *models)
-{
-    for (size_t i = 0; i < models->n_models; i++)
-        if (models->list[i].task.model != NULL && att_model_tokenizer(models->list[i].task.model) != NULL)
-            return &models->list[i];
-    return NULL;
-}
-
-const struct task_model *srv_models_find(void *context, const char *name, const char *task)
-{
-    const struct srv_models *models = context;
-    const struct srv_model *model = NULL;
-
-    if (name != NULL)
-        model = find(models, name);
-    else if (task != NULL)
-        model = find_for(models, task);
-    /* What an encoder does for others: rank by similarity, answer from a knowledge base, show its tokens. */
-    if (model == NULL && name == NULL && task != NULL &&
-        (strcmp(task, "rerank") == 0 || strcmp(task, "reply") == 0 || strcmp(task, "tokenize") == 0))
-        model = find_for(models, "embed");
-    if (model == NULL && name == NULL && task != NULL && strcmp(task, "tokenize") == 0)
-        model = find_tokenizer(models);
-    return model != NULL && model->task.model != NULL ? &model->task : NULL;
-}
-
-const struct task_kb *srv_models_find_kb(void *context, const char *name)
-{
-    const struct srv_models *models = context;
-
-    if (name == NULL)
-        return models->n_kbs > 0 ? &models->kbs[0] : NULL;
-    for (size_t i = 0; i < models->n_kbs; i++)
-        if (strcmp(models->kbs[i].name, name) == 0)
-            return &models->kbs[i];
-    return NULL;
-}
-
-const struct srv_model *srv_models_named(const struct srv_models *models, const char *name)
-{
-    return find(models, name);
-}
-
-size_t srv_models_index(const struct srv_models *models, const struct att_model *model)
-{
-    size_t i = 0;
-
-    while (i < models->n_models && models->list[i].task.model != model)
-        i++;
-    assert(i < models->n_models);
-    return i;
 }
