@@ -10,9 +10,8 @@ static const struct {
     [NEWS_WORD_WINDOW] = {"{0} to {1} ({2})", "{0} 至 {1}（{2}）"},
     [NEWS_WORD_FILTER] = {"Only items about: {0}", "仅限涉及以下对象的报道：{0}"},
     [NEWS_WORD_SUMMARY] = {"Summary", "摘要"},
-    [NEWS_WORD_SUMMARY_ITEMS] = {"{0:item:items} of {1:source:sources} make {2:event:events}; {3:further item "
-                                 "was:further items were} left out as "
-                                 "noise.",
+    [NEWS_WORD_SUMMARY_ITEMS] = {"{0:item:items} from {1:source:sources} form {2:event:events}; {3:further item "
+                                 "was:further items were} left out as noise.",
                                  "共有 {0} 条报道，来自 {1} 个来源，归为 {2} 个事件；另有 {3} 条作为噪声排除。"},
     [NEWS_WORD_SUMMARY_TONES] = {"{0} % are negative, {1} % neutral, {2} % positive; the mean polarity is {3}.",
                                  "其中负面 {0}%、中性 {1}%、正面 {2}%，平均情感极性为 {3}。"},
@@ -20,8 +19,8 @@ static const struct {
                                 "较上一周期的 {1} 条增加 {0}%，上一周期负面占比为 {2}%。"},
     [NEWS_WORD_SUMMARY_LESS] = {"That is {0} % less than in the period before ({1:item:items}, {2} % negative).",
                                 "较上一周期的 {1} 条减少 {0}%，上一周期负面占比为 {2}%。"},
-    [NEWS_WORD_SUMMARY_FIRST] = {"Nothing is stored of the period before.", "上一周期没有可比数据。"},
-    [NEWS_WORD_SUMMARY_TOP] = {"The hottest event is “{0}”: {1:item:items} of {2:source:sources}, {3}.",
+    [NEWS_WORD_SUMMARY_FIRST] = {"Nothing is stored for the period before.", "上一周期没有可比数据。"},
+    [NEWS_WORD_SUMMARY_TOP] = {"The hottest event is “{0}”: {1:item:items} from {2:source:sources}, {3}.",
                                "最热事件为“{0}”：{1} 条报道，{2} 个来源，处于{3}。"},
     [NEWS_WORD_SUMMARY_ALERTS] = {"{0:alert was:alerts were} raised, the gravest at level {1}.",
                                   "期间共发出 {0} 条预警，最高级别为{1}。"},

@@ -307,7 +307,11 @@ void live_stop(struct live *live)
     live_wait(live);
 }
 
+<<<<<<< HEAD
 static int run(const char *name, const char *const *arguments, bool with_errors, char *output, size_t size)
+=======
+static int run(const char *name, const char *const *arguments, char *output, size_t size)
+>>>>>>> main
 {
     char program[4096], *argv[16] = {program};
     int ends[2], state;
@@ -342,12 +346,20 @@ static int run(const char *name, const char *const *arguments, bool with_errors,
 
 int live_run(const char *const *arguments, char *output, size_t size)
 {
+<<<<<<< HEAD
     return run("attentd", arguments, true, output, size);
+=======
+    return run("attentd", arguments, output, size);
+>>>>>>> main
 }
 
 int live_attend(const char *const *arguments, char *output, size_t size)
 {
+<<<<<<< HEAD
     return run("attend", arguments, false, output, size);
+=======
+    return run("attend", arguments, output, size);
+>>>>>>> main
 }
 
 /* ---- libcurl ---- */

@@ -53,7 +53,11 @@ bool live_logged(const struct live *live, const char *text);
 /* Runs attentd with these arguments (NULL-terminated) until it exits; its exit status, or -1 after a signal. What it
  * wrote to both outputs lands in `output`. */
 int live_run(const char *const *arguments, char *output, size_t size);
+<<<<<<< HEAD
 /* The same for attend and its standard output alone, which the test's own never mixes with. */
+=======
+/* The same with attend. */
+>>>>>>> main
 int live_attend(const char *const *arguments, char *output, size_t size);
 
 struct reply {
