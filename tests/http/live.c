@@ -307,11 +307,7 @@ void live_stop(struct live *live)
     live_wait(live);
 }
 
-<<<<<<< HEAD
 static int run(const char *name, const char *const *arguments, bool with_errors, char *output, size_t size)
-=======
-static int run(const char *name, const char *const *arguments, char *output, size_t size)
->>>>>>> main
 {
     char program[4096], *argv[16] = {program};
     int ends[2], state;
@@ -346,20 +342,17 @@ static int run(const char *name, const char *const *arguments, char *output, siz
 
 int live_run(const char *const *arguments, char *output, size_t size)
 {
-<<<<<<< HEAD
     return run("attentd", arguments, true, output, size);
-=======
-    return run("attentd", arguments, output, size);
->>>>>>> main
 }
 
 int live_attend(const char *const *arguments, char *output, size_t size)
 {
-<<<<<<< HEAD
+    return run("attend", arguments, true, output, size);
+}
+
+int live_attend_output(const char *const *arguments, char *output, size_t size)
+{
     return run("attend", arguments, false, output, size);
-=======
-    return run("attend", arguments, output, size);
->>>>>>> main
 }
 
 /* ---- libcurl ---- */
@@ -459,7 +452,7 @@ void reply_free(struct reply *reply)
 
 const char *reply_header(const struct reply *reply, const char *name)
 {
-    static char value[512];
+    static _Thread_local char value[512];
     size_t len = strlen(name);
 
     for (const char *line = reply->head; line != NULL && *line != '\0';) {

@@ -53,12 +53,10 @@ bool live_logged(const struct live *live, const char *text);
 /* Runs attentd with these arguments (NULL-terminated) until it exits; its exit status, or -1 after a signal. What it
  * wrote to both outputs lands in `output`. */
 int live_run(const char *const *arguments, char *output, size_t size);
-<<<<<<< HEAD
-/* The same for attend and its standard output alone, which the test's own never mixes with. */
-=======
 /* The same with attend. */
->>>>>>> main
 int live_attend(const char *const *arguments, char *output, size_t size);
+/* The same with the standard output alone. */
+int live_attend_output(const char *const *arguments, char *output, size_t size);
 
 struct reply {
     char asked[96]; /* "GET /v1/models", for messages */
@@ -77,7 +75,7 @@ struct reply live_post(const struct live *live, const char *path, const char *bo
 /* The same with ' for " in the body, or NULL. */
 struct reply live_ask_quoted(const struct live *live, const char *method, const char *path, const char *body);
 void reply_free(struct reply *reply);
-/* The value of a header field, up to the line's end, in a static buffer; NULL when absent. */
+/* The value of a header field, up to the line's end, in a buffer of this thread; NULL when absent. */
 const char *reply_header(const struct reply *reply, const char *name);
 /* The body as JSON; att_json_destroy. */
 struct att_json *reply_json(const struct reply *reply);

@@ -134,10 +134,10 @@ static void test_offline(void **state)
     const char *const wrong[] = {"report", "--db", live_path(&live, "news.db"), "{\"top\":0}", NULL};
     (void)state;
     char *html = report(body, "text/html; charset=utf-8");
-    assert_int_equal(live_attend(arguments, output, sizeof output), 0);
+    assert_int_equal(live_attend_output(arguments, output, sizeof output), 0);
     assert_string_equal(output, html);
     free(html);
-    assert_int_equal(live_attend(wrong, output, sizeof output), 1);
+    assert_int_equal(live_attend_output(wrong, output, sizeof output), 1);
     assert_string_equal(output, "");
 }
 
