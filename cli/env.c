@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "news/set.h"
 #include "store/entities.h"
 #include "store/follows.h"
 #include "store/items.h"
@@ -238,7 +239,8 @@ const struct task_limits cli_limits = {.items_max = 100000,
 /* News go to --db, classified by the model, with the daemon's rules of near-duplicates. */
 static enum att_status open_news(struct cli_env *env, const struct cli_options *options, struct att_err *err)
 {
-    static const struct store_news_options rules = {.window_ms = INT64_C(3) * 86400000, .similar_min = 0.6};
+    const struct store_news_options rules = {.window_ms = news_view_default.near_ms,
+                                             .similar_min = news_view_default.near_min};
     enum att_status status = ATT_OK;
     if (options->entities)
         status = store_entities_load(options->entities, &env->news.entities, err);

@@ -295,19 +295,35 @@ static enum att_status visit_alerts(struct store_news *news, sqlite3 *db, sqlite
     return step == SQLITE_DONE ? ATT_OK : store_sqlite_error(db, news->path, err);
 }
 
+static enum att_status scan_alerts(struct store_news *news, const char *sql, int64_t from, size_t max,
+                                   bool (*visit)(void *context, const struct store_news_alert *alert), void *context,
+                                   struct att_err *err)
+{
+    struct reading reading;
+    enum att_status status = begin_reading(news, sql, &reading, err);
+    if (status != ATT_OK)
+        return status;
+    sqlite3_bind_int64(reading.row, 1, from);
+    sqlite3_bind_int64(reading.row, 2, (sqlite3_int64)max);
+    status = visit_alerts(news, reading.db, reading.row, visit, context, err);
+    return end_reading(news, &reading, status);
+}
+
 enum att_status store_news_alerts_scan(struct store_news *news, int64_t after, size_t max,
                                        bool (*visit)(void *context, const struct store_news_alert *alert),
                                        void *context, struct att_err *err)
 {
-    struct reading reading;
-    enum att_status status = begin_reading(
-        news, "SELECT seq, time_ms, level, kind, json FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT ?2", &reading, err);
-    if (status != ATT_OK)
-        return status;
-    sqlite3_bind_int64(reading.row, 1, after);
-    sqlite3_bind_int64(reading.row, 2, (sqlite3_int64)max);
-    status = visit_alerts(news, reading.db, reading.row, visit, context, err);
-    return end_reading(news, &reading, status);
+    return scan_alerts(news, "SELECT seq, time_ms, level, kind, json FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                       after, max, visit, context, err);
+}
+
+enum att_status store_news_alerts_scan_back(struct store_news *news, int64_t before, size_t max,
+                                            bool (*visit)(void *context, const struct store_news_alert *alert),
+                                            void *context, struct att_err *err)
+{
+    return scan_alerts(news,
+                       "SELECT seq, time_ms, level, kind, json FROM alerts WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+                       before, max, visit, context, err);
 }
 
 enum att_status store_news_meta_get(struct store_news *news, const char *key, char **ret_value, struct att_err *err)
