@@ -13,6 +13,18 @@
 
 #include "core/base/json.h"
 
+/* Under ThreadSanitizer a daemon is some ten times as slow, and as large. */
+#if defined(__SANITIZE_THREAD__)
+#define LIVE_SLOWNESS 10
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LIVE_SLOWNESS 10
+#endif
+#endif
+#ifndef LIVE_SLOWNESS
+#define LIVE_SLOWNESS 1
+#endif
+
 struct live {
     pid_t pid;
     int port;
