@@ -248,10 +248,31 @@ static enum att_status fit_folds(struct trainer *trainer, double c, struct att_e
 
 /* ---- what unseen logits say ---- */
 
+/* What att_head_in_scope asks of a head. */
+static struct att_head_info scope_of(const struct trainer *trainer, const struct task_head *head)
+{
+    return (struct att_head_info){.n_labels = trainer->examples->n_labels,
+                                  .scope_scale = (float)head->scope_scale,
+                                  .scope_bias = (float)head->scope_bias};
+}
+
+/* The logarithm of the sum of the exponentials of the logits is small for texts that no label attracts, also where one
+ * attracts more than the others and has the probability to itself (Liu et al. 2020). */
+static void find_scope(const struct trainer *trainer, struct task_scored *scored, struct task_head *head)
+{
+    const struct task_examples *examples = trainer->examples;
+    for (size_t i = 0; i < examples->n; i++) {
+        double energy = att_log_sum_exp(examples->n_labels, trainer->unseen + i * examples->n_labels);
+        scored[i] = (struct task_scored){energy, !is_outside(examples, i)};
+    }
+    task_scale_fit(scored, examples->n, &head->scope_scale, &head->scope_bias);
+}
+
 /* Predictions of all rows under the head's temperature. */
 static void predict(const struct trainer *trainer, const struct task_head *head, struct task_prediction *predictions)
 {
     const struct task_examples *examples = trainer->examples;
+    const struct att_head_info scope = scope_of(trainer, head);
     for (size_t i = 0; i < examples->n; i++) {
         const float *logits = trainer->unseen + i * examples->n_labels;
         size_t best = 0;
@@ -260,8 +281,9 @@ static void predict(const struct trainer *trainer, const struct task_head *head,
             best = logits[k] > logits[best] ? k : best;
         for (size_t k = 0; k < examples->n_labels; k++)
             sum += exp(((double)logits[k] - (double)logits[best]) / head->temperature);
-        predictions[i] = (struct task_prediction){
-            is_outside(examples, i) ? TASK_LABEL_OUTSIDE : (size_t)examples->labels[i], best, 1 / sum};
+        predictions[i] =
+            (struct task_prediction){is_outside(examples, i) ? TASK_LABEL_OUTSIDE : (size_t)examples->labels[i], best,
+                                     1 / sum, 1 - (double)att_head_in_scope(&scope, logits)};
     }
 }
 
@@ -273,7 +295,7 @@ static void find_abstention(const struct task_prediction *predictions, struct ta
     for (size_t i = 0; i < n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
         outside += !is_in;
-        scored[i] = (struct task_scored){predictions[i].score,
+        scored[i] = (struct task_scored){task_confidence(&predictions[i]),
                                          precision > 0 ? predictions[i].expected == predictions[i].predicted : is_in};
     }
     double share;
@@ -287,7 +309,7 @@ static void find_abstention(const struct task_prediction *predictions, struct ta
         return;
     for (size_t i = 0; i < n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
-        bool answers = predictions[i].score >= head->out_of_scope_threshold;
+        bool answers = task_confidence(&predictions[i]) >= head->out_of_scope_threshold;
         inside += is_in;
         answered += is_in && answers;
         right += is_in && answers && predictions[i].expected == predictions[i].predicted;
@@ -307,6 +329,7 @@ static enum att_status judge_single(struct trainer *trainer, struct task_head *h
     enum att_status status = predictions && scored ? ATT_OK : no_memory(err);
     if (status == ATT_OK) {
         head->temperature = task_temperature_fit(&rows);
+        find_scope(trainer, scored, head);
         predict(trainer, head, predictions);
         find_abstention(predictions, scored, n, examples->precision, head);
         status = task_quality_measure(predictions, n, examples->n_labels, &quality, err);
