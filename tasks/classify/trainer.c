@@ -6,7 +6,7 @@
 
 #include "tasks/classify/calibrate.h"
 
-enum { FOLDS_MAX = 5, FOLDS_LARGE = 3, STEPS = 80, CHOICE_ROWS = 3000 };
+enum { FOLDS_MAX = 5, FOLDS_LARGE = 3, STEPS = 80 };
 static const double large = 1e8, tolerance = 1e-3;
 static const double penalties[] = {1, 4, 16, 64, 256};
 enum { PENALTIES = sizeof penalties / sizeof *penalties };
@@ -139,7 +139,7 @@ static void keep(struct trainer *trainer, size_t fold, const float *logits)
             memcpy(trainer->unseen + i * c, logits + i * c, c * sizeof *logits);
 }
 
-/* Mean loss of the first fold's rows among the first `n`, at the temperature that suits them best. */
+/* Mean loss of the first fold's rows at the temperature that suits them best. */
 static double unseen_loss(const struct trainer *trainer, const struct att_fit_rows *rows, const float *logits,
                           int32_t *labels)
 {
@@ -161,7 +161,7 @@ static double unseen_loss(const struct trainer *trainer, const struct att_fit_ro
 }
 
 /* Tries the penalties, strong ones first and each from where the last ended, on the first fold. */
-static enum att_status try_penalties(struct trainer *trainer, double *ret_c, struct att_err *err)
+static enum att_status choose_penalty(struct trainer *trainer, double *ret_c, struct att_err *err)
 {
     const struct att_fit_rows rows = rows_of(trainer);
     struct att_fit *fit = NULL;
@@ -185,43 +185,6 @@ static enum att_status try_penalties(struct trainer *trainer, double *ret_c, str
     }
     att_fit_destroy(fit);
     att_mem_free(labels);
-    return status;
-}
-
-/* Of many rows every so-manieth: a penalty is chosen well enough by some thousands. */
-static enum att_status choose(struct trainer *trainer, double *ret_c, struct att_err *err)
-{
-    const struct task_examples *all = trainer->examples;
-    size_t d = all->n_features, c = all->n_labels;
-    if (all->n <= CHOICE_ROWS)
-        return try_penalties(trainer, ret_c, err);
-    struct trainer few = {.examples = NULL};
-    float *features = att_mem_aligned(CHOICE_ROWS * d, sizeof *features);
-    int32_t *labels = att_mem_calloc(CHOICE_ROWS, sizeof *labels);
-    unsigned char *several = att_mem_calloc(CHOICE_ROWS, c);
-    enum att_status status = features && labels && several ? ATT_OK : no_memory(err);
-    for (size_t i = 0; status == ATT_OK && i < CHOICE_ROWS; i++) {
-        size_t row = i * all->n / CHOICE_ROWS;
-        memcpy(features + i * d, all->features + row * d, d * sizeof *features);
-        if (all->several)
-            memcpy(several + i * c, all->several + row * c, c);
-        else
-            labels[i] = all->labels[row];
-    }
-    const struct task_examples examples = {.n = CHOICE_ROWS,
-                                           .n_features = d,
-                                           .n_labels = c,
-                                           .features = features,
-                                           .labels = all->several ? NULL : labels,
-                                           .several = all->several ? several : NULL};
-    if (status == ATT_OK)
-        status = trainer_init(&few, &examples, err);
-    if (status == ATT_OK)
-        status = try_penalties(&few, ret_c, err);
-    trainer_finish(&few);
-    att_mem_free(features);
-    att_mem_free(labels);
-    att_mem_free(several);
     return status;
 }
 
@@ -403,7 +366,7 @@ enum att_status task_head_train(const struct task_examples *examples, struct tas
     *ret_head = (struct task_head){.temperature = 1, .c = penalties[0]};
     enum att_status status = trainer_init(&trainer, examples, err);
     if (status == ATT_OK)
-        status = choose(&trainer, &ret_head->c, err);
+        status = choose_penalty(&trainer, &ret_head->c, err);
     if (status == ATT_OK)
         status = fit_folds(&trainer, ret_head->c, err);
     if (status == ATT_OK)
