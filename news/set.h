@@ -12,6 +12,8 @@
 #include "news/weights.h"
 #include "store/news.h"
 
+enum { NEWS_TITLE_BYTES = 128 }; /* of a text without a title */
+
 struct news_mention {
     uint32_t entity;
     signed char tone;
@@ -29,12 +31,17 @@ struct news_fact {
     bool noise;       /* counted, but in nothing else */
 };
 
-/* How a set judges what it takes in. */
+/* How news are judged. */
 struct news_view {
     int64_t half_life_ms;
     double noise_min;            /* from this noise on an item is noise */
+    int64_t near_ms;             /* items further apart in time are no near-duplicates; */
+    double near_min;             /* from this similarity on they are. Of items that no store has compared */
     struct news_weights weights; /* of sources */
 };
+
+/* What [news] says where it says nothing. */
+extern const struct news_view news_view_default;
 
 struct news_set {
     const struct news_view *view;
@@ -58,6 +65,8 @@ enum att_status news_set_add(struct news_set *set, const struct store_news_item 
 /* Takes what the store has for the filter; one that is over items_max only marks the set as full. */
 enum att_status news_set_load(struct news_set *set, struct store_news *store, const struct store_news_filter *filter,
                               struct att_err *err) ATT_MUST_USE;
+/* What an item is called: its title, else how its text begins. */
+void news_item_title(const struct store_news_item *item, char out[NEWS_TITLE_BYTES]);
 /* Of a label ("negative", "bearish", "利空", …), else of the polarity: beyond a third of its range. */
 signed char news_tone(const char *label, double polarity);
 

@@ -293,6 +293,8 @@ static void put_card(struct att_jsonw *w, const struct srv_generation *generatio
     att_jsonw_put_text(w, "pooling", pooling_names[info->pooling]);
     att_jsonw_put_bool(w, "normalized", info->normalize);
     att_jsonw_put_size(w, "weight_bytes", info->weight_bytes);
+    if (info->mapped_bytes > 0)
+        att_jsonw_put_size(w, "mapped_bytes", info->mapped_bytes);
     put_heads(w, info);
     if (info->history.half_life_days > 0)
         put_history(w, &info->history);

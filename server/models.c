@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "server/config.h"
 #include "server/log.h"
+#include "server/models_items.h"
 #include "server/models_news.h"
 #include "server/trained.h"
 #include "store/catalogue.h"
@@ -25,7 +26,8 @@
 struct loading {
     struct srv_models *models;
     const struct srv_models_source *source;
-    bool base_is_missing; /* the last model asked for a base that is configured, and not loaded yet */
+    bool base_is_missing;        /* the last model asked for a base that is configured, and not loaded yet */
+    struct att_bulk_place place; /* of large item tables */
 };
 
 static struct att_model *find_base(void *context, const char *name)
@@ -118,8 +120,11 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
     const struct srv_config_model *config = section_of(loading, i);
     struct srv_model *model = &loading->models->list[i];
     const struct srv_model *old = srv_models_named(loading->source->old, config->name);
-    struct att_model_options options = {
-        .dtype = (enum att_dtype)config->dtype.number, .find_base = find_base, .context = loading};
+    struct att_model_options options = {.dtype = (enum att_dtype)config->dtype.number,
+                                        .find_base = find_base,
+                                        .context = loading,
+                                        .earlier = old != NULL ? old->task.model : NULL,
+                                        .place = &loading->place};
     uint64_t start_us = att_clock_us();
     const struct att_model_info *info;
     enum att_status status = att_model_load(config->path.text, &options, &model->task.model, err);
@@ -229,70 +234,9 @@ static enum att_status join_encoders(struct loading *loading, struct att_err *er
     return ATT_OK;
 }
 
-/* ---- item tables ---- */
-
 static const char *digest_of(const struct task_model *encoder)
 {
     return encoder != NULL ? att_model_info(encoder->model)->digest : "";
-}
-
-/* The old table serves on when its files, its model and its encoder are the same. */
-static bool share_items(struct loading *loading, struct srv_model *model)
-{
-    const struct srv_model *old = srv_models_named(loading->source->old, model->task.name);
-
-    if (old == NULL || old->task.model != model->task.model || old->task.items == NULL)
-        return false;
-    if (old->items_stamp == 0 || old->items_stamp != model->items_stamp)
-        return false;
-    if (strcmp(digest_of(old->task.encoder), digest_of(model->task.encoder)) != 0)
-        return false;
-    model->task.items = store_items_ref(old->task.items);
-    return true;
-}
-
-/* The item table of one recommender: where the configuration says, or beside the weights if there is one. */
-static enum att_status load_items(struct loading *loading, size_t i, struct att_err *err)
-{
-    const struct srv_config_model *config = &loading->source->config->models[i];
-    const struct srv_log *log = loading->source->log;
-    struct srv_model *model = &loading->models->list[i];
-    const char *folder = srv_config_text(&config->items);
-    const char *path = folder != NULL ? folder : config->path.text;
-    const struct att_model_info *info, *encoder;
-    enum att_status status;
-
-    if (model->task.model == NULL)
-        return ATT_OK;
-    info = att_model_info(model->task.model);
-    if (strcmp(info->task, "recommend") != 0) {
-        if (folder != NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] items = %s, but the model is no recommender",
-                               config->where, config->name, folder);
-        return ATT_OK;
-    }
-    model->items_stamp = att_path_stamp(path);
-    if (share_items(loading, model))
-        return ATT_OK;
-    status = store_items_open(path, info->vocab_size - 1, &model->task.items, err);
-    if (status == ATT_ENOTFOUND && folder == NULL) {
-        srv_log(log, SRV_LOG_WARN, "no_item_table", SRV_TEXT("name", config->name));
-        return ATT_OK;
-    }
-    if (status != ATT_OK) {
-        att_err_prefix(err, "model '%s'", config->name);
-        return status;
-    }
-    if (model->task.encoder == NULL)
-        return ATT_OK;
-    encoder = att_model_info(model->task.encoder->model);
-    status = store_items_vectors_load(model->task.items, encoder->digest, encoder->hidden_size, err);
-    /* Without vectors the table serves on: words rank nothing then, which the log says once. */
-    if (status == ATT_ENOTFOUND || status == ATT_EFORMAT) {
-        srv_log(log, SRV_LOG_WARN, "no_item_vectors", SRV_TEXT("name", config->name), SRV_TEXT("why", err->message));
-        return ATT_OK;
-    }
-    return status;
 }
 
 /* ---- knowledge bases ---- */
@@ -393,48 +337,6 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
     return ATT_OK;
 }
 
-/* ---- what follows what ---- */
-
-static enum att_status load_follows(struct task_model *model, struct att_err *err)
-{
-    enum att_status status;
-
-    if (model->model == NULL || strcmp(att_model_info(model->model)->task, "recommend") != 0)
-        return ATT_OK;
-    status = store_follows_open(att_model_info(model->model)->dir, att_model_info(model->model)->vocab_size - 1,
-                                &model->follows, err);
-    if (status != ATT_OK && status != ATT_ENOTFOUND)
-        att_err_prefix(err, "model '%s'", model->name);
-    return status == ATT_ENOTFOUND ? ATT_OK : status;
-}
-
-/* ---- catalogues ---- */
-
-/* Every generation has handles of its own: they see one another's writes through the file. */
-static enum att_status open_catalogues(struct loading *loading, struct att_err *err)
-{
-    const struct srv_config *config = loading->source->config;
-    enum att_status status = ATT_OK;
-
-    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++) {
-        const char *path = srv_config_text(&config->models[i].catalogue);
-        struct task_model *model = &loading->models->list[i].task;
-        const struct att_model_info *encoder;
-
-        if (path == NULL || model->model == NULL)
-            continue;
-        if (strcmp(att_model_info(model->model)->task, "recommend") != 0)
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] catalogue = %s, but the model is no recommender",
-                               config->models[i].where, config->models[i].name, path);
-        encoder = model->encoder != NULL ? att_model_info(model->encoder->model) : NULL;
-        status = store_catalogue_open(path, encoder != NULL ? encoder->digest : "",
-                                      encoder != NULL ? encoder->hidden_size : 0, &model->catalogue, err);
-        if (status != ATT_OK)
-            att_err_prefix(err, "model '%s'", config->models[i].name);
-    }
-    return status;
-}
-
 /* ---- users ---- */
 
 /* One handle a file, as with knowledge bases. */
@@ -465,7 +367,8 @@ static enum att_status open_users(struct loading *loading, struct att_err *err)
 
 enum att_status srv_models_load(struct srv_models *models, const struct srv_models_source *source, struct att_err *err)
 {
-    struct loading loading = {.models = models, .source = source};
+    struct loading loading = {
+        .models = models, .source = source, .place.folder = srv_config_text(&source->config->server_item_tables)};
     const struct srv_config *config = source->config;
     enum att_status status;
 
@@ -486,14 +389,10 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
     status = load_all(&loading, err);
     if (status == ATT_OK)
         status = join_encoders(&loading, err);
-    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
-        status = load_items(&loading, i, err);
-    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
-        status = load_follows(&models->list[i].task, err);
+    if (status == ATT_OK)
+        status = srv_models_open_items(models, source, &loading.place, err);
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
-    if (status == ATT_OK)
-        status = open_catalogues(&loading, err);
     if (status == ATT_OK)
         status = open_users(&loading, err);
     if (status == ATT_OK)

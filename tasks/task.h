@@ -89,7 +89,6 @@ struct task_news {
     const struct task_model *model_zh; /* the same for items in Chinese; NULL: model */
     const struct task_model *ner;      /* a token classifier that finds entities; or NULL */
     struct store_entities *entities;   /* or NULL */
-    const struct news_view *view;      /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {
@@ -117,6 +116,7 @@ struct task_env {
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
     struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
+    const struct news_view *news_view; /* how news are judged, stored or posted; NULL: by default */
     struct task_limits limits;
     const char *classifiers; /* folder of trained classifiers; NULL: there is none */
     struct task_room *room;  /* NULL: no bound */
@@ -282,6 +282,13 @@ enum att_status task_field_number(const struct att_json *object, const char *pat
 /* One of the NULL-terminated words; *ret is its index. */
 enum att_status task_field_enum(const struct att_json *object, const char *path, const char *name,
                                 const char *const *words, size_t *ret, struct att_err *err) ATT_MUST_USE;
+/* The length of the array `path`, which holds `what` ("texts"): at most `max`, and where it is required not 0; else it
+ * may be absent or null. */
+enum att_status task_field_array(const struct att_json *value, const char *path, const char *what, bool required,
+                                 size_t max, size_t *ret_n, struct att_err *err) ATT_MUST_USE;
+/* The number of texts in `path`, a text (not checked here) or an array that is not empty: at most limits.items_max. */
+enum att_status task_field_inputs(const struct task_call *call, const struct att_json *value, const char *path,
+                                  size_t *ret_n, struct att_err *err) ATT_MUST_USE;
 /* ---- parameters of the URL (tasks/query.c) ---- */
 
 /* Refuses parameters that are not in `names` (NULL-terminated), and any that stands twice. */

@@ -18,8 +18,6 @@
 enum { TOP_DEFAULT = 10, NAMES_MAX = 64, NAME_BYTES_MAX = 512, ITEMS_MAX = 200000 };
 static const int64_t day_ms = 86400000;
 
-static const struct news_view default_view = {.half_life_ms = 86400000, .noise_min = 0.5};
-
 enum format { FORMAT_JSON, FORMAT_MARKDOWN, FORMAT_HTML };
 
 struct report_call {
@@ -72,14 +70,10 @@ static enum att_status parse_names(struct task_call *call, const struct att_json
                                    const char *const **ret_names, size_t *ret_n, struct att_err *err)
 {
     const struct att_json *list = att_json_get(body, name);
-    size_t n = att_json_count(list);
-    if (att_json_type(list) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(list))
-        return att_err_param(err, ATT_EINVAL, name, "%s: is %s, expected an array of strings", name,
-                             att_json_type_name(list));
-    if (n > NAMES_MAX)
-        return att_err_limit(err, name, NAMES_MAX, n, "%s: %zu names, expected at most %d", name, n, NAMES_MAX);
+    size_t n = 0;
+    enum att_status status = task_field_array(list, name, "names", false, NAMES_MAX, &n, err);
+    if (status != ATT_OK)
+        return status;
     const char **names = task_alloc(call, n + 1, sizeof *names, err);
     if (!names)
         return err->status;
@@ -206,7 +200,7 @@ static void write(struct task_call *call, const struct report_call *report, cons
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     struct report_call *report = call->state;
-    const struct news_view *view = call->env->news && call->env->news->view ? call->env->news->view : &default_view;
+    const struct news_view *view = call->env->news_view ? call->env->news_view : &news_view_default;
     struct news_lookup lookup =
         report->posted ? task_report_input_lookup(&report->input) : news_lookup_store(call->env->news->store);
     struct news_report *counted = task_alloc(call, 1, sizeof *counted, err);

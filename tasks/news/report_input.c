@@ -1,7 +1,7 @@
 /*
  * Posted news. One round of jobs: an entity's sentiment is that of its item. The
- * clusters are those that the same items would have in a store with the defaults
- * of [news] near_days and near_min.
+ * clusters are those that the same items would have in a store, by the same view of
+ * near-duplicates.
  */
 #include "tasks/news/report_input.h"
 
@@ -12,8 +12,6 @@
 #include "store/near.h"
 
 enum { ITEM_TOKENS_MAX = 4096 };
-static const int64_t near_ms = 3 * INT64_C(86400000);
-static const double near_min = 0.6;
 
 static enum att_status plan_item(struct task_call *call, struct task_report_input *input, size_t i,
                                  const struct task_model *model, const char *path, struct att_err *err)
@@ -38,16 +36,14 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
                                         const struct task_model *model, struct task_report_input *ret_input,
                                         struct att_err *err)
 {
-    size_t n = att_json_count(list), limit = call->env->limits.items_max;
+    size_t n = 0;
+    enum att_status status = task_field_array(list, "input", "news items", true, call->env->limits.items_max, &n, err);
+    if (status != ATT_OK)
+        return status;
     struct task_report_input input = {
         .n = n,
         .options = {.tokens_max = ITEM_TOKENS_MAX, .logits = true, .pooled = true},
     };
-    if (!att_json_is_array(list) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "input", "input: is %s, expected an array of news items",
-                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
-    if (n > limit)
-        return att_err_limit(err, "input", limit, n, "input: %zu items, expected at most %zu", n, limit);
     const struct task_model **models = task_alloc(call, n, sizeof *models, err);
     input.models = models;
     if (!models || !(input.items = task_alloc(call, n, sizeof *input.items, err)) ||
@@ -55,7 +51,6 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
         !(input.windows = task_alloc(call, n, sizeof *input.windows, err)) ||
         !(input.order = task_alloc(call, n, sizeof *input.order, err)))
         return err->status;
-    enum att_status status = ATT_OK;
     bool any = false;
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         char path[40];
@@ -126,7 +121,8 @@ static enum att_status sort(struct task_call *call, struct task_report_input *in
 }
 
 static enum att_status add_to_cluster(struct task_report_input *input, struct store_near *near,
-                                      struct store_news_item *item, int8_t *vector, struct att_err *err)
+                                      struct store_news_item *item, double near_min, int8_t *vector,
+                                      struct att_err *err)
 {
     uint32_t signature[STORE_NEAR_HASHES];
     struct store_near_text text = {
@@ -163,12 +159,12 @@ enum att_status task_report_input_conclude(struct task_call *call, struct task_r
         return err->status;
     enum att_status status = sort(call, input, err);
     if (status == ATT_OK)
-        status = store_near_create(near_ms, &near, err);
+        status = store_near_create(set->view->near_ms, &near, err);
     for (size_t i = 0; status == ATT_OK && i < input->n; i++) {
         struct store_news_item *item = &input->items[input->order[i]];
         status = read_labels(call, input, input->order[i], err);
         if (status == ATT_OK)
-            status = add_to_cluster(input, near, item, vector, err);
+            status = add_to_cluster(input, near, item, set->view->near_min, vector, err);
         if (status == ATT_OK)
             status = news_set_add(set, item, err);
     }

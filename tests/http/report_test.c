@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "live.h"
@@ -126,34 +125,6 @@ static void test_hostile(void **state)
     free(html);
 }
 
-/* What a command wrote to its standard output, at most `size` - 1 bytes of it; its exit status. */
-static int run_attend(const char *const *arguments, char *output, size_t size)
-{
-    char program[4096];
-    const char *list[16] = {program};
-    int ends[2], status;
-    size_t len = 0;
-    ssize_t n;
-    snprintf(program, sizeof program, "%s/attend", getenv("ATT_BUILD_ROOT"));
-    for (size_t i = 0; arguments[i]; i++)
-        list[i + 1] = arguments[i];
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[0]);
-        execv(program, (char *const *)(uintptr_t)list);
-        _exit(127);
-    }
-    close(ends[1]);
-    while (len < size - 1 && (n = read(ends[0], output + len, size - 1 - len)) > 0)
-        len += (size_t)n;
-    output[len] = '\0';
-    close(ends[0]);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 /* Beside the daemon, from its store, and with its rules of heat. */
 static void test_offline(void **state)
 {
@@ -163,10 +134,10 @@ static void test_offline(void **state)
     const char *const wrong[] = {"report", "--db", live_path(&live, "news.db"), "{\"top\":0}", NULL};
     (void)state;
     char *html = report(body, "text/html; charset=utf-8");
-    assert_int_equal(run_attend(arguments, output, sizeof output), 0);
+    assert_int_equal(live_attend_output(arguments, output, sizeof output), 0);
     assert_string_equal(output, html);
     free(html);
-    assert_int_equal(run_attend(wrong, output, sizeof output), 1);
+    assert_int_equal(live_attend_output(wrong, output, sizeof output), 1);
     assert_string_equal(output, "");
 }
 
@@ -191,6 +162,51 @@ static void test_posted(void **state)
     expect_error(live_post(&live, "/v1/report", "{\"input\":[{\"title\":\"a\"},{\"title\":7}]}"), 422, "invalid_value",
                  "input[1].title");
     expect_error(live_post(&live, "/v1/report", "{\"model\":\"sentiment\"}"), 422, "invalid_value", "model");
+}
+
+/* Near-duplicates of posted news are those of [news], whether there is a store or not. */
+static void test_near_by_configuration(void **state)
+{
+    static const char posted[] = "{\"model\":\"sentiment\",\"input\":["
+                                 "{\"title\":\"Pumps recalled after accidents\",\"time\":\"2026-11-21T09:00:00Z\"},"
+                                 "{\"title\":\"Pumps recalled after accidents\",\"time\":\"2026-11-26T09:00:00Z\"}]}";
+    struct live other;
+    (void)state;
+    char *apart = report(posted, "application/json");
+    assert_non_null(strstr(apart, "\"events\":2"));
+    free(apart);
+    live_start(&other, "[news]\npath = none\nnear_days = 10\n");
+    struct reply together = live_post(&other, "/v1/report", posted);
+    assert_int_equal(together.status, 200);
+    assert_non_null(strstr(together.body, "\"events\":1"));
+    reply_free(&together);
+    live_stop(&other);
+}
+
+/* News without titles is called by how it begins; a sentence that differs in a word is no second piece of evidence. */
+static void test_untitled(void **state)
+{
+    static const char text[] =
+        "The maker of pumps recalled every pump of this year after accidents in two of its plants "
+        "near the coast, the regulator said";
+    char posted[2048];
+    struct att_json *json = NULL;
+    struct att_err err;
+    (void)state;
+    snprintf(posted, sizeof posted,
+             "{\"model\":\"sentiment\",\"input\":[{\"source\":\"A\",\"text\":\"%s on Friday.\"},"
+             "{\"source\":\"B\",\"text\":\"%s on Monday.\"},{\"source\":\"C\",\"text\":\"%s today.\"}]}",
+             text, text, text);
+    char *body = report(posted, "application/json");
+    assert_int_equal(att_json_parse(body, strlen(body), 0, 16, &json, &err), ATT_OK);
+    const struct att_json *event = att_json_at(att_json_get(json, "events"), 0);
+    assert_true(att_json_number(att_json_get(event, "items"), 0) == 3);
+    const char *title = att_json_string(att_json_get(event, "title"), NULL);
+    assert_memory_equal(title, text, 60);
+    assert_true(strlen(title) < 128 && strcmp(title + strlen(title) - 3, "…") == 0);
+    assert_int_equal(att_json_count(att_json_get(event, "evidence")), 1);
+    att_json_destroy(json);
+    free(body);
 }
 
 static void test_refusals(void **state)
@@ -252,8 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_json),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_offline),    cmocka_unit_test(test_posted), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_trends),
+        cmocka_unit_test(test_offline),    cmocka_unit_test(test_posted), cmocka_unit_test(test_near_by_configuration),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_trends), cmocka_unit_test(test_untitled),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
