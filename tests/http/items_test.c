@@ -393,24 +393,19 @@ static void test_words_of_an_interest(void **state)
 /* attend items with the catalogue of the daemon's model; standard output lands in the file. */
 static void attend_items(const char *verb, const char *items, const char *output)
 {
-    char program[256], encoder[256], model[128], catalogue[128];
-    int status = -1;
-    pid_t pid = fork();
+    static char text[4 << 20];
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char encoder[4096], model[128], catalogue[128];
 
-    assert_true(pid >= 0);
-    snprintf(program, sizeof(program), "%s/attend", root_of("ATT_BUILD_ROOT"));
-    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root_of("ATT_SOURCE_ROOT"));
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root != NULL ? root : ".");
     snprintf(model, sizeof(model), "%s/model", folder);
     snprintf(catalogue, sizeof(catalogue), "%s/items.db", folder);
-    if (pid == 0) {
-        if (freopen(output, "w", stdout) == NULL)
-            _exit(99);
-        execl(program, program, "items", verb, "--model", model, "--encoder", encoder, "--catalogue", catalogue,
-              items != NULL ? "--file" : NULL, items, NULL);
-        _exit(99);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    const char *const arguments[] = {"items",       verb,        "--model",
+                                     model,         "--encoder", encoder,
+                                     "--catalogue", catalogue,   items != NULL ? "--file" : NULL,
+                                     items,         NULL};
+    assert_int_equal(live_attend_output(arguments, text, sizeof(text)), 0);
+    live_write(output, text, strlen(text));
 }
 
 /* What another process imports is served at once; what was put here is exported. */
