@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "news/set.h"
+#include "store/catalogue.h"
 #include "store/entities.h"
 #include "store/follows.h"
 #include "store/items.h"
@@ -250,6 +251,18 @@ static enum att_status open_news(struct cli_env *env, const struct cli_options *
     return status;
 }
 
+/* What is put and changed of a recommender's items. */
+static enum att_status open_catalogue(struct cli_env *env, const char *path, bool create, struct att_err *err)
+{
+    const struct att_model_info *encoder = env->encoder.model ? att_model_info(env->encoder.model) : NULL;
+    if (!att_item_embedding(env->model.model, 0))
+        return att_err_set(err, ATT_EINVAL, "%s: is no recommender", env->name);
+    if (!create && access(path, F_OK) != 0)
+        return att_err_set(err, ATT_ENOTFOUND, "%s: %s", path, strerror(errno));
+    return store_catalogue_open(path, encoder ? encoder->digest : "", encoder ? encoder->hidden_size : 0,
+                                &env->model.catalogue, err);
+}
+
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
 {
     struct cli_env *env = att_mem_calloc(1, sizeof *env);
@@ -261,6 +274,8 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         status = open_reranker(env, options->reranker, err);
     if (status == ATT_OK && options->kb)
         status = open_kb(env, options->kb, options->kb_create, err);
+    if (status == ATT_OK && options->catalogue)
+        status = open_catalogue(env, options->catalogue, options->catalogue_create, err);
     if (status == ATT_OK && options->news_create)
         status = open_news(env, options, err);
     if (status != ATT_OK) {
@@ -286,6 +301,7 @@ void cli_env_destroy(struct cli_env *env)
     store_entities_unref(env->news.entities);
     store_kb_close(env->kb.kb);
     store_items_close(env->items);
+    store_catalogue_close(env->model.catalogue);
     store_follows_close(env->model.follows);
     task_generator_close(env->model.generator);
     att_model_unref(env->model.model);
@@ -311,4 +327,23 @@ const struct task_model *cli_env_model(const struct cli_env *env)
 const struct task_kb *cli_env_kb(const struct cli_env *env)
 {
     return env->kb.kb ? &env->kb : NULL;
+}
+
+int cli_env_run(int argc, char **argv, const char *allowed, const char *about,
+                enum att_status (*run)(const struct cli_env *env, const struct cli_options *options,
+                                       struct att_err *err))
+{
+    struct cli_options options;
+    struct cli_env *env = NULL;
+    struct att_err err;
+    int usage = cli_options_parse(argc, argv, allowed, about, &options);
+    if (usage >= 0)
+        return usage;
+    if (!options.model || !options.data)
+        return cli_missing(argv[0], options.model ? "data" : "model");
+    enum att_status status = cli_env_create(&options, &env, &err);
+    if (status == ATT_OK)
+        status = run(env, &options, &err);
+    cli_env_destroy(env);
+    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
 }

@@ -35,8 +35,11 @@ static void count(struct figures *figures, const struct att_json *answer, size_t
     const struct att_json *best = att_json_at(att_json_get(answer, "scores"), 0);
     bool abstained = att_json_bool(att_json_get(answer, "abstained"), false);
     size_t predicted = label_number(figures->head, att_json_string(att_json_get(best, "label"), NULL));
-    figures->predictions[figures->n++] = (struct task_prediction){
-        .expected = expected, .predicted = predicted, .score = att_json_number(att_json_get(best, "score"), 0)};
+    figures->predictions[figures->n++] =
+        (struct task_prediction){.expected = expected,
+                                 .predicted = predicted,
+                                 .score = att_json_number(att_json_get(best, "score"), 0),
+                                 .outside = 1 - att_json_number(att_json_get(answer, "in_scope"), 1)};
     if (expected == CLI_LABEL_OUTSIDE) {
         figures->outside++;
         figures->abstained_outside += abstained;
@@ -150,8 +153,7 @@ static enum att_status put_json(struct figures *heads, size_t n_heads, struct at
 {
     struct task_figure figures[FIGURES_MAX];
     struct att_jsonw w;
-    char *text = NULL;
-    size_t len = 0, n = 0;
+    size_t n = 0;
     enum att_status status = ATT_OK;
     att_jsonw_init(&w, SIZE_MAX);
     att_jsonw_object_begin(&w);
@@ -172,10 +174,7 @@ static enum att_status put_json(struct figures *heads, size_t n_heads, struct at
     }
     att_jsonw_object_end(&w);
     if (status == ATT_OK)
-        status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_OK)
-        puts(text);
-    att_mem_free(text);
+        status = cli_json_print(&w, err);
     att_jsonw_finish(&w);
     return status;
 }
@@ -273,17 +272,5 @@ static const char about[] =
 
 int cli_eval_classify(int argc, char **argv)
 {
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct att_err err;
-    int usage = cli_options_parse(argc, argv, "model base dtype task data head map json", about, &options);
-    if (usage >= 0)
-        return usage;
-    if (!options.model || !options.data)
-        return cli_missing(argv[0], options.model ? "data" : "model");
-    enum att_status status = cli_env_create(&options, &env, &err);
-    if (status == ATT_OK)
-        status = run(env, &options, &err);
-    cli_env_destroy(env);
-    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+    return cli_env_run(argc, argv, "model base dtype task data head map json", about, run);
 }

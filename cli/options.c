@@ -30,7 +30,9 @@ static const struct row {
      offsetof(struct cli_options, precision), 0, 0},
     {"dry-run", NULL, "figures alone: nothing is stored", FLAG, offsetof(struct cli_options, dry_run), 0, 0},
     {"kb", "FILE", "knowledge base (.db)", TEXT, offsetof(struct cli_options, kb), 0, 0},
-    {"file", "FILE", "entries, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
+    {"catalogue", "FILE", "items that are put and changed while a recommender serves (.db)", TEXT,
+     offsetof(struct cli_options, catalogue), 0, 0},
+    {"file", "FILE", "entries or items, .jsonl or .csv", TEXT, offsetof(struct cli_options, file), 0, 0},
     {"format", "FORMAT", "of what is written: jsonl (default) or csv", TEXT, offsetof(struct cli_options, format), 0,
      0},
     {"db", "FILE", "news store (.db)", TEXT, offsetof(struct cli_options, db), 0, 0},
@@ -213,16 +215,4 @@ int cli_options_parse(int argc, char **argv, const char *allowed, const char *ab
     options.n_rest = (size_t)(argc - optind);
     *ret = options;
     return -1;
-}
-
-int cli_fail(const char *command, const struct att_err *err)
-{
-    fprintf(stderr, "attend %s: %s\n", command, err->message);
-    return CLI_FAILED;
-}
-
-int cli_missing(const char *command, const char *option)
-{
-    fprintf(stderr, "attend %s: --%s is missing; attend %s --help lists the options\n", command, option, command);
-    return CLI_USAGE;
 }

@@ -116,14 +116,11 @@ static enum att_status parse_example(struct task_call *call, struct evaluate *ev
 static enum att_status parse_examples(struct task_call *call, struct evaluate *evaluate,
                                       const struct att_json *examples, struct att_err *err)
 {
-    size_t n = att_json_count(examples), limit = call->env->limits.items_max, c = evaluate->head->n_labels;
-    if (!att_json_is_array(examples) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "examples", "examples: %s, expected an array of labelled texts",
-                             att_json_is_array(examples) ? "is empty"
-                             : examples                  ? att_json_type_name(examples)
-                                                         : "is missing");
-    if (n > limit)
-        return att_err_limit(err, "examples", limit, n, "examples: %zu, expected at most %zu", n, limit);
+    size_t n = 0, c = evaluate->head->n_labels;
+    enum att_status status =
+        task_field_array(examples, "examples", "labelled texts", true, call->env->limits.items_max, &n, err);
+    if (status != ATT_OK)
+        return status;
     evaluate->n = n;
     evaluate->windows = task_alloc(call, n, sizeof *evaluate->windows, err);
     evaluate->expected = evaluate->windows ? task_alloc(call, n, sizeof *evaluate->expected, err) : NULL;
@@ -131,12 +128,9 @@ static enum att_status parse_examples(struct task_call *call, struct evaluate *e
         evaluate->expected ? task_alloc(call, evaluate->head->multi_label ? n * c : 1, 1, err) : NULL;
     if (!evaluate->expected_sets)
         return err->status;
-    for (size_t i = 0; i < n; i++) {
-        enum att_status status = parse_example(call, evaluate, att_json_at(examples, i), i, err);
-        if (status != ATT_OK)
-            return status;
-    }
-    return ATT_OK;
+    for (size_t i = 0; status == ATT_OK && i < n; i++)
+        status = parse_example(call, evaluate, att_json_at(examples, i), i, err);
+    return status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
@@ -237,7 +231,7 @@ static void put_abstention(const struct evaluate *evaluate, const struct task_pr
         return;
     for (size_t i = 0; i < evaluate->n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
-        bool answers = predictions[i].score >= (double)evaluate->head->out_of_scope_threshold;
+        bool answers = task_confidence(&predictions[i]) >= (double)evaluate->head->out_of_scope_threshold;
         inside += is_in;
         answered += is_in && answers;
         right += is_in && answers && predictions[i].expected == predictions[i].predicted;
@@ -258,10 +252,12 @@ static enum att_status put_single(struct task_call *call, const struct evaluate 
         return err->status;
     for (size_t i = 0; i < evaluate->n; i++) {
         size_t best = 0;
-        att_softmax(head->n_labels, logits_of(call, evaluate, i, all), head->temperature, probabilities);
+        const float *logits = logits_of(call, evaluate, i, all);
+        att_softmax(head->n_labels, logits, head->temperature, probabilities);
         for (size_t k = 1; k < head->n_labels; k++)
             best = probabilities[k] > probabilities[best] ? k : best;
-        predictions[i] = (struct task_prediction){evaluate->expected[i], best, (double)probabilities[best]};
+        predictions[i] = (struct task_prediction){evaluate->expected[i], best, (double)probabilities[best],
+                                                  1 - (double)att_head_in_scope(head, logits)};
     }
     enum att_status status = task_quality_measure(predictions, evaluate->n, head->n_labels, &quality, err);
     if (status != ATT_OK)

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,9 +17,9 @@ enum { ITEMS = 40 };
 static struct live live;
 static char folder[64];
 
-static const char *root_of(const char *name)
+static const char *source_root(void)
 {
-    const char *root = getenv(name);
+    const char *root = getenv("ATT_SOURCE_ROOT");
 
     return root != NULL ? root : ".";
 }
@@ -28,16 +27,13 @@ static const char *root_of(const char *name)
 /* A recommender whose items have texts: the small one of the tests, a table, and its index. */
 static void make_model(void)
 {
-    char source[256], model[128], path[192], encoder[256], attend[256];
+    char source[256], model[128], path[192], encoder[256], output[256];
     FILE *out;
-    pid_t pid;
-    int status = -1;
 
     snprintf(folder, sizeof(folder), "/tmp/attentd-items-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    snprintf(source, sizeof(source), "%s/tests/data/models/sasrec", root_of("ATT_SOURCE_ROOT"));
-    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root_of("ATT_SOURCE_ROOT"));
-    snprintf(attend, sizeof(attend), "%s/attend", root_of("ATT_BUILD_ROOT"));
+    snprintf(source, sizeof(source), "%s/tests/data/models/sasrec", source_root());
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", source_root());
     snprintf(model, sizeof(model), "%s/model", folder);
     live_copy_folder(source, model);
     snprintf(path, sizeof(path), "%s/items.jsonl", model);
@@ -54,15 +50,9 @@ static void make_model(void)
     assert_non_null(out);
     fputs("{\"history\":{\"half_life_days\":7,\"weights\":{\"view\":0}}}", out);
     assert_int_equal(fclose(out), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is the test's */
-        execl(attend, "attend", "items", "index", "--model", model, "--encoder", encoder, (char *)NULL);
-        _exit(127);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_int_equal(live_attend((const char *const[]){"items", "index", "--model", model, "--encoder", encoder, NULL},
+                                 output, sizeof(output)),
+                     0);
 }
 
 static const char *extra(void)
@@ -100,27 +90,14 @@ static int stop(void **state)
     return rmdir(folder);
 }
 
-/* ' for ". */
 static struct reply ask(const char *method, const char *path, const char *body)
 {
-    char text[4096];
-
-    snprintf(text, sizeof(text), "%s", body != NULL ? body : "");
-    for (char *c = text; *c != '\0'; c++)
-        *c = *c == '\'' ? '"' : *c;
-    return live_ask(&live, method, path, body != NULL ? text : NULL, NULL);
+    return live_ask_quoted(&live, method, path, body);
 }
 
 static struct att_json *ok(const char *method, const char *path, const char *body)
 {
-    struct reply reply = ask(method, path, body);
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(ask(method, path, body), 200);
 }
 
 static void done(const char *method, const char *path, const char *body)
@@ -362,6 +339,94 @@ static void test_rules_of_the_model(void **state)
     att_json_destroy(answer);
 }
 
+/* A word of an interest weighs what the logit loses without it, as the request without it answers. */
+static void test_words_of_an_interest(void **state)
+{
+    static const char *const rest[] = {"running shoes", "red shoes", "red running"};
+    static const struct {
+        const char *text;
+        int start, end;
+    } words[] = {{"red", 0, 3}, {"running", 4, 11}, {"shoes", 12, 17}};
+    struct att_json *answer = ok("POST", "/v1/recommend",
+                                 "{'model':'shop','history':[{'item':'m1','type':'buy'},{'item':'m2','type':'buy'}],"
+                                 "'interest':'red running shoes','explain':'occlusion','top_k':4}");
+    const struct att_json *items = att_json_get(answer, "items");
+
+    (void)state;
+    assert_int_equal(att_json_count(items), 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct att_json *item = att_json_at(items, i), *explain = att_json_get(item, "explain");
+        const struct att_json *tokens = att_json_get(explain, "tokens");
+
+        assert_int_equal(att_json_count(att_json_get(explain, "events")), 2);
+        assert_non_null(att_json_get(explain, "faithfulness"));
+        assert_int_equal(att_json_count(tokens), 3);
+        for (size_t w = 0; w < 3; w++) {
+            const struct att_json *token = att_json_at(tokens, w);
+            struct att_json *other;
+            char body[256];
+            double logit;
+
+            assert_string_equal(text(token, "text"), words[w].text);
+            assert_true(att_json_number(att_json_get(token, "start"), -1) == words[w].start);
+            assert_true(att_json_number(att_json_get(token, "end"), -1) == words[w].end);
+            snprintf(body, sizeof(body),
+                     "{'model':'shop','history':[{'item':'m1','type':'buy'},{'item':'m2','type':'buy'}],"
+                     "'interest':'%s','candidates':['%s'],'exclude_seen':false}",
+                     rest[w], text(item, "id"));
+            other = ok("POST", "/v1/recommend", body);
+            logit = att_json_number(att_json_get(att_json_at(att_json_get(other, "items"), 0), "logit"), 0);
+            assert_true((float)att_json_number(att_json_get(token, "weight"), 0) ==
+                        (float)((double)(float)att_json_number(att_json_get(item, "logit"), 0) - (double)(float)logit));
+            att_json_destroy(other);
+        }
+    }
+    att_json_destroy(answer);
+    /* The only word: nothing is left, which is no interest. */
+    answer = ok("POST", "/v1/recommend", "{'model':'shop','interest':'shoes','explain':'occlusion','top_k':1}");
+    assert_int_equal(
+        att_json_count(att_json_get(att_json_get(att_json_at(att_json_get(answer, "items"), 0), "explain"), "tokens")),
+        1);
+    att_json_destroy(answer);
+}
+
+/* attend items with the catalogue of the daemon's model. */
+static void attend_items(const char *verb, const char *items, char *output, size_t size)
+{
+    char encoder[256], model[128], catalogue[128];
+
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", source_root());
+    snprintf(model, sizeof(model), "%s/model", folder);
+    snprintf(catalogue, sizeof(catalogue), "%s/items.db", folder);
+    assert_int_equal(
+        live_attend_output((const char *const[]){"items", verb, "--model", model, "--encoder", encoder, "--catalogue",
+                                                 catalogue, items != NULL ? "--file" : NULL, items, NULL},
+                           output, size),
+        0);
+}
+
+/* What another process imports is served at once; what was put here is exported. */
+static void test_imported_beside_the_daemon(void **state)
+{
+    static const char lines[] = "{\"id\":\"imported\",\"text\":\"a green woollen scarf\"}\n";
+    static char output[1 << 20];
+    char path[128];
+
+    (void)state;
+    assert_true(rank_of("{'model':'shop','interest':'a green woollen scarf'}", "imported") == 0);
+    done("PUT", "/v1/models/shop/items/put-here", "{'title':'Put'}");
+    snprintf(path, sizeof(path), "%s", live_path(&live, "import.jsonl"));
+    live_write(path, lines, sizeof(lines) - 1);
+    attend_items("import", path, output, sizeof(output));
+    assert_string_equal(output, "1 items written, 1 embedded\n");
+    assert_true(rank_of("{'model':'shop','interest':'a green woollen scarf'}", "imported") > 0);
+    attend_items("export", NULL, output, sizeof(output));
+    assert_non_null(strstr(output, lines));
+    assert_non_null(strstr(output, "\n{\"id\":\"put-here\",\"title\":\"Put\"}\n"));
+    done("DELETE", "/v1/models/shop/items/imported", NULL);
+    done("DELETE", "/v1/models/shop/items/put-here", NULL);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -399,6 +464,8 @@ int main(void)
         cmocka_unit_test(test_removed_and_unavailable),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_rules_of_the_model),
+        cmocka_unit_test(test_words_of_an_interest),
+        cmocka_unit_test(test_imported_beside_the_daemon),
         cmocka_unit_test(test_refusals),
     };
 
