@@ -187,7 +187,7 @@ def write(out, layer, model, golden):
     if os.path.exists(path):  # its calibration stays
         with open(path, encoding="utf-8") as f:
             own = json.load(f)
-    dump("attend.json", {"task": "embed", "base": "e5", "licence": "MIT AND CC-BY-4.0 AND CC-BY-3.0 AND CDLA-Sharing-1.0", **own,
+    dump("attend.json", {"task": "embed", "base": "e5", "cosine_floor": 0, "licence": "MIT", **own,
                          "base_digest": digest})
     weight, bias = (values.astype(np.float64) for _, values in reversed(parts))
     with open(os.path.join(out, "golden.jsonl"), "w", encoding="utf-8") as f:
