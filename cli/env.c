@@ -158,7 +158,7 @@ static enum att_status open_items(struct cli_env *env, const char *dir, struct a
     enum att_status status = store_items_open(dir, info->vocab_size - 1, &env->items, err);
     env->model.items = env->items;
     if (status == ATT_OK && encoder)
-        status = store_items_vectors_load(env->items, encoder->digest, encoder->hidden_size, err);
+        status = store_items_vectors_load(env->items, encoder->digest, encoder->hidden_size, NULL, err);
     /* Without a table item numbers are the ids; without vectors, or with those of another encoder, words rank nothing.
      */
     if (status == ATT_EFORMAT && env->items)

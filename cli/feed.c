@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
+#include "cli/feed_encoding.h"
 #include "core/base/date.h"
 #include "core/base/mem.h"
 #include "core/base/utf8.h"
@@ -93,6 +95,19 @@ static size_t read_reference(const char *text, size_t len, uint32_t *ret)
     return 0;
 }
 
+/* Whether a tag stands inside words: what is bold is no word of its own. */
+static bool is_inline(const char *tag)
+{
+    static const char *const inlines[] = {"a",    "abbr", "b",      "code", "em",  "font", "i", "ins",
+                                          "mark", "s",    "strong", "span", "sub", "sup",  "u"};
+    const char *name = tag + (*tag == '/');
+    size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    for (size_t i = 0; i < sizeof inlines / sizeof *inlines; i++)
+        if (strlen(inlines[i]) == len && strncasecmp(name, inlines[i], len) == 0)
+            return true;
+    return false;
+}
+
 /* HTML to plain text in place: tags go, references are read, white space is one blank. The new length. */
 static size_t plain(char *text, size_t len)
 {
@@ -105,7 +120,10 @@ static size_t plain(char *text, size_t len)
         char put[4];
         if (close && at + 1 < len &&
             (strchr("/!?", text[at + 1]) || ((text[at + 1] | 32) >= 'a' && (text[at + 1] | 32) <= 'z'))) {
+            const char *tag = text + at + 1;
             at = (size_t)(close - text) + 1;
+            if (is_inline(tag))
+                continue;
             c = ' ';
             n = 0;
         } else if (text[at] == '&' && (n = read_reference(text + at, len - at, &c)) > 0) {
@@ -322,6 +340,7 @@ static enum att_status run(struct feed *feed, const char *bytes, size_t len, str
     XML_SetElementHandler(feed->parser, on_start, on_end);
     XML_SetCharacterDataHandler(feed->parser, on_text);
     XML_SetStartDoctypeDeclHandler(feed->parser, on_doctype);
+    XML_SetUnknownEncodingHandler(feed->parser, cli_feed_encoding, NULL);
     if (XML_Parse(feed->parser, bytes, (int)len, 1) != XML_STATUS_OK) {
         enum XML_Error code = XML_GetErrorCode(feed->parser);
         return att_err_set(err, code == XML_ERROR_NO_MEMORY ? ATT_ENOMEM : ATT_EFORMAT, "line %lu, column %lu: %s",

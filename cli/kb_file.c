@@ -38,7 +38,7 @@ static enum att_status read_whole(const char *path, char **ret_bytes, size_t *re
         status = att_err_set(err, ATT_EIO, "%s: cannot be read", path);
     fclose(file);
     if (status == ATT_OK && !att_utf8_valid(bytes, len))
-        status = att_err_set(err, ATT_EFORMAT, "%s: is not UTF-8", path);
+        status = att_err_set(err, ATT_EFORMAT, "%s: is not UTF-8; of a spreadsheet, save it as CSV UTF-8", path);
     if (status != ATT_OK) {
         att_mem_free(bytes);
         return status;
@@ -129,16 +129,14 @@ static bool take_field(char **at, size_t *number, char **ret_field, bool *ret_cl
 static enum att_status take_row(char **at, size_t *number, struct row *row, struct att_err *err)
 {
     bool more = true, closed = true;
-    size_t first = *number;
     row->count = 0;
     while (more && closed) {
         if (row->count == COLUMNS_MAX)
-            return att_err_limit(err, NULL, COLUMNS_MAX, row->count + 1, "line %zu: more than %d columns", first,
-                                 COLUMNS_MAX);
+            return att_err_limit(err, NULL, COLUMNS_MAX, row->count + 1, "more than %d columns", COLUMNS_MAX);
         more = take_field(at, number, &row->fields[row->count++], &closed);
     }
     *number += 1;
-    return closed ? ATT_OK : att_err_set(err, ATT_EFORMAT, "line %zu: a quoted field is not closed", first);
+    return closed ? ATT_OK : att_err_set(err, ATT_EFORMAT, "a quoted field is not closed");
 }
 
 /* A number or a boolean as such; anything else as a string, which the entry's parser refuses by the field's name. */
@@ -256,6 +254,16 @@ static enum att_status check_header(const struct row *header, struct att_err *er
         for (size_t j = 0; j < i; j++)
             if (strcmp(header->fields[i], header->fields[j]) == 0)
                 return att_err_set(err, ATT_EFORMAT, "line 1: column %.60s stands twice", header->fields[i]);
+    static const char *const required[] = {"id", "question", "answer"};
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+        bool found = false;
+        for (size_t j = 0; j < header->count; j++)
+            found |= strcmp(header->fields[j], required[i]) == 0;
+        if (!found)
+            return att_err_set(err, ATT_EFORMAT,
+                               "line 1: has no column %s, expected names with commas between: \"%.60s\"", required[i],
+                               header->fields[0]);
+    }
     return ATT_OK;
 }
 
@@ -263,11 +271,10 @@ static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att
 {
     struct row header, row;
     size_t number = 1;
-    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a spreadsheet's byte order mark */
-        text += 3;
     enum att_status status = take_row(&text, &number, &header, err);
-    if (status == ATT_OK)
-        status = check_header(&header, err);
+    if (status != ATT_OK)
+        return att_err_prefix(err, "line 1");
+    status = check_header(&header, err);
     while (status == ATT_OK && *text) {
         size_t first = number;
         char *entry = NULL;
@@ -275,11 +282,11 @@ static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att
         if (status == ATT_OK && row.count == 1 && !*row.fields[0])
             continue;
         if (status == ATT_OK && row.count != header.count)
-            status = att_err_set(err, ATT_EFORMAT, "line %zu: has %zu columns, expected %zu as in the header", first,
-                                 row.count, header.count);
+            status = att_err_set(err, ATT_EFORMAT, "has %zu columns, expected %zu as in the header", row.count,
+                                 header.count);
         if (status == ATT_OK)
             status = row_to_json(&header, &row, &entry, err);
-        if (status == ATT_EFORMAT || status == ATT_ESYNTAX)
+        if (status != ATT_OK && status != ATT_ENOMEM)
             att_err_prefix(err, "line %zu", first);
         if (status == ATT_OK)
             status = add(file, entry, first, err);
@@ -304,7 +311,8 @@ enum att_status cli_kb_file_read(const char *path, struct cli_kb_file *file, str
     enum att_status status = read_whole(path, &text, &len, err);
     if (status != ATT_OK)
         return status;
-    status = csv ? read_csv(text, file, err) : read_jsonl(text, len, file, err);
+    size_t mark = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* the byte order mark that spreadsheets write */
+    status = csv ? read_csv(text + mark, file, err) : read_jsonl(text + mark, len - mark, file, err);
     att_mem_free(text);
     return status == ATT_OK ? ATT_OK : att_err_prefix(err, "%s", path);
 }

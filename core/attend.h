@@ -95,6 +95,7 @@ struct att_model_info {
     const char *languages;                   /* comma-separated, or "" */
     char digest[65];                         /* SHA-256 of the weight file(s), hexadecimal */
     size_t weight_bytes;                     /* memory of the packed weights, shared tables not counted twice */
+    size_t mapped_bytes;                     /* of weight_bytes: in files without names, see core/base/bulk.h */
     size_t weight_bytes_as[ATT_DTYPE_COUNT]; /* what it would be in that dtype */
     size_t n_unused;                         /* tensors in the file that the model does not use; first one in unused */
     const char *unused;
@@ -109,6 +110,10 @@ struct att_model_options {
     /* For adapters: finds a loaded model by base_model_name_or_path. May be NULL. */
     struct att_model *(*find_base)(void *context, const char *name);
     void *context;
+    /* Recommenders: an earlier load, whose item table is shared where the weights are the same. May be NULL. */
+    const struct att_model *earlier;
+    /* Recommenders: where the table of many items goes; NULL: memory. */
+    struct att_bulk_place *place;
 };
 
 /* Loads and checks the directory completely; a bad model never loads half. The

@@ -139,7 +139,7 @@ static enum att_status source_read(void *context, const char *name, size_t rank,
     return status;
 }
 
-/* The base model's table of that name, or NULL. */
+/* The table of that name of a model that has it already, or NULL. */
 static struct att_table *base_table(const struct att_model *base, const char *name)
 {
     for (size_t set = 0; base && set < ATT_ARCH_SETS; set++)
@@ -169,8 +169,9 @@ static enum att_status source_table(void *context, const char *name, size_t rows
     struct att_checkpoint *checkpoint = context;
     const struct att_weights *weights;
     struct att_tensor *tensor = find_newest(checkpoint, name, &weights);
-    struct att_table *shared = weights == &checkpoint->weights ? base_table(checkpoint->base, name) : NULL;
-    if (shared) {
+    const struct att_model *sharer = checkpoint->twin ? checkpoint->twin : checkpoint->base;
+    struct att_table *shared = weights == &checkpoint->weights ? base_table(sharer, name) : NULL;
+    if (shared && shared->rows == rows && shared->cols == cols) {
         *ret_table = att_table_ref(shared);
         return ATT_OK;
     }
@@ -180,12 +181,17 @@ static enum att_status source_table(void *context, const char *name, size_t rows
     struct att_packing packing;
     bool fits = tensor && shape_is(tensor, 2, shape);
     bool packed = fits && looked_up && stays_packed(checkpoint, tensor, cols, &packing);
-    if (fits)
-        table = packed ? att_table_create_packed(rows, cols, &packing) : att_table_create(rows, cols);
-    if (fits && !table)
-        return att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
-    enum att_status status = packed ? att_weights_read_packed(weights, tensor, table->packed, err)
-                                    : source_read(context, name, 2, shape, table ? table->data : NULL, err);
+    enum att_status status = ATT_OK;
+    if (packed && !(table = att_table_create_packed(rows, cols, &packing)))
+        status = att_err_set(err, ATT_ENOMEM, "out of memory for '%s'", name);
+    else if (fits && !packed)
+        status = att_table_create_at(rows, cols, rows > ATT_SCAN_ITEMS_MIN ? checkpoint->place : NULL, &table, err);
+    if (status != ATT_OK)
+        return status;
+    status = packed ? att_weights_read_packed(weights, tensor, table->packed, err)
+                    : source_read(context, name, 2, shape, table ? table->data : NULL, err);
+    if (status == ATT_OK && !packed)
+        status = att_table_seal(table, err);
     if (status != ATT_OK)
         att_table_unref(table);
     else

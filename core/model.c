@@ -420,18 +420,51 @@ static enum att_status open_parts(struct att_model *model, struct loading *loadi
     return status;
 }
 
+/* Whether an earlier load read the same tensors of the same bytes: then its item table serves this one too. */
+static bool is_twin(const struct att_model *model, const struct att_model *earlier)
+{
+    const struct att_arch_info *now = &model->arch_info, *then = &earlier->arch_info;
+    return strcmp(model->info.digest, earlier->info.digest) == 0 && model->arch == earlier->arch &&
+           now->vocab_size == then->vocab_size && now->hidden_size == then->hidden_size &&
+           now->max_tokens == then->max_tokens;
+}
+
+/* Before the weights are read: where a recommender's tables come from, and where they go. */
+static enum att_status tables_find(const struct att_model_options *options, struct att_model *model,
+                                   struct att_checkpoint *checkpoint, struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+    if (!model->arch->items)
+        return ATT_OK;
+    checkpoint->place = options->place;
+    if (options->earlier)
+        status = att_weights_digest(&checkpoint->weights, model->info.digest, err);
+    if (status == ATT_OK && options->earlier && is_twin(model, options->earlier))
+        checkpoint->twin = options->earlier;
+    return status;
+}
+
 /* A recommender with many items finds its best ones by a copy of their table in 8 bits. */
-static enum att_status scan_load(struct att_model *model, struct att_err *err)
+static enum att_status scan_load(struct att_model *model, const struct att_checkpoint *checkpoint, struct att_err *err)
 {
     const float *bias = NULL;
     const size_t n = model->arch_info.vocab_size;
+    const struct att_model *twin = checkpoint->twin;
     if (!model->arch->items || n <= ATT_SCAN_ITEMS_MIN || model->arch_info.hidden_size > ATT_SCAN_K_MAX)
         return ATT_OK;
     const struct att_table *items = model->arch->items(model->state, &bias);
-    enum att_status status = att_scan_create(n, items->cols, items->data, bias, &model->scan, err);
-    if (status == ATT_OK)
-        model->info.weight_bytes += att_scan_bytes(model->scan);
-    return status;
+    enum att_status status = ATT_OK;
+    if (twin && twin->scan && att_scan_has_bias(twin->scan) == (bias != NULL))
+        model->scan = att_scan_ref(twin->scan);
+    else
+        status = att_scan_create(n, items->cols, items->data, bias, checkpoint->place, &model->scan, err);
+    if (status != ATT_OK)
+        return status;
+    model->info.weight_bytes += att_scan_bytes(model->scan);
+    model->info.mapped_bytes = (items->bulk.in_file ? items->bulk.bytes : 0) +
+                               (att_scan_in_file(model->scan) ? att_scan_bytes(model->scan) : 0);
+    att_bulk_rest(&items->bulk);
+    return ATT_OK;
 }
 
 static enum att_status load(struct att_model *model, struct loading *loading, const char *dir,
@@ -450,6 +483,8 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
     model->info.max_tokens =
         model->arch_info.trained_tokens ? model->arch_info.trained_tokens : model->arch_info.max_tokens;
     if (!model->borrowed)
+        status = tables_find(options, model, &loading->checkpoint, err);
+    if (status == ATT_OK && !model->borrowed)
         status = weights_load(model, loading, err);
     if (status == ATT_OK)
         status = tokenizer_load(model, &loading->dir, err);
@@ -468,10 +503,10 @@ static enum att_status load(struct att_model *model, struct loading *loading, co
         status = att_adapter_check_used(&loading->adapter, err);
     if (status == ATT_OK && !adapted)
         status = report_unused(model, own, err);
-    if (status == ATT_OK)
+    if (status == ATT_OK && !model->info.digest[0])
         status = att_weights_digest(own, model->info.digest, err);
     if (status == ATT_OK)
-        status = scan_load(model, err);
+        status = scan_load(model, &loading->checkpoint, err);
     if (status == ATT_OK)
         status = info_fill(model, dir, err);
     return status;
@@ -522,7 +557,7 @@ void att_model_unref(struct att_model *model)
     att_linear_finish(&model->heads);
     for (size_t i = 0; !model->dense_borrowed && i < model->n_dense; i++)
         att_linear_finish(&model->dense[i].linear);
-    att_scan_destroy(model->scan);
+    att_scan_unref(model->scan);
     if (!model->tokenizer_borrowed)
         att_tokenizer_destroy(model->tokenizer);
     att_json_destroy(model->config);

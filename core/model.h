@@ -57,6 +57,8 @@ struct att_checkpoint {
     bool prefixed;                /* names carry the architecture's prefix */
     struct att_adapter *adapter;  /* NULL: none */
     const struct att_model *base; /* with an adapter: whose tables are shared */
+    const struct att_model *twin; /* a recommender of the same weights, whose tables are shared; NULL: none */
+    struct att_bulk_place *place; /* of a recommender's large tables; NULL: memory */
 };
 
 /* core/context.c: fills *checked when every sequence, id and segment is within the bounds. */

@@ -172,12 +172,15 @@ static void put_reasons(struct att_jsonw *w, const struct news_finding *finding)
 static void put_subject(struct att_jsonw *w, const struct news_finding *finding, const struct store_news_item *first)
 {
     enum news_by by = finding->rule->subject;
+    char begin[NEWS_TITLE_BYTES] = "";
     att_jsonw_key(w, "subject");
     att_jsonw_object_begin(w);
     att_jsonw_put_text(w, "kind", news_by_name(by));
     if (by == NEWS_BY_EVENT) {
         att_jsonw_put_size(w, "id", finding->key);
-        att_jsonw_put_text(w, "name", first ? first->title[0] ? first->title : first->id : "");
+        if (first)
+            news_item_title(first, begin);
+        att_jsonw_put_text(w, "name", first && first->title[0] ? first->title : begin);
     } else {
         att_jsonw_put_text(w, "id", news_group_key(finding->set, by, finding->key));
         att_jsonw_put_text(w, "name", news_group_title(finding->set, by, finding->key));

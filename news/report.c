@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "core/base/utf8.h"
+#include "news/words.h"
+#include "store/near.h"
 
 enum {
     ENTITIES_MAX = 15,
@@ -161,6 +163,8 @@ static enum att_status count_rows(struct building *building, enum news_by by, si
         const struct news_group *group = &groups.list[i];
         rows[i].id = news_group_key(building->set, by, group->key);
         rows[i].name = news_group_title(building->set, by, group->key);
+        if (by == NEWS_BY_TOPIC)
+            rows[i].name = news_word_topic(building->wish->chinese, rows[i].name);
         rows[i].more = by == NEWS_BY_ENTITY ? building->set->entity_names.list[group->key].more : "";
         rows[i].is = measure(building, group);
         status = news_group_life(building->set, group, building->wish->to_ms, &rows[i].life, building->err);
@@ -217,7 +221,10 @@ static bool copy_item(void *context, const struct store_news_item *item)
         .polarity = item->polarity,
         .tone = news_tone(item->sentiment, item->polarity),
     };
-    copying->quote->title = item->title[0] ? copy_cut(copying, item->title, strlen(item->title)) : copying->quote->text;
+    char begin[NEWS_TITLE_BYTES];
+    news_item_title(item, begin);
+    copying->quote->title =
+        item->title[0] ? copy_cut(copying, item->title, strlen(item->title)) : copy(copying, begin, strlen(begin));
     return false;
 }
 
@@ -236,6 +243,20 @@ static enum att_status look_up(struct building *building, int64_t seq, struct ne
 static double strength(const struct news_member *member)
 {
     return member->weight * (0.05 + fabs(member->polarity));
+}
+
+/* Sentences that differ in a word or two tell a reader nothing new. */
+static bool say_the_same(const char *a, const char *b)
+{
+    uint32_t signatures[2][STORE_NEAR_HASHES];
+    size_t equal = 0;
+    if (strcmp(a, b) == 0)
+        return true;
+    if (!store_near_sign("", a, signatures[0]) || !store_near_sign("", b, signatures[1]))
+        return false;
+    for (size_t i = 0; i < STORE_NEAR_HASHES; i++)
+        equal += signatures[0][i] == signatures[1][i];
+    return equal >= STORE_NEAR_HASHES * 3 / 5;
 }
 
 static enum att_status add_quotes(struct building *building, const struct news_group *group, struct news_event *event)
@@ -260,7 +281,7 @@ static enum att_status add_quotes(struct building *building, const struct news_g
         bool found, said = false;
         status = look_up(building, building->set->facts[best[i]->fact].seq, quote, &found);
         for (size_t k = 0; status == ATT_OK && found && k < event->n_quotes; k++)
-            said = said || strcmp(quotes[k].text, quote->text) == 0;
+            said = said || say_the_same(quotes[k].text, quote->text);
         event->n_quotes += status == ATT_OK && found && !said;
     }
     event->quotes = quotes;

@@ -12,6 +12,7 @@
 #include "news/series.h"
 
 enum { NEWS_REPORT_TOP_MAX = 50, NEWS_REPORT_BUCKETS_MAX = 60, NEWS_REPORT_QUOTES_MAX = 3, NEWS_REPORT_SPREAD_MAX = 6 };
+enum { NEWS_REPORT_ALERTS_SHOWN = 10 }; /* to people; JSON has all that were read */
 
 struct news_wish {
     int64_t from_ms, to_ms; /* [from, to) */

@@ -119,6 +119,7 @@ static void alerts(const struct writing *writing)
     static const enum news_word columns[] = {NEWS_WORD_LEVEL, NEWS_WORD_TIME, NEWS_WORD_RULE, NEWS_WORD_SUBJECT,
                                              NEWS_WORD_REASONS};
     const struct news_report *report = writing->report;
+    size_t shown = report->n_alerts < NEWS_REPORT_ALERTS_SHOWN ? report->n_alerts : NEWS_REPORT_ALERTS_SHOWN;
     struct att_jsonw *w = writing->w;
     char time[ATT_DATE_BYTES], figure[NEWS_FIGURE_BYTES];
     news_putf(w, "<section>\n<h2>%s</h2>\n", word(writing, NEWS_WORD_ALERTS));
@@ -127,7 +128,7 @@ static void alerts(const struct writing *writing)
         return;
     }
     table_head(writing, columns, 5, 5, 5);
-    for (size_t i = 0; i < report->n_alerts; i++) {
+    for (size_t i = 0; i < shown; i++) {
         const struct news_past_alert *alert = &report->alerts[i];
         news_put(w, "<tr><td>");
         level_chip(writing, alert->level);
@@ -145,10 +146,10 @@ static void alerts(const struct writing *writing)
         news_put(w, "</td></tr>\n");
     }
     news_put(w, "</tbody>\n</table>\n");
-    if (report->n_all_alerts > report->n_alerts) {
+    if (report->n_all_alerts > shown) {
         news_put(w, "<p>");
         say(writing, NEWS_WORD_MORE_ALERTS,
-            (const char *[]){news_figure((double)(report->n_all_alerts - report->n_alerts), 0, figure)}, 1);
+            (const char *[]){news_figure((double)(report->n_all_alerts - shown), 0, figure)}, 1);
         news_put(w, "</p>\n");
     }
     news_put(w, "</section>\n");
@@ -353,7 +354,7 @@ static void events(const struct writing *writing)
         news_report_event_facts(report, event, w, news_html_text);
         news_put(w, " · ");
         news_report_event_tones(report, event, w, news_html_text);
-        news_putf(w, "</p>\n<p class=\"facts\">%s: ", word(writing, NEWS_WORD_LIFE));
+        news_putf(w, "</p>\n<p class=\"facts\">%s%s", word(writing, NEWS_WORD_LIFE), news_colon(writing->chinese));
         news_report_life(report, &event->life, w, news_html_text);
         news_put(w, "</p>\n");
         event_spread(writing, event);

@@ -46,6 +46,7 @@ static void alerts(const struct writing *writing)
     static const enum news_word columns[] = {NEWS_WORD_LEVEL, NEWS_WORD_TIME, NEWS_WORD_RULE, NEWS_WORD_SUBJECT,
                                              NEWS_WORD_REASONS};
     const struct news_report *report = writing->report;
+    size_t shown = report->n_alerts < NEWS_REPORT_ALERTS_SHOWN ? report->n_alerts : NEWS_REPORT_ALERTS_SHOWN;
     char time[ATT_DATE_BYTES], figure[NEWS_FIGURE_BYTES];
     heading(writing, "##", NEWS_WORD_ALERTS);
     if (report->n_alerts == 0) {
@@ -53,7 +54,7 @@ static void alerts(const struct writing *writing)
         return;
     }
     table_head(writing, columns, 5, "| --- | --- | --- | --- | --- |");
-    for (size_t i = 0; i < report->n_alerts; i++) {
+    for (size_t i = 0; i < shown; i++) {
         const struct news_past_alert *alert = &report->alerts[i];
         news_putf(writing->w, "| %s | %s | ", news_word_of(writing->chinese, alert->level),
                   news_when(report, alert->time_ms, time));
@@ -64,10 +65,10 @@ static void alerts(const struct writing *writing)
         news_report_reasons(report, alert, writing->w, news_markdown_text);
         news_put(writing->w, " |\n");
     }
-    if (report->n_all_alerts > report->n_alerts) {
+    if (report->n_all_alerts > shown) {
         news_put(writing->w, "\n");
         news_report_say(report, writing->w, news_markdown_text, NEWS_WORD_MORE_ALERTS,
-                        (const char *[]){news_figure((double)(report->n_all_alerts - report->n_alerts), 0, figure)}, 1);
+                        (const char *[]){news_figure((double)(report->n_all_alerts - shown), 0, figure)}, 1);
         news_put(writing->w, "\n");
     }
 }
@@ -79,7 +80,7 @@ static void event_spread(const struct writing *writing, const struct news_event 
     news_put(writing->w, "- ");
     news_report_say(report, writing->w, news_markdown_text, NEWS_WORD_FIRST_SOURCE,
                     (const char *[]){event->first.source, news_when(report, event->first.time_ms, time)}, 2);
-    news_putf(writing->w, "\n- %s: ", news_word(writing->chinese, NEWS_WORD_SPREAD));
+    news_putf(writing->w, "\n- %s%s", news_word(writing->chinese, NEWS_WORD_SPREAD), news_colon(writing->chinese));
     for (size_t i = 0; i < event->n_spread; i++) {
         news_put(writing->w, i ? " → " : "");
         put_text(writing, event->spread[i].source);
@@ -103,15 +104,15 @@ static void event_section(const struct writing *writing, const struct news_event
     news_report_event_facts(report, event, writing->w, news_markdown_text);
     news_put(writing->w, "\n- ");
     news_report_event_tones(report, event, writing->w, news_markdown_text);
-    news_putf(writing->w, "\n- %s: **%s** — ", news_word(writing->chinese, NEWS_WORD_LIFE),
-              news_word_stage(writing->chinese, event->life.stage));
+    news_putf(writing->w, "\n- %s%s**%s** — ", news_word(writing->chinese, NEWS_WORD_LIFE),
+              news_colon(writing->chinese), news_word_stage(writing->chinese, event->life.stage));
     news_report_life(report, &event->life, writing->w, news_markdown_text);
     news_put(writing->w, "\n");
     event_spread(writing, event);
     if (event->n_entities > 0)
-        news_putf(writing->w, "- %s: ", news_word(writing->chinese, NEWS_WORD_ENTITIES));
+        news_putf(writing->w, "- %s%s", news_word(writing->chinese, NEWS_WORD_ENTITIES), news_colon(writing->chinese));
     for (size_t i = 0; i < event->n_entities; i++) {
-        news_put(writing->w, i ? ", " : "");
+        news_put(writing->w, i ? news_comma(writing->chinese) : "");
         put_text(writing, event->entities[i]);
     }
     news_put(writing->w, event->n_entities > 0 ? "\n" : "");

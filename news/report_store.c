@@ -4,6 +4,7 @@
 
 #include "news/alert.h"
 #include "news/report.h"
+#include "news/words.h"
 
 enum { ALERTS_SHOWN_MAX = 50, REASONS_MAX = 8, DEPTH_MAX = 8 };
 
@@ -124,6 +125,8 @@ static bool take_alert(void *context, const struct store_news_alert *stored)
                                         .rule = copy(reading, att_json_get(json, "rule")),
                                         .kind = copy(reading, att_json_get(subject, "kind")),
                                         .name = copy(reading, att_json_get(subject, "name"))};
+        if (strcmp(alert.kind, news_by_name(NEWS_BY_TOPIC)) == 0)
+            alert.name = news_word_topic(wish->chinese, alert.name);
         read_reasons(reading, att_json_get(json, "reasons"), &alert);
         report->n_all_alerts++;
         /* Full: the least of those kept, which stands last, makes room for a greater one. */

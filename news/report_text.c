@@ -37,6 +37,16 @@ const char *news_when(const struct news_report *report, int64_t ms, char out[ATT
     return out;
 }
 
+const char *news_colon(bool chinese)
+{
+    return chinese ? "：" : ": ";
+}
+
+const char *news_comma(bool chinese)
+{
+    return chinese ? "、" : ", ";
+}
+
 void news_report_say(const struct news_report *report, struct att_jsonw *w, news_escape *escape, enum news_word word,
                      const char *const *arguments, size_t n)
 {
@@ -57,14 +67,14 @@ void news_report_window(const struct news_report *report, struct att_jsonw *w, n
 void news_report_filter(const struct news_report *report, struct att_jsonw *w, news_escape *escape)
 {
     const struct news_wish *wish = report->wish;
-    const char *separator = wish->chinese ? "、" : ", ";
     struct att_jsonw names;
     if (wish->n_entities + wish->n_topics == 0)
         return;
     att_jsonw_init(&names, 1 << 20);
     for (size_t i = 0; i < wish->n_entities + wish->n_topics; i++) {
-        news_put(&names, i ? separator : "");
-        news_put(&names, i < wish->n_entities ? wish->entities[i] : wish->topics[i - wish->n_entities]);
+        news_put(&names, i ? news_comma(wish->chinese) : "");
+        news_put(&names, i < wish->n_entities ? wish->entities[i]
+                                              : news_word_topic(wish->chinese, wish->topics[i - wish->n_entities]));
     }
     att_jsonw_append(&names, "", 1);
     news_report_say(report, w, escape, NEWS_WORD_FILTER, (const char *[]){names.failed ? "" : names.bytes}, 1);

@@ -18,6 +18,10 @@ const char *news_percent(double share, char out[NEWS_FIGURE_BYTES]);
 /* A time at the wish's offset, "2026-11-20 08:00". */
 const char *news_when(const struct news_report *report, int64_t ms, char out[ATT_DATE_BYTES]);
 
+/* What parts a label from its value, and the members of a list. */
+const char *news_colon(bool chinese);
+const char *news_comma(bool chinese);
+
 /* A template with its arguments. */
 void news_report_say(const struct news_report *report, struct att_jsonw *w, news_escape *escape, enum news_word word,
                      const char *const *arguments, size_t n);

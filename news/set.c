@@ -10,6 +10,7 @@
 
 #include "core/base/json.h"
 #include "core/base/mem.h"
+#include "core/base/utf8.h"
 
 enum { TOPICS_MAX = 8, DEPTH_MAX = 8 };
 
@@ -39,6 +40,22 @@ static bool is_one_of(const char *label, const char *const *words)
         if (strcmp(label, *words) == 0)
             return true;
     return false;
+}
+
+void news_item_title(const struct store_news_item *item, char out[NEWS_TITLE_BYTES])
+{
+    static const char ellipsis[] = "\xe2\x80\xa6";
+    const char *text = item->title[0] ? item->title : item->text;
+    size_t len = strcspn(text, "\r\n"), end = 0;
+    if (len < NEWS_TITLE_BYTES) {
+        memcpy(out, text, len);
+        out[len] = '\0';
+        return;
+    }
+    for (size_t next = 0; next < NEWS_TITLE_BYTES - sizeof ellipsis; (void)att_utf8_next(text, len, &next))
+        end = next;
+    memcpy(out, text, end);
+    memcpy(out + end, ellipsis, sizeof ellipsis);
 }
 
 signed char news_tone(const char *label, double polarity)

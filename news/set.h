@@ -12,6 +12,8 @@
 #include "news/weights.h"
 #include "store/news.h"
 
+enum { NEWS_TITLE_BYTES = 128 }; /* of a text without a title */
+
 struct news_mention {
     uint32_t entity;
     signed char tone;
@@ -58,6 +60,8 @@ enum att_status news_set_add(struct news_set *set, const struct store_news_item 
 /* Takes what the store has for the filter; one that is over items_max only marks the set as full. */
 enum att_status news_set_load(struct news_set *set, struct store_news *store, const struct store_news_filter *filter,
                               struct att_err *err) ATT_MUST_USE;
+/* What an item is called: its title, else how its text begins. */
+void news_item_title(const struct store_news_item *item, char out[NEWS_TITLE_BYTES]);
 /* Of a label ("negative", "bearish", "利空", …), else of the polarity: beyond a third of its range. */
 signed char news_tone(const char *label, double polarity);
 

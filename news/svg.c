@@ -14,13 +14,13 @@ enum {
     PLOT_W = WIDTH - LEFT - RIGHT,
     PLOT_H = 160,
     ROW_H = 24,
-    ROW_LEFT = 152,
+    ROW_LEFT = 178,
     ROW_RIGHT = 44,
     LEGEND_H = 18,
     TICKS = 4,
     AXIS_LABELS = 4,
     CHARACTER_W = 7,    /* of narrow letters */
-    LABEL_COLUMNS = 19, /* of a row's label */
+    LABEL_COLUMNS = 21, /* of a row's label */
 };
 
 static void put_escaped(struct att_jsonw *w, const char *text)
@@ -86,10 +86,10 @@ static void legend(struct att_jsonw *w, const struct news_svg_chart *chart, int 
     }
 }
 
-/* The least of 1, 2, 2.5, 5 × 10^k that four ticks reach `highest` with. */
+/* The least of 1, 2, 2.5, 3, 4, 5 × 10^k that four ticks reach `highest` with. */
 static double tick_of(double highest, bool whole)
 {
-    static const double steps[] = {1, 2, 2.5, 5, 10};
+    static const double steps[] = {1, 2, 2.5, 3, 4, 5, 10};
     if (highest <= 0 || (whole && highest <= TICKS))
         return 1;
     double base = pow(10, floor(log10(highest / TICKS)));

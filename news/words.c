@@ -10,9 +10,8 @@ static const struct {
     [NEWS_WORD_WINDOW] = {"{0} to {1} ({2})", "{0} 至 {1}（{2}）"},
     [NEWS_WORD_FILTER] = {"Only items about: {0}", "仅限涉及以下对象的报道：{0}"},
     [NEWS_WORD_SUMMARY] = {"Summary", "摘要"},
-    [NEWS_WORD_SUMMARY_ITEMS] = {"{0:item:items} of {1:source:sources} make {2:event:events}; {3:further item "
-                                 "was:further items were} left out as "
-                                 "noise.",
+    [NEWS_WORD_SUMMARY_ITEMS] = {"{0:item:items} from {1:source:sources} form {2:event:events}; {3:further item "
+                                 "was:further items were} left out as noise.",
                                  "共有 {0} 条报道，来自 {1} 个来源，归为 {2} 个事件；另有 {3} 条作为噪声排除。"},
     [NEWS_WORD_SUMMARY_TONES] = {"{0} % are negative, {1} % neutral, {2} % positive; the mean polarity is {3}.",
                                  "其中负面 {0}%、中性 {1}%、正面 {2}%，平均情感极性为 {3}。"},
@@ -20,8 +19,8 @@ static const struct {
                                 "较上一周期的 {1} 条增加 {0}%，上一周期负面占比为 {2}%。"},
     [NEWS_WORD_SUMMARY_LESS] = {"That is {0} % less than in the period before ({1:item:items}, {2} % negative).",
                                 "较上一周期的 {1} 条减少 {0}%，上一周期负面占比为 {2}%。"},
-    [NEWS_WORD_SUMMARY_FIRST] = {"Nothing is stored of the period before.", "上一周期没有可比数据。"},
-    [NEWS_WORD_SUMMARY_TOP] = {"The hottest event is “{0}”: {1:item:items} of {2:source:sources}, {3}.",
+    [NEWS_WORD_SUMMARY_FIRST] = {"Nothing is stored for the period before.", "上一周期没有可比数据。"},
+    [NEWS_WORD_SUMMARY_TOP] = {"The hottest event is “{0}”: {1:item:items} from {2:source:sources}, {3}.",
                                "最热事件为“{0}”：{1} 条报道，{2} 个来源，处于{3}。"},
     [NEWS_WORD_SUMMARY_ALERTS] = {"{0:alert was:alerts were} raised, the gravest at level {1}.",
                                   "期间共发出 {0} 条预警，最高级别为{1}。"},
@@ -99,9 +98,11 @@ static const struct {
                                "相同的报道、预警与时间段生成逐字节相同的报告。"},
 };
 
-static const struct {
+struct term {
     const char *key, *english, *chinese;
-} terms[] = {
+};
+
+static const struct term terms[] = {
     {"red", "red", "红色"},
     {"orange", "orange", "橙色"},
     {"yellow", "yellow", "黄色"},
@@ -130,17 +131,51 @@ static const struct {
     {"<=", "≤", "≤"},
 };
 
+/* Apart from the terms: a model's own label may be any word. */
+static const struct term topics[] = {
+    {"analyst_update", "analyst updates", "机构评级"},
+    {"company_product_news", "companies and products", "公司与产品"},
+    {"currencies", "currencies", "汇率与货币"},
+    {"dividend", "dividends", "分红派息"},
+    {"earnings", "earnings", "业绩"},
+    {"energy_oil", "energy and oil", "能源与石油"},
+    {"fed_central_banks", "central banks", "央行与货币政策"},
+    {"financials", "financial and operating figures", "财务与经营数据"},
+    {"general_news_opinion", "general news and opinion", "综合与观点"},
+    {"gold_metals_materials", "gold, metals and materials", "黄金、金属与材料"},
+    {"ipo", "IPOs", "首发上市"},
+    {"legal_regulation", "law and regulation", "法律与监管"},
+    {"m_a_investments", "mergers and investments", "并购与投资"},
+    {"macro", "macroeconomy", "宏观经济"},
+    {"markets", "markets", "市场行情"},
+    {"personnel_change", "personnel changes", "人事变动"},
+    {"politics", "politics", "政治与外交"},
+    {"stock_commentary", "stock commentary", "个股评论"},
+    {"stock_movement", "stock movements", "股价异动"},
+    {"treasuries_corporate_debt", "treasuries and corporate debt", "国债与公司债"},
+};
+
 const char *news_word(bool chinese, enum news_word word)
 {
     return chinese ? words[word].chinese : words[word].english;
 }
 
+static const char *look_up(const struct term *list, size_t n, bool chinese, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].key, text) == 0)
+            return chinese ? list[i].chinese : list[i].english;
+    return text;
+}
+
 const char *news_word_of(bool chinese, const char *text)
 {
-    for (size_t i = 0; i < sizeof terms / sizeof terms[0]; i++)
-        if (strcmp(terms[i].key, text) == 0)
-            return chinese ? terms[i].chinese : terms[i].english;
-    return text;
+    return look_up(terms, sizeof terms / sizeof terms[0], chinese, text);
+}
+
+const char *news_word_topic(bool chinese, const char *label)
+{
+    return look_up(topics, sizeof topics / sizeof topics[0], chinese, label);
 }
 
 const char *news_word_tone(bool chinese, int tone)

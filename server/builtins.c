@@ -197,7 +197,8 @@ enum att_status srv_builtin_classifiers(struct srv_server *server, struct srv_ge
     for (size_t i = 0; i < generation->models.n_models; i++) {
         const struct srv_model *model = &generation->models.list[i];
 
-        if (!model->is_trained || model->task.model == NULL || att_model_info(model->task.model)->n_head_infos == 0)
+        if (!model->task.is_trained || model->task.model == NULL ||
+            att_model_info(model->task.model)->n_head_infos == 0)
             continue;
         att_jsonw_object_begin(&w);
         put_classifier(&w, model);
@@ -292,6 +293,8 @@ static void put_card(struct att_jsonw *w, const struct srv_generation *generatio
     att_jsonw_put_text(w, "pooling", pooling_names[info->pooling]);
     att_jsonw_put_bool(w, "normalized", info->normalize);
     att_jsonw_put_size(w, "weight_bytes", info->weight_bytes);
+    if (info->mapped_bytes > 0)
+        att_jsonw_put_size(w, "mapped_bytes", info->mapped_bytes);
     put_heads(w, info);
     if (info->history.half_life_days > 0)
         put_history(w, &info->history);

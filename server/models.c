@@ -3,7 +3,6 @@
  *
  * Sections may stand in any order: a model whose base is configured but not
  * loaded yet is tried again after the others, until nothing changes any more.
- * Names are looked up in the configuration's own list and are never paths.
  */
 #include "server/models.h"
 
@@ -13,6 +12,7 @@
 #include "core/base/clock.h"
 #include "server/config.h"
 #include "server/log.h"
+#include "server/models_items.h"
 #include "server/models_news.h"
 #include "server/trained.h"
 #include "store/catalogue.h"
@@ -26,21 +26,14 @@
 struct loading {
     struct srv_models *models;
     const struct srv_models_source *source;
-    bool base_is_missing; /* the last model asked for a base that is configured, and not loaded yet */
+    bool base_is_missing;        /* the last model asked for a base that is configured, and not loaded yet */
+    struct att_bulk_place place; /* of large item tables */
 };
-
-static struct srv_model *find(const struct srv_models *models, const char *name)
-{
-    for (size_t i = 0; models != NULL && i < models->n_models; i++)
-        if (strcmp(models->list[i].task.name, name) == 0)
-            return &models->list[i];
-    return NULL;
-}
 
 static struct att_model *find_base(void *context, const char *name)
 {
     struct loading *loading = context;
-    const struct srv_model *model = find(loading->models, name);
+    const struct srv_model *model = srv_models_named(loading->models, name);
 
     if (model == NULL)
         return NULL;
@@ -77,12 +70,19 @@ static const struct srv_config_model *old_section(const struct srv_models_source
     return config_of(source->old_config, name);
 }
 
+static bool is_anew(const struct loading *loading, size_t i)
+{
+    const char *anew = loading->source->anew;
+
+    return anew != NULL && strcmp(anew, loading->models->list[i].task.name) == 0;
+}
+
 /* The old model of this name when it is the same: path, dtype, files and base. Notes a base that is not known yet. */
 static const struct srv_model *find_same(struct loading *loading, size_t i)
 {
     const struct srv_models_source *source = loading->source;
     const struct srv_config_model *now = section_of(loading, i), *before = old_section(source, now->name);
-    const struct srv_model *old = find(source->old, now->name);
+    const struct srv_model *old = srv_models_named(source->old, now->name);
     const char *base;
 
     if (old == NULL || old->task.model == NULL || before == NULL)
@@ -91,11 +91,11 @@ static const struct srv_model *find_same(struct loading *loading, size_t i)
         return NULL;
     if (old->stamp == 0 || old->stamp != loading->models->list[i].stamp)
         return NULL;
-    if (source->anew != NULL && strcmp(source->anew, now->name) == 0)
+    if (is_anew(loading, i))
         return NULL;
     base = att_model_info(old->task.model)->base;
     if (base != NULL) {
-        const struct srv_model *old_base = find(source->old, base);
+        const struct srv_model *old_base = srv_models_named(source->old, base);
         const struct att_model *new_base = find_base(loading, base);
 
         if (old_base == NULL || new_base == NULL || old_base->task.model != new_base)
@@ -119,9 +119,12 @@ static enum att_status load_anew(struct loading *loading, size_t i, struct att_e
 {
     const struct srv_config_model *config = section_of(loading, i);
     struct srv_model *model = &loading->models->list[i];
-    const struct srv_model *old = find(loading->source->old, config->name);
-    struct att_model_options options = {
-        .dtype = (enum att_dtype)config->dtype.number, .find_base = find_base, .context = loading};
+    const struct srv_model *old = srv_models_named(loading->source->old, config->name);
+    struct att_model_options options = {.dtype = (enum att_dtype)config->dtype.number,
+                                        .find_base = find_base,
+                                        .context = loading,
+                                        .earlier = old != NULL ? old->task.model : NULL,
+                                        .place = &loading->place};
     uint64_t start_us = att_clock_us();
     const struct att_model_info *info;
     enum att_status status = att_model_load(config->path.text, &options, &model->task.model, err);
@@ -164,7 +167,8 @@ static enum att_status load_one(struct loading *loading, size_t i, struct att_er
     return ATT_OK;
 }
 
-/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving. */
+/* A trained classifier that cannot be loaded (its encoder has gone, say) keeps nobody else from serving, unless it is
+ * what the reload is for. */
 static void leave_out(struct loading *loading, size_t i, const struct att_err *err)
 {
     loading->models->list[i].is_left_out = true;
@@ -187,7 +191,8 @@ static enum att_status load_round(struct loading *loading, bool is_last, size_t 
         status = load_one(loading, i, err);
         if (status == ATT_OK)
             continue;
-        if (models->list[i].is_trained && (is_last || !loading->base_is_missing) && status != ATT_ENOMEM)
+        if (models->list[i].task.is_trained && !is_anew(loading, i) && (is_last || !loading->base_is_missing) &&
+            status != ATT_ENOMEM)
             leave_out(loading, i, err);
         else if (is_last || !loading->base_is_missing)
             return status;
@@ -216,7 +221,7 @@ static enum att_status join_encoders(struct loading *loading, struct att_err *er
     for (size_t i = 0; i < loading->source->config->n_models; i++) {
         const struct srv_config_model *config = &loading->source->config->models[i];
         const char *name = srv_config_text(&config->encoder);
-        const struct srv_model *encoder = name != NULL ? find(loading->models, name) : NULL;
+        const struct srv_model *encoder = name != NULL ? srv_models_named(loading->models, name) : NULL;
 
         if (name == NULL || loading->models->list[i].task.model == NULL)
             continue;
@@ -229,70 +234,9 @@ static enum att_status join_encoders(struct loading *loading, struct att_err *er
     return ATT_OK;
 }
 
-/* ---- item tables ---- */
-
 static const char *digest_of(const struct task_model *encoder)
 {
     return encoder != NULL ? att_model_info(encoder->model)->digest : "";
-}
-
-/* The old table serves on when its files, its model and its encoder are the same. */
-static bool share_items(struct loading *loading, struct srv_model *model)
-{
-    const struct srv_model *old = find(loading->source->old, model->task.name);
-
-    if (old == NULL || old->task.model != model->task.model || old->task.items == NULL)
-        return false;
-    if (old->items_stamp == 0 || old->items_stamp != model->items_stamp)
-        return false;
-    if (strcmp(digest_of(old->task.encoder), digest_of(model->task.encoder)) != 0)
-        return false;
-    model->task.items = store_items_ref(old->task.items);
-    return true;
-}
-
-/* The item table of one recommender: where the configuration says, or beside the weights if there is one. */
-static enum att_status load_items(struct loading *loading, size_t i, struct att_err *err)
-{
-    const struct srv_config_model *config = &loading->source->config->models[i];
-    const struct srv_log *log = loading->source->log;
-    struct srv_model *model = &loading->models->list[i];
-    const char *folder = srv_config_text(&config->items);
-    const char *path = folder != NULL ? folder : config->path.text;
-    const struct att_model_info *info, *encoder;
-    enum att_status status;
-
-    if (model->task.model == NULL)
-        return ATT_OK;
-    info = att_model_info(model->task.model);
-    if (strcmp(info->task, "recommend") != 0) {
-        if (folder != NULL)
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] items = %s, but the model is no recommender",
-                               config->where, config->name, folder);
-        return ATT_OK;
-    }
-    model->items_stamp = att_path_stamp(path);
-    if (share_items(loading, model))
-        return ATT_OK;
-    status = store_items_open(path, info->vocab_size - 1, &model->task.items, err);
-    if (status == ATT_ENOTFOUND && folder == NULL) {
-        srv_log(log, SRV_LOG_WARN, "no_item_table", SRV_TEXT("name", config->name));
-        return ATT_OK;
-    }
-    if (status != ATT_OK) {
-        att_err_prefix(err, "model '%s'", config->name);
-        return status;
-    }
-    if (model->task.encoder == NULL)
-        return ATT_OK;
-    encoder = att_model_info(model->task.encoder->model);
-    status = store_items_vectors_load(model->task.items, encoder->digest, encoder->hidden_size, err);
-    /* Without vectors the table serves on: words rank nothing then, which the log says once. */
-    if (status == ATT_ENOTFOUND || status == ATT_EFORMAT) {
-        srv_log(log, SRV_LOG_WARN, "no_item_vectors", SRV_TEXT("name", config->name), SRV_TEXT("why", err->message));
-        return ATT_OK;
-    }
-    return status;
 }
 
 /* ---- knowledge bases ---- */
@@ -326,7 +270,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
     const char *generator = srv_config_text(&config->generator);
 
     if (reranker != NULL) {
-        const struct srv_model *model = find(loading->models, reranker);
+        const struct srv_model *model = srv_models_named(loading->models, reranker);
         const struct att_model_info *info = att_model_info(model->task.model);
 
         if (info->n_logits != 1 || info->per_token || att_model_tokenizer(model->task.model) == NULL)
@@ -337,7 +281,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
         kb->reranker = &model->task;
     }
     if (reader != NULL) {
-        const struct srv_model *model = find(loading->models, reader);
+        const struct srv_model *model = srv_models_named(loading->models, reader);
         const struct att_model_info *info = att_model_info(model->task.model);
 
         if (strstr(info->class_name, "QuestionAnswering") == NULL || info->n_logits != 2 || !info->per_token ||
@@ -349,7 +293,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
         kb->reader = &model->task;
     }
     if (generator != NULL) {
-        const struct srv_model *model = find(loading->models, generator);
+        const struct srv_model *model = srv_models_named(loading->models, generator);
 
         if (model->task.generator == NULL)
             return att_err_set(err, ATT_EFORMAT, "%s: [kb %s] generator = %s is no generative model", config->where,
@@ -369,7 +313,7 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
 
     for (size_t i = 0; i < config->n_kbs; i++) {
         const struct srv_config_kb *kb = &config->kbs[i];
-        const struct srv_model *encoder = find(models, kb->model.text);
+        const struct srv_model *encoder = srv_models_named(models, kb->model.text);
         enum att_status status;
 
         assert(encoder != NULL && encoder->task.model != NULL);
@@ -391,48 +335,6 @@ static enum att_status open_kbs(struct loading *loading, struct att_err *err)
                 SRV_TEXT("model", encoder->task.name));
     }
     return ATT_OK;
-}
-
-/* ---- what follows what ---- */
-
-static enum att_status load_follows(struct task_model *model, struct att_err *err)
-{
-    enum att_status status;
-
-    if (model->model == NULL || strcmp(att_model_info(model->model)->task, "recommend") != 0)
-        return ATT_OK;
-    status = store_follows_open(att_model_info(model->model)->dir, att_model_info(model->model)->vocab_size - 1,
-                                &model->follows, err);
-    if (status != ATT_OK && status != ATT_ENOTFOUND)
-        att_err_prefix(err, "model '%s'", model->name);
-    return status == ATT_ENOTFOUND ? ATT_OK : status;
-}
-
-/* ---- catalogues ---- */
-
-/* Every generation has handles of its own: they see one another's writes through the file. */
-static enum att_status open_catalogues(struct loading *loading, struct att_err *err)
-{
-    const struct srv_config *config = loading->source->config;
-    enum att_status status = ATT_OK;
-
-    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++) {
-        const char *path = srv_config_text(&config->models[i].catalogue);
-        struct task_model *model = &loading->models->list[i].task;
-        const struct att_model_info *encoder;
-
-        if (path == NULL || model->model == NULL)
-            continue;
-        if (strcmp(att_model_info(model->model)->task, "recommend") != 0)
-            return att_err_set(err, ATT_EINVAL, "%s: [model %s] catalogue = %s, but the model is no recommender",
-                               config->models[i].where, config->models[i].name, path);
-        encoder = model->encoder != NULL ? att_model_info(model->encoder->model) : NULL;
-        status = store_catalogue_open(path, encoder != NULL ? encoder->digest : "",
-                                      encoder != NULL ? encoder->hidden_size : 0, &model->catalogue, err);
-        if (status != ATT_OK)
-            att_err_prefix(err, "model '%s'", config->models[i].name);
-    }
-    return status;
 }
 
 /* ---- users ---- */
@@ -465,7 +367,8 @@ static enum att_status open_users(struct loading *loading, struct att_err *err)
 
 enum att_status srv_models_load(struct srv_models *models, const struct srv_models_source *source, struct att_err *err)
 {
-    struct loading loading = {.models = models, .source = source};
+    struct loading loading = {
+        .models = models, .source = source, .place.folder = srv_config_text(&source->config->server_item_tables)};
     const struct srv_config *config = source->config;
     enum att_status status;
 
@@ -481,19 +384,15 @@ enum att_status srv_models_load(struct srv_models *models, const struct srv_mode
     for (size_t i = 0; i < models->n_models; i++) {
         models->list[i].task.name = section_of(&loading, i)->name;
         models->list[i].is_default = section_of(&loading, i)->is_default.number != 0;
-        models->list[i].is_trained = i >= config->n_models;
+        models->list[i].task.is_trained = i >= config->n_models;
     }
     status = load_all(&loading, err);
     if (status == ATT_OK)
         status = join_encoders(&loading, err);
-    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
-        status = load_items(&loading, i, err);
-    for (size_t i = 0; i < config->n_models && status == ATT_OK; i++)
-        status = load_follows(&models->list[i].task, err);
+    if (status == ATT_OK)
+        status = srv_models_open_items(models, source, &loading.place, err);
     if (status == ATT_OK)
         status = open_kbs(&loading, err);
-    if (status == ATT_OK)
-        status = open_catalogues(&loading, err);
     if (status == ATT_OK)
         status = open_users(&loading, err);
     if (status == ATT_OK)
@@ -520,77 +419,4 @@ void srv_models_finish(struct srv_models *models)
     att_mem_free(models->kbs);
     srv_trained_free(models->trained, models->n_trained);
     memset(models, 0, sizeof(*models));
-}
-
-/* ---- finding ---- */
-
-/* The marked model of this task, else the first. */
-static const struct srv_model *find_for(const struct srv_models *models, const char *task)
-{
-    const struct srv_model *first = NULL;
-
-    for (size_t i = 0; i < models->n_models; i++) {
-        const struct srv_model *model = &models->list[i];
-
-        if (model->task.model == NULL || strcmp(att_model_info(model->task.model)->task, task) != 0)
-            continue;
-        if (model->is_default)
-            return model;
-        if (first == NULL)
-            first = model;
-    }
-    return first;
-}
-
-static const struct srv_model *find_tokenizer(const struct srv_models *models)
-{
-    for (size_t i = 0; i < models->n_models; i++)
-        if (models->list[i].task.model != NULL && att_model_tokenizer(models->list[i].task.model) != NULL)
-            return &models->list[i];
-    return NULL;
-}
-
-const struct task_model *srv_models_find(void *context, const char *name, const char *task)
-{
-    const struct srv_models *models = context;
-    const struct srv_model *model = NULL;
-
-    if (name != NULL)
-        model = find(models, name);
-    else if (task != NULL)
-        model = find_for(models, task);
-    /* What an encoder does for others: rank by similarity, answer from a knowledge base, show its tokens. */
-    if (model == NULL && name == NULL && task != NULL &&
-        (strcmp(task, "rerank") == 0 || strcmp(task, "reply") == 0 || strcmp(task, "tokenize") == 0))
-        model = find_for(models, "embed");
-    if (model == NULL && name == NULL && task != NULL && strcmp(task, "tokenize") == 0)
-        model = find_tokenizer(models);
-    return model != NULL && model->task.model != NULL ? &model->task : NULL;
-}
-
-const struct task_kb *srv_models_find_kb(void *context, const char *name)
-{
-    const struct srv_models *models = context;
-
-    if (name == NULL)
-        return models->n_kbs > 0 ? &models->kbs[0] : NULL;
-    for (size_t i = 0; i < models->n_kbs; i++)
-        if (strcmp(models->kbs[i].name, name) == 0)
-            return &models->kbs[i];
-    return NULL;
-}
-
-const struct srv_model *srv_models_named(const struct srv_models *models, const char *name)
-{
-    return find(models, name);
-}
-
-size_t srv_models_index(const struct srv_models *models, const struct att_model *model)
-{
-    size_t i = 0;
-
-    while (i < models->n_models && models->list[i].task.model != model)
-        i++;
-    assert(i < models->n_models);
-    return i;
 }

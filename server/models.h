@@ -20,7 +20,6 @@ struct srv_log;
 struct srv_model {
     struct task_model task; /* first: found by casting back; task.model is NULL while the model is disabled */
     bool is_default;        /* marked by the configuration */
-    bool is_trained;        /* a classifier of POST /v1/classifiers */
     bool is_left_out;       /* such a one that could not be loaded */
     size_t self_test_cases; /* of golden.jsonl, passed */
     int64_t loaded_unix_s;
@@ -45,7 +44,9 @@ struct srv_models_source {
     const struct srv_config *config;
     const struct srv_models *old; /* of the generation before, or NULL */
     const struct srv_config *old_config;
-    const char *anew; /* this model, and adapters over it, whether their files have changed or not; NULL: none */
+    /* This model, and adapters over it, whether their files have changed or not, and nothing unless it loads; NULL:
+     * none. */
+    const char *anew;
     const struct srv_log *log;
 };
 
@@ -57,7 +58,7 @@ void srv_models_finish(struct srv_models *models);
 /* For struct task_env; context is the struct srv_models. A disabled model is not found. */
 const struct task_model *srv_models_find(void *context, const char *name, const char *task);
 const struct task_kb *srv_models_find_kb(void *context, const char *name);
-/* Also a disabled one; NULL: the configuration has no such name. */
+/* Also a disabled one; NULL: there is no such name, or no models. */
 const struct srv_model *srv_models_named(const struct srv_models *models, const char *name);
 /* Index of a loaded model. */
 size_t srv_models_index(const struct srv_models *models, const struct att_model *model);

@@ -133,45 +133,41 @@ static void run_all(struct srv_reloader *reloader)
 
 /* ---- for a request ---- */
 
-/* Whether the current generation serves a model of this name; its version. */
-static bool serves(struct srv_server *server, const char *name, uint64_t *ret_version)
+/* The version of the model of this name that serves; 0: none. */
+static uint64_t version_of(struct srv_server *server, const char *name)
 {
     struct srv_generation *generation = srv_generations_acquire(&server->generations);
     const struct srv_model *model = srv_models_named(&generation->models, name);
-    bool is_loaded = model != NULL && model->task.model != NULL;
+    uint64_t version = model != NULL && model->task.model != NULL ? model->task.version : 0;
 
-    *ret_version = is_loaded ? model->task.version : 0;
     srv_generations_release(&server->generations, generation);
-    return is_loaded;
+    return version;
 }
 
 static enum att_status prepare_and_make(struct srv_reloader *reloader, struct srv_reload_job *job)
 {
     enum att_status status = job->before != NULL ? job->before(job, &job->err) : ATT_OK;
-    struct att_err undone;
+    struct att_err unsettled;
 
     if (status != ATT_OK)
         return status;
     status = make(reloader, NULL, job->model[0] != '\0' ? job->model : NULL, &job->err);
-    if (status == ATT_OK && job->must_serve != NULL && !serves(reloader->server, job->must_serve, &job->version))
-        status = att_err_set(&job->err, ATT_EFORMAT, "'%s' was made and could not be loaded, the log says why",
-                             job->must_serve);
-    if (status != ATT_OK && job->undo != NULL && job->undo(job, &undone) != ATT_OK)
-        srv_log(&reloader->server->log, SRV_LOG_WARN, "undo_failed", SRV_TEXT("why", undone.message));
+    if (job->settle != NULL && job->settle(job, status == ATT_OK, &unsettled) != ATT_OK)
+        srv_log(&reloader->server->log, SRV_LOG_WARN, "settle_failed", SRV_TEXT("why", unsettled.message));
     return status;
 }
 
 static void run_job(struct srv_reloader *reloader, struct srv_reload_job *job)
 {
     struct srv_server *server = reloader->server;
-    const char *name = job->must_serve != NULL ? job->must_serve : job->model[0] != '\0' ? job->model : "-";
+    const char *name = job->model[0] != '\0' ? job->model : "-";
     uint64_t start_us = att_clock_us();
 
     job->status = prepare_and_make(reloader, job);
     job->us = att_clock_us() - start_us;
     srv_metrics_reload(&server->metrics, SRV_RELOAD_MODEL, job->status == ATT_OK);
     if (job->status == ATT_OK) {
-        (void)serves(server, name, &job->version);
+        job->version = version_of(server, name);
         srv_log(&server->log, SRV_LOG_INFO, "model_reloaded", SRV_TEXT("name", name),
                 SRV_NUMBER("version", job->version), SRV_NUMBER("ms", (double)job->us * 1e-3));
     } else {

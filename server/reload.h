@@ -21,11 +21,10 @@ struct srv_reload_source {
 struct srv_reload_job {
     /* set by who submits; must stay valid until `done` */
     char model[SRV_NAME_MAX + 1]; /* to load anew; empty: none */
-    /* On the reloader's thread, before the generation is made; `undo` when that fails, or does not serve `must_serve`.
-     * All may be NULL. */
+    /* On the reloader's thread: before the generation is made; and, where that succeeded, once the generation serves or
+     * has failed. Both may be NULL. */
     enum att_status (*before)(struct srv_reload_job *job, struct att_err *err);
-    enum att_status (*undo)(struct srv_reload_job *job, struct att_err *err);
-    const char *must_serve;
+    enum att_status (*settle)(struct srv_reload_job *job, bool serves, struct att_err *err);
     void (*done)(struct srv_reload_job *job); /* from the reloader's thread, exactly once */
     /* the outcome */
     enum att_status status;

@@ -3,6 +3,7 @@
  * the thread that reloads, a new generation is made, and the request is answered
  * when that one serves. Like a reload it has no deadline.
  */
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -20,11 +21,11 @@ static enum att_status on_before(struct srv_reload_job *job, struct att_err *err
     return call->deployment->deploy(call, err);
 }
 
-static enum att_status on_undo(struct srv_reload_job *job, struct att_err *err)
+static enum att_status on_settle(struct srv_reload_job *job, bool serves, struct att_err *err)
 {
     struct task_call *call = &owner(job)->call;
 
-    return call->deployment->withdraw != NULL ? call->deployment->withdraw(call, err) : ATT_OK;
+    return call->deployment->settle != NULL ? call->deployment->settle(call, serves, err) : ATT_OK;
 }
 
 static void on_deployed(struct srv_reload_job *job)
@@ -36,10 +37,13 @@ static void on_deployed(struct srv_reload_job *job)
 
 enum srv_next srv_request_deploy(struct srv_request *request)
 {
+    const char *model = request->call.deployment->model;
     enum att_status status;
 
-    request->reload = (struct srv_reload_job){
-        .before = on_before, .undo = on_undo, .must_serve = request->call.deployment->model, .done = on_deployed};
+    assert(model == NULL || strlen(model) < sizeof(request->reload.model));
+    request->reload = (struct srv_reload_job){.before = on_before, .settle = on_settle, .done = on_deployed};
+    if (model != NULL)
+        memcpy(request->reload.model, model, strlen(model) + 1);
     request->stage = DEPLOYING;
     request->transport->suspend(request->conn);
     status = srv_reloader_submit(request->server->reloader, &request->reload, &request->err);

@@ -22,7 +22,7 @@
 #include "core/base/clock.h"
 #include "server/request_inside.h"
 
-enum { CHUNK_BYTES = 128 << 10, SLOW_US = 250000 };
+enum { CHUNK_BYTES = 128 << 10, CHUNK_LINES = 2048, SLOW_US = 250000 };
 
 struct srv_feed {
     struct task_feed task;
@@ -30,6 +30,7 @@ struct srv_feed {
     uint64_t timeout_us, begun_us; /* of a chunk; when its first byte came */
     size_t line_bytes_max;
     size_t lines_len; /* of the body so far: bytes up to the last line's end */
+    size_t n_lines;   /* in them */
     bool skips;       /* until the next line's end: this line is too long, and cut */
     bool body_ended;
     size_t chunks, body_bytes, tokens;
@@ -62,8 +63,21 @@ static bool is_due(const struct srv_request *request)
 {
     const struct srv_feed *feed = request->feed;
 
-    return request->body_len >= room(feed) ||
+    return request->body_len >= room(feed) || feed->n_lines >= CHUNK_LINES ||
            (feed->lines_len > 0 && att_clock_us() - feed->begun_us > SLOW_US && request->body_len > 0);
+}
+
+/* How many of the bytes may be taken: short lines are many, and each costs memory whatever its length. */
+static size_t until_full(struct srv_feed *feed, const char *bytes, size_t len)
+{
+    size_t at = 0;
+    const char *newline;
+
+    while (feed->n_lines < CHUNK_LINES && (newline = memchr(bytes + at, '\n', len - at)) != NULL) {
+        at = (size_t)(newline - bytes) + 1;
+        feed->n_lines++;
+    }
+    return feed->n_lines < CHUNK_LINES ? len : at;
 }
 
 static bool append(struct srv_request *request, const char *bytes, size_t len)
@@ -110,10 +124,10 @@ bool srv_request_feed_take(struct srv_request *request, const char *bytes, size_
         used = newline != NULL ? (size_t)(newline - bytes) + 1 : len;
         feed->skips = newline == NULL;
     }
-    while (used < len && request->body_len < room(feed)) {
+    while (used < len && request->body_len < room(feed) && feed->n_lines < CHUNK_LINES) {
         size_t n = room(feed) - request->body_len;
 
-        n = n < len - used ? n : len - used;
+        n = until_full(feed, bytes + used, n < len - used ? n : len - used);
         if (!append(request, bytes + used, n))
             return false;
         used += n;
@@ -253,6 +267,7 @@ static void end_chunk(struct srv_request *request)
         memmove(request->body, request->body + feed->lines_len, rest);
     request->body_len = rest;
     feed->lines_len = 0;
+    feed->n_lines = 0;
     feed->begun_us = att_clock_us();
 }
 

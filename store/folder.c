@@ -81,8 +81,24 @@ static enum att_status remove_all(const char *path, struct att_err *err)
     return rmdir(path) == 0 ? ATT_OK : io_error(path, err);
 }
 
-enum att_status store_folder_write(const char *parent, const char *name, const struct store_folder_file *files,
-                                   size_t n_files, struct att_err *err)
+/* Moves what was written to its place; what stands there gets the other name, where it may. */
+static enum att_status move_in(const char *part, const char *path, const char *name, bool may_replace,
+                               struct att_err *err)
+{
+    struct stat info;
+    bool taken = may_replace && lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    if (renameat2(AT_FDCWD, part, AT_FDCWD, path, taken ? RENAME_EXCHANGE : 0) == 0)
+        return ATT_OK;
+    if (taken && (errno == EINVAL || errno == ENOSYS))
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: the file system cannot swap two folders; remove this one first",
+                           path);
+    if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
+        return att_err_set(err, ATT_EINVAL, "%s: is there already", name);
+    return io_error(path, err);
+}
+
+static enum att_status write_folder(const char *parent, const char *name, const struct store_folder_file *files,
+                                    size_t n_files, bool may_replace, struct att_err *err)
 {
     char part[PATH_BYTES], path[PATH_BYTES], file[PATH_BYTES];
     if (!store_folder_name_valid(name) || !join(part, parent, ".part-", name) || !join(path, parent, "", name))
@@ -97,16 +113,40 @@ enum att_status store_folder_write(const char *parent, const char *name, const s
                                                      : att_err_set(err, ATT_EINVAL, "%s: too long", part);
     if (status == ATT_OK)
         status = sync_path(part, err);
-    if (status == ATT_OK && rename(part, path) != 0)
-        status = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR
-                     ? att_err_set(err, ATT_EINVAL, "%s: is there already", name)
-                     : io_error(path, err);
+    if (status == ATT_OK)
+        status = move_in(part, path, name, may_replace, err);
     if (status == ATT_OK)
         return sync_path(parent, err);
     struct att_err ignored; /* what is left is removed by the next writer */
     if (remove_all(part, &ignored) != ATT_OK)
         return status;
     return status;
+}
+
+enum att_status store_folder_write(const char *parent, const char *name, const struct store_folder_file *files,
+                                   size_t n_files, struct att_err *err)
+{
+    return write_folder(parent, name, files, n_files, false, err);
+}
+
+enum att_status store_folder_replace(const char *parent, const char *name, const struct store_folder_file *files,
+                                     size_t n_files, struct att_err *err)
+{
+    return write_folder(parent, name, files, n_files, true, err);
+}
+
+enum att_status store_folder_settle(const char *parent, const char *name, bool keep, struct att_err *err)
+{
+    char path[PATH_BYTES], part[PATH_BYTES];
+    struct stat info;
+    if (!store_folder_name_valid(name) || !join(path, parent, "", name) || !join(part, parent, ".part-", name))
+        return att_err_set(err, ATT_ENOTFOUND, "no folder '%.64s'", name);
+    if (lstat(part, &info) != 0)
+        return keep ? ATT_OK : store_folder_remove(parent, name, err);
+    if (!keep && renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
+        return io_error(path, err);
+    enum att_status status = keep ? ATT_OK : sync_path(parent, err);
+    return status == ATT_OK ? remove_all(part, err) : status;
 }
 
 enum att_status store_folder_remove(const char *parent, const char *name, struct att_err *err)

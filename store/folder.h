@@ -25,6 +25,13 @@ bool store_folder_exists(const char *parent, const char *name);
  * name is taken; ATT_ESPACE, ATT_EIO. One writer of a parent at a time. */
 enum att_status store_folder_write(const char *parent, const char *name, const struct store_folder_file *files,
                                    size_t n_files, struct att_err *err) ATT_MUST_USE;
+/* The same for a name that may be taken: the folder changes in one step, and what stood there is kept aside until
+ * store_folder_settle. ATT_EUNSUPPORTED where the file system cannot do that. */
+enum att_status store_folder_replace(const char *parent, const char *name, const struct store_folder_file *files,
+                                     size_t n_files, struct att_err *err) ATT_MUST_USE;
+/* After store_folder_replace: drops what was kept aside; or, with keep false, brings it back, and removes the folder
+ * where nothing had stood. */
+enum att_status store_folder_settle(const char *parent, const char *name, bool keep, struct att_err *err) ATT_MUST_USE;
 /* Removes parent/name with the plain files in it. ATT_ENOTFOUND. */
 enum att_status store_folder_remove(const char *parent, const char *name, struct att_err *err) ATT_MUST_USE;
 /* Names of the folders in parent, sorted; a parent that is missing has none. ATT_ELIMIT above STORE_FOLDERS_MAX. */

@@ -233,7 +233,7 @@ void store_items_close(struct store_items *items)
     att_mem_free(items->lines);
     att_mem_free(items->present);
     att_mem_free(items->slots);
-    att_mem_free(items->vectors);
+    att_bulk_finish(&items->vectors);
     att_mem_free(items->path);
     att_mem_free(items);
 }
@@ -261,10 +261,10 @@ size_t store_items_find(const struct store_items *items, const char *id)
 
 const float *store_items_vectors(const struct store_items *items)
 {
-    return items->vectors;
+    return items->vectors.data;
 }
 
 size_t store_items_dimensions(const struct store_items *items)
 {
-    return items->vectors ? items->dimensions : 0;
+    return items->vectors.data ? items->dimensions : 0;
 }

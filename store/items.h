@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/bulk.h"
 #include "core/base/json.h"
 #include "core/base/status.h"
 
@@ -59,9 +60,10 @@ const unsigned char *store_items_present(const struct store_items *items);
 size_t store_items_find(const struct store_items *items, const char *id);
 
 /* Reads items.index. ATT_ENOTFOUND: it was not made yet; ATT_EFORMAT: it is damaged, or was made from another table or
- * by another encoder than the one of this digest and these dimensions. The table serves on without vectors. */
+ * by another encoder than the one of this digest and these dimensions. The table serves on without vectors. place:
+ * where they go; NULL: memory. */
 enum att_status store_items_vectors_load(struct store_items *items, const char *encoder_digest, size_t dimensions,
-                                         struct att_err *err) ATT_MUST_USE;
+                                         struct att_bulk_place *place, struct att_err *err) ATT_MUST_USE;
 /* Replaces items.index as a whole or not at all, durably. ATT_EBUSY: another process is writing it. vectors: [count +
  * 1][dimensions], finite, row 0 zeros. */
 enum att_status store_items_vectors_write(const struct store_items *items, const float *vectors,

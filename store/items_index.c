@@ -147,26 +147,36 @@ static enum att_status check_header(const struct store_items *items, const char 
     return ATT_OK;
 }
 
-static enum att_status read_vectors(const char *path, int fd, const unsigned char *header, size_t count,
-                                    float **ret_vectors, struct att_err *err)
+static enum att_status check_vectors(const char *path, const unsigned char *header, const float *vectors, size_t count,
+                                     struct att_err *err)
 {
     char digest[HEX_BYTES + 1] = "";
-    float *vectors = att_mem_aligned(count, sizeof *vectors);
-    if (!vectors)
-        return att_err_set(err, ATT_ENOMEM, "%s: out of memory for the vectors", path);
-    enum att_status status = read_bytes(path, fd, vectors, count * sizeof *vectors, err);
-    if (status == ATT_OK) {
-        att_digest(vectors, count * sizeof *vectors, digest);
-        if (!digest[0])
-            status = att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
-        else if (memcmp(digest, header + AT_VECTORS, HEX_BYTES) != 0)
-            status = att_err_set(err, ATT_EFORMAT, "%s: its vectors are damaged; %s", path, advice);
-    }
-    for (size_t i = 0; status == ATT_OK && i < count; i++)
+    att_digest(vectors, count * sizeof *vectors, digest);
+    if (!digest[0])
+        return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
+    if (memcmp(digest, header + AT_VECTORS, HEX_BYTES) != 0)
+        return att_err_set(err, ATT_EFORMAT, "%s: its vectors are damaged; %s", path, advice);
+    for (size_t i = 0; i < count; i++)
         if (!isfinite(vectors[i]))
-            status = att_err_set(err, ATT_EFORMAT, "%s: a vector is not finite; %s", path, advice);
+            return att_err_set(err, ATT_EFORMAT, "%s: a vector is not finite; %s", path, advice);
+    return ATT_OK;
+}
+
+static enum att_status read_vectors(const char *path, int fd, const unsigned char *header, size_t count,
+                                    struct att_bulk_place *place, struct att_bulk *ret_vectors, struct att_err *err)
+{
+    struct att_bulk vectors;
+    const size_t bytes = count * sizeof(float);
+    enum att_status status = att_bulk_create(&vectors, place, bytes, err);
+    if (status != ATT_OK)
+        return att_err_prefix(err, "%s", path);
+    status = read_bytes(path, fd, vectors.data, bytes, err);
+    if (status == ATT_OK)
+        status = check_vectors(path, header, vectors.data, count, err);
+    if (status == ATT_OK)
+        status = att_bulk_seal(&vectors, err);
     if (status != ATT_OK) {
-        att_mem_free(vectors);
+        att_bulk_finish(&vectors);
         return status;
     }
     *ret_vectors = vectors;
@@ -174,9 +184,9 @@ static enum att_status read_vectors(const char *path, int fd, const unsigned cha
 }
 
 enum att_status store_items_vectors_load(struct store_items *items, const char *encoder_digest, size_t dimensions,
-                                         struct att_err *err)
+                                         struct att_bulk_place *place, struct att_err *err)
 {
-    assert(!items->vectors && strlen(encoder_digest) == HEX_BYTES && dimensions > 0);
+    assert(!items->vectors.data && strlen(encoder_digest) == HEX_BYTES && dimensions > 0);
     unsigned char header[HEADER_BYTES];
     int fd = -1;
     size_t size = 0;
@@ -194,7 +204,7 @@ enum att_status store_items_vectors_load(struct store_items *items, const char *
     if (status == ATT_OK)
         status = check_header(items, path, header, size, encoder_digest, dimensions, err);
     if (status == ATT_OK)
-        status = read_vectors(path, fd, header, (items->count + 1) * dimensions, &items->vectors, err);
+        status = read_vectors(path, fd, header, (items->count + 1) * dimensions, place, &items->vectors, err);
     if (status == ATT_OK)
         items->dimensions = dimensions;
     if (fd >= 0)

@@ -16,10 +16,10 @@ struct store_items {
     unsigned char *present;   /* [count + 1] */
     uint32_t *slots;          /* [mask + 1] indexes by hash of the id; 0: empty */
     size_t count, mask;
-    char *path;      /* of items.jsonl */
-    bool named;      /* the file itself was named: a link is followed; one that lies in a model folder is not */
-    char digest[65]; /* of its bytes */
-    float *vectors;  /* [count + 1][dimensions] or NULL */
+    char *path;              /* of items.jsonl */
+    bool named;              /* the file itself was named: a link is followed; one that lies in a model folder is not */
+    char digest[65];         /* of its bytes */
+    struct att_bulk vectors; /* [count + 1][dimensions]; no data while none are loaded */
     size_t dimensions;
 };
 

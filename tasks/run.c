@@ -326,6 +326,8 @@ enum att_status task_run(struct task_contexts *contexts, const struct task *task
     enum att_status status = run_rounds(contexts, &call, body, err);
     if (status == ATT_OK && call.deployment)
         status = call.deployment->deploy(&call, err);
+    if (status == ATT_OK && call.deployment && call.deployment->settle)
+        status = call.deployment->settle(&call, true, err);
     if (status == ATT_OK)
         status = call.task->render(&call, &answer, err);
     if (status == ATT_OK)

@@ -66,6 +66,7 @@ struct task_model {
     struct store_follows *follows;     /* recommenders that have such a file; else NULL */
     struct task_generator *generator;  /* models that write text; else NULL */
     const struct task_model *encoder;  /* recommenders: embeds item texts and interests; NULL: none */
+    bool is_trained;                   /* a classifier of POST /v1/classifiers, which may replace it */
     uint64_t version;                  /* 1 at the first load, one more each time that it was loaded anew; 0: never */
 };
 
@@ -154,12 +155,12 @@ struct task_observation {
 
 struct task_call;
 /* Between the last round and render: what takes seconds or changes the models' folders, not on a thread of connections.
- * withdraw undoes it where the daemon could not serve the outcome; NULL: nothing to undo. `model`: what must be served
- * then, NULL: nothing more than before. */
+ * settle follows in any case once deploy has succeeded: `serves` false undoes it, as the daemon could not serve the
+ * outcome; NULL: nothing to do. `model`: what must be served then, NULL: nothing more than before. */
 struct task_deployment {
     const char *model;
     enum att_status (*deploy)(struct task_call *call, struct att_err *err);
-    enum att_status (*withdraw)(struct task_call *call, struct att_err *err);
+    enum att_status (*settle)(struct task_call *call, bool serves, struct att_err *err);
 };
 
 struct task_call {

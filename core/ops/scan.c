@@ -22,8 +22,11 @@ struct block_bound {
 };
 
 struct att_scan {
+    atomic_size_t references;
     size_t n, k, n_chunks, n_steps;
-    const float *table, *bias;
+    const float *table;
+    struct att_bulk bulk;       /* all that follows */
+    float *bias;                /* [n] or NULL */
     int8_t *packed;             /* of all rows: core/kern/byte_dots.h */
     float *steps, *step_sums;   /* [n] step_i, step_i · Σ q_i */
     struct block_bound *bounds; /* [n / BLOCK, rounded up] */
@@ -79,51 +82,91 @@ static struct block_bound bound_of(const struct att_scan *scan, size_t begin, si
     return bound;
 }
 
-enum att_status att_scan_create(size_t n, size_t k, const float *table, const float *bias, struct att_scan **ret_scan,
-                                struct att_err *err)
+/* The arrays lie one behind the other, each at a cache line: rows are padded to blocks, so their sizes are multiples of
+ * one but for the last. */
+static bool size_of(const struct att_scan *scan, bool biased, size_t *ret_bytes)
+{
+    const size_t n_blocks = (scan->n + BLOCK - 1) / BLOCK, row = scan->n_steps * ATT_BYTE_STEP;
+    const size_t of_row = row + (biased ? 3 : 2) * sizeof(float);
+    return att_size_mul(n_blocks, BLOCK * of_row + sizeof(struct block_bound), ret_bytes);
+}
+
+static void lay_out(struct att_scan *scan, bool biased)
+{
+    const size_t padded = (scan->n + BLOCK - 1) / BLOCK * BLOCK;
+    scan->packed = scan->bulk.data;
+    scan->steps = (float *)(void *)(scan->packed + padded * scan->n_steps * ATT_BYTE_STEP);
+    scan->step_sums = scan->steps + padded;
+    scan->bias = biased ? scan->step_sums + padded : NULL;
+    scan->bounds = (struct block_bound *)(void *)(scan->step_sums + (biased ? 2 : 1) * padded);
+}
+
+static void fill(struct att_scan *scan, const float *bias)
+{
+    if (bias)
+        memcpy(scan->bias, bias, scan->n * sizeof *bias);
+    for (size_t i = 0; i < scan->n; i++)
+        pack_row(scan, i);
+    for (size_t begin = 0; begin < scan->n; begin += BLOCK)
+        scan->bounds[begin / BLOCK] = bound_of(scan, begin, begin + BLOCK < scan->n ? begin + BLOCK : scan->n);
+}
+
+enum att_status att_scan_create(size_t n, size_t k, const float *table, const float *bias, struct att_bulk_place *place,
+                                struct att_scan **ret_scan, struct att_err *err)
 {
     assert(n > 0 && k > 0 && n < UINT32_MAX && k <= ATT_SCAN_K_MAX);
     struct att_scan *scan = att_mem_calloc(1, sizeof *scan);
     if (!scan)
         return att_err_set(err, ATT_ENOMEM, "out of memory");
-    const size_t n_blocks = (n + BLOCK - 1) / BLOCK, padded = n_blocks * BLOCK;
     size_t bytes = 0;
-    *scan = (struct att_scan){.n = n, .k = k, .table = table, .bias = bias};
+    atomic_init(&scan->references, 1);
+    scan->n = n;
+    scan->k = k;
+    scan->table = table;
     scan->n_chunks = (n + ATT_SCAN_CHUNK - 1) / ATT_SCAN_CHUNK;
     scan->n_steps = (k + ATT_BYTE_STEP - 1) / ATT_BYTE_STEP;
-    if (att_size_mul(padded, scan->n_steps * ATT_BYTE_STEP, &bytes))
-        scan->packed = att_mem_aligned(bytes, 1);
-    scan->steps = att_mem_aligned(padded, sizeof *scan->steps);
-    scan->step_sums = att_mem_aligned(padded, sizeof *scan->step_sums);
-    scan->bounds = att_mem_calloc(n_blocks, sizeof *scan->bounds);
-    if (!scan->packed || !scan->steps || !scan->step_sums || !scan->bounds) {
-        att_scan_destroy(scan);
-        return att_err_set(err, ATT_ENOMEM, "out of memory for %zu items in 8 bits", n);
+    enum att_status status = size_of(scan, bias != NULL, &bytes)
+                                 ? att_bulk_create(&scan->bulk, place, bytes, err)
+                                 : att_err_set(err, ATT_ENOMEM, "out of memory for %zu items in 8 bits", n);
+    if (status == ATT_OK) {
+        lay_out(scan, bias != NULL);
+        fill(scan, bias);
+        status = att_bulk_seal(&scan->bulk, err);
     }
-    memset(scan->packed, 0, bytes);
-    for (size_t i = 0; i < n; i++)
-        pack_row(scan, i);
-    for (size_t b = 0; b < n_blocks; b++)
-        scan->bounds[b] = bound_of(scan, b * BLOCK, (b + 1) * BLOCK < n ? (b + 1) * BLOCK : n);
-    *ret_scan = scan;
-    return ATT_OK;
+    if (status != ATT_OK)
+        att_scan_unref(scan);
+    else
+        *ret_scan = scan;
+    return status;
 }
 
-void att_scan_destroy(struct att_scan *scan)
+struct att_scan *att_scan_ref(struct att_scan *scan)
 {
-    if (!scan)
+    atomic_fetch_add_explicit(&scan->references, 1, memory_order_relaxed);
+    return scan;
+}
+
+void att_scan_unref(struct att_scan *scan)
+{
+    if (!scan || atomic_fetch_sub_explicit(&scan->references, 1, memory_order_acq_rel) > 1)
         return;
-    att_mem_free(scan->packed);
-    att_mem_free(scan->steps);
-    att_mem_free(scan->step_sums);
-    att_mem_free(scan->bounds);
+    att_bulk_finish(&scan->bulk);
     att_mem_free(scan);
 }
 
 size_t att_scan_bytes(const struct att_scan *scan)
 {
-    const size_t n_blocks = (scan->n + BLOCK - 1) / BLOCK;
-    return n_blocks * (BLOCK * (scan->n_steps * ATT_BYTE_STEP + 2 * sizeof(float)) + sizeof *scan->bounds);
+    return scan->bulk.bytes;
+}
+
+bool att_scan_in_file(const struct att_scan *scan)
+{
+    return scan->bulk.in_file;
+}
+
+bool att_scan_has_bias(const struct att_scan *scan)
+{
+    return scan->bias != NULL;
 }
 
 /* ---- the best so far: a heap with the worst on top ---- */

@@ -15,19 +15,23 @@
 #ifndef ATT_OPS_SCAN_H
 #define ATT_OPS_SCAN_H
 
-#include "core/base/status.h"
+#include "core/base/bulk.h"
 #include "core/base/team.h"
 
 enum { ATT_SCAN_CHUNK = 8192, ATT_SCAN_BEST_MAX = 1024, ATT_SCAN_K_MAX = 1 << 16 };
 
 struct att_scan;
 
-/* table [n][k] and bias [n] (NULL: none) are borrowed: they must outlive the scan. n and k at least 1, k at
- * most ATT_SCAN_K_MAX. */
-enum att_status att_scan_create(size_t n, size_t k, const float *table, const float *bias, struct att_scan **ret_scan,
-                                struct att_err *err) ATT_MUST_USE;
-void att_scan_destroy(struct att_scan *scan); /* NULL is allowed */
+/* table [n][k] is borrowed: it must outlive the scan; bias [n] (NULL: none) is copied. n and k at least 1, k at most
+ * ATT_SCAN_K_MAX. place: of the copy in 8 bits; NULL: memory. One reference. */
+enum att_status att_scan_create(size_t n, size_t k, const float *table, const float *bias, struct att_bulk_place *place,
+                                struct att_scan **ret_scan, struct att_err *err) ATT_MUST_USE;
+struct att_scan *att_scan_ref(struct att_scan *scan);
+void att_scan_unref(struct att_scan *scan); /* NULL is allowed */
+/* Its copy, of which none, or all, is in a file. */
 size_t att_scan_bytes(const struct att_scan *scan);
+bool att_scan_in_file(const struct att_scan *scan);
+bool att_scan_has_bias(const struct att_scan *scan);
 
 struct att_scored {
     uint32_t row;

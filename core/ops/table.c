@@ -27,6 +27,29 @@ struct att_table *att_table_create(size_t rows, size_t cols)
     return table;
 }
 
+enum att_status att_table_create_at(size_t rows, size_t cols, struct att_bulk_place *place,
+                                    struct att_table **ret_table, struct att_err *err)
+{
+    size_t count, bytes;
+    struct att_table *table =
+        att_size_mul(rows, cols, &count) && att_size_mul(count, sizeof(float), &bytes) ? create(rows, cols) : NULL;
+    if (!table)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for a [%zu,%zu] table", rows, cols);
+    enum att_status status = att_bulk_create(&table->bulk, place, bytes, err);
+    if (status != ATT_OK) {
+        att_mem_free(table);
+        return status;
+    }
+    table->data = table->bulk.data;
+    *ret_table = table;
+    return ATT_OK;
+}
+
+enum att_status att_table_seal(struct att_table *table, struct att_err *err)
+{
+    return att_bulk_seal(&table->bulk, err);
+}
+
 struct att_table *att_table_create_packed(size_t rows, size_t cols, const struct att_packing *packing)
 {
     assert(cols % packing->values == 0 && ATT_ROW_CHUNK % packing->values == 0);
@@ -51,7 +74,10 @@ struct att_table *att_table_ref(struct att_table *table)
 void att_table_unref(struct att_table *table)
 {
     if (table && atomic_fetch_sub(&table->refs, 1) == 1) {
-        att_mem_free(table->data);
+        if (table->bulk.data)
+            att_bulk_finish(&table->bulk);
+        else
+            att_mem_free(table->data);
         att_mem_free(table->packed);
         att_mem_free(table);
     }

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/status.h"
+#include "core/base/bulk.h"
 
 /* How packed rows widen: blocks of `values` numbers in `bytes` bytes. */
 struct att_packing {
@@ -28,11 +28,16 @@ struct att_table {
     float *data;     /* [rows][cols]; NULL: packed */
     uint8_t *packed; /* [rows][cols / values blocks] */
     struct att_packing packing;
+    struct att_bulk bulk; /* of data, where it has a place of its own */
     atomic_size_t refs;
 };
 
 /* NULL when memory is out. One reference. */
 struct att_table *att_table_create(size_t rows, size_t cols) ATT_MUST_USE;
+/* Of f32, in its place; att_table_seal when it is filled. */
+enum att_status att_table_create_at(size_t rows, size_t cols, struct att_bulk_place *place,
+                                    struct att_table **ret_table, struct att_err *err) ATT_MUST_USE;
+enum att_status att_table_seal(struct att_table *table, struct att_err *err) ATT_MUST_USE;
 struct att_table *att_table_create_packed(size_t rows, size_t cols, const struct att_packing *packing) ATT_MUST_USE;
 struct att_table *att_table_ref(struct att_table *table);
 void att_table_unref(struct att_table *table);

@@ -34,12 +34,13 @@ struct classifier {
     unsigned char *several;
     size_t n_outside;
     struct att_arena round; /* tokens of the examples being embedded */
-    bool is_written;
+    bool replaces;
+    bool replaced; /* a classifier of this name was there */
     struct task_deployment deployment;
 };
 
-static const char *const fields[] = {"name",      "model",       "examples", "multi_label",
-                                     "precision", "deadline_ms", "priority", NULL};
+static const char *const fields[] = {"name",    "model",       "examples", "multi_label", "precision",
+                                     "replace", "deadline_ms", "priority", NULL};
 
 static enum att_status check_folder(const struct task_call *call, const char *name, const char *param,
                                     struct att_err *err)
@@ -264,16 +265,31 @@ static enum att_status deploy(struct task_call *call, struct att_err *err)
     classifier->rows.labels = classifier->labels;
     classifier->rows.several = classifier->several;
     enum att_status status = task_head_train(&classifier->rows, &made->head, err);
-    if (status == ATT_OK)
-        status = task_classifier_write(made, call->env->classifiers, classifier->name, err);
-    classifier->is_written = status == ATT_OK;
-    return status;
+    classifier->replaced = store_folder_exists(call->env->classifiers, classifier->name);
+    return status == ATT_OK
+               ? task_classifier_write(made, call->env->classifiers, classifier->name, classifier->replaces, err)
+               : status;
 }
 
-static enum att_status withdraw(struct task_call *call, struct att_err *err)
+static enum att_status settle(struct task_call *call, bool serves, struct att_err *err)
 {
     const struct classifier *classifier = call->state;
-    return classifier->is_written ? store_folder_remove(call->env->classifiers, classifier->name, err) : ATT_OK;
+    return store_folder_settle(call->env->classifiers, classifier->name, serves, err);
+}
+
+/* Free, or that of a classifier that may be replaced. */
+static enum att_status check_name(const struct task_call *call, const struct classifier *classifier,
+                                  struct att_err *err)
+{
+    const char *name = classifier->name;
+    const struct task_model *served = call->env->find_model(call->env->context, name, NULL);
+    if (served && !served->is_trained)
+        return att_err_param(err, ATT_EINVAL, "name", "name: \"%s\" is a model of the configuration; choose another",
+                             name);
+    if (!classifier->replaces && (served || store_folder_exists(call->env->classifiers, name)))
+        return att_err_param(err, ATT_EINVAL, "name",
+                             "name: \"%s\" is taken; say \"replace\": true, DELETE it, or choose another", name);
+    return ATT_OK;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
@@ -297,11 +313,11 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
         status = task_field_number(body, "", "precision", 0, 1, &classifier->rows.precision, err);
     if (status == ATT_OK)
         status = parse_examples(call, classifier, att_json_get(body, "examples"), err);
-    if (status == ATT_OK && (call->env->find_model(call->env->context, classifier->name, NULL) ||
-                             store_folder_exists(call->env->classifiers, classifier->name)))
-        status = att_err_param(err, ATT_EINVAL, "name", "name: \"%s\" is taken; DELETE it first, or choose another",
-                               classifier->name);
-    classifier->deployment = (struct task_deployment){classifier->name, deploy, withdraw};
+    if (status == ATT_OK)
+        status = task_field_bool(body, "", "replace", &classifier->replaces, err);
+    if (status == ATT_OK)
+        status = check_name(call, classifier, err);
+    classifier->deployment = (struct task_deployment){classifier->name, deploy, settle};
     call->deployment = &classifier->deployment;
     return status == ATT_OK ? begin_round(call, classifier, err) : status;
 }
@@ -315,6 +331,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_cstring(answer, classifier->name);
     att_jsonw_key(answer, "object");
     att_jsonw_cstring(answer, "classifier");
+    att_jsonw_key(answer, "replaced");
+    att_jsonw_bool(answer, classifier->replaced);
     att_jsonw_key(answer, "truncated");
     att_jsonw_int(answer, (int64_t)classifier->truncated);
     task_classifier_render(&classifier->made, answer);

@@ -111,7 +111,7 @@ static void put_document(struct att_jsonw *w, const struct task_classifier *clas
 }
 
 enum att_status task_classifier_write(const struct task_classifier *classifier, const char *parent, const char *name,
-                                      struct att_err *err)
+                                      bool replaces, struct att_err *err)
 {
     struct att_jsonw w;
     char *json = NULL, *tensors = NULL;
@@ -124,7 +124,8 @@ enum att_status task_classifier_write(const struct task_classifier *classifier, 
     if (status == ATT_OK) {
         const struct store_folder_file files[] = {{"attend.json", json, json_len},
                                                   {"model.safetensors", tensors, tensors_len}};
-        status = store_folder_write(parent, name, files, sizeof files / sizeof *files, err);
+        status = (replaces ? store_folder_replace : store_folder_write)(parent, name, files,
+                                                                        sizeof files / sizeof *files, err);
     }
     att_jsonw_finish(&w);
     att_mem_free(json);

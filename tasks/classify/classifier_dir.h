@@ -15,9 +15,9 @@ struct task_classifier {
     struct task_head head;
 };
 
-/* Makes parent/name. */
+/* Makes parent/name; with `replaces` in the place of what may stand there, to be settled (store/folder.h). */
 enum att_status task_classifier_write(const struct task_classifier *classifier, const char *parent, const char *name,
-                                      struct att_err *err) ATT_MUST_USE;
+                                      bool replaces, struct att_err *err) ATT_MUST_USE;
 /* Members of the open object: model, labels, examples, how it abstains, and "cross_validation". */
 void task_classifier_render(const struct task_classifier *classifier, struct att_jsonw *answer);
 

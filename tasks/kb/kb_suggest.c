@@ -22,6 +22,7 @@
 enum { READ_MAX = 10000, DISTINCT_MAX = 1000, EXAMPLES = 5, LIMIT_MAX = 200 };
 
 static const float same_subject = 0.55f;   /* s of two questions that ask about one thing */
+static const float same_score = 0.5f;      /* and their score: encoders whose cosines are all high say more by that */
 static const double alternate_share = 0.8; /* of the threshold, that the nearest entry's score must reach */
 
 /* Equal questions together. */
@@ -206,7 +207,8 @@ static bool is_near(const struct suggest *suggest, const struct store_kb_view *v
     float cosine;
     att_dot_table(0, 1, view->dimensions, a->vector, view->dimensions, b->vector, &cosine);
     float words = store_grams_cosine(view->idf, a->grams, a->n_grams, a->norm, b->grams, b->n_grams, b->norm);
-    return a->cjk == b->cjk && fuse(suggest, a, cosine, words) >= same_subject;
+    float s = fuse(suggest, a, cosine, words);
+    return a->cjk == b->cjk && s >= same_subject && task_calibration_score(row_of(suggest, a), s) >= same_score;
 }
 
 /* ---- answering ---- */

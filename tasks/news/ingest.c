@@ -7,9 +7,9 @@
  *
  * An item that is wrong fails alone. One that is stored already with the same
  * content is not analysed again. All heads of the model come from one pass over
- * title and text; an entity model, where there is one, is a second round of jobs,
- * sentences that name an entity are the last. A
- * result says "new" or "updated" when the item is on the disk.
+ * title and text; sentences that name an entity are read beside them, in the same
+ * round of jobs, or in a second one where an entity model has to find names first.
+ * A result says "new" or "updated" when the item is on the disk.
  */
 #include "tasks/news/ingest.h"
 
@@ -17,8 +17,6 @@
 #include <string.h>
 
 #include "tasks/news/news_item.h"
-
-enum { ITEM_TOKENS_MAX = 4096 };
 
 /* ---- reading ---- */
 
@@ -54,8 +52,7 @@ static enum att_status allocate(struct task_call *call, struct ingest *ingest, s
 {
     ingest->items = task_alloc(call, n + 1, sizeof *ingest->items, err);
     ingest->stored = ingest->items ? task_alloc(call, n + 1, sizeof *ingest->stored, err) : NULL;
-    ingest->windows = ingest->stored ? task_alloc(call, n + 1, sizeof *ingest->windows, err) : NULL;
-    return ingest->windows ? ATT_OK : err->status;
+    return ingest->stored ? ATT_OK : err->status;
 }
 
 static enum att_status read_feed(struct task_call *call, struct ingest *ingest, struct att_err *err)
@@ -102,7 +99,35 @@ static enum att_status read_body(struct task_call *call, struct ingest *ingest, 
     return status;
 }
 
-/* ---- the first round: all heads over title and text ---- */
+/* ---- the first round ---- */
+
+static const struct att_head_info *sentiment_of(const struct ingest_item *item)
+{
+    return item->model ? task_signals_sentiment(att_model_info(item->model->model)) : NULL;
+}
+
+/* The judged sentences; one without a token for the model is none. */
+static enum att_status plan_sentences(struct task_call *call, struct ingest *ingest, size_t index, struct att_err *err)
+{
+    struct ingest_item *item = &ingest->items[index];
+    struct task_news_analysis *analysis = &item->analysis;
+    size_t before = call->prompt_tokens, n = sentiment_of(item) ? analysis->n_judged : 0;
+    enum att_status status = ATT_OK;
+    analysis->n_judged = 0;
+    call->prompt_tokens = 0; /* a part of what was counted before */
+    for (size_t j = 0; status == ATT_OK && j < n; j++) {
+        const struct task_sentence *sentence = &analysis->sentences[analysis->judged[j]];
+        status = task_ingest_text_add(call, &ingest->texts, item->model, INGEST_SENTENCE,
+                                      ingest->stored[index].text + sentence->begin, sentence->end - sentence->begin,
+                                      &item->sentences[analysis->n_judged], err);
+        if (status == ATT_OK)
+            analysis->judged[analysis->n_judged++] = analysis->judged[j];
+        else if (status == ATT_EINVAL)
+            status = ATT_OK;
+    }
+    call->prompt_tokens = before;
+    return status;
+}
 
 static enum att_status plan_item(struct task_call *call, struct ingest *ingest, size_t index, struct att_err *err)
 {
@@ -119,16 +144,35 @@ static enum att_status plan_item(struct task_call *call, struct ingest *ingest, 
     stored->model_digest = att_model_info(model->model)->digest;
     status = task_news_item_join(call, stored, &text, &len, err);
     if (status == ATT_OK)
-        status = task_windows_plan(call, model, &ingest->options, text, len, NULL, 0, "text", &item->windows, err);
+        status = task_ingest_text_add(call, &ingest->texts, model, INGEST_ITEM, text, len, &item->text, err);
     if (task_feed_is_theirs(status)) {
         call->prompt_tokens = before;
         return keep_error(call, item, err);
     }
     item->joined = text;
     if (status == ATT_OK && ingest->news->ner)
-        status = task_ner_plan(call, ingest->news->ner, text, len, &item->ner, err);
-    if (status == ATT_OK)
-        ingest->windows[ingest->n_windows++] = item->windows;
+        return task_ner_plan(call, ingest->news->ner, text, len, &item->ner, err);
+    return status == ATT_OK ? plan_sentences(call, ingest, index, err) : status;
+}
+
+/* An entity model's jobs, behind those that are there. */
+static enum att_status add_entity_jobs(struct task_call *call, struct ingest *ingest, struct att_err *err)
+{
+    size_t total = 0;
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; i < ingest->n_items; i++)
+        total += ingest->items[i].err ? 0 : ingest->items[i].ner.n_jobs;
+    if (total == 0)
+        return ATT_OK;
+    struct task_job *jobs = task_alloc(call, call->n_jobs + total, sizeof *jobs, err);
+    if (!jobs)
+        return err->status;
+    if (call->n_jobs > 0)
+        memcpy(jobs, call->jobs, call->n_jobs * sizeof *jobs);
+    call->jobs = jobs;
+    for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
+        if (!ingest->items[i].err)
+            status = task_ner_jobs(call, ingest->news->ner, &ingest->items[i].ner, err);
     return status;
 }
 
@@ -153,13 +197,12 @@ static enum att_status find_known(struct task_call *call, struct ingest *ingest,
 static enum att_status plan(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
     enum att_status status = find_known(call, ingest, err);
-    ingest->options = (struct task_windows_options){.tokens_max = ITEM_TOKENS_MAX, .logits = true, .pooled = true};
     for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
         if (!ingest->items[i].err && !ingest->items[i].known)
             status = plan_item(call, ingest, i, err);
-    if (status == ATT_OK && ingest->n_windows > 0)
-        status = task_windows_jobs(call, &ingest->options, ingest->windows, ingest->n_windows, err);
-    return status;
+    if (status == ATT_OK)
+        status = task_ingest_texts_jobs(call, &ingest->texts, err);
+    return status == ATT_OK ? add_entity_jobs(call, ingest, err) : status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
@@ -180,55 +223,23 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     return status == ATT_OK ? plan(call, ingest, err) : status;
 }
 
-/* ---- the further rounds: entities, and sentences that name one ---- */
+/* ---- after a round ---- */
 
-/* The first round's outputs, before its jobs go. */
 static enum att_status take_signals(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
-    for (size_t i = 0, w = 0; i < ingest->n_items; i++) {
+    for (size_t i = 0; i < ingest->n_items; i++) {
         struct ingest_item *item = &ingest->items[i];
         if (item->err || !item->model)
             continue;
         const struct att_model_info *info = att_model_info(item->model->model);
-        float *logits = task_alloc(call, info->n_logits + 1, sizeof *logits, err);
-        float *scratch = logits ? task_alloc(call, info->n_logits + 1, sizeof *scratch, err) : NULL;
+        const struct ingest_text *text = &ingest->texts.list[item->text];
+        float *scratch = task_alloc(call, info->n_logits + 1, sizeof *scratch, err);
         if (!scratch)
             return err->status;
-        const struct task_windows *windows = &ingest->windows[w++];
-        task_windows_logits(call, windows, TASK_AGGREGATE_MEAN, info->n_logits, logits);
-        task_signals_read(info, logits, scratch, &item->signals);
-        item->vector = call->jobs[windows->first_job].pooled;
+        task_signals_read(info, text->logits, scratch, &item->signals);
+        item->vector = text->vector;
     }
     return ATT_OK;
-}
-
-static enum att_status add_sentence_jobs(struct task_call *call, struct ingest *ingest, size_t index,
-                                         struct att_err *err)
-{
-    struct ingest_item *item = &ingest->items[index];
-    const struct task_model *model = item->model;
-    enum att_status status = ATT_OK;
-    item->first_sentence = call->n_jobs;
-    for (size_t j = 0; status == ATT_OK && j < item->analysis.n_judged; j++) {
-        const struct task_sentence *sentence = &item->analysis.sentences[item->analysis.judged[j]];
-        struct task_job *job = &call->jobs[call->n_jobs];
-        size_t dropped, before = call->prompt_tokens;
-        call->prompt_tokens = 0; /* a part of what was counted before */
-        status = task_job_encode(call, model, att_model_info(model->model)->default_prompt,
-                                 ingest->stored[index].text + sentence->begin, sentence->end - sentence->begin, NULL, 0,
-                                 "text", job, &dropped, err);
-        call->prompt_tokens = before;
-        if (status == ATT_OK &&
-            !(job->logits = task_alloc(call, att_model_info(model->model)->n_logits, sizeof(float), err)))
-            status = err->status;
-        call->n_jobs += status == ATT_OK;
-    }
-    return status;
-}
-
-static const struct att_head_info *sentiment_of(const struct ingest_item *item)
-{
-    return item->model ? task_signals_sentiment(att_model_info(item->model->model)) : NULL;
 }
 
 static enum att_status take_sentences(struct task_call *call, struct ingest *ingest, struct att_err *err)
@@ -236,32 +247,16 @@ static enum att_status take_sentences(struct task_call *call, struct ingest *ing
     for (size_t i = 0; i < ingest->n_items; i++) {
         struct ingest_item *item = &ingest->items[i];
         const struct att_head_info *sentiment = sentiment_of(item);
-        for (size_t j = 0; j < item->analysis.n_judged; j++) {
+        for (size_t j = 0; sentiment && !item->err && j < item->analysis.n_judged; j++) {
             float *probabilities = task_alloc(call, sentiment->n_labels, sizeof *probabilities, err);
             if (!probabilities)
                 return err->status;
-            att_softmax(sentiment->n_labels, call->jobs[item->first_sentence + j].logits + sentiment->logits_begin,
+            att_softmax(sentiment->n_labels, ingest->texts.list[item->sentences[j]].logits + sentiment->logits_begin,
                         sentiment->temperature, probabilities);
             item->analysis.probabilities[j] = probabilities;
         }
     }
     return ATT_OK;
-}
-
-static enum att_status begin_entities(struct task_call *call, struct ingest *ingest, struct att_err *err)
-{
-    size_t total = 0;
-    enum att_status status = ATT_OK;
-    for (size_t i = 0; i < ingest->n_items; i++)
-        total += ingest->items[i].err ? 0 : ingest->items[i].ner.n_jobs;
-    ingest->round = ROUND_ENTITIES;
-    call->jobs = task_alloc(call, total + 1, sizeof *call->jobs, err);
-    if (!call->jobs)
-        return err->status;
-    for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
-        if (!ingest->items[i].err)
-            status = task_ner_jobs(call, ingest->news->ner, &ingest->items[i].ner, err);
-    return status;
 }
 
 /* Spans of title and text as one become mentions of one or the other. */
@@ -290,46 +285,28 @@ static enum att_status take_entities(struct task_call *call, struct ingest *inge
     return status;
 }
 
+/* With an entity model, sentences are read when all names are known. */
 static enum att_status begin_sentences(struct task_call *call, struct ingest *ingest, struct att_err *err)
 {
-    size_t total = 0;
-    enum att_status status = ATT_OK;
+    enum att_status status = take_entities(call, ingest, err);
     ingest->round = ROUND_SENTENCES;
-    for (size_t i = 0; i < ingest->n_items; i++) {
-        struct task_news_analysis *analysis = &ingest->items[i].analysis;
-        if (ingest->items[i].err || !sentiment_of(&ingest->items[i]))
-            analysis->n_judged = 0;
-        total += analysis->n_judged;
-    }
-    if (total == 0)
-        return ATT_OK;
-    call->jobs = task_alloc(call, total, sizeof *call->jobs, err);
-    if (!call->jobs)
-        return err->status;
     for (size_t i = 0; status == ATT_OK && i < ingest->n_items; i++)
-        status = add_sentence_jobs(call, ingest, i, err);
-    return status;
+        if (!ingest->items[i].err && ingest->items[i].model)
+            status = plan_sentences(call, ingest, i, err);
+    return status == ATT_OK ? task_ingest_texts_jobs(call, &ingest->texts, err) : status;
 }
 
 static enum att_status advance(struct task_call *call, struct att_err *err)
 {
     struct ingest *ingest = call->state;
-    enum att_status status = ATT_OK;
-    if (ingest->round == ROUND_HEADS)
+    enum att_status status = task_ingest_texts_take(call, &ingest->texts, err);
+    if (status == ATT_OK && ingest->round == ROUND_ITEMS)
         status = take_signals(call, ingest, err);
-    else if (ingest->round == ROUND_ENTITIES)
-        status = take_entities(call, ingest, err);
+    if (status == ATT_OK && ingest->round == ROUND_ITEMS && ingest->news->ner)
+        status = begin_sentences(call, ingest, err);
     else
-        status = take_sentences(call, ingest, err);
-    call->n_jobs = 0;
-    if (status == ATT_OK && ingest->round == ROUND_HEADS && ingest->news->ner)
-        status = begin_entities(call, ingest, err);
-    else if (status == ATT_OK && ingest->round != ROUND_SENTENCES)
-        status = begin_sentences(call, ingest, err);
-    /* Texts without a token leave nothing for the entity model. */
-    if (status == ATT_OK && call->n_jobs == 0 && ingest->round == ROUND_ENTITIES)
-        status = begin_sentences(call, ingest, err);
-    return status;
+        call->n_jobs = 0;
+    return status == ATT_OK && call->n_jobs == 0 ? take_sentences(call, ingest, err) : status;
 }
 
 /* ---- storing, and the answer ---- */

@@ -7,8 +7,46 @@
 #include "tasks/news/news_analysis.h"
 #include "tasks/window.h"
 
-/* The jobs under way: all heads over whole items, an entity model over them, single sentences. */
-enum round { ROUND_HEADS, ROUND_ENTITIES, ROUND_SENTENCES };
+/* ---- texts that models read (ingest_texts.c) ---- */
+
+enum ingest_text_kind {
+    INGEST_ITEM,     /* title and text; in windows, and its vector is wanted */
+    INGEST_SENTENCE, /* cut where it is longer than the model */
+};
+
+struct ingest_text {
+    bool is_item;
+    /* once its jobs ran: */
+    const float *logits; /* [n_logits]; of several windows their mean */
+    float *vector;       /* [hidden_size], of the first window; NULL: not wanted */
+};
+
+/* Each sequence of tokens once; all zero to begin with. */
+struct ingest_texts {
+    struct task_windows *windows; /* [n] */
+    struct ingest_text *list;     /* [n] */
+    size_t *slots;                /* [2 * capacity], a power of two: index + 1, 0: empty */
+    size_t n, capacity;
+    size_t n_run; /* the first so many have run */
+};
+
+/* A text to be read; the index of one with the same tokens where there is one. ATT_EINVAL: there is nothing in it that
+ * the model could read. */
+enum att_status task_ingest_text_add(struct task_call *call, struct ingest_texts *texts, const struct task_model *model,
+                                     enum ingest_text_kind kind, const char *text, size_t len, size_t *ret_index,
+                                     struct att_err *err) ATT_MUST_USE;
+/* The call's jobs become those of the texts that have not run; n_jobs may be 0. */
+enum att_status task_ingest_texts_jobs(struct task_call *call, struct ingest_texts *texts,
+                                       struct att_err *err) ATT_MUST_USE;
+/* Their outputs, before the jobs go. */
+enum att_status task_ingest_texts_take(struct task_call *call, struct ingest_texts *texts,
+                                       struct att_err *err) ATT_MUST_USE;
+
+/* ---- items ---- */
+
+/* The jobs under way: items, an entity model over them and, where there is no such model, sentences that name an
+ * entity of the dictionary; else sentences once their entities are known. */
+enum round { ROUND_ITEMS, ROUND_SENTENCES };
 
 struct ingest_item {
     size_t place; /* line of the feed, from 1, or index in the array */
@@ -16,13 +54,13 @@ struct ingest_item {
     const struct att_err *err;      /* why it is not taken; NULL: it is */
     bool known;                     /* stored with the same content */
     const struct task_model *model; /* that classifies it, or NULL */
-    struct task_windows windows;
+    size_t text;                    /* index into texts: title and text */
     struct task_news_analysis analysis;
+    size_t sentences[TASK_NEWS_SENTENCES_JUDGED_MAX]; /* index into texts: the judged ones */
     struct task_signals signals;
     float *vector;
     const char *joined; /* title and text, as classified; where an entity model reads it */
     struct task_ner ner;
-    size_t first_sentence; /* job of the last round */
 };
 
 struct ingest {
@@ -30,9 +68,7 @@ struct ingest {
     struct ingest_item *items;
     struct store_news_item *stored; /* [n_items], what goes to the store; index as items */
     size_t n_items;
-    struct task_windows_options options;
-    struct task_windows *windows; /* of the items that are classified, in order */
-    size_t n_windows;
+    struct ingest_texts texts;
     enum round round;
     enum task_feed_results results;
     bool lines; /* NDJSON */

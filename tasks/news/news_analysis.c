@@ -13,28 +13,58 @@ static const double side_min = 0.1; /* polarity from which on an item has a side
 
 /* ---- finding ---- */
 
-static size_t entity_slot(struct task_news_analysis *analysis, const struct store_entity *entity)
+/* Room for one more; most items name few entities, so that it comes as they are found. */
+static void *one_more(struct task_call *call, void *list, size_t n, size_t size, size_t *capacity, struct att_err *err)
+{
+    if (n < *capacity)
+        return list;
+    size_t more = *capacity ? 2 * *capacity : 4;
+    void *grown = task_alloc(call, more, size, err);
+    if (!grown)
+        return NULL;
+    if (n > 0)
+        memcpy(grown, list, n * size);
+    *capacity = more;
+    return grown;
+}
+
+/* A mention of an entity; beyond so many of either it is left out. */
+static enum att_status add(struct task_call *call, struct task_news_analysis *analysis,
+                           const struct store_entity *entity, struct task_news_mention mention, struct att_err *err)
 {
     size_t i = 0;
     while (i < analysis->n_entities && strcmp(analysis->entities[i].id, entity->id) != 0)
         i++;
-    if (i == analysis->n_entities && i < STORE_NEWS_ENTITIES_MAX)
-        analysis->entities[analysis->n_entities++] = *entity;
-    return i;
+    if (i == STORE_NEWS_ENTITIES_MAX || analysis->n_mentions == MENTIONS_MAX)
+        return ATT_OK;
+    struct store_entity *entities = analysis->entities;
+    if (i == analysis->n_entities)
+        entities = one_more(call, entities, i, sizeof *entities, &analysis->entities_capacity, err);
+    struct task_news_mention *mentions = entities ? one_more(call, analysis->mentions, analysis->n_mentions,
+                                                             sizeof *mentions, &analysis->mentions_capacity, err)
+                                                  : NULL;
+    if (!mentions)
+        return err->status;
+    if (i == analysis->n_entities)
+        entities[analysis->n_entities++] = *entity;
+    mention.entity = i;
+    mentions[analysis->n_mentions++] = mention;
+    analysis->entities = entities;
+    analysis->mentions = mentions;
+    return ATT_OK;
 }
 
-static void search(const struct store_entities *dictionary, const char *text, bool in_title,
-                   struct task_news_analysis *analysis)
+static enum att_status search(struct task_call *call, const struct store_entities *dictionary, const char *text,
+                              bool in_title, struct task_news_analysis *analysis, struct att_err *err)
 {
     struct store_mention found[MENTIONS_MAX / 2];
     size_t n = store_entities_search(dictionary, text, strlen(text), found, MENTIONS_MAX / 2);
-    for (size_t i = 0; i < n; i++) {
-        size_t entity = entity_slot(analysis, store_entities_at(dictionary, found[i].entity));
-        if (entity == STORE_NEWS_ENTITIES_MAX)
-            continue;
-        analysis->mentions[analysis->n_mentions++] =
-            (struct task_news_mention){in_title, found[i].start, found[i].end, entity};
-    }
+    enum att_status status = ATT_OK;
+    for (size_t i = 0; status == ATT_OK && i < n; i++)
+        status =
+            add(call, analysis, store_entities_at(dictionary, found[i].entity),
+                (struct task_news_mention){.in_title = in_title, .start = found[i].start, .end = found[i].end}, err);
+    return status;
 }
 
 static bool is_in(const struct task_news_mention *mention, const struct task_sentence *sentence)
@@ -65,16 +95,14 @@ enum att_status task_news_analyse(struct task_call *call, const struct store_ent
     if (!analysis->sentences)
         return err->status;
     memcpy(analysis->sentences, sentences, n * sizeof *sentences);
-    analysis->entities = task_alloc(call, STORE_NEWS_ENTITIES_MAX, sizeof *analysis->entities, err);
-    analysis->mentions = analysis->entities ? task_alloc(call, MENTIONS_MAX, sizeof *analysis->mentions, err) : NULL;
-    if (!analysis->mentions)
-        return err->status;
     if (!dictionary)
         return ATT_OK;
-    search(dictionary, item->title, true, analysis);
-    search(dictionary, item->text, false, analysis);
-    choose_judged(analysis);
-    return ATT_OK;
+    enum att_status status = search(call, dictionary, item->title, true, analysis, err);
+    if (status == ATT_OK)
+        status = search(call, dictionary, item->text, false, analysis, err);
+    if (status == ATT_OK)
+        choose_judged(analysis);
+    return status;
 }
 
 static bool overlaps(const struct task_news_analysis *analysis, bool in_title, size_t start, size_t end)
@@ -92,19 +120,15 @@ enum att_status task_news_add(struct task_call *call, const struct store_news_it
 {
     const char *text = in_title ? item->title : item->text;
     struct store_entity entity = {.type = type, .ticker = "", .lang = ""};
-    if (overlaps(analysis, in_title, start, end) || analysis->n_mentions == MENTIONS_MAX || end <= start ||
-        end - start > STORE_ENTITY_NAME_BYTES_MAX)
+    if (overlaps(analysis, in_title, start, end) || end <= start || end - start > STORE_ENTITY_NAME_BYTES_MAX)
         return ATT_OK;
     char *name = task_alloc(call, end - start + 1, 1, err);
     if (!name)
         return err->status;
     memcpy(name, text + start, end - start);
     entity.id = entity.name = name;
-    size_t index = entity_slot(analysis, &entity);
-    if (index == STORE_NEWS_ENTITIES_MAX)
-        return ATT_OK;
-    analysis->mentions[analysis->n_mentions++] = (struct task_news_mention){in_title, start, end, index};
-    return ATT_OK;
+    return add(call, analysis, &entity, (struct task_news_mention){.in_title = in_title, .start = start, .end = end},
+               err);
 }
 
 void task_news_rejudge(struct task_news_analysis *analysis)

@@ -25,9 +25,9 @@ struct task_news_analysis {
     struct task_sentence *sentences; /* of the text */
     size_t n_sentences;
     struct store_entity *entities; /* each once, in the order of their first mention */
-    size_t n_entities;
+    size_t n_entities, entities_capacity;
     struct task_news_mention *mentions; /* the title's first */
-    size_t n_mentions;
+    size_t n_mentions, mentions_capacity;
     size_t judged[TASK_NEWS_SENTENCES_JUDGED_MAX]; /* sentences to be classified by themselves, ascending */
     size_t n_judged;
     float *probabilities[TASK_NEWS_SENTENCES_JUDGED_MAX]; /* of the sentiment head, for each of them; who runs them */

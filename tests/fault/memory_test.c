@@ -368,7 +368,7 @@ static enum att_status open_items(const void *what, struct att_err *err)
     if (status == ATT_OK)
         status = store_items_vectors_write(items, vectors, digest, 4, err);
     if (status == ATT_OK)
-        status = store_items_vectors_load(items, digest, 4, err);
+        status = store_items_vectors_load(items, digest, 4, NULL, err);
     store_items_close(items);
     return status;
 }

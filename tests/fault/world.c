@@ -148,7 +148,7 @@ static enum att_status open_items(struct att_err *err)
     if (status == ATT_OK && vectors)
         status = store_items_vectors_write(models[MOVIES].items, vectors, info->digest, dimensions, err);
     if (status == ATT_OK)
-        status = store_items_vectors_load(models[MOVIES].items, info->digest, dimensions, err);
+        status = store_items_vectors_load(models[MOVIES].items, info->digest, dimensions, NULL, err);
     free(vectors);
     return status;
 }

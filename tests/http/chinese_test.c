@@ -68,8 +68,12 @@ static int start(void **state)
     snprintf(extra, sizeof extra,
              "[model e5]\npath = %s/tests/data/models/e5-tiny\n"
              "[model films]\npath = %s/films\nencoder = e5\n"
-             "[kb shop]\npath = %s/shop.db\nmodel = e5\n",
-             root, folder, folder);
+             "[model wire]\npath = %s/tests/data/models/e5-tiny-topics\n"
+             "[kb shop]\npath = %s/shop.db\nmodel = e5\n"
+             "[news]\npath = %s/news.db\nmodel = sentiment\nmodel_zh = wire\n"
+             "[alert money]\nsubject = topic\nitems_min = 1\nnegative_share_min = 1\n",
+             root,
+             folder, root, folder, folder);
     live_start(&live, extra);
     return 0;
 }
@@ -77,7 +81,8 @@ static int start(void **state)
 static int stop(void **state)
 {
     static const char *const names[] = {"shop.db",           "films/config.json", "films/model.safetensors",
-                                        "films/items.jsonl", "films/items.index", NULL};
+                                        "films/items.jsonl", "films/items.index", "news.db",
+                                        "news.db-wal",       "news.db-shm",       NULL};
     char path[128];
     (void)state;
     live_stop(&live);
@@ -310,6 +315,85 @@ static void heads_learn_from_chinese_examples(void **state)
     }
 }
 
+/* Every item gets a topic of the model for Chinese; a report in Chinese calls it so, one in English otherwise, and the
+ * label stays what programs ask for. */
+static void topics_have_names_in_both_languages(void **state)
+{
+    static const char *const lines[] = {"Content-Type: application/x-ndjson", NULL};
+    static const char news[] =
+        "{\"id\":\"d\",\"time\":\"2026-11-20T01:00:00Z\",\"text\":\"公司拟每10股派发现金红利12元\"}\n"
+        "{\"id\":\"e\",\"time\":\"2026-11-20T02:00:00Z\",\"text\":\"上半年净亏损扩大到三亿元\"}\n"
+        "{\"id\":\"f\",\"time\":\"2026-11-20T03:00:00Z\",\"text\":\"央行维持利率不变\"}\n"
+        "{\"id\":\"p\",\"time\":\"2026-11-20T04:00:00Z\",\"text\":\"总经理因个人原因辞职\"}\n";
+    static const struct {
+        const char *path, *label, *chinese, *english;
+    } items[] = {{"/v1/news/d", "dividend", "分红派息", "dividends"},
+                 {"/v1/news/e", "earnings", "业绩", "earnings"},
+                 {"/v1/news/f", "fed_central_banks", "央行与货币政策", "central banks"},
+                 {"/v1/news/p", "personnel_change", "人事变动", "personnel changes"}};
+    enum { N = sizeof items / sizeof items[0] };
+    (void)state;
+    struct reply reply = live_ask(&live, "POST", "/v1/ingest", news, lines);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    for (size_t i = 0; i < N; i++) {
+        struct att_json *item = ok("GET", items[i].path, NULL);
+        const struct att_json *topics = att_json_get(item, "topics");
+        assert_string_equal(att_json_string(att_json_get(item, "model"), NULL), "wire");
+        assert_string_equal(att_json_string(att_json_get(att_json_at(topics, 0), "label"), NULL), items[i].label);
+        att_json_destroy(item);
+    }
+    for (size_t chinese = 0; chinese < 2; chinese++)
+        for (size_t f = 0; f < 2; f++) {
+            char body[160], cell[64];
+            snprintf(body, sizeof body,
+                     "{\"from\":\"2026-11-20\",\"to\":\"2026-11-21\",\"lang\":\"%s\",\"format\":\"%s\"}",
+                     chinese ? "zh" : "en", f ? "html" : "markdown");
+            reply = live_post(&live, "/v1/report", body);
+            assert_int_equal(reply.status, 200);
+            for (size_t i = 0; i < N; i++) {
+                snprintf(cell, sizeof cell, f ? "<td>%s</td>" : "| %s | 1 |",
+                         chinese ? items[i].chinese : items[i].english);
+                if (!strstr(reply.body, cell))
+                    fail_msg("no \"%s\" in %s", cell, reply.body);
+            }
+            reply_free(&reply);
+        }
+    struct att_json *json = ok("POST", "/v1/report",
+                               "{\"from\":\"2026-11-20\",\"to\":\"2026-11-21\",\"lang\":\"zh\","
+                               "\"topics\":[\"personnel_change\"]}");
+    const struct att_json *row = att_json_at(att_json_get(json, "topics"), 0);
+    assert_int_equal(att_json_count(att_json_get(json, "topics")), 1);
+    assert_string_equal(att_json_string(att_json_get(row, "id"), NULL), "personnel_change");
+    assert_string_equal(att_json_string(att_json_get(row, "name"), NULL), "人事变动");
+    att_json_destroy(json);
+    json = ok("GET", "/v1/trends?from=2026-11-20&to=2026-11-21&by=topic", NULL);
+    assert_int_equal(att_json_count(att_json_get(json, "series")), N);
+    att_json_destroy(json);
+}
+
+/* The rule of the configuration speaks of the one topic whose items are all bad; a report names it in its language. */
+static void alerts_name_their_topic(void **state)
+{
+    static const char *const lines[] = {"Content-Type: application/x-ndjson", NULL};
+    static const char body[] = "{\"window\":\"24h\",\"lang\":\"zh\",\"format\":\"markdown\"}";
+    bool found = false;
+    (void)state;
+    struct reply stored =
+        live_ask(&live, "POST", "/v1/ingest", "{\"id\":\"now\",\"text\":\"上半年净亏损扩大到三亿元\"}\n", lines);
+    assert_int_equal(stored.status, 200);
+    reply_free(&stored);
+    for (int tries = 0; tries < 100 && !found; tries++) {
+        struct reply reply = live_post(&live, "/v1/report", body);
+        assert_int_equal(reply.status, 200);
+        found = strstr(reply.body, "主题 业绩 |") != NULL;
+        reply_free(&reply);
+        if (!found)
+            usleep(100000);
+    }
+    assert_true(found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +406,8 @@ int main(void)
         cmocka_unit_test(a_question_finds_its_entry),
         cmocka_unit_test(interests_are_words_of_any_language),
         cmocka_unit_test(heads_learn_from_chinese_examples),
+        cmocka_unit_test(topics_have_names_in_both_languages),
+        cmocka_unit_test(alerts_name_their_topic),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

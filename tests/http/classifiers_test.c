@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "core/base/mem.h"
+#include "store/folder.h"
 
 static struct live live;
 
@@ -164,6 +166,77 @@ static void test_kept(void **state)
     live_stop(&second);
 }
 
+/* The same texts, with both labels the other way round. */
+static const char other_way[] =
+    "{\"name\":\"turned\",\"model\":\"encoder\",\"replace\":true,\"examples\":["
+    "{\"text\":\"card broken\",\"label\":\"transfer\"},{\"text\":\"card lost\",\"label\":\"transfer\"},"
+    "{\"text\":\"a new card\",\"label\":\"transfer\"},{\"text\":\"card stolen\",\"label\":\"transfer\"},"
+    "{\"text\":\"money sent\",\"label\":\"card\"},{\"text\":\"payment late\",\"label\":\"card\"},"
+    "{\"text\":\"transfer pending\",\"label\":\"card\"},{\"text\":\"money missing\",\"label\":\"card\"}]}";
+
+static bool is_there(const char *name)
+{
+    return access(live_path(&live, name), F_OK) == 0;
+}
+
+static void test_replaced(void **state)
+{
+    struct att_json *json = train("turned", ",\"replace\":true"); /* nothing is there to replace */
+    char label[64];
+
+    (void)state;
+    assert_false(att_json_bool(att_json_get(json, "replaced"), true));
+    att_json_destroy(json);
+    classify("turned", "card broken", label);
+    assert_string_equal(label, "card");
+    json = ask("POST", "/v1/classifiers", other_way, 201);
+    assert_true(att_json_bool(att_json_get(json, "replaced"), false));
+    att_json_destroy(json);
+    classify("turned", "card broken", label);
+    assert_string_equal(label, "transfer");
+    json = ask("GET", "/v1/models/turned", NULL, 200);
+    assert_int_equal(att_json_number(att_json_get(json, "version"), 0), 2);
+    att_json_destroy(json);
+    assert_false(is_there("classifiers/.part-turned"));
+}
+
+static void make_folders(size_t n, bool are_there)
+{
+    char name[64];
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "classifiers/more-%zu", i);
+        assert_int_equal(are_there ? mkdir(live_path(&live, name), 0755) : rmdir(live_path(&live, name)), 0);
+    }
+}
+
+/* One replacement fails when its folder is written, one when it is to be served: what was there serves on, and is what
+ * the next start finds. */
+static void test_replaced_in_vain(void **state)
+{
+    char label[64];
+    double logit = classify("turned", "card broken", label);
+    struct reply reply;
+
+    (void)state;
+    assert_int_equal(mkdir(live_path(&live, "classifiers/.part-turned"), 0755), 0);
+    assert_int_equal(mkdir(live_path(&live, "classifiers/.part-turned/in-the-way"), 0755), 0);
+    reply = live_post(&live, "/v1/classifiers", other_way);
+    assert_true(reply.status >= 500);
+    reply_free(&reply);
+    assert_true(classify("turned", "card broken", label) == logit);
+    assert_int_equal(rmdir(live_path(&live, "classifiers/.part-turned/in-the-way")), 0);
+    make_folders(STORE_FOLDERS_MAX, true);
+    reply = live_post(&live, "/v1/classifiers", other_way);
+    assert_true(reply.status >= 400);
+    reply_free(&reply);
+    assert_true(classify("turned", "card broken", label) == logit);
+    make_folders(STORE_FOLDERS_MAX, false);
+    assert_false(is_there("classifiers/.part-turned"));
+    live_crash(&live, "");
+    assert_true(classify("turned", "card broken", label) == logit);
+}
+
 static void test_removed(void **state)
 {
     struct att_json *json = ask("DELETE", "/v1/classifiers/desk", NULL, 200);
@@ -200,13 +273,16 @@ static void test_refusals(void **state)
          "},"
          "{}]}",
          422, "invalid_value", "examples[2].text"},
+        {"{\"name\":\"encoder\",\"replace\":true,\"examples\":" EXAMPLES "}", 422, "invalid_value", "name"},
+        {"{\"name\":\"desk\",\"replace\":false,\"examples\":" EXAMPLES "}", 422, "invalid_value", "name"},
+        {"{\"name\":\"desk\",\"replace\":1,\"examples\":" EXAMPLES "}", 422, "invalid_value", "replace"},
         {"{\"name\":\"x\",\"folds\":3,\"examples\":" EXAMPLES "}", 422, "invalid_value", "folds"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         expect_error(live_post(&live, "/v1/classifiers", rows[i].body), rows[i].status, rows[i].code, rows[i].param);
-    assert_int_equal(n_classifiers(), 1);
+    assert_int_equal(n_classifiers(), 2);
 }
 
 int main(void)
@@ -216,6 +292,8 @@ int main(void)
         cmocka_unit_test(test_several_labels),
         cmocka_unit_test(test_kept),
         cmocka_unit_test(test_removed),
+        cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_replaced_in_vain),
         cmocka_unit_test(test_refusals),
     };
 

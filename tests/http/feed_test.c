@@ -263,12 +263,37 @@ static void test_results_have_a_bound(void **state)
     stop(&live);
 }
 
+/* A chunk of very short lines is no more than its memory holds. */
+static void test_short_lines(void **state)
+{
+    static const char *const ndjson[] = {"Content-Type: application/x-ndjson", NULL};
+    const size_t n = 5000;
+    size_t len = 0, size = n * 16 + 1;
+    char *lines = malloc(size), expected[64];
+    struct live live;
+    struct reply reply;
+
+    (void)state;
+    assert_non_null(lines);
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(lines + len, size - len, "{\"text\":\"%zu\"}\n", i);
+    live_start(&live, options_of("[limits]\nrequest_bytes_max = 8M\n", "none"));
+    reply = live_ask(&live, "POST", "/v1/ingest?results=errors", lines, ndjson);
+    snprintf(expected, sizeof(expected), "{\"summary\":{\"lines\":%zu,\"new\":%zu,", n, n);
+    if (reply.status != 200 || strncmp(reply.body, expected, strlen(expected)) != 0)
+        fail_msg("%ld: %s", reply.status, reply.body);
+    reply_free(&reply);
+    free(lines);
+    stop(&live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_feed_moves_on),
         cmocka_unit_test(test_a_key_that_was_taken_away),
         cmocka_unit_test(test_results_have_a_bound),
+        cmocka_unit_test(test_short_lines),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

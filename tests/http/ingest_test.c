@@ -4,6 +4,7 @@
  */
 #include "live.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -221,6 +222,57 @@ static void test_json_bodies(void **state)
     reply_free(&reply);
     expect_error(live_ask(&live, "GET", "/v1/news/b", NULL, NULL), 404, "not_found", "id");
     expect_error(live_ask(&live, "GET", "/v1/news?noise_max=2", NULL, NULL), 422, "invalid_value", "noise_max");
+    stop(&live);
+}
+
+static double number_of(const struct live *live, const char *id, const char *key)
+{
+    char path[40];
+    struct att_json *item;
+    double number;
+
+    snprintf(path, sizeof(path), "/v1/news/%s", id);
+    item = get(live, path);
+    number = att_json_number(att_json_get(item, key), -9);
+    if (strcmp(key, "entity") == 0)
+        number = att_json_number(att_json_get(att_json_at(att_json_get(item, "entities"), 0), "polarity"), -9);
+    att_json_destroy(item);
+    return number;
+}
+
+static double sequences(const struct live *live)
+{
+    static const char name[] = "\nattentd_sequences_total ";
+    struct reply reply = live_ask(live, "GET", "/metrics", NULL, NULL);
+    const char *at = strstr(reply.body, name);
+    double count = at != NULL ? strtod(at + strlen(name), NULL) : -1;
+
+    reply_free(&reply);
+    return count;
+}
+
+/* What was passed on word for word, and a sentence that is all another item says, cost the model nothing more. */
+static void test_equal_texts_are_read_once(void **state)
+{
+    static const char lines[] = "{\"id\":\"two\",\"text\":\"Profits of Acme rose. Rivals were weak.\"}\n"
+                                "{\"id\":\"one\",\"text\":\"Profits of Acme rose.\"}\n"
+                                "{\"id\":\"again\",\"source\":\"wire\",\"text\":\"Profits of Acme rose.\"}\n";
+    struct live live;
+    struct reply reply;
+    double before;
+
+    (void)state;
+    start(&live, "");
+    before = sequences(&live);
+    reply = ingest(&live, lines);
+    reply_free(&reply);
+    assert_true(sequences(&live) == before + 2);
+    assert_true(number_of(&live, "one", "sentiment_score") > 0);
+    assert_true(number_of(&live, "again", "sentiment_score") == number_of(&live, "one", "sentiment_score"));
+    assert_true(number_of(&live, "again", "similarity") == 1);
+    assert_true(number_of(&live, "two", "polarity") != number_of(&live, "one", "polarity"));
+    /* Of the entity four digits are kept, of the item six. */
+    assert_true(fabs(number_of(&live, "two", "entity") - number_of(&live, "one", "polarity")) < 1e-4);
     stop(&live);
 }
 
@@ -524,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results_line_by_line),
         cmocka_unit_test(test_json_bodies),
+        cmocka_unit_test(test_equal_texts_are_read_once),
         cmocka_unit_test(test_an_entity_model),
         cmocka_unit_test(test_a_model_for_chinese),
         cmocka_unit_test(test_a_body_of_any_length),

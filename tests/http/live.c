@@ -307,7 +307,7 @@ void live_stop(struct live *live)
     live_wait(live);
 }
 
-int live_run(const char *const *arguments, char *output, size_t size)
+static int run(const char *name, const char *const *arguments, char *output, size_t size)
 {
     char program[4096], *argv[16] = {program};
     int ends[2], state;
@@ -315,7 +315,7 @@ int live_run(const char *const *arguments, char *output, size_t size)
     ssize_t n;
     pid_t pid;
 
-    snprintf(program, sizeof(program), "%s/attentd", root_of("ATT_BUILD_ROOT", "build"));
+    snprintf(program, sizeof(program), "%s/%s", root_of("ATT_BUILD_ROOT", "build"), name);
     for (size_t i = 0; arguments[i] != NULL; i++)
         argv[i + 1] = strdup(arguments[i]);
     assert_int_equal(pipe(ends), 0);
@@ -337,6 +337,16 @@ int live_run(const char *const *arguments, char *output, size_t size)
     for (size_t i = 1; argv[i] != NULL; i++)
         free(argv[i]);
     return WIFEXITED(state) ? WEXITSTATUS(state) : -1;
+}
+
+int live_run(const char *const *arguments, char *output, size_t size)
+{
+    return run("attentd", arguments, output, size);
+}
+
+int live_attend(const char *const *arguments, char *output, size_t size)
+{
+    return run("attend", arguments, output, size);
 }
 
 /* ---- libcurl ---- */

@@ -53,6 +53,8 @@ bool live_logged(const struct live *live, const char *text);
 /* Runs attentd with these arguments (NULL-terminated) until it exits; its exit status, or -1 after a signal. What it
  * wrote to both outputs lands in `output`. */
 int live_run(const char *const *arguments, char *output, size_t size);
+/* The same with attend. */
+int live_attend(const char *const *arguments, char *output, size_t size);
 
 struct reply {
     long status;  /* 0: no answer */

@@ -193,6 +193,32 @@ static void test_posted(void **state)
     expect_error(live_post(&live, "/v1/report", "{\"model\":\"sentiment\"}"), 422, "invalid_value", "model");
 }
 
+/* News without titles is called by how it begins; a sentence that differs in a word is no second piece of evidence. */
+static void test_untitled(void **state)
+{
+    static const char text[] =
+        "The maker of pumps recalled every pump of this year after accidents in two of its plants "
+        "near the coast, the regulator said";
+    char posted[2048];
+    struct att_json *json = NULL;
+    struct att_err err;
+    (void)state;
+    snprintf(posted, sizeof posted,
+             "{\"model\":\"sentiment\",\"input\":[{\"source\":\"A\",\"text\":\"%s on Friday.\"},"
+             "{\"source\":\"B\",\"text\":\"%s on Monday.\"},{\"source\":\"C\",\"text\":\"%s today.\"}]}",
+             text, text, text);
+    char *body = report(posted, "application/json");
+    assert_int_equal(att_json_parse(body, strlen(body), 0, 16, &json, &err), ATT_OK);
+    const struct att_json *event = att_json_at(att_json_get(json, "events"), 0);
+    assert_true(att_json_number(att_json_get(event, "items"), 0) == 3);
+    const char *title = att_json_string(att_json_get(event, "title"), NULL);
+    assert_memory_equal(title, text, 60);
+    assert_true(strlen(title) < 128 && strcmp(title + strlen(title) - 3, "…") == 0);
+    assert_int_equal(att_json_count(att_json_get(event, "evidence")), 1);
+    att_json_destroy(json);
+    free(body);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -253,7 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_json),   cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_offline),    cmocka_unit_test(test_posted), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_trends),
+        cmocka_unit_test(test_untitled),   cmocka_unit_test(test_trends),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -87,7 +87,7 @@ LIBRARIES = (  # header, where alone it may be included
     (r"(x86|[a-z]mm)intrin\.h", r"core/kern/x86/\w+\.[ch]"),
     (r"ini\.h", r"server/config\w*\.c"),
     (r"pthread\.h", r"(core/base|store|server|cli)/.*"),
-    (r"expat\.h", r"cli/feed\.c"),
+    (r"expat\.h", r"cli/feed(_encoding)?\.[ch]"),
     (r"hiredis/.*", r"cli/source_redis\.c"),
     (r"cmocka\.h", r"(tests|bench|fuzz)/.*"),
     (r"curl/.*", r"server/webhooks\.c|cli/sink\.c|(tests|bench|fuzz)/.*"),

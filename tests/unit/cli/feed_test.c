@@ -56,6 +56,37 @@ static void test_rss(void **state)
         "{\"source\":\"Demo & Wire\",\"text\":\"No title\",\"time\":1795858200}\n");
 }
 
+/* Chinese, Japanese and Korean feeds come in encodings of their own, and bold letters are no word of their own. */
+static void test_encodings(void **state)
+{
+    static const struct {
+        const char *encoding, *bytes, *text;
+    } cases[] = {
+        {"gb2312", "\xd1\xeb\xd0\xd0&lt;b&gt;\xcf\xc2\xb5\xf7&lt;/b&gt;\xc0\xfb\xc2\xca", "央行下调利率"},
+        {"GBK", "\xd1\xeb\xd0\xd0\xcf\xc2\xb5\xf7\xc0\xfb\xc2\xca", "央行下调利率"},
+        {"Big5", "\xc1\x70\xb7\xc7\xb7\x7c", "聯準會"},
+        {"Shift_JIS", "\x93\xfa\x8c\x6f\x95\xbd\x8b\xcf\x83\x5c", "日経平均ソ"},
+        {"euc-kr", "\xb1\xdd\xb8\xae \xc0\xce\xc7\xcf", "금리 인하"},
+        {"windows-1252",
+         "B\xf6"
+         "rse \x80",
+         "Börse €"},
+        {"KOI8-R", "\xe2\xc1\xce\xcb", "Банк"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char feed[512], expected[256];
+        snprintf(feed, sizeof feed,
+                 "<?xml version='1.0' encoding='%s'?><rss><channel><item><title>%s</title></item></channel></rss>",
+                 cases[i].encoding, cases[i].bytes);
+        snprintf(expected, sizeof expected, "{\"title\":\"%s\"}\n", cases[i].text);
+        expect(feed, NULL, expected);
+    }
+    assert_null(lines_of("<?xml version='1.0' encoding='UTF-7'?><rss/>", NULL));
+    assert_non_null(strstr(err.message, "unknown encoding"));
+    assert_null(lines_of("<?xml version='1.0' encoding='GBK'?><rss>\xd1<", NULL)); /* half a character */
+}
+
 static void test_atom(void **state)
 {
     (void)state;
@@ -117,10 +148,8 @@ static void test_depth_and_size(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rss),
-        cmocka_unit_test(test_atom),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_depth_and_size),
+        cmocka_unit_test(test_rss),      cmocka_unit_test(test_encodings),      cmocka_unit_test(test_atom),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_depth_and_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

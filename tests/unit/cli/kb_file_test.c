@@ -68,8 +68,9 @@ static void reads_jsonl_and_skips_blank_lines(void **state)
 {
     (void)state;
     struct cli_kb_file file;
-    assert_int_equal(read_text(".jsonl", "{\"id\":1}\n\n  \r\n{\"id\":2}", &file, NULL), ATT_OK);
+    assert_int_equal(read_text(".jsonl", "\xef\xbb\xbf{\"id\":1}\n\n  \r\n{\"id\":2}", &file, NULL), ATT_OK);
     assert_int_equal(file.count, 2);
+    assert_string_equal(file.entries[0], "{\"id\":1}");
     assert_string_equal(file.entries[1], "{\"id\":2}");
     assert_int_equal(file.numbers[1], 4);
     cli_kb_file_finish(&file);
@@ -81,8 +82,14 @@ static void refuses_by_line(void **state)
     static const struct {
         const char *ending, *text, *says;
     } cases[] = {
-        {".csv", "id,question\n1,a,b\n", "line 2: has 3 columns, expected 2"},
-        {".csv", "id,question\n1,\"a\n", "line 2: a quoted field is not closed"},
+        {".csv", "id,question,answer\n1,a\n", "kb.csv: line 2: has 2 columns, expected 3"},
+        {".csv", "id,question,answer\n1,\"a\n", "kb.csv: line 2: a quoted field is not closed"},
+        {".csv", "id;question;answer\n1;a;b\n",
+         "line 1: has no column id, expected names with commas between: \"id;que"},
+        {".csv", "id,question,reply\n", "line 1: has no column answer"},
+        {".csv", "\"id", "kb.csv: line 1: a quoted field is not closed"},
+        {".csv", "id,question,answer\n1,\xc4\xe3,b\n",
+         "is not UTF-8; of a spreadsheet, save it as CSV UTF-8"}, /* GBK */
         {".jsonl", "\xff\n", "is not UTF-8"},
         {".txt", "", "ends in .jsonl or .csv"},
     };

@@ -161,6 +161,35 @@ static void test_json(void **state)
     att_jsonw_finish(&w);
 }
 
+/* An event without a title is called by how its text begins, cut between two characters. */
+static void test_names(void **state)
+{
+    struct news_rule rule = rule_of(NEWS_BY_EVENT);
+    struct store_news_item first = fixture_item(1);
+    static const struct {
+        const char *text, *name;
+    } cases[] = {
+        {"Pumps recalled\nAcme said on Friday", "Pumps recalled"},
+        {"一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十一二三四五六",
+         "一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十一…"},
+    };
+    (void)state;
+    rule.items_min = 3;
+    struct found found = evaluate(&set, &rule, 10);
+    first.title = "";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct att_jsonw w;
+        struct att_json *json = NULL;
+        first.text = cases[i].text;
+        att_jsonw_init(&w, 1 << 16);
+        news_finding_write(&found.list[0], &first, &w);
+        assert_int_equal(att_json_parse(w.bytes, w.len, 0, 8, &json, NULL), ATT_OK);
+        assert_string_equal(att_json_string(att_json_get(att_json_get(json, "subject"), "name"), NULL), cases[i].name);
+        att_json_destroy(json);
+        att_jsonw_finish(&w);
+    }
+}
+
 static void test_levels(void **state)
 {
     enum news_level level = NEWS_RED;
@@ -179,7 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conditions), cmocka_unit_test(test_subjects), cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_json),       cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_json),     cmocka_unit_test(test_levels),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -83,7 +83,7 @@ static void check(struct table *t, struct att_team *team, size_t best)
     uint32_t *order = calloc(t->n, sizeof *order);
     size_t n = 0;
     double sum = 0;
-    assert_int_equal(att_scan_create(t->n, t->k, t->rows, t->bias, &scan, NULL), ATT_OK);
+    assert_int_equal(att_scan_create(t->n, t->k, t->rows, t->bias, NULL, &scan, NULL), ATT_OK);
     void *space = att_mem_aligned(att_scan_space_bytes(scan, best), 1);
     const struct att_scan_query query = {.x = t->query, .allowed = t->allowed, .best = best, .space = space};
     att_team_begin(team);
@@ -109,7 +109,7 @@ static void check(struct table *t, struct att_team *team, size_t best)
     else
         assert_true(answer.log_sum == -INFINITY);
     att_mem_free(space);
-    att_scan_destroy(scan);
+    att_scan_unref(scan);
     free(order);
 }
 

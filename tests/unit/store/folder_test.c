@@ -78,6 +78,43 @@ static void a_folder_comes_and_goes(void **state)
     assert_int_equal(store_folder_remove(inside, "one", &err), ATT_OK);
 }
 
+static void holds(const char *name, const char *expected)
+{
+    char path[256], text[8] = "";
+    snprintf(path, sizeof path, "%s/%s/a.txt", inside, name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_in_range(fread(text, 1, sizeof text - 1, file), 1, 7);
+    fclose(file);
+    assert_string_equal(text, expected);
+}
+
+static void a_folder_takes_the_place_of_another(void **state)
+{
+    (void)state;
+    struct att_err err;
+    static const struct store_folder_file other[] = {{"a.txt", "later", 5}};
+    char part[256];
+    snprintf(part, sizeof part, "%s/.part-x", inside);
+    /* nothing was there: kept, then undone */
+    assert_int_equal(store_folder_replace(inside, "x", files, 2, &err), ATT_OK);
+    assert_int_equal(store_folder_settle(inside, "x", true, &err), ATT_OK);
+    holds("x", "hello");
+    assert_int_equal(store_folder_replace(inside, "y", files, 2, &err), ATT_OK);
+    assert_int_equal(store_folder_settle(inside, "y", false, &err), ATT_OK);
+    assert_false(store_folder_exists(inside, "y"));
+    /* another was there: undone, then kept */
+    assert_int_equal(store_folder_replace(inside, "x", other, 1, &err), ATT_OK);
+    holds("x", "later");
+    assert_int_equal(store_folder_settle(inside, "x", false, &err), ATT_OK);
+    holds("x", "hello");
+    assert_int_equal(store_folder_replace(inside, "x", other, 1, &err), ATT_OK);
+    assert_int_equal(store_folder_settle(inside, "x", true, &err), ATT_OK);
+    holds("x", "later");
+    assert_int_not_equal(access(part, F_OK), 0);
+    assert_int_equal(store_folder_remove(inside, "x", &err), ATT_OK);
+}
+
 /* What an earlier writer left behind when it was killed is in nobody's way. */
 static void a_part_is_no_folder(void **state)
 {
@@ -117,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_plain),
         cmocka_unit_test(a_folder_comes_and_goes),
+        cmocka_unit_test(a_folder_takes_the_place_of_another),
         cmocka_unit_test(a_part_is_no_folder),
         cmocka_unit_test(files_are_replaced),
     };

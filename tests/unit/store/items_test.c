@@ -210,7 +210,7 @@ static void vectors_come_back(void **state)
     write_index();
     struct store_items *items = opened(table);
     struct att_err err = {.status = ATT_OK};
-    if (store_items_vectors_load(items, encoder, DIMENSIONS, &err) != ATT_OK)
+    if (store_items_vectors_load(items, encoder, DIMENSIONS, NULL, &err) != ATT_OK)
         fail_msg("%s", err.message);
     assert_int_equal(store_items_dimensions(items), DIMENSIONS);
     assert_memory_equal(store_items_vectors(items), vectors, sizeof vectors);
@@ -224,7 +224,7 @@ static void refuses_index(enum att_status status, const char *text, const char *
 {
     struct store_items *items = opened(text);
     struct att_err err = {.status = ATT_OK};
-    assert_int_equal(store_items_vectors_load(items, digest, dimensions, &err), status);
+    assert_int_equal(store_items_vectors_load(items, digest, dimensions, NULL, &err), status);
     if (!strstr(err.message, words) || !strstr(err.message, "items.index: "))
         fail_msg("%s: expected '%s'", err.message, words);
     assert_null(store_items_vectors(items));
@@ -261,17 +261,17 @@ static void damaged_vectors_are_refused(void **state)
         memcpy(bad, good, SIZE);
         bad[i] ^= 1u << (i % 8);
         write_file(index_path, bad, SIZE);
-        assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_EFORMAT);
+        assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_EFORMAT);
     }
     memcpy(bad, good, SIZE);
     for (size_t len = 0; len < SIZE; len += len < HEADER_BYTES + 4 ? 1 : 4) {
         write_file(index_path, bad, len);
-        assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_EFORMAT);
+        assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_EFORMAT);
     }
     write_file(index_path, bad, SIZE + 1);
-    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_EFORMAT);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_EFORMAT);
     write_file(index_path, good, SIZE);
-    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_OK);
     store_items_close(items);
 }
 
@@ -300,7 +300,7 @@ static void a_failed_write_changes_nothing(void **state)
     assert_int_equal(store_items_vectors_write(items, vectors, other_encoder, DIMENSIONS, &err), ATT_EIO);
     assert_non_null(strstr(err.message, "items.index.part: cannot be created"));
     assert_int_equal(rmdir(part), 0);
-    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_OK);
     store_items_close(items);
 }
 
@@ -320,12 +320,12 @@ static void one_writer_at_a_time(void **state)
     assert_int_equal(store_items_vectors_write(items, vectors, other_encoder, DIMENSIONS, &err), ATT_EBUSY);
     assert_non_null(strstr(err.message, "items.index.part: another process is writing it"));
     assert_int_equal(access(part, F_OK), 0);
-    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_OK);
     store_items_close(items);
     close(holder);
     write_index();
     items = opened(table);
-    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_OK);
     assert_int_equal(access(part, F_OK), -1);
     store_items_close(items);
 }
@@ -353,7 +353,7 @@ static void killed_writers_leave_a_whole_index(void **state)
         }
         struct store_items *again = NULL;
         assert_int_equal(store_items_open(folder, N_ITEMS, &again, NULL), ATT_OK);
-        assert_int_equal(store_items_vectors_load(again, encoder, DIMENSIONS, NULL), ATT_OK);
+        assert_int_equal(store_items_vectors_load(again, encoder, DIMENSIONS, NULL, NULL), ATT_OK);
         store_items_close(again);
     }
     unlink(part);
@@ -379,7 +379,7 @@ static void a_full_disk_keeps_the_index(void **state)
     assert_int_equal(status, ATT_ESPACE);
     assert_non_null(strstr(err.message, "items.index.part: cannot be written: File too large"));
     assert_int_equal(access(part, F_OK), -1);
-    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL), ATT_OK);
+    assert_int_equal(store_items_vectors_load(items, encoder, DIMENSIONS, NULL, NULL), ATT_OK);
     store_items_close(items);
 }
 

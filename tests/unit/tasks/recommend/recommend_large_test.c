@@ -321,13 +321,64 @@ static void test_other_ways(void **state)
     att_json_destroy(answer);
 }
 
+/* The same answers from a table in a file without a name; and a later load of the same weights shares the table. */
+static void test_mapped_and_shared(void **state)
+{
+    static const char body[] = "{'history':[{'item':'3'},{'item':'77'}],'top_k':20,'counterfactual':true}";
+    struct att_bulk_place place = {.folder = folder};
+    struct att_model_options options = {.dtype = ATT_F32, .place = &place};
+    struct att_model *in_memory = large.model, *mapped = NULL, *again = NULL;
+    char path[128];
+    (void)state;
+    struct att_json *before = fixture_answer(&task_recommend, body);
+    assert_int_equal(att_model_load(folder, &options, &mapped, NULL), ATT_OK);
+    assert_string_equal(place.why, "");
+    assert_int_equal(att_model_info(in_memory)->mapped_bytes, 0);
+    assert_true(att_model_info(mapped)->mapped_bytes > (size_t)ITEMS * D * (sizeof(float) + 1));
+    assert_ptr_not_equal(att_item_embedding(mapped, 1), att_item_embedding(in_memory, 1));
+    large.model = mapped;
+    struct att_json *after = fixture_answer(&task_recommend, body);
+    for (size_t i = 0; i < 20; i++) {
+        char at[40];
+        snprintf(at, sizeof at, "items.%zu.id", i);
+        assert_string_equal(fixture_text(after, at), fixture_text(before, at));
+        snprintf(at, sizeof at, "items.%zu.logit", i);
+        assert_true(fixture_number(after, at) == fixture_number(before, at));
+    }
+    options.earlier = mapped;
+    assert_int_equal(att_model_load(folder, &options, &again, NULL), ATT_OK);
+    assert_ptr_equal(att_item_embedding(again, 1), att_item_embedding(mapped, 1));
+    assert_ptr_equal(att_item_scan(again), att_item_scan(mapped));
+    att_model_unref(mapped); /* the later one keeps what it shares */
+    large.model = again;
+    struct att_json *shared = fixture_answer(&task_recommend, body);
+    assert_true(fixture_number(shared, "items.0.logit") == fixture_number(before, "items.0.logit"));
+    /* Other weights: nothing is shared. */
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -4, SEEK_END), 0);
+    fwrite("\0\0\0\x3e", 1, 4, file);
+    fclose(file);
+    struct att_model *other = NULL;
+    options.earlier = again;
+    assert_int_equal(att_model_load(folder, &options, &other, NULL), ATT_OK);
+    assert_ptr_not_equal(att_item_embedding(other, 1), att_item_embedding(again, 1));
+    assert_ptr_not_equal(att_item_scan(other), att_item_scan(again));
+    att_model_unref(other);
+    att_model_unref(again);
+    large.model = in_memory;
+    att_json_destroy(before);
+    att_json_destroy(after);
+    att_json_destroy(shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scanned_is_exact),
-        cmocka_unit_test(test_exclusions_and_candidates),
-        cmocka_unit_test(test_other_ways),
-        cmocka_unit_test(test_follows),
+        cmocka_unit_test(test_scanned_is_exact),  cmocka_unit_test(test_exclusions_and_candidates),
+        cmocka_unit_test(test_other_ways),        cmocka_unit_test(test_follows),
+        cmocka_unit_test(test_mapped_and_shared),
     };
     return cmocka_run_group_tests_name("tasks/recommend_large", tests, start, stop);
 }

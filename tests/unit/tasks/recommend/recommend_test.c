@@ -78,7 +78,8 @@ static enum att_status load(struct att_err *err)
         embed(store_items_at(movies.items, i)->text, vectors + i * info->hidden_size, info->hidden_size);
     status = store_items_vectors_write(movies.items, vectors, info->digest, info->hidden_size, err);
     free(vectors);
-    return status == ATT_OK ? store_items_vectors_load(movies.items, info->digest, info->hidden_size, err) : status;
+    return status == ATT_OK ? store_items_vectors_load(movies.items, info->digest, info->hidden_size, NULL, err)
+                            : status;
 }
 
 static int start(void **state)
