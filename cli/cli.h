@@ -46,6 +46,8 @@ struct cli_options {
     bool news_create, follow;         /* news_create: the command writes the file of --db */
     size_t half_life_hours;           /* 0: not given */
     bool kb_create;                   /* the command may make the file of --kb */
+    const char *catalogue;            /* of a recommender */
+    bool catalogue_create;            /* the command may make the file of --catalogue */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "news/set.h"
+#include "store/catalogue.h"
 #include "store/entities.h"
 #include "store/follows.h"
 #include "store/items.h"
@@ -238,7 +240,8 @@ const struct task_limits cli_limits = {.items_max = 100000,
 /* News go to --db, classified by the model, with the daemon's rules of near-duplicates. */
 static enum att_status open_news(struct cli_env *env, const struct cli_options *options, struct att_err *err)
 {
-    static const struct store_news_options rules = {.window_ms = INT64_C(3) * 86400000, .similar_min = 0.6};
+    const struct store_news_options rules = {.window_ms = news_view_default.near_ms,
+                                             .similar_min = news_view_default.near_min};
     enum att_status status = ATT_OK;
     if (options->entities)
         status = store_entities_load(options->entities, &env->news.entities, err);
@@ -246,6 +249,18 @@ static enum att_status open_news(struct cli_env *env, const struct cli_options *
         status = store_news_open(options->db, &rules, &env->news.store, err);
     env->news.model = att_model_info(env->model.model)->n_head_infos > 0 ? &env->model : NULL;
     return status;
+}
+
+/* What is put and changed of a recommender's items. */
+static enum att_status open_catalogue(struct cli_env *env, const char *path, bool create, struct att_err *err)
+{
+    const struct att_model_info *encoder = env->encoder.model ? att_model_info(env->encoder.model) : NULL;
+    if (!att_item_embedding(env->model.model, 0))
+        return att_err_set(err, ATT_EINVAL, "%s: is no recommender", env->name);
+    if (!create && access(path, F_OK) != 0)
+        return att_err_set(err, ATT_ENOTFOUND, "%s: %s", path, strerror(errno));
+    return store_catalogue_open(path, encoder ? encoder->digest : "", encoder ? encoder->hidden_size : 0,
+                                &env->model.catalogue, err);
 }
 
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env, struct att_err *err)
@@ -259,6 +274,8 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
         status = open_reranker(env, options->reranker, err);
     if (status == ATT_OK && options->kb)
         status = open_kb(env, options->kb, options->kb_create, err);
+    if (status == ATT_OK && options->catalogue)
+        status = open_catalogue(env, options->catalogue, options->catalogue_create, err);
     if (status == ATT_OK && options->news_create)
         status = open_news(env, options, err);
     if (status != ATT_OK) {
@@ -284,6 +301,7 @@ void cli_env_destroy(struct cli_env *env)
     store_entities_unref(env->news.entities);
     store_kb_close(env->kb.kb);
     store_items_close(env->items);
+    store_catalogue_close(env->model.catalogue);
     store_follows_close(env->model.follows);
     task_generator_close(env->model.generator);
     att_model_unref(env->model.model);

@@ -1,8 +1,9 @@
-/* attend items index: embeds the texts of an item table, so that items can be ranked by words. */
+/* attend items: its verbs, and index, which embeds the texts of an item table, so that items can be ranked by words. */
 #include "cli/cli.h"
 
 #include <string.h>
 
+#include "cli/items_verbs.h"
 #include "store/items.h"
 #include "tasks/window.h"
 
@@ -63,36 +64,74 @@ static enum att_status index_items(const struct cli_env *env, size_t *ret_count,
     return status;
 }
 
+static int index_verb(const struct cli_env *env, const struct cli_options *options)
+{
+    const struct task_model *model = cli_env_model(env);
+    struct att_err err;
+    size_t count = 0;
+    if (!model->items || !model->encoder || !att_model_tokenizer(model->encoder->model)) {
+        att_err_set(&err, ATT_EINVAL, "%s: %s", options->model,
+                    !model->items ? "has no items.jsonl" : "needs --encoder, a model that embeds texts");
+        return cli_fail("items", &err);
+    }
+    if (index_items(env, &count, &err) != ATT_OK)
+        return cli_fail("items", &err);
+    printf("%zu items embedded\n", count);
+    return CLI_OK;
+}
+
+static const struct verb {
+    const char *name;
+    int (*run)(const struct cli_env *env, const struct cli_options *options);
+} verbs[] = {{"index", index_verb}, {"import", cli_items_import}, {"export", cli_items_export}};
+
+static const char *missing_option(const struct verb *verb, const struct cli_options *options)
+{
+    if (!options->model)
+        return "model";
+    if (verb->run != index_verb && !options->catalogue)
+        return "catalogue";
+    return verb->run == cli_items_import && !options->file ? "file" : NULL;
+}
+
 int cli_items(int argc, char **argv)
 {
-    static const char about[] = "usage: attend items index --model RECOMMENDER_DIR --encoder ENCODER_DIR\n\n"
-                                "Embeds the texts of items.jsonl into items.index beside it.\n";
+    static const char about[] =
+        "usage: attend items index --model RECOMMENDER_DIR --encoder ENCODER_DIR\n"
+        "       attend items import --model RECOMMENDER_DIR --encoder ENCODER_DIR --catalogue FILE --file "
+        "ITEMS.jsonl|.csv\n"
+        "       attend items export --model RECOMMENDER_DIR --encoder ENCODER_DIR --catalogue FILE [--format "
+        "jsonl|csv]\n\n"
+        "Index embeds the texts of items.jsonl into items.index beside it. A catalogue is a file of items that were "
+        "put "
+        "or\n"
+        "changed while the model serves; import adds and replaces by id and embeds the texts, export writes what "
+        "import "
+        "takes.\n";
     struct cli_options options;
     struct cli_env *env = NULL;
     struct att_err err;
-    size_t count = 0;
-    int code = cli_options_parse(argc, argv, "model encoder dtype", about, &options);
+    const struct verb *verb = NULL;
+    int code = cli_options_parse(argc, argv, "model encoder catalogue file format dtype", about, &options);
     if (code >= 0)
         return code;
-    if (options.n_rest != 1 || strcmp(options.rest[0], "index") != 0) {
-        fprintf(stderr, "attend items: expected index; attend items --help says more\n");
+    for (size_t i = 0; options.n_rest == 1 && i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(options.rest[0], verbs[i].name) == 0)
+            verb = &verbs[i];
+    if (!verb) {
+        fprintf(stderr, "attend items: expected index, import or export; attend items --help says more\n");
         return CLI_USAGE;
     }
-    if (!options.model)
-        return cli_missing("items", "model");
+    if (missing_option(verb, &options))
+        return cli_missing("items", missing_option(verb, &options));
+    if (options.format && strcmp(options.format, "csv") != 0 && strcmp(options.format, "jsonl") != 0) {
+        fprintf(stderr, "attend items: --format: is '%s', expected jsonl or csv\n", options.format);
+        return CLI_USAGE;
+    }
+    options.catalogue_create = verb->run == cli_items_import;
     if (cli_env_create(&options, &env, &err) != ATT_OK)
         return cli_fail("items", &err);
-    const struct task_model *model = cli_env_model(env);
-    if (!model->items || !model->encoder || !att_model_tokenizer(model->encoder->model)) {
-        att_err_set(&err, ATT_EINVAL, "%s: %s", options.model,
-                    !model->items ? "has no items.jsonl" : "needs --encoder, a model that embeds texts");
-        code = cli_fail("items", &err);
-    } else if (index_items(env, &count, &err) != ATT_OK) {
-        code = cli_fail("items", &err);
-    } else {
-        printf("%zu items embedded\n", count);
-        code = CLI_OK;
-    }
+    code = verb->run(env, &options);
     cli_env_destroy(env);
     return code;
 }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/kb_file.h"
 #include "cli/kb_verbs.h"
+#include "cli/table_file.h"
 #include "tasks/kb/kb_entry.h"
 
 enum { CHUNK = 64, DEPTH_MAX = 16, BODY_BYTES_MAX = 128 << 20, JOBS_BYTES = 64 << 20, ENTRIES_BYTES = 1 << 30 };
@@ -22,7 +22,7 @@ struct place {
 
 struct import {
     const struct cli_env *env;
-    const struct cli_kb_file *file;
+    const struct cli_table_file *file;
     struct att_arena arena;         /* holds what the entries are made of, beside json */
     struct att_json **json;         /* [n_entries], the entries' texts */
     struct store_kb_entry *entries; /* new or changed */
@@ -169,11 +169,11 @@ static void import_finish(struct import *import)
 static int run_import(const struct cli_env *env, const char *path)
 {
     struct att_err err;
-    struct cli_kb_file file;
+    struct cli_table_file file;
     struct store_kb *kb = cli_env_kb(env)->kb;
     struct import import = {.env = env, .file = &file};
     att_arena_init(&import.arena, ENTRIES_BYTES);
-    enum att_status status = cli_kb_file_read(path, &file, &err);
+    enum att_status status = cli_table_file_read(path, &cli_kb_columns, &file, &err);
     if (status == ATT_OK) {
         const struct store_kb_view *view = store_kb_view(kb);
         status = take_entries(&import, view, &err);
@@ -189,7 +189,7 @@ static int run_import(const struct cli_env *env, const char *path)
         printf("%zu entries read, %zu written, %zu unchanged\n", file.count, import.n_entries,
                file.count - import.n_entries);
     import_finish(&import);
-    cli_kb_file_finish(&file);
+    cli_table_file_finish(&file);
     return status == ATT_OK ? CLI_OK : cli_fail("kb", &err);
 }
 

@@ -33,10 +33,12 @@ static enum att_status open_place(const struct cli_options *options, const struc
                                   struct att_err *err)
 {
     /* What only a put uses is the daemon's. */
-    const struct store_news_options store = {.window_ms = 3 * 24 * (int64_t)HOUR_MS, .similar_min = 0.6};
-    size_t hours = options->half_life_hours ? options->half_life_hours : 24;
+    const struct store_news_options store = {.window_ms = news_view_default.near_ms,
+                                             .similar_min = news_view_default.near_min};
     enum att_status status = ATT_OK;
-    place->view = (struct news_view){.half_life_ms = (int64_t)hours * HOUR_MS, .noise_min = 0.5};
+    place->view = news_view_default;
+    if (options->half_life_hours)
+        place->view.half_life_ms = (int64_t)options->half_life_hours * HOUR_MS;
     if (options->source_weights)
         status = news_weights_load(options->source_weights, &place->view.weights, err);
     /* A mistyped name would leave an empty file. */
@@ -51,7 +53,7 @@ static enum att_status open_place(const struct cli_options *options, const struc
     else
         place->env = (struct task_env){.find_model = no_model, .limits = cli_limits};
     place->news.model = models ? cli_env_model(models) : NULL;
-    place->news.view = &place->view;
+    place->env.news_view = &place->view;
     place->env.news = &place->news;
     return ATT_OK;
 }

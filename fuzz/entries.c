@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/contradict.h"
-#include "cli/kb_file.h"
+#include "cli/table_file.h"
 #include "core/base/date.h"
 #include "core/base/utf8.h"
 #include "fuzz/directory.h"
@@ -21,12 +21,12 @@ enum { SENTENCES = 16, FIT_BYTES = 1 << 16 };
 static void read_file(const char *name, const uint8_t *bytes, size_t size)
 {
     char path[4096];
-    struct cli_kb_file file;
+    struct cli_table_file file;
     struct att_err err;
     fuzz_directory_write(name, bytes, size);
     snprintf(path, sizeof path, "%s/%s", fuzz_directory_path(), name);
-    (void)!cli_kb_file_read(path, &file, &err);
-    cli_kb_file_finish(&file);
+    (void)!cli_table_file_read(path, &cli_kb_columns, &file, &err);
+    cli_table_file_finish(&file);
 }
 
 static void read_date(const char *text, size_t len)

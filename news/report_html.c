@@ -141,7 +141,7 @@ static void alerts(const struct writing *writing)
             put_text(writing, alert->name);
             news_put(w, "</b>");
         }
-        news_put(w, "</td><td>");
+        news_put(w, "</td><td class=\"why\">");
         news_report_reasons(report, alert, w, news_html_text);
         news_put(w, "</td></tr>\n");
     }

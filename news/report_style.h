@@ -23,7 +23,7 @@ static const char news_report_style[] =
     "th{text-align:left;color:var(--dim);font-weight:600;border-bottom:1px solid var(--ink);padding:.3rem .5rem}\n"
     "td{border-bottom:1px solid var(--line);padding:.35rem .5rem;vertical-align:top;overflow-wrap:anywhere}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-    ".time{white-space:nowrap}\n"
+    ".time{white-space:nowrap}\n.why{min-width:14rem}\n"
     ".share{display:inline-block;width:60px;height:8px;margin-left:.5rem;vertical-align:middle}\n"
     ".chip,.stage{display:inline-block;border-radius:999px;padding:.05rem .6rem;font-size:.82rem;font-weight:600;"
     "white-space:nowrap}\n"

@@ -181,8 +181,8 @@ void news_report_reasons(const struct news_report *report, const struct news_pas
         char figures[2 * NEWS_FIGURE_BYTES + 16];
         news_put(w, i == 0 ? "" : chinese ? "，" : ", ");
         escape(w, measure, strlen(measure));
-        snprintf(figures, sizeof figures, " %.4g %s %.4g", reason->value, news_word_of(chinese, reason->relation),
-                 reason->limit);
+        snprintf(figures, sizeof figures, " %.*g %s %.4g", fabs(reason->value) < 1 ? 2 : 4, reason->value,
+                 news_word_of(chinese, reason->relation), reason->limit);
         escape(w, figures, strlen(figures));
     }
 }

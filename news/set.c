@@ -16,6 +16,9 @@ enum { TOPICS_MAX = 8, DEPTH_MAX = 8 };
 
 static const double topic_min = 0.5, tone_min = 1.0 / 3;
 
+const struct news_view news_view_default = {
+    .half_life_ms = 86400000, .noise_min = 0.5, .near_ms = INT64_C(3) * 86400000, .near_min = 0.6};
+
 void news_set_init(struct news_set *set, const struct news_view *view, size_t items_max)
 {
     assert(view && view->half_life_ms > 0);

@@ -31,12 +31,17 @@ struct news_fact {
     bool noise;       /* counted, but in nothing else */
 };
 
-/* How a set judges what it takes in. */
+/* How news are judged. */
 struct news_view {
     int64_t half_life_ms;
     double noise_min;            /* from this noise on an item is noise */
+    int64_t near_ms;             /* items further apart in time are no near-duplicates; */
+    double near_min;             /* from this similarity on they are. Of items that no store has compared */
     struct news_weights weights; /* of sources */
 };
+
+/* What [news] says where it says nothing. */
+extern const struct news_view news_view_default;
 
 struct news_set {
     const struct news_view *view;

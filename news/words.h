@@ -75,7 +75,8 @@ const char *news_word_tone(bool chinese, int tone);
 const char *news_word_stage(bool chinese, enum news_stage stage);
 /* What a report calls "red", "negative_share", "event", …; the text itself when it has no word for it. */
 const char *news_word_of(bool chinese, const char *text);
-/* What people read for a label of models/finance and finance-zh, "m_a_investments" / "并购与投资"; another label itself. */
+/* What people read for a label of models/finance and finance-zh, "m_a_investments" / "并购与投资"; another label
+ * itself. */
 const char *news_word_topic(bool chinese, const char *label);
 
 #endif

@@ -178,7 +178,7 @@ static enum att_status load_anew(struct srv_alerts *alerts, const struct srv_gen
     alerts->generation = generation->number;
     alerts->loaded_us = att_clock_us();
     alerts->evaluated_us = 0;
-    news_set_init(&alerts->set, generation->env.news->view, ITEMS_MAX);
+    news_set_init(&alerts->set, generation->env.news_view, ITEMS_MAX);
     alerts->has_set = true;
     status = news_set_load(&alerts->set, alerts->store, &filter, err);
     for (size_t i = 0; i < alerts->set.n; i++)

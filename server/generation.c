@@ -106,6 +106,7 @@ static enum att_status load(struct srv_generation *generation, const struct srv_
     if (status == ATT_OK)
         status = srv_models_load(&generation->models, &models, err);
     generation->env.news = generation->models.news.store != NULL ? &generation->models.news : NULL;
+    generation->env.news_view = &generation->models.news_view;
     generation->env.users = generation->models.users;
     if (status == ATT_OK)
         status = start_work(generation, source->metrics, err);

@@ -18,8 +18,8 @@ static enum att_status open_store(struct srv_models *models, const struct srv_mo
                                   struct att_err *err)
 {
     const struct srv_config *config = source->config;
-    struct store_news_options options = {.window_ms = (int64_t)config->news_near_days.number * day_ms,
-                                         .similar_min = srv_config_decimal(&config->news_near_min),
+    struct store_news_options options = {.window_ms = models->news_view.near_ms,
+                                         .similar_min = models->news_view.near_min,
                                          .retention_ms = (int64_t)config->news_retention_days.number * day_ms};
     struct store_news *old = source->old != NULL ? source->old->news.store : NULL;
     enum att_status status;
@@ -86,7 +86,7 @@ static enum att_status find_ner(struct srv_models *models, const char *name, str
     return ATT_OK;
 }
 
-/* How what is stored will be judged. */
+/* How news will be judged, stored or posted. */
 static enum att_status load_view(struct srv_models *models, const struct srv_config *config, struct att_err *err)
 {
     const char *weights = srv_config_text(&config->news_source_weights);
@@ -94,7 +94,8 @@ static enum att_status load_view(struct srv_models *models, const struct srv_con
 
     models->news_view.half_life_ms = (int64_t)(srv_config_decimal(&config->news_half_life_hours) * 3600000);
     models->news_view.noise_min = srv_config_decimal(&config->news_noise_min);
-    models->news.view = &models->news_view;
+    models->news_view.near_ms = (int64_t)config->news_near_days.number * day_ms;
+    models->news_view.near_min = srv_config_decimal(&config->news_near_min);
     if (weights != NULL)
         status = news_weights_load(weights, &models->news_view.weights, err);
     if (status != ATT_OK)
@@ -107,17 +108,15 @@ enum att_status srv_models_open_news(struct srv_models *models, const struct srv
 {
     const struct srv_config *config = source->config;
     const char *path = srv_config_text(&config->news_path), *entities = srv_config_text(&config->news_entities);
-    enum att_status status;
+    enum att_status status = load_view(models, config, err);
 
-    if (path == NULL)
-        return ATT_OK;
+    if (status != ATT_OK || path == NULL)
+        return status;
     status = find_model(models, "model", srv_config_text(&config->news_model), &models->news.model, err);
     if (status == ATT_OK)
         status = find_model(models, "model_zh", srv_config_text(&config->news_model_zh), &models->news.model_zh, err);
     if (status == ATT_OK && srv_config_text(&config->news_ner) != NULL)
         status = find_ner(models, config->news_ner.text, err);
-    if (status == ATT_OK)
-        status = load_view(models, config, err);
     if (status == ATT_OK && entities != NULL)
         status = load_entities(models, source, entities, err);
     if (status == ATT_OK)

@@ -24,7 +24,7 @@ static const struct srv_route routes[] = {
     {"PUT", "/v1/kb/{kb}", SRV_SCOPE_WRITE, &task_kb_put, NULL, true},
     {"DELETE", "/v1/kb/{kb}", SRV_SCOPE_WRITE, &task_kb_delete, NULL, false},
     {"GET", "/v1/kb/{kb}/entries", SRV_SCOPE_INFER, &task_kb_entries_get, NULL, false},
-    {"PUT", "/v1/kb/{kb}/entries", SRV_SCOPE_WRITE, &task_kb_entries_put, NULL, true},
+    {"PUT", "/v1/kb/{kb}/entries", SRV_SCOPE_WRITE, &task_kb_entries_put, NULL, SRV_BODY_LINES},
     {"GET", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_INFER, &task_kb_entry_get, NULL, false},
     {"PUT", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_put, NULL, true},
     {"DELETE", "/v1/kb/{kb}/entries/{id}", SRV_SCOPE_WRITE, &task_kb_entry_delete, NULL, false},

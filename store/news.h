@@ -141,6 +141,10 @@ enum att_status store_news_alerts_put(struct store_news *news, const struct stor
 enum att_status store_news_alerts_scan(struct store_news *news, int64_t after, size_t max,
                                        bool (*visit)(void *context, const struct store_news_alert *alert),
                                        void *context, struct att_err *err) ATT_MUST_USE;
+/* The same backwards: alerts with a seq < before, the newest first. */
+enum att_status store_news_alerts_scan_back(struct store_news *news, int64_t before, size_t max,
+                                            bool (*visit)(void *context, const struct store_news_alert *alert),
+                                            void *context, struct att_err *err) ATT_MUST_USE;
 
 /* Small values of others, such as how far a webhook has come. *ret_value is NULL when there is none; free it with
  * att_mem_free. Keys should begin with their owner's name and a dot. */

@@ -279,9 +279,9 @@ static enum att_status visit_alerts(struct store_news *news, sqlite3 *db, sqlite
     return step == SQLITE_DONE ? ATT_OK : store_sqlite_error(db, news->path, err);
 }
 
-enum att_status store_news_alerts_scan(struct store_news *news, int64_t after, size_t max,
-                                       bool (*visit)(void *context, const struct store_news_alert *alert),
-                                       void *context, struct att_err *err)
+static enum att_status scan_alerts(struct store_news *news, const char *sql, int64_t from, size_t max,
+                                   bool (*visit)(void *context, const struct store_news_alert *alert), void *context,
+                                   struct att_err *err)
 {
     sqlite3_stmt *row = NULL;
     size_t reader;
@@ -289,17 +289,32 @@ enum att_status store_news_alerts_scan(struct store_news *news, int64_t after, s
     if (status != ATT_OK)
         return status;
     sqlite3 *db = news->readers[reader];
-    status = store_sqlite_prepare(
-        db, news->path, "SELECT seq, time_ms, level, kind, json FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT ?2", &row,
-        err);
+    status = store_sqlite_prepare(db, news->path, sql, &row, err);
     if (status == ATT_OK) {
-        sqlite3_bind_int64(row, 1, after);
+        sqlite3_bind_int64(row, 1, from);
         sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
         status = visit_alerts(news, db, row, visit, context, err);
     }
     sqlite3_finalize(row);
     store_news_reader_give(news, reader, status);
     return status;
+}
+
+enum att_status store_news_alerts_scan(struct store_news *news, int64_t after, size_t max,
+                                       bool (*visit)(void *context, const struct store_news_alert *alert),
+                                       void *context, struct att_err *err)
+{
+    return scan_alerts(news, "SELECT seq, time_ms, level, kind, json FROM alerts WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                       after, max, visit, context, err);
+}
+
+enum att_status store_news_alerts_scan_back(struct store_news *news, int64_t before, size_t max,
+                                            bool (*visit)(void *context, const struct store_news_alert *alert),
+                                            void *context, struct att_err *err)
+{
+    return scan_alerts(news,
+                       "SELECT seq, time_ms, level, kind, json FROM alerts WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+                       before, max, visit, context, err);
 }
 
 enum att_status store_news_meta_get(struct store_news *news, const char *key, char **ret_value, struct att_err *err)

@@ -89,7 +89,6 @@ struct task_news {
     const struct task_model *model_zh; /* the same for items in Chinese; NULL: model */
     const struct task_model *ner;      /* a token classifier that finds entities; or NULL */
     struct store_entities *entities;   /* or NULL */
-    const struct news_view *view;      /* how heat, trends and reports judge what is stored */
 };
 
 struct task_limits {
@@ -117,6 +116,7 @@ struct task_env {
     const struct task_kb *(*find_kb)(void *context, const char *name); /* NULL: the default knowledge base */
     struct store_users *users;                                         /* NULL: none are kept */
     const struct task_news *news;                                      /* NULL: none is configured */
+    const struct news_view *news_view; /* how news are judged, stored or posted; NULL: by default */
     struct task_limits limits;
     const char *classifiers; /* folder of trained classifiers; NULL: there is none */
     struct task_room *room;  /* NULL: no bound */

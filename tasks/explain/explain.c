@@ -113,32 +113,13 @@ static void put_words(const struct task_explained *item, const double *weights, 
     att_jsonw_array_end(answer);
 }
 
-static void put_faithfulness(const struct task_faithfulness *figures, struct att_jsonw *answer)
-{
-    const struct {
-        const char *name;
-        double value;
-    } rows[] = {{"top3_drop", figures->top3_drop},
-                {"random3_move", figures->random3_move},
-                {"comprehensiveness", figures->comprehensiveness},
-                {"sufficiency", figures->sufficiency},
-                {"deletion_area", figures->deletion_area}};
-    att_jsonw_key(answer, "faithfulness");
-    att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        att_jsonw_key(answer, rows[i].name);
-        att_jsonw_double(answer, rows[i].value, 6);
-    }
-    att_jsonw_object_end(answer);
-}
-
 void task_explain_render(const struct task_explain *explain, size_t item, size_t target, struct att_jsonw *answer)
 {
     const struct task_explained *one = &explain->items[item];
     size_t row = explain->method == TASK_EXPLAIN_OCCLUSION ? target : 0;
     put_words(one, one->n_words > 0 ? one->weights + row * one->n_words : NULL, answer);
     if (one->faithfulness && one->n_words > 0)
-        put_faithfulness(&one->faithfulness[target], answer);
+        task_faithfulness_render(&one->faithfulness[target], answer);
 }
 
 enum att_status task_explain_attention(struct task_call *call, const struct task_windows *windows, const char *text,

@@ -13,6 +13,7 @@
 #ifndef TASK_EXPLAIN_H
 #define TASK_EXPLAIN_H
 
+#include "tasks/explain/deletion.h"
 #include "tasks/explain/words.h"
 #include "tasks/window.h"
 
@@ -21,16 +22,6 @@ enum task_explain_method { TASK_EXPLAIN_NONE, TASK_EXPLAIN_ATTENTION, TASK_EXPLA
 /* What is explained of an answer: a logit, and the probability that it stands for. */
 struct task_outcome {
     float logit, score;
-};
-
-/* Changes of the score; larger is more faithful but for sufficiency and deletion_area. DeYoung et al. 2020 (ERASER),
- * Petsiuk et al. 2018 (deletion). */
-struct task_faithfulness {
-    double top3_drop;         /* without the three words of most weight */
-    double random3_move;      /* without any three, whichever way it moves: mean of five draws */
-    double comprehensiveness; /* fall without the first 10, 20 and 50 % of the words, mean */
-    double sufficiency;       /* fall with these alone */
-    double deletion_area;     /* under the score while words go, most weight first, 0 to all of them */
 };
 
 /* One text (or pair) of a request. */

@@ -3,21 +3,9 @@
  * deletion curve. A variant is planned, cut into windows and measured as a
  * text of its own, so its logits are bit for bit those of a request that sends it.
  */
-#include <math.h>
-
 #include "tasks/explain/explain.h"
 
-enum {
-    WORDS_MAX = 64, /* spans that are left out one by one; longer texts have longer spans */
-    STEPS = 10,     /* of the deletion curve */
-    DRAWS = 5,      /* of three words at random */
-    FEW = 3,
-    BINS = 3,
-};
-static const size_t bin_steps[BINS] = {1, 2, 5}; /* 10, 20 and 50 % */
-
-/* Variants of one order of the words: the curve, the first few, and the bins alone. */
-enum { ORDER_TOP = STEPS, ORDER_KEEP, ORDER_VARIANTS = ORDER_KEEP + BINS };
+enum { WORDS_MAX = 64 }; /* spans that are left out one by one; longer texts have longer spans */
 
 /* Work space of one item. */
 struct cutter {
@@ -99,78 +87,25 @@ static size_t n_orders(const struct task_explain *explain)
     return explain->method == TASK_EXPLAIN_OCCLUSION ? explain->n_targets : 1;
 }
 
-/* Most weight first; equal weights in the order of the text. Insertion: there are at most WORDS_MAX and one. */
-static void sort_words(const double *weights, size_t n, size_t *order)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t at = i;
-        for (; at > 0 && weights[order[at - 1]] < weights[i]; at--)
-            order[at] = order[at - 1];
-        order[at] = i;
-    }
-}
-
-/* Words that step i of STEPS deletes. */
-static size_t step_words(size_t n, size_t i)
-{
-    return (n * i + STEPS - 1) / STEPS;
-}
-
-static void mark(struct cutter *cutter, size_t begin, size_t end)
-{
-    for (size_t i = 0; i < cutter->item->n_words; i++)
-        cutter->out[cutter->order[i]] = i >= begin && i < end;
-}
-
 static enum att_status plan_order(struct cutter *cutter, struct task_windows *variants, struct att_err *err)
 {
-    size_t n = cutter->item->n_words;
     enum att_status status = ATT_OK;
-    for (size_t i = 0; status == ATT_OK && i < ORDER_VARIANTS; i++) {
-        if (i < STEPS)
-            mark(cutter, 0, step_words(n, i + 1));
-        else if (i == ORDER_TOP)
-            mark(cutter, 0, FEW);
-        else
-            mark(cutter, step_words(n, bin_steps[i - ORDER_KEEP]), n);
+    for (size_t i = 0; status == ATT_OK && i < TASK_DELETION_VARIANTS; i++) {
+        task_deletion_mark(i, cutter->order, cutter->item->n_words, cutter->out);
         status = cut(cutter, &variants[i], err);
     }
     return status;
 }
 
-/* A seed of the text alone, so that the same text is always measured with the same draws (FNV-1a). */
-static uint64_t seed_of(const struct task_explained *item)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < 2; i++)
-        for (size_t b = 0; item->texts[i] && b < item->lens[i]; b++)
-            hash = (hash ^ (unsigned char)item->texts[i][b]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-/* splitmix64 */
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static enum att_status plan_draws(struct cutter *cutter, struct task_windows *variants, struct att_err *err)
 {
-    size_t n = cutter->item->n_words;
-    uint64_t state = seed_of(cutter->item);
+    const struct task_explained *item = cutter->item;
+    uint64_t state = task_deletion_seed(0, item->texts[0], item->texts[0] ? item->lens[0] : 0);
     enum att_status status = ATT_OK;
-    for (size_t d = 0; status == ATT_OK && d < DRAWS; d++) {
-        for (size_t i = 0; i < n; i++)
-            cutter->order[i] = i;
-        for (size_t i = 0; i < FEW && i < n; i++) { /* Fisher and Yates, the first few places */
-            size_t j = i + random_next(&state) % (n - i), other = cutter->order[j];
-            cutter->order[j] = cutter->order[i];
-            cutter->order[i] = other;
-        }
-        mark(cutter, 0, FEW);
+    if (item->texts[1])
+        state = task_deletion_seed(state, item->texts[1], item->lens[1]);
+    for (size_t d = 0; status == ATT_OK && d < TASK_DELETION_DRAWS; d++) {
+        task_deletion_draw(&state, cutter->order, item->n_words, cutter->out);
         status = cut(cutter, &variants[d], err);
     }
     return status;
@@ -185,35 +120,18 @@ static enum att_status plan_deleted(struct task_call *call, struct task_explain 
         struct task_windows *variants = explain->variants + item->first_variant;
         status = cutter_init(&cutter, call, explain, item, err);
         for (size_t o = 0; status == ATT_OK && item->n_words > 0 && o < n_orders(explain); o++) {
-            sort_words(item->weights + o * item->n_words, item->n_words, cutter.order);
-            status = plan_order(&cutter, variants + o * ORDER_VARIANTS, err);
+            task_deletion_order(item->weights + o * item->n_words, item->n_words, cutter.order);
+            status = plan_order(&cutter, variants + o * TASK_DELETION_VARIANTS, err);
         }
         if (status == ATT_OK && item->n_words > 0)
-            status = plan_draws(&cutter, variants + n_orders(explain) * ORDER_VARIANTS, err);
+            status = plan_draws(&cutter, variants + n_orders(explain) * TASK_DELETION_VARIANTS, err);
     }
     return status;
 }
 
-/* scores[ORDER_VARIANTS] of the order, draws[DRAWS]. */
-static void figures(double base, const double *scores, const double *draws, struct task_faithfulness *ret)
-{
-    *ret = (struct task_faithfulness){.top3_drop = base - scores[ORDER_TOP]};
-    for (size_t d = 0; d < DRAWS; d++)
-        ret->random3_move += fabs(base - draws[d]) / DRAWS;
-    for (size_t b = 0; b < BINS; b++) {
-        ret->comprehensiveness += (base - scores[bin_steps[b] - 1]) / BINS;
-        ret->sufficiency += (base - scores[ORDER_KEEP + b]) / BINS;
-    }
-    double last = base;
-    for (size_t i = 0; i < STEPS; i++) {
-        ret->deletion_area += (last + scores[i]) / 2 / STEPS;
-        last = scores[i];
-    }
-}
-
 static enum att_status take_deleted(struct task_call *call, struct task_explain *explain, struct att_err *err)
 {
-    size_t n = explain->n_targets, per_item = n_orders(explain) * ORDER_VARIANTS + DRAWS;
+    size_t n = explain->n_targets, per_item = n_orders(explain) * TASK_DELETION_VARIANTS + TASK_DELETION_DRAWS;
     struct task_outcome *outcomes = task_alloc(call, n * per_item, sizeof *outcomes, err);
     for (size_t i = 0; outcomes && i < explain->n_items; i++) {
         struct task_explained *item = &explain->items[i];
@@ -222,13 +140,13 @@ static enum att_status take_deleted(struct task_call *call, struct task_explain 
         for (size_t v = 0; item->n_words > 0 && v < per_item; v++)
             explain->measure(call, i, &explain->variants[item->first_variant + v], outcomes + v * n);
         for (size_t t = 0; item->n_words > 0 && t < n; t++) {
-            size_t order = (n_orders(explain) > 1 ? t : 0) * ORDER_VARIANTS;
-            double scores[ORDER_VARIANTS], draws[DRAWS];
-            for (size_t v = 0; v < ORDER_VARIANTS; v++)
+            size_t order = (n_orders(explain) > 1 ? t : 0) * TASK_DELETION_VARIANTS;
+            double scores[TASK_DELETION_VARIANTS], draws[TASK_DELETION_DRAWS];
+            for (size_t v = 0; v < TASK_DELETION_VARIANTS; v++)
                 scores[v] = (double)outcomes[(order + v) * n + t].score;
-            for (size_t d = 0; d < DRAWS; d++)
-                draws[d] = (double)outcomes[(per_item - DRAWS + d) * n + t].score;
-            figures((double)item->base[t].score, scores, draws, &item->faithfulness[t]);
+            for (size_t d = 0; d < TASK_DELETION_DRAWS; d++)
+                draws[d] = (double)outcomes[(per_item - TASK_DELETION_DRAWS + d) * n + t].score;
+            task_deletion_figures((double)item->base[t].score, scores, draws, &item->faithfulness[t]);
         }
     }
     return outcomes ? ATT_OK : err->status;
@@ -244,7 +162,7 @@ static enum att_status begin_round(struct task_call *call, struct task_explain *
     for (size_t i = 0; i < explain->n_items; i++) {
         size_t n = explain->items[i].n_words;
         explain->items[i].first_variant = total;
-        total += deleted && n > 0 ? n_orders(explain) * ORDER_VARIANTS + DRAWS : n;
+        total += deleted && n > 0 ? n_orders(explain) * TASK_DELETION_VARIANTS + TASK_DELETION_DRAWS : n;
     }
     call->n_jobs = 0;
     if (total == 0)

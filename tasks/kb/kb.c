@@ -2,14 +2,14 @@
  * Administration of knowledge bases: what writes. Reading is kb_read.c's.
  *
  *   PUT    /v1/kb/{kb}                {"entries":[…]}   replaces everything
- *   PUT    /v1/kb/{kb}/entries        {"entries":[…]}   inserts or replaces by id
+ *   PUT    /v1/kb/{kb}/entries        {"entries":[…]}   inserts or replaces by id; as lines: kb_lines.c
  *   PUT    /v1/kb/{kb}/entries/{id}   {entry}           the same for one
  *   DELETE /v1/kb/{kb}                removes all entries; …/entries/{id} one
  *
  * A write embeds every question and alternate first (jobs), then stores all of
  * them in one transaction: it is acknowledged when it is durable.
  */
-#include "tasks/kb/kb_call.h"
+#include "tasks/kb/kb_lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +55,10 @@ static enum att_status parse_entries(struct task_call *call, const struct att_js
     struct task_kb_call *kb_call = NULL;
     enum att_status status = task_kb_begin(call, false, &kb_call, err);
     call->writes = true;
+    if (status == ATT_OK && call->feed)
+        return task_kb_lines_parse(call, err);
+    if (status == ATT_OK && !att_json_is_object(body))
+        status = att_err_set(err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     if (status == ATT_OK)
         status = task_fields_known(body, "", fields, err);
     if (status != ATT_OK)
@@ -140,7 +144,13 @@ static enum att_status render_replaced(struct task_call *call, struct att_jsonw 
 
 static enum att_status render_merged(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
-    return write_entries(call, false, answer, err);
+    return call->feed ? task_kb_lines_render(call, answer, err) : write_entries(call, false, answer, err);
+}
+
+static void finish_merged(struct task_call *call)
+{
+    task_kb_lines_finish(call);
+    task_kb_finish(call);
 }
 
 /* ---- removing ---- */
@@ -181,7 +191,7 @@ static enum att_status render_removed(struct task_call *call, struct att_jsonw *
 }
 
 const struct task task_kb_put = {"kb_put", parse_entries, NULL, render_replaced, task_kb_finish};
-const struct task task_kb_entries_put = {"kb_entries_put", parse_entries, NULL, render_merged, task_kb_finish};
+const struct task task_kb_entries_put = {"kb_entries_put", parse_entries, NULL, render_merged, finish_merged};
 const struct task task_kb_entry_put = {"kb_entry_put", parse_entry, NULL, render_merged, task_kb_finish};
 const struct task task_kb_delete = {"kb_delete", parse_remove_all, NULL, render_removed, task_kb_finish};
 const struct task task_kb_entry_delete = {"kb_entry_delete", parse_remove_one, NULL, render_removed, task_kb_finish};

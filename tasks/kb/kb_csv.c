@@ -1,39 +1,15 @@
-/* Entries as CSV, RFC 4180; see kb_entry.h. Reading it is cli/kb_file.c's. */
+/* Entries as CSV, RFC 4180; see kb_entry.h. Reading it is cli/table_file.c's. */
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/date.h"
 #include "core/base/jsonw.h"
+#include "tasks/csv.h"
 #include "tasks/kb/kb_entry.h"
 
 static void put(struct att_jsonw *answer, const char *text)
 {
     att_jsonw_append(answer, text, strlen(text));
-}
-
-/* The bytes of a quoted field: a quote stands for itself twice. */
-static void put_inside(struct att_jsonw *answer, const char *text)
-{
-    while (*text) {
-        size_t len = strcspn(text, "\"");
-        att_jsonw_append(answer, text, len);
-        text += len;
-        if (*text == '"') {
-            put(answer, "\"\"");
-            text++;
-        }
-    }
-}
-
-static void put_field(struct att_jsonw *answer, const char *text)
-{
-    if (!text[strcspn(text, "\",\r\n")]) {
-        put(answer, text);
-        return;
-    }
-    put(answer, "\"");
-    put_inside(answer, text);
-    put(answer, "\"");
 }
 
 /* Parted by |, with \ before a | or \ that is the text's own. */
@@ -47,7 +23,7 @@ static void put_alternates(struct att_jsonw *answer, const struct store_kb_entry
             const char one[2] = {*c, '\0'};
             if (*c == '|' || *c == '\\')
                 put(answer, "\\");
-            put_inside(answer, one);
+            task_csv_inside(answer, one);
         }
     }
     put(answer, "\"");
@@ -74,17 +50,17 @@ void task_kb_csv_row(const struct store_kb_entry *entry, struct att_jsonw *answe
     char number[32];
     snprintf(number, sizeof number, "%lld,", (long long)entry->id);
     put(answer, number);
-    put_field(answer, entry->lang);
+    task_csv_field(answer, entry->lang);
     put(answer, ",");
-    put_field(answer, entry->question);
+    task_csv_field(answer, entry->question);
     put(answer, ",");
     put_alternates(answer, entry);
     put(answer, ",");
-    put_field(answer, entry->answer);
+    task_csv_field(answer, entry->answer);
     put(answer, ",");
-    put_field(answer, entry->source);
+    task_csv_field(answer, entry->source);
     put(answer, ",");
-    put_field(answer, strcmp(entry->metadata, "{}") == 0 ? "" : entry->metadata);
+    task_csv_field(answer, strcmp(entry->metadata, "{}") == 0 ? "" : entry->metadata);
     for (size_t i = 0; i < entry->n_prompts; i++) {
         snprintf(number, sizeof number, "%s%lld", i > 0 ? "|" : ",", (long long)entry->prompts[i]);
         put(answer, number);

@@ -247,36 +247,50 @@ static void text_path(const char *list, size_t entry, size_t text, char path[PAT
         snprintf(path + at, PATH_BYTES - (size_t)at, "alternates[%zu]", text - 1);
 }
 
-enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
-                                   const struct store_kb_entry *entries, size_t n_entries, struct att_err *err)
+enum att_status task_kb_entry_room(struct task_call *call, const struct store_kb_entry *entries, size_t n_entries,
+                                   struct att_err *err)
 {
-    size_t total = 0, hidden = att_model_info(encoder->model)->hidden_size;
+    size_t total = 0;
     for (size_t i = 0; i < n_entries; i++)
         total += 1 + entries[i].n_alternates;
     call->jobs = task_alloc(call, total + 1, sizeof *call->jobs, err);
-    if (!call->jobs)
-        return err->status;
-    call->n_jobs = total;
-    for (size_t i = 0, job = 0; i < n_entries; i++)
-        for (size_t a = 0; a <= entries[i].n_alternates; a++, job++) {
-            const char *text = a == 0 ? entries[i].question : entries[i].alternates[a - 1];
-            char path[PATH_BYTES];
-            size_t dropped = 0;
-            text_path(list, i, a, path);
-            enum att_status status = task_job_encode(call, encoder, att_model_info(encoder->model)->query_prompt, text,
-                                                     strlen(text), NULL, 0, path, &call->jobs[job], &dropped, err);
-            if (status == ATT_OK && dropped > 0)
-                status =
-                    att_err_limit(err, path, att_model_info(encoder->model)->max_tokens, call->jobs[job].len + dropped,
-                                  "%s: has %zu tokens, expected at most %zu, which the encoder reads", path,
-                                  call->jobs[job].len + dropped, att_model_info(encoder->model)->max_tokens);
-            if (status != ATT_OK)
-                return status;
-            call->jobs[job].pooled = task_alloc(call, hidden, sizeof(float), err);
-            if (!call->jobs[job].pooled)
-                return err->status;
-        }
+    call->n_jobs = 0;
+    return call->jobs ? ATT_OK : err->status;
+}
+
+enum att_status task_kb_entry_add_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
+                                       size_t i, const struct store_kb_entry *entry, struct att_err *err)
+{
+    const struct att_model_info *info = att_model_info(encoder->model);
+    for (size_t a = 0; a <= entry->n_alternates; a++) {
+        const char *text = a == 0 ? entry->question : entry->alternates[a - 1];
+        struct task_job *job = &call->jobs[call->n_jobs];
+        char path[PATH_BYTES];
+        size_t dropped = 0;
+        text_path(list, i, a, path);
+        enum att_status status =
+            task_job_encode(call, encoder, info->query_prompt, text, strlen(text), NULL, 0, path, job, &dropped, err);
+        if (status == ATT_OK && dropped > 0)
+            status = att_err_limit(err, path, info->max_tokens, job->len + dropped,
+                                   "%s: has %zu tokens, expected at most %zu, which the encoder reads", path,
+                                   job->len + dropped, info->max_tokens);
+        if (status != ATT_OK)
+            return status;
+        job->pooled = task_alloc(call, info->hidden_size, sizeof(float), err);
+        if (!job->pooled)
+            return err->status;
+        call->n_jobs++;
+    }
     return ATT_OK;
+}
+
+enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
+                                   const struct store_kb_entry *entries, size_t n_entries, struct att_err *err)
+{
+    enum att_status status = task_kb_entry_room(call, entries, n_entries, err);
+    for (size_t i = 0; status == ATT_OK && i < n_entries; i++)
+        status = task_kb_entry_add_jobs(call, encoder, list, i, &entries[i], err);
+    return status;
 }
 
 float *task_kb_entry_vectors(struct task_call *call, const struct task_model *encoder, struct att_err *err)

@@ -29,6 +29,12 @@ void task_kb_csv_row(const struct store_kb_entry *entry, struct att_jsonw *answe
 enum att_status task_kb_entry_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
                                    const struct store_kb_entry *entries, size_t n_entries,
                                    struct att_err *err) ATT_MUST_USE;
+/* The same step by step: room for all of them, then the jobs of one entry, `i` in `list`, behind those that are there.
+ */
+enum att_status task_kb_entry_room(struct task_call *call, const struct store_kb_entry *entries, size_t n_entries,
+                                   struct att_err *err) ATT_MUST_USE;
+enum att_status task_kb_entry_add_jobs(struct task_call *call, const struct task_model *encoder, const char *list,
+                                       size_t i, const struct store_kb_entry *entry, struct att_err *err) ATT_MUST_USE;
 /* The finished jobs' vectors, one after the other, at unit length; in the arena. NULL: err. */
 float *task_kb_entry_vectors(struct task_call *call, const struct task_model *encoder, struct att_err *err);
 

@@ -1,7 +1,9 @@
 /*
- * GET /v1/alerts: the stored alerts, in the order of their numbers.
+ * GET /v1/alerts: the stored alerts, by their numbers.
  *
- *   ?after=N        behind alert N; the page before said it as last_id
+ *   ?order=arrival  from the first one on, or newest: from the last one back
+ *   &after=N        numbers above N; of arrival, last_id of the page before
+ *   &before=N       numbers below N; of newest, last_id of the page before
  *   &limit=50       at most so many
  *   &level=orange   this level and graver ones
  *
@@ -16,7 +18,8 @@
 enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 1000 };
 
 struct alerts_call {
-    int64_t after, limit, last;
+    int64_t after, before, limit, last;
+    bool newest_first;
     size_t least; /* level */
     struct att_jsonw *answer;
     int64_t count;
@@ -25,7 +28,8 @@ struct alerts_call {
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    static const char *const names[] = {"after", "limit", "level", NULL};
+    static const char *const names[] = {"order", "after", "before", "limit", "level", NULL};
+    static const char *const orders[] = {"arrival", "newest", NULL};
     static const char *const levels[] = {"blue", "yellow", "orange", "red", NULL}; /* as enum news_level */
     struct alerts_call *alerts = task_alloc(call, 1, sizeof *alerts, err);
     (void)body;
@@ -34,11 +38,18 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     call->state = alerts;
     call->reads = true;
     alerts->limit = LIMIT_DEFAULT;
+    alerts->before = INT64_MAX;
+    size_t order = 0;
     if (!call->env->news)
         return att_err_set(err, ATT_ENOTFOUND, "no news store is configured; [news] path names its file");
     enum att_status status = task_query_known(call, names, err);
     if (status == ATT_OK)
         status = task_query_int(call, "after", 0, INT64_C(1) << 53, &alerts->after, err);
+    if (status == ATT_OK)
+        status = task_query_int(call, "before", 1, INT64_C(1) << 53, &alerts->before, err);
+    if (status == ATT_OK)
+        status = task_query_enum(call, "order", orders, &order, err);
+    alerts->newest_first = order == 1;
     if (status == ATT_OK)
         status = task_query_int(call, "limit", 1, LIMIT_MAX, &alerts->limit, err);
     return status == ATT_OK ? task_query_enum(call, "level", levels, &alerts->least, err) : status;
@@ -48,6 +59,8 @@ static bool put_alert(void *context, const struct store_news_alert *alert)
 {
     struct alerts_call *alerts = context;
     enum news_level level;
+    if (alerts->newest_first ? alert->seq <= alerts->after : alert->seq >= alerts->before)
+        return false;
     if (!news_level_parse(alert->level, strlen(alert->level), &level) || (size_t)level < alerts->least)
         return true;
     if (alerts->count == alerts->limit) {
@@ -69,8 +82,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_cstring(answer, "list");
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);
-    enum att_status status =
-        store_news_alerts_scan(call->env->news->store, alerts->after, INT64_MAX, put_alert, alerts, err);
+    struct store_news *store = call->env->news->store;
+    enum att_status status = alerts->newest_first
+                                 ? store_news_alerts_scan_back(store, alerts->before, INT64_MAX, put_alert, alerts, err)
+                                 : store_news_alerts_scan(store, alerts->after, INT64_MAX, put_alert, alerts, err);
     att_jsonw_array_end(answer);
     att_jsonw_key(answer, "has_more");
     att_jsonw_bool(answer, alerts->more);

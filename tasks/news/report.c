@@ -18,8 +18,6 @@
 enum { TOP_DEFAULT = 10, NAMES_MAX = 64, NAME_BYTES_MAX = 512, ITEMS_MAX = 200000 };
 static const int64_t day_ms = 86400000;
 
-static const struct news_view default_view = {.half_life_ms = 86400000, .noise_min = 0.5};
-
 enum format { FORMAT_JSON, FORMAT_MARKDOWN, FORMAT_HTML };
 
 struct report_call {
@@ -206,7 +204,7 @@ static void write(struct task_call *call, const struct report_call *report, cons
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     struct report_call *report = call->state;
-    const struct news_view *view = call->env->news && call->env->news->view ? call->env->news->view : &default_view;
+    const struct news_view *view = call->env->news_view ? call->env->news_view : &news_view_default;
     struct news_lookup lookup =
         report->posted ? task_report_input_lookup(&report->input) : news_lookup_store(call->env->news->store);
     struct news_report *counted = task_alloc(call, 1, sizeof *counted, err);

@@ -1,7 +1,7 @@
 /*
  * Posted news. One round of jobs: an entity's sentiment is that of its item. The
- * clusters are those that the same items would have in a store with the defaults
- * of [news] near_days and near_min.
+ * clusters are those that the same items would have in a store, by the same view of
+ * near-duplicates.
  */
 #include "tasks/news/report_input.h"
 
@@ -12,8 +12,6 @@
 #include "store/near.h"
 
 enum { ITEM_TOKENS_MAX = 4096 };
-static const int64_t near_ms = 3 * INT64_C(86400000);
-static const double near_min = 0.6;
 
 static enum att_status plan_item(struct task_call *call, struct task_report_input *input, size_t i,
                                  const struct task_model *model, const char *path, struct att_err *err)
@@ -126,7 +124,8 @@ static enum att_status sort(struct task_call *call, struct task_report_input *in
 }
 
 static enum att_status add_to_cluster(struct task_report_input *input, struct store_near *near,
-                                      struct store_news_item *item, int8_t *vector, struct att_err *err)
+                                      struct store_news_item *item, double near_min, int8_t *vector,
+                                      struct att_err *err)
 {
     uint32_t signature[STORE_NEAR_HASHES];
     struct store_near_text text = {
@@ -163,12 +162,12 @@ enum att_status task_report_input_conclude(struct task_call *call, struct task_r
         return err->status;
     enum att_status status = sort(call, input, err);
     if (status == ATT_OK)
-        status = store_near_create(near_ms, &near, err);
+        status = store_near_create(set->view->near_ms, &near, err);
     for (size_t i = 0; status == ATT_OK && i < input->n; i++) {
         struct store_news_item *item = &input->items[input->order[i]];
         status = read_labels(call, input, input->order[i], err);
         if (status == ATT_OK)
-            status = add_to_cluster(input, near, item, vector, err);
+            status = add_to_cluster(input, near, item, set->view->near_min, vector, err);
         if (status == ATT_OK)
             status = news_set_add(set, item, err);
     }

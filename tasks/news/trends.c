@@ -191,7 +191,7 @@ static enum att_status count(const struct trends *trends, const struct news_set 
 static enum att_status render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     const struct trends *trends = call->state;
-    const struct news_view *view = call->env->news->view;
+    const struct news_view *view = call->env->news_view ? call->env->news_view : &news_view_default;
     /* What was published five half-lives before still has 3 % of its heat. */
     int64_t from_ms = trends->span.from_ms - 5 * view->half_life_ms;
     struct store_news_filter filter = {.from_ms = from_ms > 0 ? from_ms : 0,

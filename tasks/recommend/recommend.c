@@ -20,18 +20,41 @@
 
 enum { PATH_BYTES = 48, USER_BYTES_MAX = 512, TOP_K_DEFAULT = 10, TOP_K_DIVERSE_MAX = 200 };
 
-static const char *const fields[] = {"model",   "user",           "history",      "interest",  "candidates",
-                                     "top_k",   "exclude",        "exclude_seen", "diversity", "filters",
-                                     "explain", "counterfactual", "deadline_ms",  "priority",  NULL};
+static const char *const fields[] = {
+    "model",     "user",    "history", "interest",       "candidates",   "top_k",       "exclude",  "exclude_seen",
+    "diversity", "filters", "explain", "counterfactual", "faithfulness", "deadline_ms", "priority", NULL};
 
 /* ---- the request's numbers ---- */
+
+/* true is "attention", whose reasons cost nothing: occlusion has them too. */
+static enum att_status parse_explain(struct task_recommend *recommend, const struct att_json *body, struct att_err *err)
+{
+    static const char *const words[] = {"attention", "none", "occlusion", NULL};
+    const struct att_json *value = att_json_get(body, "explain");
+    size_t word = 0;
+    enum att_status status = ATT_OK;
+    recommend->reasons = true;
+    if (att_json_is_string(value)) {
+        status = task_field_enum(body, "", "explain", words, &word, err);
+        recommend->reasons = word != 1;
+        recommend->occlude = recommend->faithfulness = word == 2;
+    } else {
+        status = task_field_bool(body, "", "explain", &recommend->reasons, err);
+    }
+    if (status == ATT_OK)
+        status = task_field_bool(body, "", "faithfulness", &recommend->faithfulness, err);
+    if (status == ATT_OK && recommend->faithfulness && !recommend->occlude)
+        return att_err_param(err, ATT_EINVAL, "faithfulness",
+                             "faithfulness: is measured with \"explain\": \"occlusion\" alone");
+    return status;
+}
 
 static enum att_status parse_options(struct task_call *call, struct task_recommend *recommend,
                                      const struct att_json *body, struct att_err *err)
 {
     int64_t limit = (int64_t)call->env->limits.items_max, top_k = limit < TOP_K_DEFAULT ? limit : TOP_K_DEFAULT;
     size_t user_len = 0;
-    recommend->explain = recommend->exclude_seen = true;
+    recommend->exclude_seen = true;
     enum att_status status = task_field_common(call, body, err);
     if (status == ATT_OK)
         status = task_field_string(body, "", "user", &recommend->user, &user_len, err);
@@ -48,7 +71,7 @@ static enum att_status parse_options(struct task_call *call, struct task_recomme
     if (status == ATT_OK)
         status = task_field_bool(body, "", "exclude_seen", &recommend->exclude_seen, err);
     if (status == ATT_OK)
-        status = task_field_bool(body, "", "explain", &recommend->explain, err);
+        status = parse_explain(recommend, body, err);
     if (status == ATT_OK)
         status = task_field_bool(body, "", "counterfactual", &recommend->counterfactual, err);
     recommend->top_k = (size_t)top_k;

@@ -11,20 +11,23 @@
 enum { POOL_EXTRA = 100, REASONS_MAX = 5 };
 static const float reason_min = 0.01f;
 
-/* Vectors of all texts at unit length; windows of a long text averaged by their tokens. */
+void task_recommend_text_vector(const struct task_call *call, const struct task_windows *windows, size_t hidden,
+                                float *vector)
+{
+    for (size_t w = 0; w < windows->count; w++) {
+        const struct task_job *job = &call->jobs[windows->first_job + w];
+        for (size_t i = 0; i < hidden; i++)
+            vector[i] += job->pooled[i] * (float)job->len;
+    }
+    att_l2_normalize(hidden, vector);
+}
+
 static float *text_vectors(struct task_call *call, const struct task_recommend *recommend, struct att_err *err)
 {
     size_t hidden = att_model_info(recommend->model->encoder->model)->hidden_size;
     float *vectors = task_alloc(call, recommend->n_texts * hidden, sizeof *vectors, err);
-    for (size_t t = 0; vectors && t < recommend->n_texts; t++) {
-        const struct task_windows *windows = &recommend->windows[t];
-        for (size_t w = 0; w < windows->count; w++) {
-            const struct task_job *job = &call->jobs[windows->first_job + w];
-            for (size_t i = 0; i < hidden; i++)
-                vectors[t * hidden + i] += job->pooled[i] * (float)job->len;
-        }
-        att_l2_normalize(hidden, vectors + t * hidden);
-    }
+    for (size_t t = 0; vectors && t < recommend->n_texts; t++)
+        task_recommend_text_vector(call, &recommend->windows[t], hidden, vectors + t * hidden);
     return vectors;
 }
 
@@ -139,12 +142,12 @@ static double take_found(const struct task_recommend *recommend, const struct ta
         if (!is_found(found, item))
             task_best_offer(best, item, logit);
     }
-    task_best_sort(best);
     return found->log_sum + log(sum);
 }
 
-static double rank_all(const struct task_recommend *recommend, const struct task_preference *preference,
-                       struct task_best *best)
+/* The logarithm of the sum of exp(logit) over all that are allowed; best (NULL: not wanted) gets the best of them. */
+static double add_all(const struct task_recommend *recommend, const struct task_preference *preference,
+                      struct task_best *best)
 {
     size_t slots = recommend->n_slots + recommend->n_candidates;
     double sum = 0, largest = -INFINITY;
@@ -159,10 +162,15 @@ static double rank_all(const struct task_recommend *recommend, const struct task
         } else {
             sum += exp((double)logit - largest);
         }
-        task_best_offer(best, slot, logit);
+        if (best)
+            task_best_offer(best, slot, logit);
     }
-    task_best_sort(best);
     return largest + log(sum);
+}
+
+double task_recommend_log_sum(const struct task_recommend *recommend, const struct task_preference *preference)
+{
+    return add_all(recommend, preference, NULL);
 }
 
 /* The best slots, and the logarithm of the sum of exp(logit) over all that are allowed. */
@@ -176,7 +184,8 @@ static enum att_status rank(struct task_call *call, const struct task_recommend 
     float *nearest = best->items ? task_alloc(call, best->capacity, sizeof *nearest, err) : NULL;
     if (!nearest)
         return err->status;
-    *ret_log_sum = preference->found ? take_found(recommend, preference, best) : rank_all(recommend, preference, best);
+    *ret_log_sum = preference->found ? take_found(recommend, preference, best) : add_all(recommend, preference, best);
+    task_best_sort(best);
     if (recommend->diversity > 0)
         task_ranked_diversify(best->items, best->count, recommend->top_k, (float)recommend->diversity,
                               task_preference_likeness, preference, nearest);
@@ -244,14 +253,8 @@ static enum att_status conclude(struct task_call *call, struct task_recommend *r
 enum att_status task_recommend_advance(struct task_call *call, struct att_err *err)
 {
     struct task_recommend *recommend = call->state;
-    if (recommend->concluded) {
-        enum att_status status = task_without_conclude(call, recommend, err);
-        call->n_jobs = 0;
-        return status;
-    }
-    enum att_status status = conclude(call, recommend, err);
-    call->n_jobs = 0;
-    return status == ATT_OK && recommend->counterfactual ? task_without_plan(call, recommend, err) : status;
+    enum att_status status = recommend->concluded ? ATT_OK : conclude(call, recommend, err);
+    return status == ATT_OK ? task_occlusion_advance(call, recommend, err) : status;
 }
 
 static enum att_status put_items(struct task_call *call, const struct task_recommend *recommend,
@@ -279,12 +282,14 @@ static enum att_status put_items(struct task_call *call, const struct task_recom
         att_jsonw_int(answer, (int64_t)i + 1);
         att_jsonw_key(answer, "source");
         att_jsonw_cstring(answer, sources[source]);
-        if (recommend->explain) {
+        if (recommend->reasons) {
             task_preference_reasons(preference, best->items[i].slot, weights);
             put_reasons(recommend, weights, answer);
         }
         if (recommend->counterfactual)
             status = task_without_render(call, recommend, best->items[i].slot, logit, answer, err);
+        if (status == ATT_OK && recommend->occlude)
+            status = task_occlusion_render(call, recommend, i, answer, err);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -340,7 +345,7 @@ enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *
     att_jsonw_key(answer, "fallback");
     att_jsonw_cstring(answer, recommend->preference.popular && !recommend->preference.words ? "popularity" : NULL);
     status = put_items(call, recommend, answer, err);
-    if (status == ATT_OK && recommend->explain)
+    if (status == ATT_OK && recommend->reasons)
         status = put_weights(call, recommend, &recommend->preference, answer, err);
     att_jsonw_key(answer, "unknown");
     att_jsonw_array_begin(answer);

@@ -1,8 +1,8 @@
 /*
- * Counterfactuals: the logits that the best items would have had, if one event
- * had not been there. Everything is computed anew from what is left, weights and
- * times too, so a change is exactly the difference to the answer of a request
- * without that event. The sequences are one round of jobs, packed like any other.
+ * What the logits would be if the request had been another one: without some
+ * events, or with another interest. Everything is computed anew from what is left, weights
+ * and times too, so a change is exactly the difference to the answer of such a
+ * request. The sequences of all variants are one round of jobs, packed like any other.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -10,18 +10,15 @@
 
 #include "tasks/recommend/recommend.h"
 
-enum { EVENTS_MAX = 64, SHOWN_MAX = 10, SLOTS_MAX = 2000000 };
+enum { SHOWN_MAX = 10, SLOTS_MAX = 2000000 };
 
-/* How many events are tried, the newest first: where all slots are computed anew each time, not too many of them. */
-static size_t events_tried(const struct task_recommend *recommend)
+size_t task_without_most(const struct task_recommend *recommend)
 {
-    size_t n = recommend->history.n < EVENTS_MAX ? recommend->history.n : EVENTS_MAX;
-    size_t most = SLOTS_MAX / (recommend->n_slots + recommend->n_candidates);
-    return recommend->preference.found || n < most ? n : most;
+    return recommend->preference.found ? SIZE_MAX : SLOTS_MAX / (recommend->n_slots + recommend->n_candidates);
 }
 
-/* The history without the event of this position, weighed anew. disliked: zeros, and left so. */
-static enum att_status leave_out(struct task_call *call, const struct task_recommend *recommend, size_t position,
+/* The history without the events whose out[position] is set, weighed anew. */
+static enum att_status leave_out(struct task_call *call, const struct task_recommend *recommend, const bool *out,
                                  struct task_history *history, unsigned char *disliked, struct att_err *err)
 {
     const struct task_history *all = &recommend->history;
@@ -29,7 +26,7 @@ static enum att_status leave_out(struct task_call *call, const struct task_recom
     if (!history->events)
         return err->status;
     for (size_t i = 0; i < all->n; i++)
-        if (i != position)
+        if (!out[i])
             history->events[history->n++] = all->given[i];
     task_history_weigh(history, &att_model_info(recommend->model->model)->history, disliked);
     for (size_t i = 0; i < history->n; i++)
@@ -55,66 +52,99 @@ static enum att_status move_vectors(struct task_call *call, const struct task_re
     return ATT_OK;
 }
 
-static enum att_status plan_one(struct task_call *call, const struct task_recommend *recommend, size_t position,
-                                struct task_without *without, struct task_job *job, unsigned char *disliked,
-                                struct att_err *err)
+enum att_status task_without_begin(struct task_call *call, const struct task_recommend *recommend, size_t most,
+                                   struct task_without_set *set, struct att_err *err)
 {
-    *without = (struct task_without){.position = position};
-    enum att_status status = leave_out(call, recommend, position, &without->history, disliked, err);
-    if (status == ATT_OK)
+    *set = (struct task_without_set){.disliked = task_alloc(call, recommend->n_items + 1, 1, err)};
+    set->jobs = set->disliked ? task_alloc(call, most + 1, sizeof *set->jobs, err) : NULL;
+    set->list = set->jobs ? task_alloc(call, most + 1, sizeof *set->list, err) : NULL;
+    return set->list ? ATT_OK : err->status;
+}
+
+enum att_status task_without_add(struct task_call *call, const struct task_recommend *recommend,
+                                 struct task_without_set *set, const bool *out, const float *interest,
+                                 struct att_err *err)
+{
+    struct task_without *without = &set->list[set->n];
+    struct task_job *job = &set->jobs[set->n_jobs];
+    *without = (struct task_without){.interest = interest, .is_whole = !out, .job = set->n_jobs};
+    enum att_status status = ATT_OK;
+    if (out)
+        status = leave_out(call, recommend, out, &without->history, set->disliked, err);
+    if (out && status == ATT_OK)
         status = move_vectors(call, recommend, without, err);
-    if (status == ATT_OK)
+    if (out && status == ATT_OK)
         status = task_recommend_sequence(call, recommend->model, &without->history, job, &without->sequence, err);
-    without->n_sequence = status == ATT_OK ? job->len : 0;
-    return status;
+    if (status != ATT_OK)
+        return status;
+    without->n_sequence = out ? job->len : 0;
+    set->n_jobs += without->n_sequence > 0;
+    set->n++;
+    return ATT_OK;
 }
 
-enum att_status task_without_plan(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
+enum att_status task_without_jobs(struct task_call *call, const struct task_without_set *set, struct att_err *err)
 {
-    const struct task_history *history = &recommend->history;
-    size_t n = events_tried(recommend), wanted = n + (recommend->interest != NULL);
-    unsigned char *disliked = task_alloc(call, recommend->n_items + 1, 1, err);
-    struct task_job *jobs = disliked ? task_alloc(call, wanted + 1, sizeof *jobs, err) : NULL;
-    recommend->without = jobs ? task_alloc(call, wanted + 1, sizeof *recommend->without, err) : NULL;
-    if (!recommend->without)
-        return err->status;
-    size_t n_jobs = 0;
-    for (; recommend->n_without < wanted; recommend->n_without++) {
-        size_t i = recommend->n_without, position = i < n ? history->events[history->n - 1 - i].position : SIZE_MAX;
-        enum att_status status =
-            plan_one(call, recommend, position, &recommend->without[i], &jobs[n_jobs], disliked, err);
-        if (status != ATT_OK)
-            return status;
-        recommend->without[i].job = n_jobs;
-        n_jobs += recommend->without[i].n_sequence > 0;
+    if (call->n_jobs == 0) {
+        call->jobs = set->jobs;
+        call->n_jobs = set->n_jobs;
+        return ATT_OK;
     }
+    struct task_job *jobs = task_alloc(call, call->n_jobs + set->n_jobs, sizeof *jobs, err);
+    if (!jobs)
+        return err->status;
+    memcpy(jobs, call->jobs, call->n_jobs * sizeof *jobs);
+    memcpy(jobs + call->n_jobs, set->jobs, set->n_jobs * sizeof *jobs);
     call->jobs = jobs;
-    call->n_jobs = n_jobs;
-    return n_jobs > 0 ? ATT_OK : task_without_conclude(call, recommend, err);
+    call->n_jobs += set->n_jobs;
+    return ATT_OK;
 }
 
-enum att_status task_without_conclude(struct task_call *call, struct task_recommend *recommend, struct att_err *err)
+/* All events are there: what the sequence gave is known. */
+static void take_whole(const struct task_recommend *recommend, struct task_preference *preference)
+{
+    const struct task_preference *all = &recommend->preference;
+    preference->history = all->history;
+    preference->event_vectors = all->event_vectors;
+    preference->pooled = all->pooled;
+    preference->sequence_events = all->sequence_events;
+    preference->n_sequence = all->n_sequence;
+    preference->boosts = all->boosts;
+    preference->n_boosts = all->n_boosts;
+    preference->found = all->found;
+}
+
+static enum att_status take_rest(struct task_call *call, const struct task_recommend *recommend,
+                                 const struct task_without_set *set, const struct task_without *without,
+                                 struct task_preference *preference, struct att_err *err)
+{
+    preference->history = &without->history;
+    preference->event_vectors = without->event_vectors;
+    if (without->n_sequence == 0)
+        return ATT_OK;
+    preference->pooled = set->jobs[without->job].pooled;
+    preference->sequence_events = without->sequence;
+    preference->n_sequence = without->n_sequence;
+    preference->found = recommend->preference.found;
+    return task_recommend_boosts(call, recommend, &set->jobs[without->job], preference, err);
+}
+
+enum att_status task_without_conclude(struct task_call *call, const struct task_recommend *recommend,
+                                      struct task_without_set *set, struct att_err *err)
 {
     enum att_status status = ATT_OK;
-    for (size_t i = 0; status == ATT_OK && i < recommend->n_without; i++) {
-        struct task_without *without = &recommend->without[i];
+    for (size_t i = 0; status == ATT_OK && i < set->n; i++) {
+        struct task_without *without = &set->list[i];
         struct task_preference *preference = &without->preference;
         *preference = (struct task_preference){.model = recommend->model,
-                                               .history = &without->history,
                                                .catalogue = &recommend->catalogue,
-                                               .event_vectors = without->event_vectors,
                                                .text_vectors = recommend->preference.text_vectors,
                                                .n_texts = recommend->preference.n_texts,
-                                               .interest = recommend->preference.interest};
-        if (without->position == SIZE_MAX)
-            preference->interest = NULL;
-        if (without->n_sequence > 0) {
-            preference->pooled = call->jobs[without->job].pooled;
-            preference->sequence_events = without->sequence;
-            preference->n_sequence = without->n_sequence;
-            preference->found = recommend->preference.found;
-            status = task_recommend_boosts(call, recommend, &call->jobs[without->job], preference, err);
-        }
+                                               .interest = without->interest};
+        if (without->is_whole)
+            take_whole(recommend, preference);
+        else
+            status = take_rest(call, recommend, set, without, preference, err);
         if (status == ATT_OK)
             status = task_preference_prepare(call, preference, err);
     }
@@ -139,25 +169,27 @@ static int by_size(const void *a, const void *b)
 enum att_status task_without_render(struct task_call *call, const struct task_recommend *recommend, size_t slot,
                                     float logit, struct att_jsonw *answer, struct att_err *err)
 {
-    size_t n = recommend->n_without;
+    const struct task_occlusion *occlusion = &recommend->occlusion;
+    size_t n = occlusion->n_events + (recommend->interest != NULL);
     struct change *changes = task_alloc(call, n + 1, sizeof *changes, err);
     if (!changes)
         return err->status;
     for (size_t i = 0; i < n; i++) {
         enum task_source source;
-        changes[i].without = &recommend->without[i];
-        changes[i].logit = task_preference_logit(&recommend->without[i].preference, slot, &source) - logit;
+        changes[i].without = &occlusion->left_out.list[i];
+        changes[i].logit = task_preference_logit(&changes[i].without->preference, slot, &source) - logit;
     }
     qsort(changes, n, sizeof *changes, by_size);
     att_jsonw_key(answer, "counterfactual");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < n && i < SHOWN_MAX; i++) {
-        size_t position = changes[i].without->position;
+        size_t event = (size_t)(changes[i].without - occlusion->left_out.list);
         att_jsonw_object_begin(answer);
-        if (position == SIZE_MAX) {
+        if (event == occlusion->n_events) {
             att_jsonw_key(answer, "interest");
             att_jsonw_bool(answer, true);
         } else {
+            const size_t position = occlusion->positions[event];
             att_jsonw_key(answer, "event");
             att_jsonw_int(answer, (int64_t)task_history_number(&recommend->history, position));
             att_jsonw_key(answer, "item");

@@ -277,6 +277,14 @@ static void test_list(void **state)
     assert_string_equal(list(&live, "/v1/alerts?level=orange"), "1 3 ");
     assert_string_equal(list(&live, "/v1/alerts?level=blue&limit=1&after=1"), "2 +");
     assert_string_equal(list(&live, "/v1/alerts?after=3"), "");
+    assert_string_equal(list(&live, "/v1/alerts?order=newest"), "3 2 1 ");
+    assert_string_equal(list(&live, "/v1/alerts?order=newest&limit=2"), "3 2 +");
+    assert_string_equal(list(&live, "/v1/alerts?order=newest&limit=2&before=2"), "1 ");
+    assert_string_equal(list(&live, "/v1/alerts?order=newest&level=orange"), "3 1 ");
+    assert_string_equal(list(&live, "/v1/alerts?order=newest&after=1"), "3 2 ");
+    assert_string_equal(list(&live, "/v1/alerts?before=3"), "1 2 ");
+    expect_error(live_ask(&live, "GET", "/v1/alerts?order=oldest", NULL, NULL), 422, "invalid_value", "order");
+    expect_error(live_ask(&live, "GET", "/v1/alerts?before=0", NULL, NULL), 422, "invalid_value", "before");
     expect_error(live_ask(&live, "GET", "/v1/alerts?level=pink", NULL, NULL), 422, "invalid_value", "level");
     expect_error(live_ask(&live, "GET", "/v1/alerts?limit=0", NULL, NULL), 422, "invalid_value", "limit");
     expect_error(live_ask(&live, "GET", "/v1/alerts?after=-1", NULL, NULL), 422, "invalid_value", "after");

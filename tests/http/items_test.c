@@ -362,6 +362,107 @@ static void test_rules_of_the_model(void **state)
     att_json_destroy(answer);
 }
 
+/* A word of an interest weighs what the logit loses without it, as the request without it answers. */
+static void test_words_of_an_interest(void **state)
+{
+    static const char *const rest[] = {"running shoes", "red shoes", "red running"};
+    static const struct {
+        const char *text;
+        int start, end;
+    } words[] = {{"red", 0, 3}, {"running", 4, 11}, {"shoes", 12, 17}};
+    struct att_json *answer = ok("POST", "/v1/recommend",
+                                 "{'model':'shop','history':[{'item':'m1','type':'buy'},{'item':'m2','type':'buy'}],"
+                                 "'interest':'red running shoes','explain':'occlusion','top_k':4}");
+    const struct att_json *items = att_json_get(answer, "items");
+
+    (void)state;
+    assert_int_equal(att_json_count(items), 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct att_json *item = att_json_at(items, i), *explain = att_json_get(item, "explain");
+        const struct att_json *tokens = att_json_get(explain, "tokens");
+
+        assert_int_equal(att_json_count(att_json_get(explain, "events")), 2);
+        assert_non_null(att_json_get(explain, "faithfulness"));
+        assert_int_equal(att_json_count(tokens), 3);
+        for (size_t w = 0; w < 3; w++) {
+            const struct att_json *token = att_json_at(tokens, w);
+            struct att_json *other;
+            char body[256];
+            double logit;
+
+            assert_string_equal(text(token, "text"), words[w].text);
+            assert_true(att_json_number(att_json_get(token, "start"), -1) == words[w].start);
+            assert_true(att_json_number(att_json_get(token, "end"), -1) == words[w].end);
+            snprintf(body, sizeof(body),
+                     "{'model':'shop','history':[{'item':'m1','type':'buy'},{'item':'m2','type':'buy'}],"
+                     "'interest':'%s','candidates':['%s'],'exclude_seen':false}",
+                     rest[w], text(item, "id"));
+            other = ok("POST", "/v1/recommend", body);
+            logit = att_json_number(att_json_get(att_json_at(att_json_get(other, "items"), 0), "logit"), 0);
+            assert_true((float)att_json_number(att_json_get(token, "weight"), 0) ==
+                        (float)((double)(float)att_json_number(att_json_get(item, "logit"), 0) - (double)(float)logit));
+            att_json_destroy(other);
+        }
+    }
+    att_json_destroy(answer);
+    /* The only word: nothing is left, which is no interest. */
+    answer = ok("POST", "/v1/recommend", "{'model':'shop','interest':'shoes','explain':'occlusion','top_k':1}");
+    assert_int_equal(
+        att_json_count(att_json_get(att_json_get(att_json_at(att_json_get(answer, "items"), 0), "explain"), "tokens")),
+        1);
+    att_json_destroy(answer);
+}
+
+/* attend items with the catalogue of the daemon's model; standard output lands in the file. */
+static void attend_items(const char *verb, const char *items, const char *output)
+{
+    char program[256], encoder[256], model[128], catalogue[128];
+    int status = -1;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    snprintf(program, sizeof(program), "%s/attend", root_of("ATT_BUILD_ROOT"));
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root_of("ATT_SOURCE_ROOT"));
+    snprintf(model, sizeof(model), "%s/model", folder);
+    snprintf(catalogue, sizeof(catalogue), "%s/items.db", folder);
+    if (pid == 0) {
+        if (freopen(output, "w", stdout) == NULL)
+            _exit(99);
+        execl(program, program, "items", verb, "--model", model, "--encoder", encoder, "--catalogue", catalogue,
+              items != NULL ? "--file" : NULL, items, NULL);
+        _exit(99);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* What another process imports is served at once; what was put here is exported. */
+static void test_imported_beside_the_daemon(void **state)
+{
+    static const char lines[] = "{\"id\":\"imported\",\"text\":\"a green woollen scarf\"}\n";
+    char path[128], output[128], line[8192];
+    size_t found = 0;
+    FILE *in;
+
+    (void)state;
+    assert_true(rank_of("{'model':'shop','interest':'a green woollen scarf'}", "imported") == 0);
+    done("PUT", "/v1/models/shop/items/put-here", "{'title':'Put'}");
+    snprintf(path, sizeof(path), "%s", live_path(&live, "import.jsonl"));
+    snprintf(output, sizeof(output), "%s", live_path(&live, "out.txt"));
+    live_write(path, lines, sizeof(lines) - 1);
+    attend_items("import", path, output);
+    assert_true(rank_of("{'model':'shop','interest':'a green woollen scarf'}", "imported") > 0);
+    attend_items("export", NULL, output);
+    in = fopen(output, "r");
+    assert_non_null(in);
+    while (fgets(line, sizeof(line), in) != NULL)
+        found += strcmp(line, lines) == 0 || strcmp(line, "{\"id\":\"put-here\",\"title\":\"Put\"}\n") == 0;
+    fclose(in);
+    assert_int_equal(found, 2);
+    done("DELETE", "/v1/models/shop/items/imported", NULL);
+    done("DELETE", "/v1/models/shop/items/put-here", NULL);
+}
+
 static void test_refusals(void **state)
 {
     static const struct {
@@ -399,6 +500,8 @@ int main(void)
         cmocka_unit_test(test_removed_and_unavailable),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_rules_of_the_model),
+        cmocka_unit_test(test_words_of_an_interest),
+        cmocka_unit_test(test_imported_beside_the_daemon),
         cmocka_unit_test(test_refusals),
     };
 

@@ -134,6 +134,64 @@ static void knowledge_bases_are_apart(void **state)
     assert_int_equal(rank("{'question':'Where is my order?','kb':'desk'}", 1), 0);
 }
 
+static struct reply put_lines(const char *path, const char *lines)
+{
+    static const char *const headers[] = {"Content-Type: application/x-ndjson", NULL};
+    return live_ask(&live, "PUT", path, lines, headers);
+}
+
+/* What an export wrote goes in again over HTTP; a line that is wrong fails alone. */
+static void lines_are_imported(void **state)
+{
+    static char many[300 << 10];
+    size_t len = 0;
+    (void)state;
+    struct reply exported = live_ask(&live, "GET", "/v1/kb/default/export", NULL, NULL);
+    struct reply reply = put_lines("/v1/kb/desk/entries", exported.body);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply_header(&reply, "Content-Type"), "application/x-ndjson");
+    assert_memory_equal(reply.body, "{\"line\":1,\"id\":1,\"status\":\"written\"}\n", 37);
+    assert_non_null(strstr(reply.body, "{\"summary\":{\"lines\":4,\"written\":4,\"error\":0,\"omitted\":0}}\n"));
+    reply_free(&reply);
+    struct reply again = live_ask(&live, "GET", "/v1/kb/desk/export", NULL, NULL);
+    assert_string_equal(again.body, exported.body);
+    reply_free(&again);
+    reply_free(&exported);
+    reply = put_lines("/v1/kb/desk/entries?results=errors",
+                      "{\"id\":7,\"question\":\"开门时间\",\"answer\":\"九点\"}\n\nx\n"
+                      "{\"id\":8,\"question\":\"a\",\"reply\":\"b\"}\n"
+                      "{\"id\":7,\"question\":\"a\",\"answer\":\"b\"}");
+    assert_int_equal(reply.status, 200);
+    assert_null(strstr(reply.body, "written\"}"));
+    assert_non_null(
+        strstr(reply.body, "{\"line\":3,\"id\":null,\"status\":\"error\",\"error\":{\"code\":\"malformed_line\""));
+    assert_non_null(strstr(
+        reply.body, "{\"line\":4,\"id\":8,\"status\":\"error\",\"error\":{\"code\":\"invalid_value\",\"message\":"
+                    "\"reply: is not a field"));
+    assert_non_null(strstr(reply.body, "id: 7 stands on line 1 already"));
+    assert_non_null(strstr(reply.body, "\"lines\":5,\"written\":1,\"error\":3,\"omitted\":1}"));
+    reply_free(&reply);
+    assert_int_equal(rank("{'question':'开门时间','kb':'desk'}", 7), 1);
+    /* More than a chunk, and a question that the encoder could read the begin of alone. */
+    for (int i = 0; i < 1500; i++)
+        len += (size_t)snprintf(many + len, sizeof many - len,
+                                "{\"id\":%d,\"question\":\"question %d of many\",\"answer\":\"%090d\"}\n", i + 1, i, i);
+    len += (size_t)snprintf(many + len, sizeof many - len, "{\"id\":5000,\"answer\":\"a\",\"question\":\"");
+    for (int i = 0; i < 3000; i++)
+        len += (size_t)snprintf(many + len, sizeof many - len, "long ");
+    snprintf(many + len, sizeof many - len, "\"}\n");
+    reply = put_lines("/v1/kb/desk/entries?results=errors", many);
+    assert_int_equal(reply.status, 200);
+    assert_memory_equal(reply.body,
+                        "{\"line\":1501,\"id\":5000,\"status\":\"error\",\"error\":{\"code\":\"limit_exceeded\"", 70);
+    assert_non_null(strstr(reply.body, "\"lines\":1501,\"written\":1500,\"error\":1,"));
+    reply_free(&reply);
+    expect_error(put_lines("/v1/kb/desk/entries?results=some", "{}"), 422, "invalid_value", "results");
+    expect_error(put_lines("/v1/kb/none/entries", "{}"), 404, "not_found", "kb");
+    expect_error(put_lines("/v1/kb/desk", "{}"), 415, NULL, NULL);
+    att_json_destroy(ok("DELETE", "/v1/kb/desk", NULL));
+}
+
 /* `attend kb VERB` on the file of "desk"; its exit status. */
 static int attend_kb(const char *verb, const char *option, const char *value, char *output, size_t size)
 {
@@ -216,9 +274,8 @@ static void it_is_checked_and_fitted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(follow_ups_need_their_entry),
-        cmocka_unit_test(knowledge_bases_are_apart),
-        cmocka_unit_test(a_sheet_is_imported_beside_the_daemon),
+        cmocka_unit_test(follow_ups_need_their_entry), cmocka_unit_test(knowledge_bases_are_apart),
+        cmocka_unit_test(lines_are_imported),          cmocka_unit_test(a_sheet_is_imported_beside_the_daemon),
         cmocka_unit_test(it_is_checked_and_fitted),
     };
     return cmocka_run_group_tests(tests, start, stop);

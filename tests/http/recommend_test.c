@@ -273,13 +273,103 @@ static void test_pairs(void **state)
                    2);
 }
 
+/* The share of an item in the answer of a request that answers all. */
+static double score_of(const char *body, const char *id)
+{
+    struct att_json *answer = recommend(body);
+    const struct att_json *items = att_json_get(answer, "items");
+    double score = -1;
+
+    for (size_t i = 0; i < att_json_count(items); i++)
+        if (strcmp(att_json_string(att_json_get(att_json_at(items, i), "id"), NULL), id) == 0)
+            score = number(att_json_at(items, i), "score");
+    att_json_destroy(answer);
+    return score;
+}
+
+/* Weights are exact: what the logit loses without that event. */
+static void expect_weights(const struct att_json *item, const char *const *without, size_t n)
+{
+    const struct att_json *explain = att_json_get(item, "explain"), *events = att_json_get(explain, "events");
+
+    assert_string_equal(att_json_string(att_json_get(explain, "method"), NULL), "occlusion");
+    assert_null(att_json_get(explain, "tokens"));
+    assert_int_equal(att_json_count(events), n);
+    for (size_t e = 0; e < n; e++) {
+        struct att_json *other;
+        char body[1024];
+        double logit;
+
+        assert_true(number(att_json_at(events, e), "event") == (double)e);
+        snprintf(body, sizeof(body), "{%s,'candidates':['%s'],'exclude_seen':false}", without[e],
+                 att_json_string(att_json_get(item, "id"), NULL));
+        other = recommend(body);
+        logit = number(att_json_at(att_json_get(other, "items"), 0), "logit");
+        assert_true((float)number(att_json_at(events, e), "weight") ==
+                    (float)((double)(float)number(item, "logit") - (double)(float)logit));
+        att_json_destroy(other);
+    }
+}
+
+static void test_occlusion(void **state)
+{
+    static const char *const without[] = {
+        "'history':[{'item':'12'},{'item':'13'},{'item':'14'}]",
+        "'history':[{'item':'11'},{'item':'13'},{'item':'14'}]",
+        "'history':[{'item':'11'},{'item':'12'},{'item':'14'}]",
+        "'history':[{'item':'11'},{'item':'12'},{'item':'13'}]",
+    };
+    struct att_json *answer = recommend("{'history':[{'item':'11'},{'item':'12'},{'item':'13'},{'item':'14'}],"
+                                        "'explain':'occlusion','top_k':12}");
+    const struct att_json *items = att_json_get(answer, "items");
+
+    (void)state;
+    assert_int_equal(att_json_count(items), 12);
+    for (size_t i = 0; i < 12; i++) {
+        const struct att_json *item = att_json_at(items, i), *explain = att_json_get(item, "explain");
+        const char *id = att_json_string(att_json_get(item, "id"), NULL);
+
+        expect_weights(item, without, 4);
+        assert_non_null(att_json_get(item, "reasons"));
+        /* The first ten are measured: without the three events of most weight, as a request without them answers. */
+        const struct att_json *figures = att_json_get(explain, "faithfulness");
+        assert_true((figures != NULL) == (i < 10));
+        if (i >= 10)
+            continue;
+        size_t least = 0;
+        for (size_t e = 1; e < 4; e++) {
+            const struct att_json *events = att_json_get(explain, "events");
+            if (number(att_json_at(events, e), "weight") < number(att_json_at(events, least), "weight"))
+                least = e;
+        }
+        char body[256];
+        snprintf(body, sizeof(body), "{'history':[{'item':'1%zu'}],'exclude':['11','12','13','14'],'top_k':2000}",
+                 least + 1);
+        assert_true(fabs(number(item, "score") - score_of(body, id) - number(figures, "top3_drop")) < 1e-5);
+    }
+    att_json_destroy(answer);
+    /* The same request, the same draws and bytes. */
+    expect_same_ranking("{'history':[{'item':'11'}],'explain':'occlusion'}", "{'history':[{'item':'11'}]}");
+    answer = recommend("{'history':[{'item':'11'}],'explain':'none'}");
+    assert_null(att_json_get(answer, "weights"));
+    assert_null(att_json_get(att_json_at(att_json_get(answer, "items"), 0), "reasons"));
+    att_json_destroy(answer);
+    answer = recommend("{'explain':'occlusion','top_k':1}");
+    assert_int_equal(
+        att_json_count(att_json_get(att_json_get(att_json_at(att_json_get(answer, "items"), 0), "explain"), "events")),
+        0);
+    att_json_destroy(answer);
+    expect_error(ask("POST", "/v1/recommend", "{'explain':'rollout'}"), 422, "invalid_value", "explain");
+    expect_error(ask("POST", "/v1/recommend", "{'explain':true,'faithfulness':true}"), 422, "invalid_value",
+                 "faithfulness");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stored_history),
-        cmocka_unit_test(test_unknown_user),
-        cmocka_unit_test(test_counterfactual),
-        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_stored_history), cmocka_unit_test(test_unknown_user),
+        cmocka_unit_test(test_counterfactual), cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_occlusion),
     };
 
     return cmocka_run_group_tests_name("http/recommend", tests, start, stop);

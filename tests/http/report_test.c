@@ -193,6 +193,25 @@ static void test_posted(void **state)
     expect_error(live_post(&live, "/v1/report", "{\"model\":\"sentiment\"}"), 422, "invalid_value", "model");
 }
 
+/* Near-duplicates of posted news are those of [news], whether there is a store or not. */
+static void test_near_by_configuration(void **state)
+{
+    static const char posted[] = "{\"model\":\"sentiment\",\"input\":["
+                                 "{\"title\":\"Pumps recalled after accidents\",\"time\":\"2026-11-21T09:00:00Z\"},"
+                                 "{\"title\":\"Pumps recalled after accidents\",\"time\":\"2026-11-26T09:00:00Z\"}]}";
+    struct live other;
+    (void)state;
+    char *apart = report(posted, "application/json");
+    assert_non_null(strstr(apart, "\"events\":2"));
+    free(apart);
+    live_start(&other, "[news]\npath = none\nnear_days = 10\n");
+    struct reply together = live_post(&other, "/v1/report", posted);
+    assert_int_equal(together.status, 200);
+    assert_non_null(strstr(together.body, "\"events\":1"));
+    reply_free(&together);
+    live_stop(&other);
+}
+
 /* News without titles is called by how it begins; a sentence that differs in a word is no second piece of evidence. */
 static void test_untitled(void **state)
 {
@@ -278,8 +297,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_json),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_offline),    cmocka_unit_test(test_posted), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_untitled),   cmocka_unit_test(test_trends),
+        cmocka_unit_test(test_offline),    cmocka_unit_test(test_posted), cmocka_unit_test(test_near_by_configuration),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_trends), cmocka_unit_test(test_untitled),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -4,8 +4,8 @@
     python recommend.py events.csv --leave-one-out --out my-model    # CSV with a header line and columns user,item,time
     python recommend.py ml-100k.inter --integer-ids --leave-one-out --out models/movies-sasrec
 
-Beside the model, a table of what directly followed what is tried: items that followed the last one get weight ·
-ln(1 + scale · share) more. It is written (follows.jsonl) when it gains on the validation items.
+Beside the model, a table of what stood beside what is tried (below, "follows"). It is written (follows.jsonl) when it
+gains on the validation items.
 
 A log is a RecBole .inter file (tab-separated, `user_id:token  item_id:token  …  timestamp:float`) or a CSV file. With
 --leave-one-out the last item of every user is the test target and the last but one the validation target; the best
@@ -112,13 +112,11 @@ def pad(rows):
     return torch.from_numpy(out)
 
 
-def seen_so_far(inputs, row, position, candidates, items):
-    """[positions, candidates]: whether the item stands in the history before the position's target. candidates None:
-    all items."""
+def first_seen(inputs, items):
+    """[sequences, items + 1]: the position at which an item first stands in a sequence; a large number where it never
+    does."""
     first = torch.full((len(inputs), items + 1), 1 << 14, dtype=torch.int16)
-    first.scatter_reduce_(1, inputs, torch.arange(inputs.shape[1], dtype=torch.int16).expand_as(inputs), "amin")
-    first = first if candidates is None else first[:, candidates]
-    return first[row] <= position.unsqueeze(1)
+    return first.scatter_reduce_(1, inputs, torch.arange(inputs.shape[1], dtype=torch.int16).expand_as(inputs), "amin")
 
 
 def full_softmax(model, h, target, out, smoothing):
@@ -133,28 +131,45 @@ def full_softmax(model, h, target, out, smoothing):
     return loss
 
 
-def score_some(model, h, target, negatives):
-    """Scores of each position's target [n, 1] and of the negatives that all share [n, k]."""
+def score_some(model, hidden, real, target, negatives):
+    """Scores of each position's target [n, 1] and of the negatives of its sequence [n, k]."""
     table, bias = model.item_emb.weight, getattr(model, "item_bias", None)
-    positive, negative = (h * table[target]).sum(1, keepdim=True), h @ table[negatives].T
+    positive = (hidden[real] * table[target]).sum(1, keepdim=True)
+    negative = hidden @ table[negatives].transpose(1, 2)
     if bias is None:
-        return positive, negative
-    return positive + bias[target].unsqueeze(1), negative + bias[negatives]
+        return positive, negative[real]
+    return positive + bias[target].unsqueeze(1), (negative + bias[negatives].unsqueeze(1))[real]
 
 
-def sampled_softmax(model, h, target, negatives, out, items):
+def sampled_softmax(positive, negative, out, items):
     """Cross-entropy of the target against uniform negatives, which stand for all items: log(items / k) is added."""
-    positive, negative = score_some(model, h, target, negatives)
-    negative = (negative + math.log((items - 1) / len(negatives))).masked_fill(out, -1e9)
+    negative = (negative + math.log((items - 1) / negative.shape[1])).masked_fill(out, -1e9)
     return -(positive - torch.cat((positive, negative), 1).logsumexp(1, keepdim=True)).mean()
 
 
-def gbce(model, h, target, negatives, out, items, t=0.75):
+def beta_of(negatives, items, t=0.75):
+    """gSASRec's exponent: 1 without calibration (t = 0), the share of sampled items with all of it (t = 1)."""
+    alpha = negatives / (items - 1)
+    return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+
+
+def gbce(positive, negative, out, items):
     """gSASRec (Petrov & Macdonald 2023): binary cross-entropy with the positive's probability to the power beta."""
-    positive, negative = score_some(model, h, target, negatives)
-    alpha = len(negatives) / (items - 1)
-    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+    beta = beta_of(negative.shape[1], items)
     return (-beta * F.logsigmoid(positive).squeeze(1) - F.logsigmoid(-negative).masked_fill(out, 0).sum(1)).mean()
+
+
+def start_at_popularity(model, sequences, loss_name, n_negatives):
+    """Output biases at the best answer of a loss that knows nothing of the history. Without this the first thing that
+    binary losses teach is that almost everything is improbable, which Adam writes into all item vectors in one
+    direction; they hardly differ then, and the model never learns anything else."""
+    items = model.item_emb.num_embeddings - 1
+    count = np.bincount(np.concatenate([s[1:] for s in sequences]), minlength=items + 1) + 1.0
+    share = count / count[1:].sum()
+    if loss_name == "gbce":
+        share = share * beta_of(n_negatives, items) * (items - 1) / n_negatives
+    with torch.no_grad():
+        model.item_bias.copy_(torch.from_numpy(np.log(share)).float())
 
 
 def train_epoch(model, sequences, length, opt, batch, rng, mask_seen, smoothing, loss_name="full", n_negatives=256):
@@ -168,18 +183,20 @@ def train_epoch(model, sequences, length, opt, batch, rng, mask_seen, smoothing,
         real = targets > 0
         row, position = real.nonzero(as_tuple=True)
         target = targets[real]
-        h = model(inputs)[real]
-        negatives = None
-        if loss_name != "full":
-            negatives = torch.from_numpy(rng.choice(items, min(n_negatives, items), replace=False) + 1)
+        hidden = model(inputs)
         # An item already in the history is never recommended: it takes no part as another choice either.
-        out = (seen_so_far(inputs, row, position, negatives, items) if mask_seen else
-               torch.zeros(len(target), items + 1 if negatives is None else len(negatives), dtype=torch.bool))
+        first = first_seen(inputs, items) if mask_seen else None
         if loss_name == "full":
-            loss = full_softmax(model, h, target, out, smoothing)
+            out = (first[row] <= position.unsqueeze(1) if mask_seen else
+                   torch.zeros(len(target), items + 1, dtype=torch.bool))
+            loss = full_softmax(model, hidden[real], target, out, smoothing)
         else:
-            out = out | (negatives == target.unsqueeze(1))
-            loss = {"sampled": sampled_softmax, "gbce": gbce}[loss_name](model, h, target, negatives, out, items)
+            negatives = torch.from_numpy(rng.integers(1, items + 1, (len(part), n_negatives)))
+            out = negatives[row] == target.unsqueeze(1)
+            if mask_seen:
+                out |= first.gather(1, negatives)[row] <= position.unsqueeze(1)
+            positive, negative = score_some(model, hidden, real, target, negatives)
+            loss = {"sampled": sampled_softmax, "gbce": gbce}[loss_name](positive, negative, out, items)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         opt.step()
@@ -232,24 +249,54 @@ def baselines(sequences, pairs, items, unseen):
 
 # -------------------------------------------------------------------------------------------------------------- follows
 
-SCALES, WEIGHTS, NEXT_MAX = (10, 100, 1000, 10000), (0.25, 0.5, 0.75, 1.0, 1.5), 64
+# What stood beside what: attentd raises an item's score by weight · ln(1 + scale · share), where share is that of the
+# last item's row, decay times that of the item before it and so on, and own times the share of what followed the last
+# item earlier in the same history.
+TRIED = {"scale": (10, 30, 100, 300, 1000, 3000, 10000), "weight": (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0),
+         "decay": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7), "own": (0.0, 0.03, 0.1, 0.2, 0.3, 0.5)}
+NEXT_MAX, BACK_MAX, PAIRS_MAX = 64, 8, 5000
 
 
-def follows_of(sequences):
-    """{item: [(next item, share of all that followed it), …]}, the most frequent first, at most NEXT_MAX."""
+def follows_of(sequences, both):
+    """{item: [(neighbour, share of all its neighbours), …]}, the most frequent first, at most NEXT_MAX. A neighbour
+    is what directly followed, with `both` also what directly went before: a basket has no order worth keeping."""
     counts = defaultdict(Counter)
     for s in sequences:
         for a, b in zip(s[:-1], s[1:]):
             counts[int(a)][int(b)] += 1
+            if both:
+                counts[int(b)][int(a)] += 1
     return {a: [(b, n / sum(c.values())) for b, n in sorted(c.items(), key=lambda e: (-e[1], e[0]))[:NEXT_MAX]]
             for a, c in counts.items()}
 
 
-def boosted(scores, follows, last, scale, weight):
-    out = scores.copy()
-    for item, share in follows.get(last, ()):
-        out[item] += weight * math.log1p(scale * share)
-    return out
+class Boosts:
+    """What the table adds to the scores of all items after each history, for any choice of the four numbers."""
+
+    def __init__(self, follows, histories, length, items):
+        row, item, share, back = [], [], [], []
+
+        def add(r, i, s, b):
+            row.append(r), item.append(i), share.append(s), back.append(b)
+
+        for r, h in enumerate(histories):
+            h = [int(i) for i in h[-length:]]
+            for b, last in enumerate(reversed(h[-BACK_MAX:])):
+                for i, s in follows.get(last, ()):
+                    add(r, i, s, b)
+            own = [n for i, n in zip(h[:-1], h[1:]) if i == h[-1]]
+            for n in own:
+                add(r, n, 1 / len(own), -1)
+        self.keys, self.at = np.unique(np.array(row, dtype=np.int64) * (items + 1) + np.array(item, dtype=np.int64),
+                                       return_inverse=True)
+        self.share, self.back = np.array(share), np.array(back, dtype=np.int64)
+
+    def added(self, scores, scale, weight, decay, own):
+        factor = np.where(self.back < 0, own, np.float64(decay) ** np.maximum(self.back, 0))
+        share = np.bincount(self.at, weights=self.share * factor, minlength=len(self.keys))
+        out = scores.copy()
+        out.reshape(-1)[self.keys] += (weight * np.log1p(scale * share)).astype(np.float32)
+        return out
 
 
 @torch.no_grad()
@@ -263,23 +310,51 @@ def all_scores(model, pairs, length):
     return np.concatenate(out)
 
 
-def with_follows(scores, follows, pairs, unseen, scale, weight):
-    return rank_metrics([rank_of(boosted(s, follows, h[-1], scale, weight), h, t, unseen)
-                         for s, (h, t) in zip(scores, pairs)])
+def metrics_of(scores, pairs, unseen):
+    return rank_metrics([rank_of(s, h, t, unseen) for s, (h, t) in zip(scores, pairs)])
 
 
 def fit_follows(model, sequences, pairs, length, unseen):
-    """The scale and weight with the best NDCG@10 on the validation pairs, or None where none gains."""
-    scores, follows = all_scores(model, pairs, length), follows_of(sequences)
-    plain = rank_metrics([rank_of(s, h, t, unseen) for s, (h, t) in zip(scores, pairs)])["ndcg@10"]
-    best = max((with_follows(scores, follows, pairs, unseen, k, w)["ndcg@10"], k, w) for k in SCALES for w in WEIGHTS)
-    print("follows: NDCG@10", best, "without", plain, flush=True)
-    return {"scale": best[1], "weight": best[2]} if best[0] > plain else None
+    """The table and the numbers with the best NDCG@10 on the validation pairs, or None where none gains: each number in
+    turn, the others held, until none moves."""
+    pairs = pairs[::-(-len(pairs) // PAIRS_MAX)]
+    scores = all_scores(model, pairs, length)
+    plain, best = metrics_of(scores, pairs, unseen), None
+    for both in (False, True):
+        boosts = Boosts(follows_of(sequences, both), [h for h, _ in pairs], length, scores.shape[1] - 1)
+        choice, known = {"scale": 1000, "weight": 1.0, "decay": 0.0, "own": 0.0}, {}
+
+        def judge(**change):
+            numbers = {**choice, **change}
+            key = tuple(numbers.values())
+            if key not in known:
+                known[key] = metrics_of(boosts.added(scores, **numbers), pairs, unseen)
+            return known[key]["ndcg@10"]
+
+        while True:
+            before = dict(choice)
+            for name, values in TRIED.items():
+                choice[name] = max(values, key=lambda v: (judge(**{name: v}), v == choice[name], -v))
+            if choice == before:
+                break
+        print("follows:", "both sides" if both else "behind", choice, known[tuple(choice.values())], flush=True)
+        if best is None or judge() > best[0]:
+            best = (judge(), {**choice, "both": both})
+    print("follows: without", plain, flush=True)
+    return best[1] if best[0] > plain["ndcg@10"] else None
 
 
-def follows_rows(follows, choice):
-    rows = [{"index": a, "next": [[b, float(f"{share:.6g}")] for b, share in f]} for a, f in sorted(follows.items())]
-    return [choice] + rows
+def with_follows(model, sequences, pairs, length, unseen, choice):
+    numbers = {k: v for k, v in choice.items() if k != "both"}
+    scores = all_scores(model, pairs, length)
+    boosts = Boosts(follows_of(sequences, choice["both"]), [h for h, _ in pairs], length, scores.shape[1] - 1)
+    return metrics_of(boosts.added(scores, **numbers), pairs, unseen)
+
+
+def follows_rows(sequences, choice):
+    rows = [{"index": a, "next": [[b, float(f"{share:.6g}")] for b, share in f]}
+            for a, f in sorted(follows_of(sequences, choice["both"]).items())]
+    return [{k: v for k, v in choice.items() if k != "both"}] + rows
 
 
 # --------------------------------------------------------------------------------------------------------------- files
@@ -348,11 +423,11 @@ def main():
                    help="nobody takes an item twice: seen items take no part in training targets and ranking")
     a.add_argument("--loss", choices=("full", "sampled", "gbce"), default="full",
                    help="softmax over all items; over sampled ones; gBCE of gSASRec")
-    a.add_argument("--negatives", type=int, default=256, help="sampled items a step")
+    a.add_argument("--negatives", type=int, default=256, help="sampled items of each sequence a step")
     a.add_argument("--follows", action=argparse.BooleanOptionalAction, default=True,
                    help="with --leave-one-out: try a table of what followed what beside the model")
-    a.add_argument("--follows-scale", type=float, help="write the table with this scale and --follows-weight, untried")
-    a.add_argument("--follows-weight", type=float, default=1.0)
+    a.add_argument("--follows-rule", type=json.loads, metavar="JSON",
+                   help="write the table with these numbers, untried: what a run with --leave-one-out printed")
     a.add_argument("--smoothing", type=float, default=0.0)
     a.add_argument("--lr", type=float, default=1e-3)
     a.add_argument("--weight-decay", type=float, default=0.0)
@@ -382,6 +457,7 @@ def main():
     kept = [s for s in users if len(s) >= 3] if a.leave_one_out else users
     train = [s[:-2] for s in kept] if a.leave_one_out else users
     valid = [(s[:-2], s[-2]) for s in kept] if a.leave_one_out else []
+    a.negatives = min(a.negatives, items)
     print(f"{len(users)} users, {items} items, {sum(map(len, users))} interactions", flush=True)
 
     def fit(sequences, epochs, pairs):
@@ -389,6 +465,8 @@ def main():
         rng = np.random.default_rng(a.seed)
         sequences = [np.array(s) for s in sequences if len(s) > 1]
         model = SASRec(items, a.hidden, a.blocks, a.heads, a.length, a.dropout, a.output_bias, a.act)
+        if a.output_bias:
+            start_at_popularity(model, sequences, a.loss, a.negatives)
         opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=a.weight_decay)
         best, start = (-1.0, 0, None), time.time()
         for e in range(1, epochs + 1):
@@ -408,8 +486,8 @@ def main():
 
     model, epochs, on_valid = fit(train, a.epochs, valid)
     quality, choice = {}, None
-    if a.follows_scale:
-        choice = {"scale": a.follows_scale, "weight": a.follows_weight}
+    if a.follows_rule:
+        choice = {"decay": 0.0, "own": 0.0, "both": False, **a.follows_rule}
     elif a.leave_one_out and a.follows:
         choice = fit_follows(model, train, valid, a.length, a.mask_seen)
     if a.leave_one_out and not a.valid_only_search:
@@ -423,8 +501,8 @@ def main():
                    "test": evaluate(model, test, a.length, a.mask_seen),
                    **{k: {"test": v} for k, v in baselines(train, test, items, a.mask_seen).items()}}
         if choice:
-            quality["with_follows"] = {**choice, "test": with_follows(
-                all_scores(model, test, a.length), follows_of(train), test, a.mask_seen, **choice)}
+            on_test = with_follows(model, train, test, a.length, a.mask_seen, choice)
+            quality["with_follows"] = {**choice, "test": on_test}
         print(json.dumps(quality), flush=True)
     if a.out:
         as_stored(model, a.half)
@@ -434,7 +512,7 @@ def main():
                   "pad_to_max_length": False, "torch_dtype": "float16" if a.half else "float32"}
         attend = {"task": "recommend", "items": "items.jsonl", "licence": a.licence, "quality": quality}
         write(a.out, model, config, attend, a.half, rows, golden(model, items, a.length, a.seed),
-              follows_rows(follows_of(train), choice) if choice else None)
+              follows_rows(train, choice) if choice else None)
 
 
 if __name__ == "__main__":

@@ -362,6 +362,12 @@ static void test_alerts_and_values(void **state)
     text[0] = '\0';
     assert_int_equal(store_news_alerts_scan(news, seqs[0], 10, note_alert, text, &err), ATT_OK);
     assert_string_equal(text, "2:blue:noise:{} ");
+    text[0] = '\0';
+    assert_int_equal(store_news_alerts_scan_back(news, INT64_MAX, 10, note_alert, text, &err), ATT_OK);
+    assert_string_equal(text, "2:blue:noise:{} 1:red:heat:{\"a\":1} ");
+    text[0] = '\0';
+    assert_int_equal(store_news_alerts_scan_back(news, seqs[1], 10, note_alert, text, &err), ATT_OK);
+    assert_string_equal(text, "1:red:heat:{\"a\":1} ");
     assert_int_equal(store_news_meta_get(news, "hook.cursor", &value, &err), ATT_OK);
     assert_null(value);
     assert_int_equal(store_news_meta_put(news, "hook.cursor", "1", &err), ATT_OK);

@@ -465,7 +465,9 @@ static void refusals_name_the_field(void **state)
     refused("{\"exclude\":[1]}", ATT_EINVAL, "exclude[0]", "is number");
     refused("{\"exclude\":{}}", ATT_EINVAL, "exclude", "expected an array");
     refused("{\"exclude_seen\":1}", ATT_EINVAL, "exclude_seen", "true or false");
-    refused("{\"explain\":\"attention\"}", ATT_EINVAL, "explain", "true or false");
+    refused("{\"explain\":\"rollout\"}", ATT_EINVAL, "explain", "attention");
+    refused("{\"explain\":3}", ATT_EINVAL, "explain", "true or false");
+    refused("{\"faithfulness\":true}", ATT_EINVAL, "faithfulness", "occlusion");
     refused("{\"top_k\":0}", ATT_EINVAL, "top_k", "expected an integer from 1 to 500");
     refused("{\"top_k\":501}", ATT_EINVAL, "top_k", "from 1 to 500");
     refused("{\"diversity\":1.5}", ATT_EINVAL, "diversity", "expected 0 to 1");

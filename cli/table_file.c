@@ -1,5 +1,5 @@
-/* Reading JSONL and CSV; see kb_file.h. */
-#include "cli/kb_file.h"
+/* Reading JSONL and CSV; see table_file.h. */
+#include "cli/table_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static enum att_status read_whole(const char *path, char **ret_bytes, size_t *re
     return ATT_OK;
 }
 
-static enum att_status add(struct cli_kb_file *file, char *entry, size_t number, struct att_err *err)
+static enum att_status add(struct cli_table_file *file, char *entry, size_t number, struct att_err *err)
 {
     if (file->count == file->capacity) {
         size_t capacity = file->capacity ? file->capacity * 2 : 256;
@@ -70,7 +70,7 @@ static enum att_status add(struct cli_kb_file *file, char *entry, size_t number,
     return ATT_OK;
 }
 
-static enum att_status read_jsonl(const char *text, size_t len, struct cli_kb_file *file, struct att_err *err)
+static enum att_status read_jsonl(const char *text, size_t len, struct cli_table_file *file, struct att_err *err)
 {
     size_t number = 0;
     for (size_t at = 0; at < len;) {
@@ -168,40 +168,56 @@ static void put_list(struct att_jsonw *w, char *text, bool numbers)
     att_jsonw_array_end(w);
 }
 
-static bool is_field(const char *name)
+static const char *const none[] = {NULL};
+
+static const char *const kb_required[] = {"id", "question", "answer", NULL};
+static const char *const kb_texts[] = {"question", "answer", "lang", "source", NULL};
+static const char *const kb_values[] = {"id", "context_only", "chitchat", "valid_from", "valid_until", NULL};
+static const char *const kb_text_lists[] = {"alternates", NULL};
+static const char *const kb_number_lists[] = {"prompts", NULL};
+const struct cli_columns cli_kb_columns = {kb_required, kb_texts, kb_values, kb_text_lists, kb_number_lists, true};
+
+static const char *const item_required[] = {"id", NULL};
+static const char *const item_texts[] = {"id", "title", "text", NULL};
+static const char *const item_values[] = {"popularity", "available", NULL};
+const struct cli_columns cli_item_columns = {item_required, item_texts, item_values, none, none, false};
+
+static bool has(const char *const *names, const char *name)
 {
-    static const char *const fields[] = {"id",      "question",     "answer",   "alternates", "lang",       "source",
-                                         "prompts", "context_only", "chitchat", "valid_from", "valid_until"};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strcmp(name, fields[i]) == 0)
-            return true;
-    return false;
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
 }
 
-static void put_column(struct att_jsonw *w, const char *name, char *value)
+static bool is_field(const struct cli_columns *columns, const char *name)
 {
-    if (!*value || !is_field(name))
+    return has(columns->texts, name) || has(columns->values, name) || has(columns->text_lists, name) ||
+           has(columns->number_lists, name);
+}
+
+static void put_column(struct att_jsonw *w, const struct cli_columns *columns, const char *name, char *value)
+{
+    if (!*value || !is_field(columns, name))
         return;
     att_jsonw_key(w, name);
-    if (strcmp(name, "alternates") == 0)
+    if (has(columns->text_lists, name))
         put_list(w, value, false);
-    else if (strcmp(name, "prompts") == 0)
+    else if (has(columns->number_lists, name))
         put_list(w, value, true);
-    else if (strcmp(name, "question") != 0 && strcmp(name, "answer") != 0 && strcmp(name, "lang") != 0 &&
-             strcmp(name, "source") != 0)
+    else if (has(columns->values, name))
         put_literal(w, value, strlen(value));
     else
         att_jsonw_cstring(w, value);
 }
 
 /* The members of a column "metadata", which holds an object, and every column that is no field. */
-static enum att_status put_metadata(struct att_jsonw *w, const struct row *header, const struct row *row,
-                                    struct att_err *err)
+static enum att_status put_metadata(struct att_jsonw *w, const struct cli_columns *columns, const struct row *header,
+                                    const struct row *row, struct att_err *err)
 {
     att_jsonw_object_begin(w);
     for (size_t i = 0; i < row->count; i++) {
         const char *name = header->fields[i], *value = row->fields[i];
-        if (is_field(name) || !*value)
+        if (is_field(columns, name) || !*value)
             continue;
         if (strcmp(name, "metadata") != 0) {
             att_jsonw_key(w, name);
@@ -230,17 +246,28 @@ static enum att_status put_metadata(struct att_jsonw *w, const struct row *heade
     return ATT_OK;
 }
 
-static enum att_status row_to_json(const struct row *header, const struct row *row, char **ret_entry,
-                                   struct att_err *err)
+static bool has_metadata(const struct cli_columns *columns, const struct row *header, const struct row *row)
+{
+    for (size_t i = 0; i < row->count; i++)
+        if (*row->fields[i] && !is_field(columns, header->fields[i]))
+            return true;
+    return false;
+}
+
+static enum att_status row_to_json(const struct cli_columns *columns, const struct row *header, const struct row *row,
+                                   char **ret_entry, struct att_err *err)
 {
     struct att_jsonw w;
     size_t len;
     att_jsonw_init(&w, ENTRY_BYTES_MAX);
     att_jsonw_object_begin(&w);
     for (size_t i = 0; i < row->count; i++)
-        put_column(&w, header->fields[i], row->fields[i]);
-    att_jsonw_key(&w, "metadata");
-    enum att_status status = put_metadata(&w, header, row, err);
+        put_column(&w, columns, header->fields[i], row->fields[i]);
+    enum att_status status = ATT_OK;
+    if (columns->always_metadata || has_metadata(columns, header, row)) {
+        att_jsonw_key(&w, "metadata");
+        status = put_metadata(&w, columns, header, row, err);
+    }
     att_jsonw_object_end(&w);
     if (status == ATT_OK)
         status = att_jsonw_take(&w, ret_entry, &len, err);
@@ -248,14 +275,14 @@ static enum att_status row_to_json(const struct row *header, const struct row *r
     return status;
 }
 
-static enum att_status check_header(const struct row *header, struct att_err *err)
+static enum att_status check_header(const struct cli_columns *columns, const struct row *header, struct att_err *err)
 {
     for (size_t i = 0; i < header->count; i++)
         for (size_t j = 0; j < i; j++)
             if (strcmp(header->fields[i], header->fields[j]) == 0)
                 return att_err_set(err, ATT_EFORMAT, "line 1: column %.60s stands twice", header->fields[i]);
-    static const char *const required[] = {"id", "question", "answer"};
-    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+    const char *const *required = columns->required;
+    for (size_t i = 0; required[i]; i++) {
         bool found = false;
         for (size_t j = 0; j < header->count; j++)
             found |= strcmp(header->fields[j], required[i]) == 0;
@@ -267,14 +294,15 @@ static enum att_status check_header(const struct row *header, struct att_err *er
     return ATT_OK;
 }
 
-static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att_err *err)
+static enum att_status read_csv(char *text, const struct cli_columns *columns, struct cli_table_file *file,
+                                struct att_err *err)
 {
     struct row header, row;
     size_t number = 1;
     enum att_status status = take_row(&text, &number, &header, err);
     if (status != ATT_OK)
         return att_err_prefix(err, "line 1");
-    status = check_header(&header, err);
+    status = check_header(columns, &header, err);
     while (status == ATT_OK && *text) {
         size_t first = number;
         char *entry = NULL;
@@ -285,7 +313,7 @@ static enum att_status read_csv(char *text, struct cli_kb_file *file, struct att
             status = att_err_set(err, ATT_EFORMAT, "has %zu columns, expected %zu as in the header", row.count,
                                  header.count);
         if (status == ATT_OK)
-            status = row_to_json(&header, &row, &entry, err);
+            status = row_to_json(columns, &header, &row, &entry, err);
         if (status != ATT_OK && status != ATT_ENOMEM)
             att_err_prefix(err, "line %zu", first);
         if (status == ATT_OK)
@@ -300,11 +328,12 @@ static bool ends_with(const char *text, const char *end)
     return len >= tail && strcmp(text + len - tail, end) == 0;
 }
 
-enum att_status cli_kb_file_read(const char *path, struct cli_kb_file *file, struct att_err *err)
+enum att_status cli_table_file_read(const char *path, const struct cli_columns *columns, struct cli_table_file *file,
+                                    struct att_err *err)
 {
     char *text = NULL;
     size_t len = 0;
-    *file = (struct cli_kb_file){.count = 0};
+    *file = (struct cli_table_file){.count = 0};
     bool csv = ends_with(path, ".csv");
     if (!csv && !ends_with(path, ".jsonl"))
         return att_err_set(err, ATT_EINVAL, "%s: expected a name that ends in .jsonl or .csv", path);
@@ -312,16 +341,16 @@ enum att_status cli_kb_file_read(const char *path, struct cli_kb_file *file, str
     if (status != ATT_OK)
         return status;
     size_t mark = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* the byte order mark that spreadsheets write */
-    status = csv ? read_csv(text + mark, file, err) : read_jsonl(text + mark, len - mark, file, err);
+    status = csv ? read_csv(text + mark, columns, file, err) : read_jsonl(text + mark, len - mark, file, err);
     att_mem_free(text);
     return status == ATT_OK ? ATT_OK : att_err_prefix(err, "%s", path);
 }
 
-void cli_kb_file_finish(struct cli_kb_file *file)
+void cli_table_file_finish(struct cli_table_file *file)
 {
     for (size_t i = 0; i < file->count; i++)
         att_mem_free(file->entries[i]);
     att_mem_free(file->entries);
     att_mem_free(file->numbers);
-    *file = (struct cli_kb_file){.count = 0};
+    *file = (struct cli_table_file){.count = 0};
 }

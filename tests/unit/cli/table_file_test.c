@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/kb_file.h"
+#include "cli/table_file.h"
 
 static char folder[64], path[96];
 
@@ -27,14 +27,14 @@ static int teardown(void **state)
     return rmdir(folder);
 }
 
-static enum att_status read_text(const char *ending, const char *text, struct cli_kb_file *file, struct att_err *err)
+static enum att_status read_text(const char *ending, const char *text, struct cli_table_file *file, struct att_err *err)
 {
     snprintf(path, sizeof path, "%s/kb%s", folder, ending);
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
     fputs(text, out);
     fclose(out);
-    enum att_status status = cli_kb_file_read(path, file, err);
+    enum att_status status = cli_table_file_read(path, &cli_kb_columns, file, err);
     unlink(path);
     return status;
 }
@@ -42,7 +42,7 @@ static enum att_status read_text(const char *ending, const char *text, struct cl
 static void reads_csv_as_spreadsheets_write_it(void **state)
 {
     (void)state;
-    struct cli_kb_file file;
+    struct cli_table_file file;
     struct att_err err = {.message = ""};
     if (read_text(".csv",
                   "\xef\xbb\xbfid,question,answer,alternates,lang,topic,prompts,context_only\r\n"
@@ -61,19 +61,19 @@ static void reads_csv_as_spreadsheets_write_it(void **state)
                         "\"metadata\":{}}");
     assert_int_equal(file.numbers[0], 2);
     assert_int_equal(file.numbers[1], 5);
-    cli_kb_file_finish(&file);
+    cli_table_file_finish(&file);
 }
 
 static void reads_jsonl_and_skips_blank_lines(void **state)
 {
     (void)state;
-    struct cli_kb_file file;
+    struct cli_table_file file;
     assert_int_equal(read_text(".jsonl", "\xef\xbb\xbf{\"id\":1}\n\n  \r\n{\"id\":2}", &file, NULL), ATT_OK);
     assert_int_equal(file.count, 2);
     assert_string_equal(file.entries[0], "{\"id\":1}");
     assert_string_equal(file.entries[1], "{\"id\":2}");
     assert_int_equal(file.numbers[1], 4);
-    cli_kb_file_finish(&file);
+    cli_table_file_finish(&file);
 }
 
 static void refuses_by_line(void **state)
@@ -94,16 +94,16 @@ static void refuses_by_line(void **state)
         {".txt", "", "ends in .jsonl or .csv"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct cli_kb_file file;
+        struct cli_table_file file;
         struct att_err err = {.message = ""};
         assert_int_not_equal(read_text(cases[i].ending, cases[i].text, &file, &err), ATT_OK);
         if (!strstr(err.message, cases[i].says))
             fail_msg("case %zu: '%s' does not say '%s'", i, err.message, cases[i].says);
-        cli_kb_file_finish(&file);
+        cli_table_file_finish(&file);
     }
-    struct cli_kb_file file;
-    assert_int_equal(cli_kb_file_read("/nonexistent.csv", &file, NULL), ATT_ENOTFOUND);
-    cli_kb_file_finish(&file);
+    struct cli_table_file file;
+    assert_int_equal(cli_table_file_read("/nonexistent.csv", &cli_kb_columns, &file, NULL), ATT_ENOTFOUND);
+    cli_table_file_finish(&file);
 }
 
 int main(void)
@@ -113,5 +113,5 @@ int main(void)
         cmocka_unit_test(reads_jsonl_and_skips_blank_lines),
         cmocka_unit_test(refuses_by_line),
     };
-    return cmocka_run_group_tests_name("cli/kb_file", tests, setup, teardown);
+    return cmocka_run_group_tests_name("cli/table_file", tests, setup, teardown);
 }
