@@ -238,8 +238,6 @@ static enum att_status report(const struct bench *bench, struct att_err *err)
         {"batch_tokens", (double)bench->budget},
     };
     struct att_jsonw w;
-    char *text = NULL;
-    size_t len = 0;
     att_jsonw_init(&w, 1 << 16);
     att_jsonw_object_begin(&w);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -251,10 +249,7 @@ static enum att_status report(const struct bench *bench, struct att_err *err)
     att_jsonw_key(&w, "dtype");
     att_jsonw_cstring(&w, att_dtype_name(att_model_info(bench->model)->dtype));
     att_jsonw_object_end(&w);
-    enum att_status status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_OK)
-        puts(text);
-    att_mem_free(text);
+    enum att_status status = cli_json_print(&w, err);
     att_jsonw_finish(&w);
     return status;
 }

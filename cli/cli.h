@@ -69,10 +69,15 @@ struct cli_options {
  * --help prints before the list of options. Answers -1 to go on, else the exit status: help was printed, or a message
  * on stderr. */
 int cli_options_parse(int argc, char **argv, const char *allowed, const char *about, struct cli_options *ret);
+
+/* ---- print.c ---- */
+
 /* "attend COMMAND: message" on stderr; answers CLI_FAILED. */
 int cli_fail(const char *command, const struct att_err *err);
 /* The same for a missing option; answers CLI_USAGE. */
 int cli_missing(const char *command, const char *option);
+/* What was written, and a line break, on stdout. The writer stays to be finished. */
+enum att_status cli_json_print(struct att_jsonw *w, struct att_err *err) ATT_MUST_USE;
 
 /* ---- env.c: the names that tasks look up ---- */
 
@@ -84,6 +89,10 @@ struct cli_env; /* holds models, knowledge base and items until it is destroyed 
 enum att_status cli_env_create(const struct cli_options *options, struct cli_env **ret_env,
                                struct att_err *err) ATT_MUST_USE;
 void cli_env_destroy(struct cli_env *env);
+/* A whole command that needs --model and --data: its options, its models, `run`; answers the exit status. */
+int cli_env_run(int argc, char **argv, const char *allowed, const char *about,
+                enum att_status (*run)(const struct cli_env *env, const struct cli_options *options,
+                                       struct att_err *err));
 const struct task_env *cli_env_task(const struct cli_env *env);
 const struct task_model *cli_env_model(const struct cli_env *env); /* of --model */
 const struct task_kb *cli_env_kb(const struct cli_env *env);       /* NULL without --kb */

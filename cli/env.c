@@ -328,3 +328,22 @@ const struct task_kb *cli_env_kb(const struct cli_env *env)
 {
     return env->kb.kb ? &env->kb : NULL;
 }
+
+int cli_env_run(int argc, char **argv, const char *allowed, const char *about,
+                enum att_status (*run)(const struct cli_env *env, const struct cli_options *options,
+                                       struct att_err *err))
+{
+    struct cli_options options;
+    struct cli_env *env = NULL;
+    struct att_err err;
+    int usage = cli_options_parse(argc, argv, allowed, about, &options);
+    if (usage >= 0)
+        return usage;
+    if (!options.model || !options.data)
+        return cli_missing(argv[0], options.model ? "data" : "model");
+    enum att_status status = cli_env_create(&options, &env, &err);
+    if (status == ATT_OK)
+        status = run(env, &options, &err);
+    cli_env_destroy(env);
+    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+}

@@ -150,8 +150,7 @@ static enum att_status put_json(struct figures *heads, size_t n_heads, struct at
 {
     struct task_figure figures[FIGURES_MAX];
     struct att_jsonw w;
-    char *text = NULL;
-    size_t len = 0, n = 0;
+    size_t n = 0;
     enum att_status status = ATT_OK;
     att_jsonw_init(&w, SIZE_MAX);
     att_jsonw_object_begin(&w);
@@ -172,10 +171,7 @@ static enum att_status put_json(struct figures *heads, size_t n_heads, struct at
     }
     att_jsonw_object_end(&w);
     if (status == ATT_OK)
-        status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_OK)
-        puts(text);
-    att_mem_free(text);
+        status = cli_json_print(&w, err);
     att_jsonw_finish(&w);
     return status;
 }
@@ -273,17 +269,5 @@ static const char about[] =
 
 int cli_eval_classify(int argc, char **argv)
 {
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct att_err err;
-    int usage = cli_options_parse(argc, argv, "model base dtype task data head map json", about, &options);
-    if (usage >= 0)
-        return usage;
-    if (!options.model || !options.data)
-        return cli_missing(argv[0], options.model ? "data" : "model");
-    enum att_status status = cli_env_create(&options, &env, &err);
-    if (status == ATT_OK)
-        status = run(env, &options, &err);
-    cli_env_destroy(env);
-    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+    return cli_env_run(argc, argv, "model base dtype task data head map json", about, run);
 }

@@ -397,39 +397,30 @@ static enum att_status prepare(struct tally *tally, struct att_err *err)
     return task_contexts_create(&tally->contexts, err);
 }
 
-int cli_eval_recommend(int argc, char **argv)
+static enum att_status run(const struct cli_env *env, const struct cli_options *options, struct att_err *err)
 {
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct tally tally = {.rows = 0};
-    struct att_err err;
-    int usage =
-        cli_options_parse(argc, argv, "model encoder dtype task data json",
-                          "usage: attend eval --task recommend --model DIR --data FILE\n\n"
-                          "HR@10, NDCG@10 with 95 % intervals, beside two simple rules, and the share of the "
-                          "catalogue that is ever among\nthe ten best; all items ranked that are not in the "
-                          "history. Data: lines {\"history\":[{\"item\":ID},…],\"target\":ID},\nor "
-                          "\"targets\":[ID,…] for a basket, and \"exclude_seen\":false where the same item "
-                          "may be taken again. Without a target the last basket of the history is it: events in a row "
-                          "with an\nequal \"basket\", or an equal \"time\" where they have none.\n",
-                          &options);
-    if (usage >= 0)
-        return usage;
-    if (!options.model || !options.data)
-        return cli_missing(argv[0], options.model ? "data" : "model");
-    enum att_status status = cli_env_create(&options, &env, &err);
-    if (status == ATT_OK) {
-        tally.env = env;
-        status = prepare(&tally, &err);
-    }
+    struct tally tally = {.env = env};
+    enum att_status status = prepare(&tally, err);
     if (status == ATT_OK)
-        status = read_lines(&tally, options.data, &err);
+        status = read_lines(&tally, options->data, err);
     if (status == ATT_OK)
-        report(&tally, options.json);
+        report(&tally, options->json);
     task_contexts_destroy(tally.contexts);
     att_mem_free(tally.covered);
     att_mem_free(tally.marks);
     att_mem_free(tally.by_popularity);
-    cli_env_destroy(env);
-    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+    return status;
+}
+
+int cli_eval_recommend(int argc, char **argv)
+{
+    static const char about[] =
+        "usage: attend eval --task recommend --model DIR --data FILE\n\n"
+        "HR@10, NDCG@10 with 95 % intervals, beside two simple rules, and the share of the "
+        "catalogue that is ever among\nthe ten best; all items ranked that are not in the "
+        "history. Data: lines {\"history\":[{\"item\":ID},…],\"target\":ID},\nor "
+        "\"targets\":[ID,…] for a basket, and \"exclude_seen\":false where the same item "
+        "may be taken again. Without a target the last basket of the history is it: events in a row "
+        "with an\nequal \"basket\", or an equal \"time\" where they have none.\n";
+    return cli_env_run(argc, argv, "model encoder dtype task data json", about, run);
 }

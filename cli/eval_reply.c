@@ -122,8 +122,7 @@ static enum att_status report(const struct group *all, bool json, struct att_err
 {
     struct task_figure measured[FIGURES_MAX];
     struct att_jsonw w;
-    char *text = NULL;
-    size_t n = 0, len = 0;
+    size_t n = 0;
     enum att_status status = ATT_OK;
     att_jsonw_init(&w, SIZE_MAX);
     att_jsonw_object_begin(&w);
@@ -138,10 +137,7 @@ static enum att_status report(const struct group *all, bool json, struct att_err
     }
     att_jsonw_object_end(&w);
     if (status == ATT_OK && json)
-        status = att_jsonw_take(&w, &text, &len, err);
-    if (text)
-        puts(text);
-    att_mem_free(text);
+        status = cli_json_print(&w, err);
     att_jsonw_finish(&w);
     return status;
 }

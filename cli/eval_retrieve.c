@@ -236,8 +236,6 @@ static enum att_status put_rankings(const struct retrieval *retrieval, const str
 {
     static const char *const names[2] = {"cosine", "hybrid"};
     struct att_jsonw w;
-    char *text = NULL;
-    size_t len = 0;
     enum att_status status = ATT_OK;
     att_jsonw_init(&w, 1 << 16);
     att_jsonw_object_begin(&w);
@@ -258,10 +256,7 @@ static enum att_status put_rankings(const struct retrieval *retrieval, const str
     }
     att_jsonw_object_end(&w);
     if (status == ATT_OK && json)
-        status = att_jsonw_take(&w, &text, &len, err);
-    if (text)
-        puts(text);
-    att_mem_free(text);
+        status = cli_json_print(&w, err);
     att_jsonw_finish(&w);
     return status;
 }
@@ -326,30 +321,17 @@ static enum att_status read_all(const struct cli_env *env, const struct cli_opti
     return status;
 }
 
-int cli_eval_retrieve(int argc, char **argv)
+static enum att_status run(const struct cli_env *env, const struct cli_options *options, struct att_err *err)
 {
-    static const char about[] = "usage: attend eval --task retrieve --model ENCODER_DIR --data FILE.jsonl [--json]\n\n"
-                                "Queries among documents: lines {\"document\",\"label\"} and {\"query\",\"label\"}.\n";
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct att_err err;
-    int code = cli_options_parse(argc, argv, "model base task data json dtype", about, &options);
-    if (code >= 0)
-        return code;
-    if (!options.model || !options.data)
-        return cli_missing("eval", options.model ? "data" : "model");
     struct retrieval retrieval = {.count = 0};
     att_arena_init(&retrieval.arena, (size_t)4 << 30);
-    enum att_status status = cli_env_create(&options, &env, &err);
-    if (status == ATT_OK) {
-        status = task_fit_parse(NULL, att_model_info(cli_env_model(env)->model), &retrieval.fit, &err);
-        if (status == ATT_OK)
-            status = read_all(env, &options, &retrieval, &err);
-        if (status == ATT_OK)
-            status = measure(env, &options, &retrieval, &err);
-        if (status != ATT_OK)
-            att_err_prefix(&err, "%s", options.data);
-    }
+    enum att_status status = task_fit_parse(NULL, att_model_info(cli_env_model(env)->model), &retrieval.fit, err);
+    if (status == ATT_OK)
+        status = read_all(env, options, &retrieval, err);
+    if (status == ATT_OK)
+        status = measure(env, options, &retrieval, err);
+    if (status != ATT_OK)
+        att_err_prefix(err, "%s", options->data);
     for (size_t i = 0; i < retrieval.count; i++) {
         att_mem_free(retrieval.texts[i].label);
         att_mem_free(retrieval.texts[i].vector);
@@ -357,6 +339,12 @@ int cli_eval_retrieve(int argc, char **argv)
     }
     att_mem_free(retrieval.texts);
     att_arena_finish(&retrieval.arena);
-    cli_env_destroy(env);
-    return status == ATT_OK ? CLI_OK : cli_fail("eval", &err);
+    return status;
+}
+
+int cli_eval_retrieve(int argc, char **argv)
+{
+    static const char about[] = "usage: attend eval --task retrieve --model ENCODER_DIR --data FILE.jsonl [--json]\n\n"
+                                "Queries among documents: lines {\"document\",\"label\"} and {\"query\",\"label\"}.\n";
+    return cli_env_run(argc, argv, "model base task data json dtype", about, run);
 }

@@ -433,17 +433,5 @@ static const char about[] =
 
 int cli_fit(int argc, char **argv)
 {
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct att_err err;
-    int usage = cli_options_parse(argc, argv, "model base dtype data head map outside precision", about, &options);
-    if (usage >= 0)
-        return usage;
-    if (!options.model || !options.data)
-        return cli_missing(argv[0], options.model ? "data" : "model");
-    enum att_status status = cli_env_create(&options, &env, &err);
-    if (status == ATT_OK)
-        status = run(env, &options, &err);
-    cli_env_destroy(env);
-    return status == ATT_OK ? CLI_OK : cli_fail(argv[0], &err);
+    return cli_env_run(argc, argv, "model base dtype data head map outside precision", about, run);
 }

@@ -226,14 +226,8 @@ static enum att_status put_comparisons(struct sink *sink, const struct cli_optio
 
 static enum att_status print_json(struct sink *sink, struct att_err *err)
 {
-    char *text = NULL;
-    size_t len = 0;
     att_jsonw_object_end(&sink->w);
-    enum att_status status = att_jsonw_take(&sink->w, &text, &len, err);
-    if (status == ATT_OK)
-        puts(text);
-    att_mem_free(text);
-    return status;
+    return cli_json_print(&sink->w, err);
 }
 
 static const char about[] = "usage: attend inspect DIR [--json] [--base NAME=DIR] [--compare-dtype FILE.jsonl]\n\n"

@@ -304,8 +304,6 @@ static enum att_status check_alloc(struct check *check, struct att_err *err)
 static enum att_status put_json(struct check *check, struct att_err *err)
 {
     struct att_jsonw *w = &check->findings;
-    char *text = NULL;
-    size_t len = 0;
     att_jsonw_array_end(w);
     att_jsonw_key(w, "texts_tested");
     att_jsonw_int(w, (int64_t)check->tested);
@@ -316,11 +314,7 @@ static enum att_status put_json(struct check *check, struct att_err *err)
     att_jsonw_key(w, "warnings");
     att_jsonw_int(w, (int64_t)check->warnings);
     att_jsonw_object_end(w);
-    enum att_status status = att_jsonw_take(w, &text, &len, err);
-    if (status == ATT_OK)
-        puts(text);
-    att_mem_free(text);
-    return status;
+    return cli_json_print(w, err);
 }
 
 static void put_summary(const struct check *check)

@@ -216,15 +216,3 @@ int cli_options_parse(int argc, char **argv, const char *allowed, const char *ab
     *ret = options;
     return -1;
 }
-
-int cli_fail(const char *command, const struct att_err *err)
-{
-    fprintf(stderr, "attend %s: %s\n", command, err->message);
-    return CLI_FAILED;
-}
-
-int cli_missing(const char *command, const char *option)
-{
-    fprintf(stderr, "attend %s: --%s is missing; attend %s --help lists the options\n", command, option, command);
-    return CLI_USAGE;
-}

@@ -28,30 +28,15 @@ static enum att_status on_settle(struct srv_reload_job *job, bool serves, struct
     return call->deployment->settle != NULL ? call->deployment->settle(call, serves, err) : ATT_OK;
 }
 
-static void on_deployed(struct srv_reload_job *job)
-{
-    struct srv_request *request = owner(job);
-
-    request->transport->resume(request->conn);
-}
-
 enum srv_next srv_request_deploy(struct srv_request *request)
 {
     const char *model = request->call.deployment->model;
-    enum att_status status;
 
     assert(model == NULL || strlen(model) < sizeof(request->reload.model));
-    request->reload = (struct srv_reload_job){.before = on_before, .settle = on_settle, .done = on_deployed};
+    request->reload = (struct srv_reload_job){.before = on_before, .settle = on_settle};
     if (model != NULL)
         memcpy(request->reload.model, model, strlen(model) + 1);
-    request->stage = DEPLOYING;
-    request->transport->suspend(request->conn);
-    status = srv_reloader_submit(request->server->reloader, &request->reload, &request->err);
-    if (status != ATT_OK) {
-        srv_request_fail_status(request, status);
-        request->transport->resume(request->conn);
-    }
-    return SRV_NEXT_WAIT;
+    return srv_request_await_reload(request, DEPLOYING);
 }
 
 enum srv_next srv_request_deployed(struct srv_request *request)

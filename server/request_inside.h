@@ -100,5 +100,7 @@ enum srv_next srv_request_deployed(struct srv_request *request);
 /* POST /v1/models/{id}/reload: hands the work to the reloader, and answers when it is done. */
 enum srv_next srv_request_reload(struct srv_request *request);
 enum srv_next srv_request_reloaded(struct srv_request *request);
+/* Hands request->reload to the reloader and suspends the connection, which goes on in `stage` when that is done. */
+enum srv_next srv_request_await_reload(struct srv_request *request, enum stage stage);
 
 #endif

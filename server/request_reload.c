@@ -14,6 +14,21 @@ static void on_reloaded(struct srv_reload_job *job)
     request->transport->resume(request->conn);
 }
 
+enum srv_next srv_request_await_reload(struct srv_request *request, enum stage stage)
+{
+    enum att_status status;
+
+    request->reload.done = on_reloaded;
+    request->stage = stage;
+    request->transport->suspend(request->conn);
+    status = srv_reloader_submit(request->server->reloader, &request->reload, &request->err);
+    if (status != ATT_OK) {
+        srv_request_fail_status(request, status);
+        request->transport->resume(request->conn);
+    }
+    return SRV_NEXT_WAIT;
+}
+
 enum srv_next srv_request_reload(struct srv_request *request)
 {
     const char *name = request->match.params[0];
@@ -35,15 +50,7 @@ enum srv_next srv_request_reload(struct srv_request *request)
             request,
             att_err_set(&request->err, ATT_EINVAL, "the model is disabled: set enabled = yes and send SIGHUP"));
     memcpy(request->reload.model, model->task.name, strlen(model->task.name) + 1);
-    request->reload.done = on_reloaded;
-    request->stage = RELOADING;
-    request->transport->suspend(request->conn);
-    status = srv_reloader_submit(request->server->reloader, &request->reload, &request->err);
-    if (status != ATT_OK) {
-        srv_request_fail_status(request, status);
-        request->transport->resume(request->conn);
-    }
-    return SRV_NEXT_WAIT;
+    return srv_request_await_reload(request, RELOADING);
 }
 
 enum srv_next srv_request_reloaded(struct srv_request *request)

@@ -158,41 +158,66 @@ static enum att_status visit_rows(struct store_news *news, sqlite3 *db, sqlite3_
     return step == SQLITE_DONE ? ATT_OK : store_sqlite_error(db, news->path, err);
 }
 
+/* One statement on a lent connection. */
+struct reading {
+    sqlite3 *db;
+    sqlite3_stmt *row;
+    size_t reader;
+};
+
+/* sql NULL: the caller prepares reading->row. Reading is ended only where this succeeded. */
+static enum att_status begin_reading(struct store_news *news, const char *sql, struct reading *reading,
+                                     struct att_err *err)
+{
+    enum att_status status = store_news_reader_take(news, &reading->reader, err);
+    if (status != ATT_OK)
+        return status;
+    reading->db = news->readers[reading->reader];
+    reading->row = NULL;
+    if (sql)
+        status = store_sqlite_prepare(reading->db, news->path, sql, &reading->row, err);
+    if (status != ATT_OK)
+        store_news_reader_give(news, reading->reader, status);
+    return status;
+}
+
+/* With the status of what was read. */
+static enum att_status end_reading(struct store_news *news, struct reading *reading, enum att_status status)
+{
+    sqlite3_finalize(reading->row);
+    store_news_reader_give(news, reading->reader, status);
+    return status;
+}
+
 enum att_status store_news_scan(struct store_news *news, const struct store_news_filter *filter,
                                 bool (*visit)(void *context, const struct store_news_item *item), void *context,
                                 struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    size_t reader, visited = 0;
-    enum att_status status = store_news_reader_take(news, &reader, err);
+    struct reading reading;
+    size_t visited = 0;
+    enum att_status status = begin_reading(news, NULL, &reading, err);
     if (status != ATT_OK)
         return status;
-    sqlite3 *db = news->readers[reader];
-    status = prepare_scan(news, db, filter, &row, err);
+    status = prepare_scan(news, reading.db, filter, &reading.row, err);
     if (status == ATT_OK)
-        status = visit_rows(news, db, row, visit, context, &visited, err);
-    sqlite3_finalize(row);
-    store_news_reader_give(news, reader, status);
-    return status;
+        status = visit_rows(news, reading.db, reading.row, visit, context, &visited, err);
+    return end_reading(news, &reading, status);
 }
 
 enum att_status store_news_get(struct store_news *news, const char *id,
                                bool (*visit)(void *context, const struct store_news_item *item), void *context,
                                bool *ret_found, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    size_t reader, visited = 0;
-    enum att_status status = store_news_reader_take(news, &reader, err);
+    struct reading reading;
+    size_t visited = 0;
+    enum att_status status = begin_reading(news, "SELECT " COLUMNS " FROM items WHERE id = ?1", &reading, err);
     if (status != ATT_OK)
         return status;
-    sqlite3 *db = news->readers[reader];
-    status = store_sqlite_prepare(db, news->path, "SELECT " COLUMNS " FROM items WHERE id = ?1", &row, err);
-    if (status == ATT_OK && sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
-        status = store_sqlite_error(db, news->path, err);
-    if (status == ATT_OK)
-        status = visit_rows(news, db, row, visit, context, &visited, err);
-    sqlite3_finalize(row);
-    store_news_reader_give(news, reader, status);
+    if (sqlite3_bind_text(reading.row, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
+        status = store_sqlite_error(reading.db, news->path, err);
+    else
+        status = visit_rows(news, reading.db, reading.row, visit, context, &visited, err);
+    status = end_reading(news, &reading, status);
     if (status == ATT_OK)
         *ret_found = visited > 0;
     return status;
@@ -221,18 +246,13 @@ static enum att_status look_up(struct store_news *news, sqlite3 *db, sqlite3_stm
 enum att_status store_news_known(struct store_news *news, const struct store_news_item *items, size_t n, bool *known,
                                  struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    size_t reader;
-    enum att_status status = store_news_reader_take(news, &reader, err);
+    struct reading reading;
+    enum att_status status = begin_reading(news, "SELECT 1 FROM items WHERE id = ?1 AND content = ?2", &reading, err);
     if (status != ATT_OK)
         return status;
-    sqlite3 *db = news->readers[reader];
-    status = store_sqlite_prepare(db, news->path, "SELECT 1 FROM items WHERE id = ?1 AND content = ?2", &row, err);
     for (size_t i = 0; status == ATT_OK && i < n; i++)
-        status = look_up(news, db, row, &items[i], &known[i], err);
-    sqlite3_finalize(row);
-    store_news_reader_give(news, reader, status);
-    return status;
+        status = look_up(news, reading.db, reading.row, &items[i], &known[i], err);
+    return end_reading(news, &reading, status);
 }
 
 enum att_status store_news_count(struct store_news *news, struct store_news_counts *ret_counts, struct att_err *err)
@@ -241,22 +261,18 @@ enum att_status store_news_count(struct store_news *news, struct store_news_coun
         "SELECT (SELECT count(*) FROM items), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0),"
         " (SELECT coalesce(min(time_ms), 0) FROM items), (SELECT coalesce(max(time_ms), 0) FROM items),"
         " (SELECT count(*) FROM alerts), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'alerts'), 0)";
-    sqlite3_stmt *row = NULL;
-    size_t reader;
-    enum att_status status = store_news_reader_take(news, &reader, err);
+    struct reading reading;
+    enum att_status status = begin_reading(news, sql, &reading, err);
     if (status != ATT_OK)
         return status;
-    sqlite3 *db = news->readers[reader];
-    status = store_sqlite_prepare(db, news->path, sql, &row, err);
-    if (status == ATT_OK && sqlite3_step(row) == SQLITE_ROW)
+    sqlite3_stmt *row = reading.row;
+    if (sqlite3_step(row) == SQLITE_ROW)
         *ret_counts = (struct store_news_counts){sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1),
                                                  sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 3),
                                                  sqlite3_column_int64(row, 4), sqlite3_column_int64(row, 5)};
-    else if (status == ATT_OK)
-        status = store_sqlite_error(db, news->path, err);
-    sqlite3_finalize(row);
-    store_news_reader_give(news, reader, status);
-    return status;
+    else
+        status = store_sqlite_error(reading.db, news->path, err);
+    return end_reading(news, &reading, status);
 }
 
 static enum att_status visit_alerts(struct store_news *news, sqlite3 *db, sqlite3_stmt *row,
@@ -283,21 +299,14 @@ static enum att_status scan_alerts(struct store_news *news, const char *sql, int
                                    bool (*visit)(void *context, const struct store_news_alert *alert), void *context,
                                    struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
-    size_t reader;
-    enum att_status status = store_news_reader_take(news, &reader, err);
+    struct reading reading;
+    enum att_status status = begin_reading(news, sql, &reading, err);
     if (status != ATT_OK)
         return status;
-    sqlite3 *db = news->readers[reader];
-    status = store_sqlite_prepare(db, news->path, sql, &row, err);
-    if (status == ATT_OK) {
-        sqlite3_bind_int64(row, 1, from);
-        sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
-        status = visit_alerts(news, db, row, visit, context, err);
-    }
-    sqlite3_finalize(row);
-    store_news_reader_give(news, reader, status);
-    return status;
+    sqlite3_bind_int64(reading.row, 1, from);
+    sqlite3_bind_int64(reading.row, 2, (sqlite3_int64)max);
+    status = visit_alerts(news, reading.db, reading.row, visit, context, err);
+    return end_reading(news, &reading, status);
 }
 
 enum att_status store_news_alerts_scan(struct store_news *news, int64_t after, size_t max,
@@ -319,27 +328,23 @@ enum att_status store_news_alerts_scan_back(struct store_news *news, int64_t bef
 
 enum att_status store_news_meta_get(struct store_news *news, const char *key, char **ret_value, struct att_err *err)
 {
-    sqlite3_stmt *row = NULL;
+    struct reading reading;
     char *value = NULL;
-    size_t reader;
-    enum att_status status = store_news_reader_take(news, &reader, err);
+    enum att_status status = begin_reading(news, "SELECT value FROM meta WHERE key = ?1", &reading, err);
     if (status != ATT_OK)
         return status;
-    sqlite3 *db = news->readers[reader];
-    status = store_sqlite_prepare(db, news->path, "SELECT value FROM meta WHERE key = ?1", &row, err);
-    if (status == ATT_OK && sqlite3_bind_text(row, 1, key, -1, SQLITE_STATIC) != SQLITE_OK)
-        status = store_sqlite_error(db, news->path, err);
-    int step = status == ATT_OK ? sqlite3_step(row) : SQLITE_DONE;
+    int step = SQLITE_NOMEM;
+    if (sqlite3_bind_text(reading.row, 1, key, -1, SQLITE_STATIC) == SQLITE_OK)
+        step = sqlite3_step(reading.row);
     if (step == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(row, 0);
+        const char *text = (const char *)sqlite3_column_text(reading.row, 0);
         value = text ? att_mem_strdup(text) : NULL;
         if (!value)
             status = att_err_set(err, ATT_ENOMEM, "%s: out of memory", news->path);
     } else if (step != SQLITE_DONE) {
-        status = store_sqlite_error(db, news->path, err);
+        status = store_sqlite_error(reading.db, news->path, err);
     }
-    sqlite3_finalize(row);
-    store_news_reader_give(news, reader, status);
+    status = end_reading(news, &reading, status);
     if (status == ATT_OK)
         *ret_value = value;
     return status;

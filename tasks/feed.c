@@ -11,10 +11,14 @@ bool task_feed_next(struct task_feed *feed, size_t *begin, const char **ret_line
         const char *line = feed->text + *begin;
         const char *newline = memchr(line, '\n', feed->len - *begin);
         size_t len = newline ? (size_t)(newline - line) : feed->len - *begin, blank = 0;
+        *begin += len + 1;
+        if (feed->n_lines == 0 && len >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+            line += 3;
+            len -= 3;
+        }
         while (blank < len && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
             blank++;
         feed->n_lines++;
-        *begin += len + 1;
         if (blank == len)
             continue;
         *ret_line = line;

@@ -98,7 +98,7 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
 {
     static const char *const fields[] = {"events", "deadline_ms", "priority", NULL};
     const struct att_json *list = att_json_get(body, "events");
-    size_t n = list ? att_json_count(list) : 1, limit = call->env->limits.items_max;
+    size_t n = 1;
     call->state = task_alloc(call, 1, sizeof(struct feedback), err);
     if (!call->state)
         return err->status;
@@ -106,13 +106,10 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     enum att_status status = list ? task_fields_known(body, "", fields, err) : ATT_OK;
     if (status == ATT_OK && list)
         status = task_field_common(call, body, err);
+    if (status == ATT_OK && list)
+        status = task_field_array(list, "events", "events", true, call->env->limits.items_max, &n, err);
     if (status != ATT_OK)
         return status;
-    if (list && (!att_json_is_array(list) || n == 0))
-        return att_err_param(err, ATT_EINVAL, "events", "events: is %s, expected an array of events",
-                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
-    if (n > limit)
-        return att_err_limit(err, "events", limit, n, "events: %zu events, expected at most %zu", n, limit);
     struct task_feedback_event *events = task_alloc(call, n, sizeof *events, err);
     if (!events)
         return err->status;

@@ -133,6 +133,39 @@ enum att_status task_field_enum(const struct att_json *object, const char *path,
                          joined(path, name, text), word, list);
 }
 
+enum att_status task_field_array(const struct att_json *value, const char *path, const char *what, bool required,
+                                 size_t max, size_t *ret_n, struct att_err *err)
+{
+    bool absent = att_json_type(value) == ATT_JSON_NULL;
+    size_t n = att_json_count(value);
+    if (required ? !att_json_is_array(value) || n == 0 : !absent && !att_json_is_array(value))
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an array of %s", path,
+                             att_json_is_array(value) ? "empty"
+                             : value                  ? att_json_type_name(value)
+                                                      : "missing",
+                             what);
+    if (n > max)
+        return att_err_limit(err, path, max, n, "%s: %zu %s, expected at most %zu", path, n, what, max);
+    *ret_n = n;
+    return ATT_OK;
+}
+
+enum att_status task_field_inputs(const struct task_call *call, const struct att_json *value, const char *path,
+                                  size_t *ret_n, struct att_err *err)
+{
+    bool many = att_json_is_array(value);
+    size_t n = many ? att_json_count(value) : 1, limit = call->env->limits.items_max;
+    if (n == 0 || (!many && !att_json_is_string(value)))
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected a text or an array of texts", path,
+                             many    ? "empty"
+                             : value ? att_json_type_name(value)
+                                     : "missing");
+    if (n > limit)
+        return att_err_limit(err, path, limit, n, "%s: %zu texts, expected at most %zu", path, n, limit);
+    *ret_n = n;
+    return ATT_OK;
+}
+
 enum att_status task_field_common(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
     static const char *const words[] = {"interactive", "bulk", NULL};

@@ -21,10 +21,10 @@ static enum att_status parse_documents(struct task_call *call, struct task_relev
                                        const struct att_json *value, bool strict, struct att_err *err)
 {
     static const char *const members[] = {"text", NULL};
-    if (!att_json_is_array(value) || att_json_count(value) == 0)
-        return att_err_param(err, ATT_EINVAL, "documents", "documents: is %s, expected an array of texts",
-                             att_json_is_array(value) ? "empty" : att_json_type_name(value));
-    enum att_status status = task_relevance_room(call, relevance, att_json_count(value), "documents", err);
+    size_t n = 0;
+    enum att_status status = task_field_array(value, "documents", "texts", true, call->env->limits.items_max, &n, err);
+    if (status == ATT_OK)
+        status = task_relevance_room(call, relevance, n, "documents", err);
     for (size_t i = 0; status == ATT_OK && i < relevance->n; i++) {
         const struct att_json *document = att_json_at(value, i);
         char path[PATH_BYTES];

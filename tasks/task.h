@@ -282,6 +282,13 @@ enum att_status task_field_number(const struct att_json *object, const char *pat
 /* One of the NULL-terminated words; *ret is its index. */
 enum att_status task_field_enum(const struct att_json *object, const char *path, const char *name,
                                 const char *const *words, size_t *ret, struct att_err *err) ATT_MUST_USE;
+/* The length of the array `path`, which holds `what` ("texts"): at most `max`, and where it is required not 0; else it
+ * may be absent or null. */
+enum att_status task_field_array(const struct att_json *value, const char *path, const char *what, bool required,
+                                 size_t max, size_t *ret_n, struct att_err *err) ATT_MUST_USE;
+/* The number of texts in `path`, a text (not checked here) or an array that is not empty: at most limits.items_max. */
+enum att_status task_field_inputs(const struct task_call *call, const struct att_json *value, const char *path,
+                                  size_t *ret_n, struct att_err *err) ATT_MUST_USE;
 /* ---- parameters of the URL (tasks/query.c) ---- */
 
 /* Refuses parameters that are not in `names` (NULL-terminated), and any that stands twice. */

@@ -47,15 +47,10 @@ static enum att_status parse(struct task_call *call, const struct att_json *body
     if (input && text)
         return att_err_param(err, ATT_EINVAL, "text", "text: stands beside input, expected one of them");
     input = input ? input : text;
-    size_t limit = call->env->limits.items_max;
+    status = task_field_inputs(call, input, "input", &tokenize->n, err);
+    if (status != ATT_OK)
+        return status;
     tokenize->many = att_json_is_array(input);
-    tokenize->n = tokenize->many ? att_json_count(input) : 1;
-    if (tokenize->n == 0 || !input)
-        return att_err_param(err, ATT_EINVAL, "input", "input: is %s, expected a text or an array of texts",
-                             input ? "empty" : "missing");
-    if (tokenize->n > limit)
-        return att_err_limit(err, "input", limit, tokenize->n, "input: %zu texts, expected at most %zu", tokenize->n,
-                             limit);
     tokenize->sequences = task_alloc(call, tokenize->n, sizeof *tokenize->sequences, err);
     if (!tokenize->sequences)
         return err->status;

@@ -5,16 +5,6 @@
 #include "core/arch/config.h"
 #include "core/arch/post_norm.h"
 
-static const struct att_slot embedding_slots[] = {
-    ATT_WORDS(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_EMBEDDING,
-              "embeddings.word_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_EMBEDDING,
-              "embeddings.position_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, segment, ATT_POST_NORM_SEGMENTS, ATT_POST_NORM_EMBEDDING,
-              "embeddings.token_type_embeddings.weight"),
-    ATT_NORM(struct att_post_norm, embedding_norm, ATT_POST_NORM_EMBEDDING, "embeddings.LayerNorm.*"),
-};
-
 static const struct att_slot projection_slot =
     ATT_LINEAR(struct att_post_norm, projection, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_EMBEDDING,
                "encoder.embedding_hidden_mapping_in.*");
@@ -50,14 +40,6 @@ static const struct att_slot sequence_slots[] = {
     ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
 };
 
-static const struct att_slot token_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
-};
-
-static const struct att_slot span_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_SPAN, ATT_POST_NORM_HIDDEN, "qa_outputs.*"),
-};
-
 static const struct att_slot masked_lm_slots[] = {
     ATT_LINEAR(struct att_post_norm, head.dense, ATT_POST_NORM_EMBEDDING, ATT_POST_NORM_HIDDEN, "predictions.dense.*"),
     ATT_NORM(struct att_post_norm, head.norm, ATT_POST_NORM_EMBEDDING, "predictions.LayerNorm.*"),
@@ -83,14 +65,8 @@ static const struct att_head_class classes[] = {
      .n_slots = sizeof sequence_slots / sizeof *sequence_slots,
      .act = ATT_ACT_TANH,
      .is_pooler = true},
-    {.suffix = "ForTokenClassification",
-     .kind = ATT_HEAD_TOKEN,
-     .slots = token_slots,
-     .n_slots = sizeof token_slots / sizeof *token_slots},
-    {.suffix = "ForQuestionAnswering",
-     .kind = ATT_HEAD_SPAN,
-     .slots = span_slots,
-     .n_slots = sizeof span_slots / sizeof *span_slots},
+    ATT_POST_NORM_TOKEN_CLASS,
+    ATT_POST_NORM_SPAN_CLASS,
     {.suffix = "ForMaskedLM",
      .kind = ATT_HEAD_MASKED_LM,
      .slots = masked_lm_slots,
@@ -112,8 +88,8 @@ static const struct att_post_norm_family family = {
     .groups = "num_hidden_groups",
     .default_eps = 1e-12,
     .projection_slot = &projection_slot,
-    .slots = embedding_slots,
-    .n_slots = sizeof embedding_slots / sizeof *embedding_slots,
+    .slots = att_post_norm_embeddings,
+    .n_slots = ATT_POST_NORM_EMBEDDINGS_SEGMENTED,
     .classes = classes,
     .n_classes = sizeof classes / sizeof *classes,
 };

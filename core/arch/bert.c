@@ -4,51 +4,9 @@
  */
 #include "core/arch/post_norm.h"
 
-static const struct att_slot embedding_slots[] = {
-    ATT_WORDS(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_HIDDEN,
-              "embeddings.word_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_HIDDEN,
-              "embeddings.position_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, segment, ATT_POST_NORM_SEGMENTS, ATT_POST_NORM_HIDDEN,
-              "embeddings.token_type_embeddings.weight"),
-    ATT_NORM(struct att_post_norm, embedding_norm, ATT_POST_NORM_HIDDEN, "embeddings.LayerNorm.*"),
-};
-
-static const struct att_slot layer_slots[] = {
-    ATT_LINEAR(struct att_post_norm_layer, query_key_value, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
-               "encoder.layer.#.attention.self.query.*", "encoder.layer.#.attention.self.key.*",
-               "encoder.layer.#.attention.self.value.*"),
-    ATT_LINEAR(struct att_post_norm_layer, attention_output, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
-               "encoder.layer.#.attention.output.dense.*"),
-    ATT_NORM(struct att_post_norm_layer, attention_norm, ATT_POST_NORM_HIDDEN,
-             "encoder.layer.#.attention.output.LayerNorm.*"),
-    ATT_LINEAR(struct att_post_norm_layer, intermediate, ATT_POST_NORM_INTERMEDIATE, ATT_POST_NORM_HIDDEN,
-               "encoder.layer.#.intermediate.dense.*"),
-    ATT_LINEAR(struct att_post_norm_layer, output, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_INTERMEDIATE,
-               "encoder.layer.#.output.dense.*"),
-    ATT_NORM(struct att_post_norm_layer, output_norm, ATT_POST_NORM_HIDDEN, "encoder.layer.#.output.LayerNorm.*"),
-};
-
-static const struct att_slot pooler_slots[] = {
-    {.kind = ATT_SLOT_LINEAR,
-     .offset = offsetof(struct att_post_norm, head.dense),
-     .patterns = {"pooler.dense.*"},
-     .rows = ATT_POST_NORM_HIDDEN,
-     .cols = ATT_POST_NORM_HIDDEN,
-     .optional = true},
-};
-
 static const struct att_slot sequence_slots[] = {
     ATT_LINEAR(struct att_post_norm, head.dense, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN, "pooler.dense.*"),
     ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
-};
-
-static const struct att_slot token_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
-};
-
-static const struct att_slot span_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_SPAN, ATT_POST_NORM_HIDDEN, "qa_outputs.*"),
 };
 
 static const struct att_slot masked_lm_slots[] = {
@@ -68,8 +26,8 @@ static const char *const aliases[][2] = {
 static const struct att_head_class classes[] = {
     {.suffix = "Model",
      .kind = ATT_HEAD_NONE,
-     .slots = pooler_slots,
-     .n_slots = sizeof pooler_slots / sizeof *pooler_slots,
+     .slots = att_post_norm_pooler,
+     .n_slots = 1,
      .act = ATT_ACT_TANH,
      .is_pooler = true},
     {.suffix = "ForSequenceClassification",
@@ -78,14 +36,8 @@ static const struct att_head_class classes[] = {
      .n_slots = sizeof sequence_slots / sizeof *sequence_slots,
      .act = ATT_ACT_TANH,
      .is_pooler = true},
-    {.suffix = "ForTokenClassification",
-     .kind = ATT_HEAD_TOKEN,
-     .slots = token_slots,
-     .n_slots = sizeof token_slots / sizeof *token_slots},
-    {.suffix = "ForQuestionAnswering",
-     .kind = ATT_HEAD_SPAN,
-     .slots = span_slots,
-     .n_slots = sizeof span_slots / sizeof *span_slots},
+    ATT_POST_NORM_TOKEN_CLASS,
+    ATT_POST_NORM_SPAN_CLASS,
     {.suffix = "ForMaskedLM",
      .kind = ATT_HEAD_MASKED_LM,
      .slots = masked_lm_slots,
@@ -104,8 +56,8 @@ static const struct att_post_norm_family family = {
     .class_name = "Bert",
     .type_vocab_size = "type_vocab_size",
     .default_eps = 1e-12,
-    .slots = embedding_slots,
-    .n_slots = sizeof embedding_slots / sizeof *embedding_slots,
+    .slots = att_post_norm_embeddings,
+    .n_slots = ATT_POST_NORM_EMBEDDINGS_SEGMENTED,
     .classes = classes,
     .n_classes = sizeof classes / sizeof *classes,
 };
@@ -120,7 +72,7 @@ const struct att_arch att_arch_bert = {
     .model_type = "bert",
     .prefix = "bert.",
     .aliases = aliases,
-    .stacks = {{sizeof(struct att_post_norm_layer), layer_slots, sizeof layer_slots / sizeof *layer_slots}},
+    .stacks = {{sizeof(struct att_post_norm_layer), att_post_norm_bert_layer, ATT_POST_NORM_BERT_LAYER}},
     .configure = configure,
     ATT_POST_NORM_FUNCTIONS,
 };

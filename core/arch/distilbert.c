@@ -4,14 +4,6 @@
  */
 #include "core/arch/post_norm.h"
 
-static const struct att_slot embedding_slots[] = {
-    ATT_WORDS(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_HIDDEN,
-              "embeddings.word_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_HIDDEN,
-              "embeddings.position_embeddings.weight"),
-    ATT_NORM(struct att_post_norm, embedding_norm, ATT_POST_NORM_HIDDEN, "embeddings.LayerNorm.*"),
-};
-
 static const struct att_slot layer_slots[] = {
     ATT_LINEAR(struct att_post_norm_layer, query_key_value, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
                "transformer.layer.#.attention.q_lin.*", "transformer.layer.#.attention.k_lin.*",
@@ -29,14 +21,6 @@ static const struct att_slot layer_slots[] = {
 static const struct att_slot sequence_slots[] = {
     ATT_LINEAR(struct att_post_norm, head.dense, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN, "pre_classifier.*"),
     ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
-};
-
-static const struct att_slot token_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
-};
-
-static const struct att_slot span_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_SPAN, ATT_POST_NORM_HIDDEN, "qa_outputs.*"),
 };
 
 static const struct att_slot masked_lm_slots[] = {
@@ -57,14 +41,8 @@ static const struct att_head_class classes[] = {
      .slots = sequence_slots,
      .n_slots = sizeof sequence_slots / sizeof *sequence_slots,
      .act = ATT_ACT_RELU},
-    {.suffix = "ForTokenClassification",
-     .kind = ATT_HEAD_TOKEN,
-     .slots = token_slots,
-     .n_slots = sizeof token_slots / sizeof *token_slots},
-    {.suffix = "ForQuestionAnswering",
-     .kind = ATT_HEAD_SPAN,
-     .slots = span_slots,
-     .n_slots = sizeof span_slots / sizeof *span_slots},
+    ATT_POST_NORM_TOKEN_CLASS,
+    ATT_POST_NORM_SPAN_CLASS,
     {.suffix = "ForMaskedLM",
      .kind = ATT_HEAD_MASKED_LM,
      .slots = masked_lm_slots,
@@ -81,8 +59,8 @@ static const struct att_post_norm_family family = {
     .default_act = ATT_ACT_GELU,
     .class_name = "DistilBert",
     .default_eps = 1e-12,
-    .slots = embedding_slots,
-    .n_slots = sizeof embedding_slots / sizeof *embedding_slots,
+    .slots = att_post_norm_embeddings,
+    .n_slots = ATT_POST_NORM_EMBEDDINGS,
     .classes = classes,
     .n_classes = sizeof classes / sizeof *classes,
 };

@@ -4,45 +4,12 @@
  */
 #include "core/arch/post_norm.h"
 
-static const struct att_slot embedding_slots[] = {
-    ATT_WORDS(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_EMBEDDING,
-              "embeddings.word_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_EMBEDDING,
-              "embeddings.position_embeddings.weight"),
-    ATT_TABLE(struct att_post_norm, segment, ATT_POST_NORM_SEGMENTS, ATT_POST_NORM_EMBEDDING,
-              "embeddings.token_type_embeddings.weight"),
-    ATT_NORM(struct att_post_norm, embedding_norm, ATT_POST_NORM_EMBEDDING, "embeddings.LayerNorm.*"),
-};
-
 static const struct att_slot projection_slot =
     ATT_LINEAR(struct att_post_norm, projection, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_EMBEDDING, "embeddings_project.*");
-
-static const struct att_slot layer_slots[] = {
-    ATT_LINEAR(struct att_post_norm_layer, query_key_value, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
-               "encoder.layer.#.attention.self.query.*", "encoder.layer.#.attention.self.key.*",
-               "encoder.layer.#.attention.self.value.*"),
-    ATT_LINEAR(struct att_post_norm_layer, attention_output, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
-               "encoder.layer.#.attention.output.dense.*"),
-    ATT_NORM(struct att_post_norm_layer, attention_norm, ATT_POST_NORM_HIDDEN,
-             "encoder.layer.#.attention.output.LayerNorm.*"),
-    ATT_LINEAR(struct att_post_norm_layer, intermediate, ATT_POST_NORM_INTERMEDIATE, ATT_POST_NORM_HIDDEN,
-               "encoder.layer.#.intermediate.dense.*"),
-    ATT_LINEAR(struct att_post_norm_layer, output, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_INTERMEDIATE,
-               "encoder.layer.#.output.dense.*"),
-    ATT_NORM(struct att_post_norm_layer, output_norm, ATT_POST_NORM_HIDDEN, "encoder.layer.#.output.LayerNorm.*"),
-};
 
 static const struct att_slot sequence_slots[] = {
     ATT_LINEAR(struct att_post_norm, head.dense, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN, "classifier.dense.*"),
     ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.out_proj.*"),
-};
-
-static const struct att_slot token_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
-};
-
-static const struct att_slot span_slots[] = {
-    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_SPAN, ATT_POST_NORM_HIDDEN, "qa_outputs.*"),
 };
 
 static const struct att_slot masked_lm_slots[] = {
@@ -64,14 +31,8 @@ static const struct att_head_class classes[] = {
      .slots = sequence_slots,
      .n_slots = sizeof sequence_slots / sizeof *sequence_slots,
      .act = ATT_ACT_GELU},
-    {.suffix = "ForTokenClassification",
-     .kind = ATT_HEAD_TOKEN,
-     .slots = token_slots,
-     .n_slots = sizeof token_slots / sizeof *token_slots},
-    {.suffix = "ForQuestionAnswering",
-     .kind = ATT_HEAD_SPAN,
-     .slots = span_slots,
-     .n_slots = sizeof span_slots / sizeof *span_slots},
+    ATT_POST_NORM_TOKEN_CLASS,
+    ATT_POST_NORM_SPAN_CLASS,
     {.suffix = "ForMaskedLM",
      .kind = ATT_HEAD_MASKED_LM,
      .slots = masked_lm_slots,
@@ -92,8 +53,8 @@ static const struct att_post_norm_family family = {
     .embedding_size = "embedding_size",
     .default_eps = 1e-12,
     .projection_slot = &projection_slot,
-    .slots = embedding_slots,
-    .n_slots = sizeof embedding_slots / sizeof *embedding_slots,
+    .slots = att_post_norm_embeddings,
+    .n_slots = ATT_POST_NORM_EMBEDDINGS_SEGMENTED,
     .classes = classes,
     .n_classes = sizeof classes / sizeof *classes,
 };
@@ -108,7 +69,7 @@ const struct att_arch att_arch_electra = {
     .model_type = "electra",
     .prefix = "electra.",
     .aliases = aliases,
-    .stacks = {{sizeof(struct att_post_norm_layer), layer_slots, sizeof layer_slots / sizeof *layer_slots}},
+    .stacks = {{sizeof(struct att_post_norm_layer), att_post_norm_bert_layer, ATT_POST_NORM_BERT_LAYER}},
     .configure = configure,
     ATT_POST_NORM_FUNCTIONS,
 };

@@ -11,6 +11,50 @@
 #include "core/ops/norm.h"
 #include "core/ops/relative.h"
 
+/* ---- names that families share ---- */
+
+const struct att_slot att_post_norm_embeddings[ATT_POST_NORM_EMBEDDINGS_SEGMENTED] = {
+    ATT_WORDS(struct att_post_norm, word, ATT_POST_NORM_VOCAB, ATT_POST_NORM_EMBEDDING,
+              "embeddings.word_embeddings.weight"),
+    ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_EMBEDDING,
+              "embeddings.position_embeddings.weight"),
+    ATT_NORM(struct att_post_norm, embedding_norm, ATT_POST_NORM_EMBEDDING, "embeddings.LayerNorm.*"),
+    ATT_TABLE(struct att_post_norm, segment, ATT_POST_NORM_SEGMENTS, ATT_POST_NORM_EMBEDDING,
+              "embeddings.token_type_embeddings.weight"),
+};
+
+const struct att_slot att_post_norm_bert_layer[ATT_POST_NORM_BERT_LAYER] = {
+    ATT_LINEAR(struct att_post_norm_layer, query_key_value, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
+               "encoder.layer.#.attention.self.query.*", "encoder.layer.#.attention.self.key.*",
+               "encoder.layer.#.attention.self.value.*"),
+    ATT_LINEAR(struct att_post_norm_layer, attention_output, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_HIDDEN,
+               "encoder.layer.#.attention.output.dense.*"),
+    ATT_NORM(struct att_post_norm_layer, attention_norm, ATT_POST_NORM_HIDDEN,
+             "encoder.layer.#.attention.output.LayerNorm.*"),
+    ATT_LINEAR(struct att_post_norm_layer, intermediate, ATT_POST_NORM_INTERMEDIATE, ATT_POST_NORM_HIDDEN,
+               "encoder.layer.#.intermediate.dense.*"),
+    ATT_LINEAR(struct att_post_norm_layer, output, ATT_POST_NORM_HIDDEN, ATT_POST_NORM_INTERMEDIATE,
+               "encoder.layer.#.output.dense.*"),
+    ATT_NORM(struct att_post_norm_layer, output_norm, ATT_POST_NORM_HIDDEN, "encoder.layer.#.output.LayerNorm.*"),
+};
+
+const struct att_slot att_post_norm_pooler[1] = {
+    {.kind = ATT_SLOT_LINEAR,
+     .offset = offsetof(struct att_post_norm, head.dense),
+     .patterns = {"pooler.dense.*"},
+     .rows = ATT_POST_NORM_HIDDEN,
+     .cols = ATT_POST_NORM_HIDDEN,
+     .optional = true},
+};
+
+const struct att_slot att_post_norm_token[1] = {
+    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_LABELS, ATT_POST_NORM_HIDDEN, "classifier.*"),
+};
+
+const struct att_slot att_post_norm_span[1] = {
+    ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_SPAN, ATT_POST_NORM_HIDDEN, "qa_outputs.*"),
+};
+
 enum { LAYERS_MAX = 256, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 15, BUCKETS_MAX = 1024 };
 
 static enum att_status configure_sizes(const struct att_post_norm_family *family, const struct att_json *config,

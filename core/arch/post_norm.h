@@ -7,7 +7,8 @@
  *                 x = LayerNorm(a + W2·act(W1·a))
  *
  * A family is its names (config fields, tensors, classes) and the brackets it
- * takes; bert.c, roberta.c, … hold these as data.
+ * takes; bert.c, roberta.c, … hold these as data, but for the names that most
+ * families share, which stand here.
  */
 #ifndef ATT_ARCH_POST_NORM_H
 #define ATT_ARCH_POST_NORM_H
@@ -65,6 +66,20 @@ struct att_post_norm_family {
     const struct att_head_class *classes;
     size_t n_classes;
 };
+
+/* What most families call by the same names. */
+enum { ATT_POST_NORM_EMBEDDINGS = 3, ATT_POST_NORM_EMBEDDINGS_SEGMENTED = 4, ATT_POST_NORM_BERT_LAYER = 6 };
+extern const struct att_slot att_post_norm_embeddings[ATT_POST_NORM_EMBEDDINGS_SEGMENTED]; /* the segments come last */
+extern const struct att_slot att_post_norm_bert_layer[ATT_POST_NORM_BERT_LAYER];
+extern const struct att_slot att_post_norm_pooler[1], att_post_norm_token[1], att_post_norm_span[1];
+#define ATT_POST_NORM_TOKEN_CLASS                                                                                      \
+    {                                                                                                                  \
+        .suffix = "ForTokenClassification", .kind = ATT_HEAD_TOKEN, .slots = att_post_norm_token, .n_slots = 1         \
+    }
+#define ATT_POST_NORM_SPAN_CLASS                                                                                       \
+    {                                                                                                                  \
+        .suffix = "ForQuestionAnswering", .kind = ATT_HEAD_SPAN, .slots = att_post_norm_span, .n_slots = 1             \
+    }
 
 enum att_status att_post_norm_configure(const struct att_post_norm_family *family, const struct att_json *config,
                                         struct att_post_norm *state, struct att_arch_info *info,

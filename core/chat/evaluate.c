@@ -53,6 +53,17 @@ bool att_run_step(struct att_run *run)
     return att_run_fail(run, ATT_ELIMIT, "needs more than %d steps", ATT_CHAT_STEPS_MAX);
 }
 
+bool att_run_enter(struct att_run *run, const struct att_node *node)
+{
+    run->line = node->line;
+    if (!att_run_step(run))
+        return false;
+    if (run->depth >= ATT_CHAT_DEPTH_MAX)
+        return att_run_fail(run, ATT_ELIMIT, "nested deeper than %d", ATT_CHAT_DEPTH_MAX);
+    run->depth++;
+    return true;
+}
+
 /* ---- values ---- */
 
 struct att_value att_value_boolean(bool truth)
@@ -386,12 +397,8 @@ static bool evaluate(struct att_run *run, const struct att_node *node, struct at
 
 bool att_run_evaluate(struct att_run *run, const struct att_node *node, struct att_value *ret)
 {
-    run->line = node->line;
-    if (!att_run_step(run))
+    if (!att_run_enter(run, node))
         return false;
-    if (run->depth >= ATT_CHAT_DEPTH_MAX)
-        return att_run_fail(run, ATT_ELIMIT, "nested deeper than %d", ATT_CHAT_DEPTH_MAX);
-    run->depth++;
     bool done = evaluate(run, node, ret);
     run->depth--;
     return done;

@@ -163,12 +163,8 @@ static bool run_one(struct att_run *run, const struct att_node *node)
 
 bool att_run_statement(struct att_run *run, const struct att_node *node)
 {
-    run->line = node->line;
-    if (!att_run_step(run))
+    if (!att_run_enter(run, node))
         return false;
-    if (run->depth >= ATT_CHAT_DEPTH_MAX)
-        return att_run_fail(run, ATT_ELIMIT, "nested deeper than %d", ATT_CHAT_DEPTH_MAX);
-    run->depth++;
     bool done = run_one(run, node);
     run->depth--;
     return done;

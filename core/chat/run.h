@@ -36,6 +36,8 @@ bool att_run_written(struct att_run *run, const struct att_chat_buffer *buffer);
 struct att_chat_buffer att_run_buffer(struct att_run *run);
 /* One more step; false above the limit. */
 bool att_run_step(struct att_run *run);
+/* A step into a node, which bounds the depth; who goes back takes 1 from run->depth. */
+bool att_run_enter(struct att_run *run, const struct att_node *node);
 
 bool att_run_evaluate(struct att_run *run, const struct att_node *node, struct att_value *ret);
 bool att_run_arguments(struct att_run *run, const struct att_node *node, struct att_arguments *ret);

@@ -64,16 +64,10 @@ static enum att_status parse_inputs(struct task_call *call, struct classify *cla
                                     struct att_err *err)
 {
     bool many = att_json_is_array(value);
-    size_t n = many ? att_json_count(value) : 1, limit = call->env->limits.items_max;
-    if (!value)
-        return att_err_param(err, ATT_EINVAL, "input", "input: is missing, expected a text or an array of texts");
-    if (n == 0)
-        return att_err_param(err, ATT_EINVAL, "input", "input: is empty, expected at least one text");
-    if (n > limit)
-        return att_err_limit(err, "input", limit, n, "input: %zu texts, expected at most %zu", n, limit);
-    if (!many && !att_json_is_string(value))
-        return att_err_param(err, ATT_EINVAL, "input", "input: is %s, expected a text or an array of texts",
-                             att_json_type_name(value));
+    size_t n = 0;
+    enum att_status status = task_field_inputs(call, value, "input", &n, err);
+    if (status != ATT_OK)
+        return status;
     classify->inputs = task_alloc(call, n, sizeof *classify->inputs, err);
     classify->windows = classify->inputs ? task_alloc(call, n, sizeof *classify->windows, err) : NULL;
     if (!classify->windows)
@@ -84,7 +78,7 @@ static enum att_status parse_inputs(struct task_call *call, struct classify *cla
         char path[INPUT_PATH_BYTES] = "input";
         if (many)
             snprintf(path, sizeof path, "input[%zu]", i);
-        enum att_status status = parse_input(call, many ? att_json_at(value, i) : value, path, input, err);
+        status = parse_input(call, many ? att_json_at(value, i) : value, path, input, err);
         if (status == ATT_OK)
             status = task_windows_plan(call, classify->model, &classify->options, input->text, input->text_len,
                                        input->pair, input->pair_len, path, &classify->windows[i], err);

@@ -116,14 +116,11 @@ static enum att_status parse_example(struct task_call *call, struct evaluate *ev
 static enum att_status parse_examples(struct task_call *call, struct evaluate *evaluate,
                                       const struct att_json *examples, struct att_err *err)
 {
-    size_t n = att_json_count(examples), limit = call->env->limits.items_max, c = evaluate->head->n_labels;
-    if (!att_json_is_array(examples) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "examples", "examples: %s, expected an array of labelled texts",
-                             att_json_is_array(examples) ? "is empty"
-                             : examples                  ? att_json_type_name(examples)
-                                                         : "is missing");
-    if (n > limit)
-        return att_err_limit(err, "examples", limit, n, "examples: %zu, expected at most %zu", n, limit);
+    size_t n = 0, c = evaluate->head->n_labels;
+    enum att_status status =
+        task_field_array(examples, "examples", "labelled texts", true, call->env->limits.items_max, &n, err);
+    if (status != ATT_OK)
+        return status;
     evaluate->n = n;
     evaluate->windows = task_alloc(call, n, sizeof *evaluate->windows, err);
     evaluate->expected = evaluate->windows ? task_alloc(call, n, sizeof *evaluate->expected, err) : NULL;
@@ -131,12 +128,9 @@ static enum att_status parse_examples(struct task_call *call, struct evaluate *e
         evaluate->expected ? task_alloc(call, evaluate->head->multi_label ? n * c : 1, 1, err) : NULL;
     if (!evaluate->expected_sets)
         return err->status;
-    for (size_t i = 0; i < n; i++) {
-        enum att_status status = parse_example(call, evaluate, att_json_at(examples, i), i, err);
-        if (status != ATT_OK)
-            return status;
-    }
-    return ATT_OK;
+    for (size_t i = 0; status == ATT_OK && i < n; i++)
+        status = parse_example(call, evaluate, att_json_at(examples, i), i, err);
+    return status;
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)

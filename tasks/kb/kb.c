@@ -64,12 +64,10 @@ static enum att_status parse_entries(struct task_call *call, const struct att_js
     if (status != ATT_OK)
         return status;
     const struct att_json *list = att_json_get(body, "entries");
-    size_t n = att_json_count(list), limit = call->env->limits.items_max;
-    if (!att_json_is_array(list) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "entries", "entries: is %s, expected an array of entries",
-                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
-    if (n > limit)
-        return att_err_limit(err, "entries", limit, n, "entries: %zu entries, expected at most %zu", n, limit);
+    size_t n = 0;
+    status = task_field_array(list, "entries", "entries", true, call->env->limits.items_max, &n, err);
+    if (status != ATT_OK)
+        return status;
     kb_call->entries = task_alloc(call, n, sizeof *kb_call->entries, err);
     if (!kb_call->entries)
         return err->status;

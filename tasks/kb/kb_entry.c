@@ -35,24 +35,18 @@ static enum att_status bounded_text(const struct task_call *call, const struct a
 static enum att_status parse_alternates(struct task_call *call, const struct att_json *value, const char *path,
                                         struct store_kb_entry *entry, struct att_err *err)
 {
-    size_t n = att_json_count(value);
+    size_t n = 0;
     char own_path[PATH_BYTES], text_path[PATH_BYTES + 24];
-    if (att_json_type(value) == ATT_JSON_NULL)
-        return ATT_OK;
     path = joined(path, "alternates", own_path);
-    if (!att_json_is_array(value))
-        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an array of texts", path,
-                             att_json_type_name(value));
-    if (n > STORE_KB_TEXTS_MAX - 1)
-        return att_err_limit(err, path, STORE_KB_TEXTS_MAX - 1, n, "%s: %zu texts, expected at most %d", path, n,
-                             STORE_KB_TEXTS_MAX - 1);
+    enum att_status status = task_field_array(value, path, "texts", false, STORE_KB_TEXTS_MAX - 1, &n, err);
+    if (status != ATT_OK)
+        return status;
     const char **alternates = task_alloc(call, n + 1, sizeof *alternates, err);
     if (!alternates)
         return err->status;
     for (size_t i = 0; i < n; i++) {
         snprintf(text_path, sizeof text_path, "%s[%zu]", path, i);
-        enum att_status status =
-            bounded_text(call, att_json_at(value, i), text_path, QUESTION_BYTES_MAX, true, &alternates[i], err);
+        status = bounded_text(call, att_json_at(value, i), text_path, QUESTION_BYTES_MAX, true, &alternates[i], err);
         if (status != ATT_OK)
             return status;
     }
@@ -64,17 +58,12 @@ static enum att_status parse_alternates(struct task_call *call, const struct att
 static enum att_status parse_prompts(struct task_call *call, const struct att_json *value, const char *path,
                                      struct store_kb_entry *entry, struct att_err *err)
 {
-    size_t n = att_json_count(value);
+    size_t n = 0;
     char own_path[PATH_BYTES], id_path[PATH_BYTES + 24];
-    if (att_json_type(value) == ATT_JSON_NULL)
-        return ATT_OK;
     path = joined(path, "prompts", own_path);
-    if (!att_json_is_array(value))
-        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an array of ids", path,
-                             att_json_type_name(value));
-    if (n > STORE_KB_PROMPTS_MAX)
-        return att_err_limit(err, path, STORE_KB_PROMPTS_MAX, n, "%s: %zu ids, expected at most %d", path, n,
-                             STORE_KB_PROMPTS_MAX);
+    enum att_status status = task_field_array(value, path, "ids", false, STORE_KB_PROMPTS_MAX, &n, err);
+    if (status != ATT_OK)
+        return status;
     int64_t *prompts = task_alloc(call, n + 1, sizeof *prompts, err);
     if (!prompts)
         return err->status;

@@ -6,6 +6,8 @@
  */
 #include "tasks/kb/kb_lines.h"
 
+#include <math.h>
+
 #include "tasks/feed.h"
 
 enum { WRITTEN }; /* the feed's counts */
@@ -37,7 +39,7 @@ static enum att_status read_entry(struct task_call *call, struct lines *lines, s
     struct task_kb_call *kb_call = call->state;
     struct store_kb_entry *entry = &kb_call->entries[kb_call->n_entries];
     double id = att_json_number(att_json_get(line->json, "id"), 0);
-    line->id = id >= 1 && id <= (double)TASK_KB_ID_MAX ? (int64_t)id : 0;
+    line->id = id >= 1 && id <= (double)TASK_KB_ID_MAX && floor(id) >= id ? (int64_t)id : 0;
     enum att_status status = task_kb_entry_parse(call, line->json, "", 0, entry, err);
     if (status != ATT_OK)
         return status;

@@ -70,14 +70,10 @@ static enum att_status parse_names(struct task_call *call, const struct att_json
                                    const char *const **ret_names, size_t *ret_n, struct att_err *err)
 {
     const struct att_json *list = att_json_get(body, name);
-    size_t n = att_json_count(list);
-    if (att_json_type(list) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(list))
-        return att_err_param(err, ATT_EINVAL, name, "%s: is %s, expected an array of strings", name,
-                             att_json_type_name(list));
-    if (n > NAMES_MAX)
-        return att_err_limit(err, name, NAMES_MAX, n, "%s: %zu names, expected at most %d", name, n, NAMES_MAX);
+    size_t n = 0;
+    enum att_status status = task_field_array(list, name, "names", false, NAMES_MAX, &n, err);
+    if (status != ATT_OK)
+        return status;
     const char **names = task_alloc(call, n + 1, sizeof *names, err);
     if (!names)
         return err->status;

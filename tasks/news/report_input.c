@@ -36,16 +36,14 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
                                         const struct task_model *model, struct task_report_input *ret_input,
                                         struct att_err *err)
 {
-    size_t n = att_json_count(list), limit = call->env->limits.items_max;
+    size_t n = 0;
+    enum att_status status = task_field_array(list, "input", "news items", true, call->env->limits.items_max, &n, err);
+    if (status != ATT_OK)
+        return status;
     struct task_report_input input = {
         .n = n,
         .options = {.tokens_max = ITEM_TOKENS_MAX, .logits = true, .pooled = true},
     };
-    if (!att_json_is_array(list) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "input", "input: is %s, expected an array of news items",
-                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
-    if (n > limit)
-        return att_err_limit(err, "input", limit, n, "input: %zu items, expected at most %zu", n, limit);
     const struct task_model **models = task_alloc(call, n, sizeof *models, err);
     input.models = models;
     if (!models || !(input.items = task_alloc(call, n, sizeof *input.items, err)) ||
@@ -53,7 +51,6 @@ enum att_status task_report_input_parse(struct task_call *call, const struct att
         !(input.windows = task_alloc(call, n, sizeof *input.windows, err)) ||
         !(input.order = task_alloc(call, n, sizeof *input.order, err)))
         return err->status;
-    enum att_status status = ATT_OK;
     bool any = false;
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
         char path[40];

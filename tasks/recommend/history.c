@@ -114,14 +114,12 @@ enum att_status task_history_parse(struct task_call *call, const struct task_mod
                                    const char *user, struct task_history *history, struct att_err *err)
 {
     const struct att_json *value = att_json_get(body, "history");
-    size_t limit = call->env->limits.history_max, n = att_json_count(value);
+    size_t n = 0;
     struct store_user_event *stored = NULL;
-    if (att_json_type(value) != ATT_JSON_NULL && !att_json_is_array(value))
-        return att_err_param(err, ATT_EINVAL, "history", "history: is %s, expected an array of events",
-                             att_json_type_name(value));
-    if (n > limit)
-        return att_err_limit(err, "history", limit, n, "history: %zu events, expected at most %zu", n, limit);
-    enum att_status status = read_stored(call, model, user, &stored, &history->n_stored, err);
+    enum att_status status =
+        task_field_array(value, "history", "events", false, call->env->limits.history_max, &n, err);
+    if (status == ATT_OK)
+        status = read_stored(call, model, user, &stored, &history->n_stored, err);
     if (status != ATT_OK)
         return status;
     history->n = history->n_stored + n;

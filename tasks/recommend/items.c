@@ -213,12 +213,10 @@ static enum att_status parse_put(struct task_call *call, const struct att_json *
     if (status != ATT_OK)
         return status;
     const struct att_json *list = att_json_get(body, "items");
-    size_t n = att_json_count(list), limit = call->env->limits.items_max;
-    if (!att_json_is_array(list) || n == 0)
-        return att_err_param(err, ATT_EINVAL, "items", "items: is %s, expected an array of items",
-                             att_json_is_array(list) ? "empty" : att_json_type_name(list));
-    if (n > limit)
-        return att_err_limit(err, "items", limit, n, "items: %zu items, expected at most %zu", n, limit);
+    size_t n = 0;
+    status = task_field_array(list, "items", "items", true, call->env->limits.items_max, &n, err);
+    if (status != ATT_OK)
+        return status;
     items->items = task_alloc(call, n, sizeof *items->items, err);
     if (!items->items)
         return err->status;

@@ -150,17 +150,9 @@ static enum att_status items_array(const struct task_call *call, const struct at
                                    const struct att_json **ret_array, struct att_err *err)
 {
     const struct att_json *value = att_json_get(body, name);
-    size_t limit = call->env->limits.items_max, n = att_json_count(value);
-    *ret_array = NULL;
-    if (att_json_type(value) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(value))
-        return att_err_param(err, ATT_EINVAL, name, "%s: is %s, expected an array of items", name,
-                             att_json_type_name(value));
-    if (n > limit)
-        return att_err_limit(err, name, limit, n, "%s: %zu items, expected at most %zu", name, n, limit);
-    *ret_array = value;
-    return ATT_OK;
+    size_t n = 0;
+    *ret_array = att_json_is_array(value) ? value : NULL;
+    return task_field_array(value, name, "items", false, call->env->limits.items_max, &n, err);
 }
 
 /* Which slots may be answered; candidates that only their text tells become slots behind the items. */

@@ -17,14 +17,10 @@ static enum att_status parse_context(struct task_call *call, const struct att_js
 {
     static const char *const members[] = {"role", "content", NULL};
     static const char *const roles[] = {"user", "assistant", NULL};
-    size_t n = att_json_count(context);
-    if (att_json_type(context) == ATT_JSON_NULL)
-        return ATT_OK;
-    if (!att_json_is_array(context))
-        return att_err_param(err, ATT_EINVAL, "context", "context: is %s, expected an array of turns",
-                             att_json_type_name(context));
-    if (n > TURNS_MAX)
-        return att_err_limit(err, "context", TURNS_MAX, n, "context: %zu turns, expected at most %d", n, TURNS_MAX);
+    size_t n = 0;
+    enum att_status status = task_field_array(context, "context", "turns", false, TURNS_MAX, &n, err);
+    if (status != ATT_OK)
+        return status;
     for (size_t i = 0; i < n; i++) {
         const struct att_json *turn = att_json_at(context, i);
         char path[PATH_BYTES], content_path[PATH_BYTES + 16];
@@ -32,7 +28,7 @@ static enum att_status parse_context(struct task_call *call, const struct att_js
         size_t len, role = 2;
         snprintf(path, sizeof path, "context[%zu]", i);
         snprintf(content_path, sizeof content_path, "%s.content", path);
-        enum att_status status = task_fields_known(turn, path, members, err);
+        status = task_fields_known(turn, path, members, err);
         if (status == ATT_OK)
             status = task_field_enum(turn, path, "role", roles, &role, err);
         if (status == ATT_OK && role == 2)

@@ -21,13 +21,10 @@ static enum att_status read_texts(struct task_call *call, const struct att_json 
                                   struct texts *texts, struct att_err *err)
 {
     bool many = att_json_is_array(value);
-    size_t n = many ? att_json_count(value) : 1, limit = call->env->limits.items_max;
-    enum att_status status = ATT_OK;
-    if (!value || n == 0)
-        return att_err_param(err, ATT_EINVAL, name, "%s: is %s, expected a text or an array of texts", name,
-                             value ? "empty" : "missing");
-    if (n > limit)
-        return att_err_limit(err, name, limit, n, "%s: %zu texts, expected at most %zu", name, n, limit);
+    size_t n = 0;
+    enum att_status status = task_field_inputs(call, value, name, &n, err);
+    if (status != ATT_OK)
+        return status;
     texts->n = n;
     texts->texts = task_alloc(call, n, sizeof *texts->texts, err);
     texts->lens = texts->texts ? task_alloc(call, n, sizeof *texts->lens, err) : NULL;

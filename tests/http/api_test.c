@@ -30,14 +30,9 @@ static int stop(void **state)
 
 static struct att_json *ok(struct reply reply)
 {
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("status %ld: %s", reply.status, reply.body);
-    assert_string_equal(reply_header(&reply, "Content-Type"), "application/json");
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    if (reply.status == 200)
+        assert_string_equal(reply_header(&reply, "Content-Type"), "application/json");
+    return expect_json(reply, 200);
 }
 
 static struct att_json *post(const char *path, const char *body)

@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { DIMENSIONS = 32 };
@@ -33,27 +32,17 @@ static void in_folder(const char *name, char path[128])
 /* A recommender whose items have Chinese texts, embedded by `attend items index`. */
 static void make_films(const char *root)
 {
-    char from[512], to[128], items[128], encoder[512], program[512];
-    const char *build = getenv("ATT_BUILD_ROOT");
-    int status = -1;
+    char from[512], to[128], items[128], encoder[512], output[256];
     snprintf(from, sizeof from, "%s/tests/data/models/sasrec", root);
     snprintf(encoder, sizeof encoder, "%s/tests/data/models/e5-tiny", root);
-    snprintf(program, sizeof program, "%s/attend", build ? build : "build");
     in_folder("films", to);
     live_copy_folder(from, to);
     in_folder("films/golden.jsonl", items);
     unlink(items);
     in_folder("films/items.jsonl", items);
     live_write(items, titles, strlen(titles));
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO); /* the test's own output is TAP */
-        execl(program, program, "items", "index", "--model", to, "--encoder", encoder, (char *)NULL);
-        _exit(127);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    const char *const arguments[] = {"items", "index", "--model", to, "--encoder", encoder, NULL};
+    assert_int_equal(live_attend(arguments, output, sizeof output), 0);
 }
 
 static int start(void **state)
@@ -97,12 +86,7 @@ static int stop(void **state)
 
 static struct att_json *ok(const char *method, const char *path, const char *body)
 {
-    struct reply reply = live_ask(&live, method, path, body, NULL);
-    if (reply.status != 200)
-        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
-    struct att_json *json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(live_ask(&live, method, path, body, NULL), 200);
 }
 
 /* The vector of the one text in a body of /v1/embeddings; `members` begins with a comma, or is empty. */

@@ -40,14 +40,7 @@ static int stop(void **state)
 
 static struct att_json *ask(const char *method, const char *path, const char *body, long status)
 {
-    struct reply reply = live_ask(&live, method, path, body, NULL);
-    struct att_json *json;
-
-    if (reply.status != status)
-        fail_msg("%s %s: status %ld: %s", method, path, reply.status, reply.body);
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(live_ask(&live, method, path, body, NULL), status);
 }
 
 static struct att_json *train(const char *name, const char *rest)

@@ -52,12 +52,7 @@ static int stop(void **state)
 
 static struct att_json *ok(const char *method, const char *path, const char *body)
 {
-    struct reply reply = live_ask(&live, method, path, body, NULL);
-    if (reply.status != 200)
-        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
-    struct att_json *json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(live_ask(&live, method, path, body, NULL), 200);
 }
 
 /* The last vector of a body's texts. */

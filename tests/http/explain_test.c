@@ -27,14 +27,7 @@ static int stop(void **state)
 
 static struct att_json *post(const char *path, const char *body)
 {
-    struct reply reply = live_post(&live, path, body);
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("status %ld: %s", reply.status, reply.body);
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(live_post(&live, path, body), 200);
 }
 
 static const struct att_json *first(const struct att_json *answer, const char *list)

@@ -26,26 +26,14 @@ static int stop(void **state)
     return 0;
 }
 
-/* ' for ". */
 static struct reply ask(const char *method, const char *path, const char *body)
 {
-    char text[4096];
-    snprintf(text, sizeof(text), "%s", body != NULL ? body : "");
-    for (char *c = text; *c != '\0'; c++)
-        *c = *c == '\'' ? '"' : *c;
-    return live_ask(&live, method, path, body != NULL ? text : NULL, NULL);
+    return live_ask_quoted(&live, method, path, body);
 }
 
 static struct att_json *ok(const char *method, const char *path, const char *body)
 {
-    struct reply reply = ask(method, path, body);
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(ask(method, path, body), 200);
 }
 
 static void expect_counts(const char *body, double stored, double duplicates, double expired)

@@ -55,14 +55,7 @@ static double number_of(const struct att_json *json, const char *name)
 
 static struct att_json *ask(const char *path, const char *body)
 {
-    struct reply reply = live_post(&live, path, body);
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("%s %s is answered %ld: %s", path, body, reply.status, reply.body);
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(live_post(&live, path, body), 200);
 }
 
 /* The next event of a stream's body as JSON, or NULL at "[DONE]" and the end. Every line must be a data line. */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,9 +17,9 @@ enum { ITEMS = 40 };
 static struct live live;
 static char folder[64];
 
-static const char *root_of(const char *name)
+static const char *source_root(void)
 {
-    const char *root = getenv(name);
+    const char *root = getenv("ATT_SOURCE_ROOT");
 
     return root != NULL ? root : ".";
 }
@@ -28,16 +27,13 @@ static const char *root_of(const char *name)
 /* A recommender whose items have texts: the small one of the tests, a table, and its index. */
 static void make_model(void)
 {
-    char source[256], model[128], path[192], encoder[256], attend[256];
+    char source[256], model[128], path[192], encoder[256], output[256];
     FILE *out;
-    pid_t pid;
-    int status = -1;
 
     snprintf(folder, sizeof(folder), "/tmp/attentd-items-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    snprintf(source, sizeof(source), "%s/tests/data/models/sasrec", root_of("ATT_SOURCE_ROOT"));
-    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root_of("ATT_SOURCE_ROOT"));
-    snprintf(attend, sizeof(attend), "%s/attend", root_of("ATT_BUILD_ROOT"));
+    snprintf(source, sizeof(source), "%s/tests/data/models/sasrec", source_root());
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", source_root());
     snprintf(model, sizeof(model), "%s/model", folder);
     live_copy_folder(source, model);
     snprintf(path, sizeof(path), "%s/items.jsonl", model);
@@ -54,15 +50,9 @@ static void make_model(void)
     assert_non_null(out);
     fputs("{\"history\":{\"half_life_days\":7,\"weights\":{\"view\":0}}}", out);
     assert_int_equal(fclose(out), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO); /* standard output is the test's */
-        execl(attend, "attend", "items", "index", "--model", model, "--encoder", encoder, (char *)NULL);
-        _exit(127);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_int_equal(live_attend((const char *const[]){"items", "index", "--model", model, "--encoder", encoder, NULL},
+                                 output, sizeof(output)),
+                     0);
 }
 
 static const char *extra(void)
@@ -100,27 +90,14 @@ static int stop(void **state)
     return rmdir(folder);
 }
 
-/* ' for ". */
 static struct reply ask(const char *method, const char *path, const char *body)
 {
-    char text[4096];
-
-    snprintf(text, sizeof(text), "%s", body != NULL ? body : "");
-    for (char *c = text; *c != '\0'; c++)
-        *c = *c == '\'' ? '"' : *c;
-    return live_ask(&live, method, path, body != NULL ? text : NULL, NULL);
+    return live_ask_quoted(&live, method, path, body);
 }
 
 static struct att_json *ok(const char *method, const char *path, const char *body)
 {
-    struct reply reply = ask(method, path, body);
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(ask(method, path, body), 200);
 }
 
 static void done(const char *method, const char *path, const char *body)
@@ -416,24 +393,19 @@ static void test_words_of_an_interest(void **state)
 /* attend items with the catalogue of the daemon's model; standard output lands in the file. */
 static void attend_items(const char *verb, const char *items, const char *output)
 {
-    char program[256], encoder[256], model[128], catalogue[128];
-    int status = -1;
-    pid_t pid = fork();
+    static char text[4 << 20];
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char encoder[4096], model[128], catalogue[128];
 
-    assert_true(pid >= 0);
-    snprintf(program, sizeof(program), "%s/attend", root_of("ATT_BUILD_ROOT"));
-    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root_of("ATT_SOURCE_ROOT"));
+    snprintf(encoder, sizeof(encoder), "%s/tests/data/models/st-bert-mean", root != NULL ? root : ".");
     snprintf(model, sizeof(model), "%s/model", folder);
     snprintf(catalogue, sizeof(catalogue), "%s/items.db", folder);
-    if (pid == 0) {
-        if (freopen(output, "w", stdout) == NULL)
-            _exit(99);
-        execl(program, program, "items", verb, "--model", model, "--encoder", encoder, "--catalogue", catalogue,
-              items != NULL ? "--file" : NULL, items, NULL);
-        _exit(99);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    const char *const arguments[] = {"items",       verb,        "--model",
+                                     model,         "--encoder", encoder,
+                                     "--catalogue", catalogue,   items != NULL ? "--file" : NULL,
+                                     items,         NULL};
+    assert_int_equal(live_attend_output(arguments, text, sizeof(text)), 0);
+    live_write(output, text, strlen(text));
 }
 
 /* What another process imports is served at once; what was put here is exported. */

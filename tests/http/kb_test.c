@@ -158,7 +158,7 @@ static void lines_are_imported(void **state)
     reply_free(&again);
     reply_free(&exported);
     reply = put_lines("/v1/kb/desk/entries?results=errors",
-                      "{\"id\":7,\"question\":\"开门时间\",\"answer\":\"九点\"}\n\nx\n"
+                      "\xef\xbb\xbf{\"id\":7,\"question\":\"开门时间\",\"answer\":\"九点\"}\n\nx\n"
                       "{\"id\":8,\"question\":\"a\",\"reply\":\"b\"}\n"
                       "{\"id\":7,\"question\":\"a\",\"answer\":\"b\"}");
     assert_int_equal(reply.status, 200);

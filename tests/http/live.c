@@ -307,7 +307,7 @@ void live_stop(struct live *live)
     live_wait(live);
 }
 
-static int run(const char *name, const char *const *arguments, char *output, size_t size)
+static int run(const char *name, const char *const *arguments, bool with_errors, char *output, size_t size)
 {
     char program[4096], *argv[16] = {program};
     int ends[2], state;
@@ -323,7 +323,8 @@ static int run(const char *name, const char *const *arguments, char *output, siz
     assert_true(pid >= 0);
     if (pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
+        if (with_errors)
+            dup2(ends[1], STDERR_FILENO);
         close(ends[0]);
         execv(program, argv);
         _exit(127);
@@ -341,12 +342,17 @@ static int run(const char *name, const char *const *arguments, char *output, siz
 
 int live_run(const char *const *arguments, char *output, size_t size)
 {
-    return run("attentd", arguments, output, size);
+    return run("attentd", arguments, true, output, size);
 }
 
 int live_attend(const char *const *arguments, char *output, size_t size)
 {
-    return run("attend", arguments, output, size);
+    return run("attend", arguments, true, output, size);
+}
+
+int live_attend_output(const char *const *arguments, char *output, size_t size)
+{
+    return run("attend", arguments, false, output, size);
 }
 
 /* ---- libcurl ---- */
@@ -382,6 +388,7 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
     char url[512];
 
     assert_non_null(curl);
+    snprintf(reply.asked, sizeof(reply.asked), "%s %s", method, path);
     snprintf(url, sizeof(url), "%s://127.0.0.1:%d%s", live->ca[0] != '\0' ? "https" : "http",
              live->port > 0 ? live->port : 80, path);
     for (; headers != NULL && *headers != NULL; headers++)
@@ -394,7 +401,7 @@ struct reply live_ask(const struct live *live, const char *method, const char *p
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L * LIVE_SLOWNESS);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
@@ -424,6 +431,18 @@ struct reply live_post(const struct live *live, const char *path, const char *bo
     return live_ask(live, "POST", path, body, NULL);
 }
 
+struct reply live_ask_quoted(const struct live *live, const char *method, const char *path, const char *body)
+{
+    char *text = body != NULL ? strdup(body) : NULL;
+    struct reply reply;
+
+    for (char *c = text; c != NULL && *c != '\0'; c++)
+        *c = *c == '\'' ? '"' : *c;
+    reply = live_ask(live, method, path, text, NULL);
+    free(text);
+    return reply;
+}
+
 void reply_free(struct reply *reply)
 {
     free(reply->head);
@@ -433,7 +452,7 @@ void reply_free(struct reply *reply)
 
 const char *reply_header(const struct reply *reply, const char *name)
 {
-    static char value[512];
+    static _Thread_local char value[512];
     size_t len = strlen(name);
 
     for (const char *line = reply->head; line != NULL && *line != '\0';) {
@@ -459,15 +478,22 @@ struct att_json *reply_json(const struct reply *reply)
     return json;
 }
 
-void expect_error(struct reply reply, long status, const char *code, const char *param)
+struct att_json *expect_json(struct reply reply, long status)
 {
     struct att_json *json;
-    const struct att_json *error;
 
     if (reply.status != status)
-        fail_msg("status %ld, expected %ld: %s", reply.status, status, reply.body);
+        fail_msg("%s: status %ld, expected %ld: %s", reply.asked, reply.status, status, reply.body);
     json = reply_json(&reply);
-    error = att_json_get(json, "error");
+    reply_free(&reply);
+    return json;
+}
+
+void expect_error(struct reply reply, long status, const char *code, const char *param)
+{
+    struct att_json *json = expect_json(reply, status);
+    const struct att_json *error = att_json_get(json, "error");
+
     assert_true(att_json_is_string(att_json_get(error, "message")));
     assert_true(att_json_is_string(att_json_get(error, "type")));
     assert_true(att_json_is_string(att_json_get(error, "request_id")));
@@ -478,7 +504,6 @@ void expect_error(struct reply reply, long status, const char *code, const char 
         assert_string_equal(att_json_string(att_json_get(error, "param"), NULL), param);
     }
     att_json_destroy(json);
-    reply_free(&reply);
 }
 
 /* ---- raw ---- */

@@ -13,6 +13,18 @@
 
 #include "core/base/json.h"
 
+/* Under ThreadSanitizer a daemon is some ten times as slow, and as large. */
+#if defined(__SANITIZE_THREAD__)
+#define LIVE_SLOWNESS 10
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LIVE_SLOWNESS 10
+#endif
+#endif
+#ifndef LIVE_SLOWNESS
+#define LIVE_SLOWNESS 1
+#endif
+
 struct live {
     pid_t pid;
     int port;
@@ -55,12 +67,15 @@ bool live_logged(const struct live *live, const char *text);
 int live_run(const char *const *arguments, char *output, size_t size);
 /* The same with attend. */
 int live_attend(const char *const *arguments, char *output, size_t size);
+/* The same with the standard output alone. */
+int live_attend_output(const char *const *arguments, char *output, size_t size);
 
 struct reply {
-    long status;  /* 0: no answer */
-    bool refused; /* no connection either */
-    char *head;   /* header lines */
-    char *body;   /* NUL-terminated */
+    char asked[96]; /* "GET /v1/models", for messages */
+    long status;    /* 0: no answer */
+    bool refused;   /* no connection either */
+    char *head;     /* header lines */
+    char *body;     /* NUL-terminated */
     size_t len;
     double seconds;
 };
@@ -69,11 +84,15 @@ struct reply {
 struct reply live_ask(const struct live *live, const char *method, const char *path, const char *body,
                       const char *const *headers);
 struct reply live_post(const struct live *live, const char *path, const char *body);
+/* The same with ' for " in the body, or NULL. */
+struct reply live_ask_quoted(const struct live *live, const char *method, const char *path, const char *body);
 void reply_free(struct reply *reply);
-/* The value of a header field, up to the line's end, in a static buffer; NULL when absent. */
+/* The value of a header field, up to the line's end, in a buffer of this thread; NULL when absent. */
 const char *reply_header(const struct reply *reply, const char *name);
 /* The body as JSON; att_json_destroy. */
 struct att_json *reply_json(const struct reply *reply);
+/* Asserts the status, frees the reply; its body as JSON. */
+struct att_json *expect_json(struct reply reply, long status);
 /* Asserts the status, and for errors the shape of the body and (when not NULL) its code and param; frees. */
 void expect_error(struct reply reply, long status, const char *code, const char *param);
 

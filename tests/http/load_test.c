@@ -16,7 +16,7 @@
 
 #include "core/base/mem.h"
 
-enum { TEXTS = 12, CLIENTS = 8, ROUNDS = 15, SLOW_TEXTS = 1500 };
+enum { TEXTS = 12, CLIENTS = 8, ROUNDS = 15, SLOW_TEXTS = 1500 / LIVE_SLOWNESS };
 
 static const char *const words[] = {"shares", "rose", "profit", "fell", "after",
                                     "the",    "bank", "cut",    "its",  "outlook"};

@@ -14,25 +14,14 @@
 
 static struct live live;
 
-/* ' for ". */
 static struct reply ask(const char *method, const char *path, const char *body)
 {
-    char *text = body ? strdup(body) : NULL;
-    for (char *c = text; c && *c; c++)
-        *c = *c == '\'' ? '"' : *c;
-    struct reply reply = live_ask(&live, method, path, text, NULL);
-    free(text);
-    return reply;
+    return live_ask_quoted(&live, method, path, body);
 }
 
 static struct att_json *ok(const char *method, const char *path, const char *body)
 {
-    struct reply reply = ask(method, path, body);
-    if (reply.status != 200)
-        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body ? reply.body : "");
-    struct att_json *json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
+    return expect_json(ask(method, path, body), 200);
 }
 
 static void done(const char *method, const char *path, const char *body)

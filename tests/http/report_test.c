@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "live.h"
@@ -126,34 +125,6 @@ static void test_hostile(void **state)
     free(html);
 }
 
-/* What a command wrote to its standard output, at most `size` - 1 bytes of it; its exit status. */
-static int run_attend(const char *const *arguments, char *output, size_t size)
-{
-    char program[4096];
-    const char *list[16] = {program};
-    int ends[2], status;
-    size_t len = 0;
-    ssize_t n;
-    snprintf(program, sizeof program, "%s/attend", getenv("ATT_BUILD_ROOT"));
-    for (size_t i = 0; arguments[i]; i++)
-        list[i + 1] = arguments[i];
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[0]);
-        execv(program, (char *const *)(uintptr_t)list);
-        _exit(127);
-    }
-    close(ends[1]);
-    while (len < size - 1 && (n = read(ends[0], output + len, size - 1 - len)) > 0)
-        len += (size_t)n;
-    output[len] = '\0';
-    close(ends[0]);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 /* Beside the daemon, from its store, and with its rules of heat. */
 static void test_offline(void **state)
 {
@@ -163,10 +134,10 @@ static void test_offline(void **state)
     const char *const wrong[] = {"report", "--db", live_path(&live, "news.db"), "{\"top\":0}", NULL};
     (void)state;
     char *html = report(body, "text/html; charset=utf-8");
-    assert_int_equal(run_attend(arguments, output, sizeof output), 0);
+    assert_int_equal(live_attend_output(arguments, output, sizeof output), 0);
     assert_string_equal(output, html);
     free(html);
-    assert_int_equal(run_attend(wrong, output, sizeof output), 1);
+    assert_int_equal(live_attend_output(wrong, output, sizeof output), 1);
     assert_string_equal(output, "");
 }
 

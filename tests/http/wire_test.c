@@ -30,25 +30,14 @@ static int stop(void **state)
     return 0;
 }
 
-static struct att_json *json_of(struct reply reply)
-{
-    struct att_json *json;
-
-    if (reply.status != 200)
-        fail_msg("status %ld: %s", reply.status, reply.body);
-    json = reply_json(&reply);
-    reply_free(&reply);
-    return json;
-}
-
 static struct att_json *post(const char *path, const char *body)
 {
-    return json_of(live_post(&live, path, body));
+    return expect_json(live_post(&live, path, body), 200);
 }
 
 static struct att_json *get(const char *path)
 {
-    return json_of(live_ask(&live, "GET", path, NULL, NULL));
+    return expect_json(live_ask(&live, "GET", path, NULL, NULL), 200);
 }
 
 /* A value by path: "data.0.embedding.3". */
@@ -152,12 +141,13 @@ static void test_truncation(void **state)
     (void)state;
     expect_flat(post_long("/embed", "{\"inputs\":\"", "\"}"), 413, "Validation");
     expect_flat(post_long("/predict", "{\"inputs\":\"", "\"}"), 413, "Validation");
-    right = json_of(post_long("/embed", "{\"inputs\":\"store ", "hours\",\"truncate\":true}"));
-    left = json_of(
-        post_long("/embed", "{\"inputs\":\"store ", "hours\",\"truncate\":true,\"truncation_direction\":\"Left\"}"));
-    whole = json_of(post_long("/embed", "{\"inputs\":\"store ", "\",\"truncate\":true}"));
-    end =
-        json_of(post_long("/embed", "{\"inputs\":\"", "hours\",\"truncate\":true,\"truncation_direction\":\"left\"}"));
+    right = expect_json(post_long("/embed", "{\"inputs\":\"store ", "hours\",\"truncate\":true}"), 200);
+    left = expect_json(
+        post_long("/embed", "{\"inputs\":\"store ", "hours\",\"truncate\":true,\"truncation_direction\":\"Left\"}"),
+        200);
+    whole = expect_json(post_long("/embed", "{\"inputs\":\"store ", "\",\"truncate\":true}"), 200);
+    end = expect_json(
+        post_long("/embed", "{\"inputs\":\"", "hours\",\"truncate\":true,\"truncation_direction\":\"left\"}"), 200);
     assert_true(number(right, "0.0") == number(whole, "0.0") && number(left, "0.0") == number(end, "0.0"));
     assert_true(number(right, "0.0") != number(left, "0.0"));
     att_json_destroy(right);
@@ -440,8 +430,8 @@ static void test_kserve_binary(void **state)
     struct att_json *plain =
         post(path, "{\"inputs\":[{\"name\":\"text\",\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"good day\","
                    "\"refund\"]}]}");
-    struct att_json *binary = json_of(post_binary(path, json, tail, 22, octets));
-    struct att_json *untyped = json_of(post_binary(path, json, tail, 22, ""));
+    struct att_json *binary = expect_json(post_binary(path, json, tail, 22, octets), 200);
+    struct att_json *untyped = expect_json(post_binary(path, json, tail, 22, ""), 200);
 
     (void)state;
     for (size_t i = 0; i < 6; i++)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Linear heads over a frozen encoder from labelled texts: logistic regression on the vectors of `attend embed`.
 
-  finance-zh  sentiment, importance and noise of Chinese financial news over e5: a directory of its own
+  finance-zh  sentiment, topic, importance and noise of Chinese financial news over e5: a directory of its own
     python tools/train/heads.py zh --model var/models/e5 --out models/finance-zh
   finance     importance and noise of English news beside the heads of the adapter, which stay as they are
     python tools/train/heads.py en --out models/finance
@@ -28,6 +28,7 @@ VALUES = {  # of the labels: what a score is made of
     "noise": {"news": 0, "noise": 1},
 }
 GOLDEN_ZH = [
+    "国际油价连跌三日，炼厂下调开工率",
     "公司上半年净利润同比增长四成，拟中期分红",
     "监管部门对该公司信息披露违规立案调查",
     "央行今日开展逆回购操作，利率不变",
@@ -35,12 +36,34 @@ GOLDEN_ZH = [
 ]
 LABELS = {
     "sentiment": ["negative", "neutral", "positive"],
+    "topic": [  # those of the adapter
+        "analyst_update",
+        "company_product_news",
+        "currencies",
+        "dividend",
+        "earnings",
+        "energy_oil",
+        "fed_central_banks",
+        "financials",
+        "general_news_opinion",
+        "gold_metals_materials",
+        "ipo",
+        "legal_regulation",
+        "m_a_investments",
+        "macro",
+        "markets",
+        "personnel_change",
+        "politics",
+        "stock_commentary",
+        "stock_movement",
+        "treasuries_corporate_debt",
+    ],
     "importance": ["low", "medium", "high"],
     "noise": ["news", "noise"],
 }
 PENALTIES = (0.1, 0.3, 1, 3)  # inverse strength, of standardised features
 SETS = {
-    "zh": (("finance-zh-news.tsv", "sentiment importance"), ("finance-zh-noise.tsv", "")),
+    "zh": (("finance-zh-news.tsv", "sentiment topic importance"), ("finance-zh-noise.tsv", "")),
     "en": (("finance-en-news.tsv", "importance"), ("finance-en-noise.tsv", "")),
 }
 
@@ -181,7 +204,7 @@ def main():
     x = embed(args.attend, encoder(args), [text for text, _ in rows])
     held = np.array([hashlib.sha256(text.encode()).digest()[0] % 5 == 0 for text, _ in rows])
     heads, tensors = [], {}
-    for name in ("sentiment", "importance", "noise"):
+    for name in LABELS:
         chosen = np.array([name in labels for _, labels in rows])
         if not chosen.any():
             continue
@@ -208,7 +231,8 @@ def write(args, heads, tensors):
     for name, temperature, figures in heads:
         head = {"name": name, "labels": LABELS[name], "problem_type": "single_label_classification"}
         head["temperature"] = round(temperature, 4)
-        head["polarity"] = VALUES[name]
+        if name in VALUES:
+            head["polarity"] = VALUES[name]
         new.append(head)
         old["quality"][name] = figures
     names = [head["name"] for head in new]

@@ -44,6 +44,51 @@ static void unknown_fields_are_named(void **state)
     assert_non_null(strstr(err.message, "object"));
 }
 
+static void arrays_are_bounded(void **state)
+{
+    (void)state;
+    struct att_err err;
+    size_t n = 9;
+    assert_int_equal(task_field_array(value("{\"t\":[1,2]}"), "t", "ids", true, 2, &n, &err), ATT_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(task_field_array(value("{\"t\":[1,2,3]}"), "t", "ids", true, 2, &n, &err), ATT_ELIMIT);
+    assert_string_equal(err.message, "t: 3 ids, expected at most 2");
+    assert_string_equal(err.param, "t");
+    static const char *const wrong[][2] = {{"{\"t\":[]}", "t: is empty, expected an array of ids"},
+                                           {"{}", "t: is missing, expected an array of ids"},
+                                           {"{\"t\":null}", "t: is null, expected an array of ids"},
+                                           {"{\"t\":\"x\"}", "t: is string, expected an array of ids"},
+                                           {"{\"t\":{\"a\":1}}", "t: is object, expected an array of ids"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(task_field_array(value(wrong[i][0]), "t", "ids", true, 2, &n, &err), ATT_EINVAL);
+        assert_string_equal(err.message, wrong[i][1]);
+        assert_int_equal(n, 2);
+        /* Where it is not required, the first three say that there is none. */
+        size_t optional = 9;
+        assert_int_equal(task_field_array(value(wrong[i][0]), "t", "ids", false, 2, &optional, &err),
+                         i < 3 ? ATT_OK : ATT_EINVAL);
+        assert_int_equal(optional, i < 3 ? 0 : 9);
+    }
+}
+
+static void a_text_or_several(void **state)
+{
+    (void)state;
+    struct task_env env = {.limits = {.items_max = 2}};
+    struct task_call call = {.env = &env};
+    struct att_err err;
+    size_t n = 9;
+    assert_int_equal(task_field_inputs(&call, value("{\"t\":\"x\"}"), "t", &n, &err), ATT_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(task_field_inputs(&call, value("{\"t\":[\"x\",\"y\"]}"), "t", &n, &err), ATT_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(task_field_inputs(&call, value("{\"t\":[1,2,3]}"), "t", &n, &err), ATT_ELIMIT);
+    static const char *const wrong[] = {"{\"t\":[]}", "{}", "{\"t\":7}", "{\"t\":{}}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(task_field_inputs(&call, value(wrong[i]), "t", &n, &err), ATT_EINVAL);
+    assert_string_equal(err.message, "t: is object, expected a text or an array of texts");
+}
+
 static void a_long_or_strange_name_stays_within_bounds(void **state)
 {
     (void)state;
@@ -215,6 +260,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(unknown_fields_are_named, drop),
+        cmocka_unit_test_teardown(arrays_are_bounded, drop),
+        cmocka_unit_test_teardown(a_text_or_several, drop),
         cmocka_unit_test_teardown(a_long_or_strange_name_stays_within_bounds, drop),
         cmocka_unit_test_teardown(absent_and_null_keep_the_default, drop),
         cmocka_unit_test_teardown(values_are_read, drop),
