@@ -361,7 +361,7 @@ enum att_status store_catalogue_put(struct store_catalogue *catalogue, const str
                               " (SELECT coalesce(max(seq), 0) + 1 FROM items))";
     sqlite3_stmt *row = NULL;
     pthread_mutex_lock(&catalogue->write_mutex);
-    enum att_status status = store_sqlite_exec(catalogue->db, catalogue->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = store_sqlite_begin(catalogue->db, catalogue->path, err);
     if (status == ATT_OK) {
         status = store_sqlite_prepare(catalogue->db, catalogue->path, sql, &row, err);
         for (size_t i = 0; status == ATT_OK && i < n; i++)

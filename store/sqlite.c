@@ -116,6 +116,14 @@ enum att_status store_sqlite_text(sqlite3 *db, const char *path, const char *sql
     return status;
 }
 
+enum att_status store_sqlite_begin(sqlite3 *db, const char *path, struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+    if (!sqlite3_get_autocommit(db))
+        status = store_sqlite_exec(db, path, "ROLLBACK", err);
+    return status == ATT_OK ? store_sqlite_exec(db, path, "BEGIN IMMEDIATE", err) : status;
+}
+
 enum att_status store_sqlite_end(sqlite3 *db, const char *path, enum att_status status, struct att_err *err)
 {
     if (status == ATT_OK)

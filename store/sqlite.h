@@ -32,6 +32,8 @@ enum att_status store_sqlite_integer(sqlite3 *db, const char *path, const char *
 enum att_status store_sqlite_text(sqlite3 *db, const char *path, const char *sql, const char *key,
                                   char ret_text[STORE_SQLITE_TEXT_BYTES], struct att_err *err) ATT_MUST_USE;
 
+/* BEGIN IMMEDIATE, after the end of a transaction that could not even be rolled back, as where memory was out. */
+enum att_status store_sqlite_begin(sqlite3 *db, const char *path, struct att_err *err) ATT_MUST_USE;
 /* Ends what BEGIN began: commits when status is ATT_OK; when it is not, or the commit fails, rolls back. */
 enum att_status store_sqlite_end(sqlite3 *db, const char *path, enum att_status status,
                                  struct att_err *err) ATT_MUST_USE;

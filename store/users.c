@@ -179,7 +179,7 @@ enum att_status store_users_put(struct store_users *users, const struct store_us
 {
     struct store_users_counts counts = {0};
     pthread_mutex_lock(&users->write_mutex);
-    enum att_status status = store_sqlite_exec(users->db, users->path, "BEGIN IMMEDIATE", err);
+    enum att_status status = store_sqlite_begin(users->db, users->path, err);
     if (status == ATT_OK) {
         status = put_all(users, events, n, now_s, &counts, err);
         status = store_sqlite_end(users->db, users->path, status, err);

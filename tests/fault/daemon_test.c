@@ -27,6 +27,7 @@ enum { DENSE = 128 }; /* the first so many are all failed, then fewer and fewer:
 
 struct call {
     const char *method, *path, *body;
+    bool lines; /* the body is NDJSON */
 };
 
 static const struct {
@@ -48,6 +49,13 @@ static const struct {
     {.call = {"GET", "/v1/kb/default/entries/1", NULL}},
     {.call = {"DELETE", "/v1/kb/default/entries/4", NULL},
      .before = {"PUT", "/v1/kb/default/entries/4", "{\"question\":\"Hi\",\"answer\":\"Hello\"}"}},
+    {.call = {"PUT", "/v1/models/movies/items",
+              "{\"items\":[{\"id\":\"new\",\"title\":\"Dune\",\"text\":\"a film of sand\"}]}"}},
+    {.call = {"PUT", "/v1/models/movies/items",
+              "{\"id\":\"new\",\"title\":\"Dune\",\"metadata\":{\"year\":2024}}\n{\"id\":\n{\"id\":\"5\","
+              "\"popularity\":1}\n",
+              true}},
+    {.call = {"GET", "/v1/models/movies/items", NULL}},
     {.call = {"GET", "/v1/models", NULL}},
     {.call = {"GET", "/v1/models/encoder", NULL}},
     {.call = {"GET", "/metrics", NULL}},
@@ -60,7 +68,8 @@ static char plan_path[] = "/tmp/attentd-fail-XXXXXX";
 
 static long ask(const struct call *call)
 {
-    struct reply reply = live_ask(&live, call->method, call->path, call->body, NULL);
+    static const char *const lines[] = {"Content-Type: application/x-ndjson", NULL};
+    struct reply reply = live_ask(&live, call->method, call->path, call->body, call->lines ? lines : NULL);
     long status = reply.status;
     if (status >= 400) {
         struct att_json *json = reply_json(&reply);

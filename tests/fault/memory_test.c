@@ -483,6 +483,45 @@ static void requests_are_answered(void **state)
     assert_true(n >= world_tasks());
 }
 
+struct feed {
+    const struct task *task;
+    const char *lines;
+    size_t len, chunk_lines;
+};
+
+static enum att_status run_feed(const void *what, struct att_err *err)
+{
+    const struct feed *feed = what;
+    char *answer = NULL;
+    size_t len = 0;
+    enum att_status status = world_feed(feed->task, feed->lines, feed->len, feed->chunk_lines, &answer, &len, err);
+    assert_true((status == ATT_OK) == (answer != NULL));
+    if (status == ATT_OK)
+        assert_non_null(strstr(answer, "{\"summary\":{\"lines\":"));
+    att_mem_free(answer);
+    return status;
+}
+
+/* Lines, good and bad, in chunks: a chunk that lacks memory fails as a whole, and the same lines go in once there is
+ * some. */
+static void lines_are_answered(void **state)
+{
+    static const char items[] = "{\"id\":\"line-1\",\"title\":\"Dune\",\"text\":\"a film of sand\","
+                                "\"metadata\":{\"year\":2024}}\n{\"id\":\"m1\",\"available\":false}\n\n"
+                                "{\"id\":\"m2\",\"year\":3}\n{\"id\":\n{\"id\":\"line-2\",\"title\":\"Emma\"}\n";
+    static const char news_lines[] = "{\"id\":\"fault-1\",\"text\":\"Acme shares rose\"}\n{\"text\":3}\n"
+                                     "{\"id\":\"fault-2\",\"text\":\"Acme shares fell\"}\n";
+    const struct feed feeds[] = {{&task_items_put, items, sizeof items - 1, 2},
+                                 {&task_items_put, items, sizeof items - 1, 64},
+                                 {&task_ingest, news_lines, sizeof news_lines - 1, 2}};
+    (void)state;
+    for (size_t i = 0; i < sizeof feeds / sizeof *feeds; i++) {
+        struct att_err err = {.message = ""};
+        assert_int_equal(run_feed(&feeds[i], &err), ATT_OK);
+        assert_true(torture("lines", ALL, run_feed, &feeds[i], ATT_OK) > 10);
+    }
+}
+
 static int start(void **state)
 {
     struct att_err err = {.message = ""};
@@ -510,6 +549,7 @@ int main(void)
         cmocka_unit_test(configurations_are_read),
         cmocka_unit_test(the_store_opens_and_writes),
         cmocka_unit_test(requests_are_answered),
+        cmocka_unit_test(lines_are_answered),
     };
     return cmocka_run_group_tests_name("fault/memory", tests, start, stop);
 }

@@ -229,6 +229,24 @@ static enum att_status run_jobs(const struct task_call *call, struct att_err *er
     return ATT_OK;
 }
 
+static enum att_status run_rounds(struct task_call *call, const struct att_json *body, struct att_jsonw *answer,
+                                  struct att_err *err)
+{
+    enum att_status status = call->task->parse(call, body, err);
+    while (status == ATT_OK && call->n_jobs > 0) {
+        status = run_jobs(call, err);
+        if (!call->task->advance)
+            break;
+        if (status == ATT_OK)
+            status = call->task->advance(call, err);
+    }
+    if (status == ATT_OK)
+        status = call->task->render(call, answer, err);
+    if (call->task->finish)
+        call->task->finish(call);
+    return status;
+}
+
 enum att_status world_run(const struct task *task, const char *id, const struct att_json *body, char **ret_answer,
                           size_t *ret_len, struct att_err *err)
 {
@@ -238,21 +256,53 @@ enum att_status world_run(const struct task *task, const char *id, const struct 
     att_jsonw_init(&answer, world_env.limits.answer_bytes_max);
     struct task_call call = {
         .task = task, .env = &world_env, .arena = &arena, .http_status = 200, .path_params = {kb.name, id}};
-    enum att_status status = task->parse(&call, body, err);
-    while (status == ATT_OK && call.n_jobs > 0) {
-        status = run_jobs(&call, err);
-        if (!call.task->advance)
-            break;
-        if (status == ATT_OK)
-            status = call.task->advance(&call, err);
-    }
-    if (status == ATT_OK)
-        status = call.task->render(&call, &answer, err);
+    enum att_status status = run_rounds(&call, body, &answer, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&answer, ret_answer, ret_len, err);
-    if (call.task->finish)
-        call.task->finish(&call);
     att_jsonw_finish(&answer);
     att_arena_finish(&arena);
+    return status;
+}
+
+/* Bytes of the first `n` lines. */
+static size_t lines_len(const char *text, size_t len, size_t n)
+{
+    size_t at = 0;
+    for (; n > 0 && at < len; n--) {
+        const char *newline = memchr(text + at, '\n', len - at);
+        at = newline ? (size_t)(newline - text) + 1 : len;
+    }
+    return at;
+}
+
+enum att_status world_feed(const struct task *task, const char *lines, size_t len, size_t chunk_lines,
+                           char **ret_answer, size_t *ret_len, struct att_err *err)
+{
+    struct task_feed feed = {.line_bytes_max = 4096};
+    struct att_jsonw answer;
+    enum att_status status = ATT_OK;
+    att_jsonw_init(&answer, world_env.limits.answer_bytes_max);
+    do {
+        struct att_arena arena;
+        att_arena_init(&arena, 16 << 20);
+        struct task_call call = {.task = task,
+                                 .env = &world_env,
+                                 .arena = &arena,
+                                 .feed = &feed,
+                                 .http_status = 200,
+                                 .path_params = {kb.name, "1"}};
+        const size_t before = answer.len;
+        feed.text = lines;
+        feed.len = lines_len(lines, len, chunk_lines);
+        lines += feed.len;
+        len -= feed.len;
+        feed.is_last = len == 0;
+        status = run_rounds(&call, NULL, &answer, err);
+        feed.answer_bytes += answer.len - before;
+        att_arena_finish(&arena);
+    } while (status == ATT_OK && len > 0);
+    if (status == ATT_OK)
+        status = att_jsonw_take(&answer, ret_answer, ret_len, err);
+    att_jsonw_finish(&answer);
     return status;
 }

@@ -25,6 +25,10 @@ bool world_takes_body(size_t i);
  * empty; free it with att_mem_free. */
 enum att_status world_run(const struct task *task, const char *id, const struct att_json *body, char **ret_answer,
                           size_t *ret_len, struct att_err *err) ATT_MUST_USE;
+/* The same for a body of lines in chunks of at most chunk_lines of them, as the daemon cuts it: path parameters and
+ * query as there. The answer is that of all chunks. */
+enum att_status world_feed(const struct task *task, const char *lines, size_t len, size_t chunk_lines,
+                           char **ret_answer, size_t *ret_len, struct att_err *err) ATT_MUST_USE;
 struct store_kb *world_kb(void);
 const char *world_folder(void);
 

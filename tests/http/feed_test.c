@@ -287,13 +287,78 @@ static void test_short_lines(void **state)
     stop(&live);
 }
 
+/* What the model said of an item: sentiment, entities, evidence; free. */
+static char *judgement_of(const struct live *live, const char *id)
+{
+    char path[40], *begin, *end, *copy;
+    struct reply reply;
+
+    snprintf(path, sizeof(path), "/v1/news/%s", id);
+    reply = live_ask(live, "GET", path, NULL, NULL);
+    begin = strstr(reply.body, "\"model\":");
+    end = begin != NULL ? strrchr(begin, '}') : NULL;
+    if (end == NULL)
+        fail_msg("%s: %ld: %s", id, reply.status, reply.body);
+    copy = strndup(begin, (size_t)(end - begin));
+    assert_non_null(copy);
+    reply_free(&reply);
+    return copy;
+}
+
+/* Of the i-th text every third says the same; the first sentence of each names an entity. */
+static void put_item(char *line, size_t size, char set, size_t i)
+{
+    snprintf(line, size, "{\"id\":\"%c%zu\",\"text\":\"Profits of Acme rose %zu times.%s\"}\n", set, i, i % 3 ? i : 0,
+             i % 2 ? " Rivals were weak." : "");
+}
+
+/* Many in one chunk, more than the table of texts begins with, are judged as each is alone. */
+static void test_alone_and_together(void **state)
+{
+    static const char *const ndjson[] = {"Content-Type: application/x-ndjson", NULL};
+    static const char dictionary[] = "{\"id\":\"acme\",\"name\":\"Acme\"}\n";
+    enum { N = 100, STEP = 7 };
+    char lines[N * 96], line[96], id[16], config[640];
+    struct live live;
+    struct reply reply;
+    size_t len = 0;
+
+    (void)state;
+    live_write(keys, dictionary, sizeof(dictionary) - 1); /* the file of the test before */
+    snprintf(config, sizeof(config), "%sentities = %s\n", options_of("", "sentiment"), keys);
+    live_start(&live, config);
+    for (size_t i = 0; i < N; i++) {
+        put_item(line, sizeof(line), 'a', i);
+        len += (size_t)snprintf(lines + len, sizeof(lines) - len, "%s", line);
+    }
+    reply = live_ask(&live, "POST", "/v1/ingest", lines, ndjson);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    for (size_t i = 0; i < N; i += STEP) {
+        char *together, *alone;
+
+        put_item(line, sizeof(line), 'b', i);
+        reply = live_ask(&live, "POST", "/v1/ingest", line, ndjson);
+        assert_int_equal(reply.status, 200);
+        reply_free(&reply);
+        snprintf(id, sizeof(id), "a%zu", i);
+        together = judgement_of(&live, id);
+        snprintf(id, sizeof(id), "b%zu", i);
+        alone = judgement_of(&live, id);
+        assert_non_null(strstr(alone, "\"acme\""));
+        assert_string_equal(together, alone);
+        free(together);
+        free(alone);
+    }
+    stop(&live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_feed_moves_on),
-        cmocka_unit_test(test_a_key_that_was_taken_away),
-        cmocka_unit_test(test_results_have_a_bound),
-        cmocka_unit_test(test_short_lines),
+        cmocka_unit_test(test_a_feed_moves_on),      cmocka_unit_test(test_a_key_that_was_taken_away),
+        cmocka_unit_test(test_results_have_a_bound), cmocka_unit_test(test_short_lines),
+        cmocka_unit_test(test_alone_and_together),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
