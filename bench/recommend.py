@@ -76,6 +76,7 @@ def main():
     a.add_argument("--items", type=int, default=1000000)
     a.add_argument("--hidden", type=int, default=64)
     a.add_argument("--requests", type=int, default=300)
+    a.add_argument("--tables", help="item_tables: a folder for the table, which is then mapped")
     a = a.parse_args()
     folder = tempfile.mkdtemp(prefix="attend-bench-")
     daemon = None
@@ -84,12 +85,13 @@ def main():
         os.mkdir(model)
         write_model(model, a.items, a.hidden)
         with open(os.path.join(folder, "attentd.conf"), "w") as f:
-            f.write(f"[server]\nlisten = 127.0.0.1:0\n[log]\nrequests = no\n[model large]\npath = {model}\n")
+            f.write(f"[server]\nlisten = 127.0.0.1:0\nitem_tables = {a.tables or 'none'}\n"
+                    f"[log]\nrequests = no\n[model large]\npath = {model}\n")
         log = os.path.join(folder, "log")
         with open(log, "w") as out:
             daemon = subprocess.Popen([a.attentd, "--config", os.path.join(folder, "attentd.conf")], stderr=out)
         begin = time.time()
-        while not (m := re.search(r"127\.0\.0\.1:(\d+)", open(log).read())) and time.time() < begin + 120:
+        while not (m := re.search(r"ready on 127\.0\.0\.1:(\d+)", open(log).read())) and time.time() < begin + 120:
             time.sleep(0.05)
         load_s = time.time() - begin
         connection = http.client.HTTPConnection("127.0.0.1", int(m.group(1)))
@@ -110,11 +112,14 @@ def main():
         ms.sort()
         compute.sort()
         with open(f"/proc/{daemon.pid}/status") as f:
-            rss = int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) // 1024
+            status = f.read()
+        rss, private = (int(re.search(name + r":\s+(\d+)", status).group(1)) // 1024
+                        for name in ("VmRSS", "RssAnon"))
         print(json.dumps({"items": a.items, "hidden": a.hidden, "requests": a.requests, "cores": os.cpu_count(),
                           "p50_ms": round(ms[len(ms) // 2], 2), "p99_ms": round(ms[len(ms) * 99 // 100], 2),
                           "best_ms": round(ms[0], 2), "compute_p50_ms": round(compute[len(compute) // 2], 2),
-                          "cpu_ms": round(cpu, 2), "rss_mib": rss, "load_s": round(load_s, 1)}))
+                          "cpu_ms": round(cpu, 2), "rss_mib": rss, "private_mib": private,
+                          "load_s": round(load_s, 1)}))
     finally:
         if daemon:
             daemon.send_signal(signal.SIGTERM)

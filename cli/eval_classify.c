@@ -35,8 +35,11 @@ static void count(struct figures *figures, const struct att_json *answer, size_t
     const struct att_json *best = att_json_at(att_json_get(answer, "scores"), 0);
     bool abstained = att_json_bool(att_json_get(answer, "abstained"), false);
     size_t predicted = label_number(figures->head, att_json_string(att_json_get(best, "label"), NULL));
-    figures->predictions[figures->n++] = (struct task_prediction){
-        .expected = expected, .predicted = predicted, .score = att_json_number(att_json_get(best, "score"), 0)};
+    figures->predictions[figures->n++] =
+        (struct task_prediction){.expected = expected,
+                                 .predicted = predicted,
+                                 .score = att_json_number(att_json_get(best, "score"), 0),
+                                 .outside = 1 - att_json_number(att_json_get(answer, "in_scope"), 1)};
     if (expected == CLI_LABEL_OUTSIDE) {
         figures->outside++;
         figures->abstained_outside += abstained;

@@ -105,7 +105,7 @@ static struct task_prediction predict(const struct fitted *fitted, size_t i, dou
     if (fitted->head->multi_label)
         sum = 1 + exp(-(double)logits[best] / temperature);
     return (struct task_prediction){fitted->labels[i] < 0 ? TASK_LABEL_OUTSIDE : (size_t)fitted->labels[i], best,
-                                    1 / sum};
+                                    1 / sum, 1 - (double)att_head_in_scope(fitted->head, logits)};
 }
 
 /* Rows of one half: 0 fits, 1 judges. */
@@ -139,7 +139,7 @@ static void fit_threshold(struct fitted *fitted, const struct task_prediction *p
     for (size_t i = 0; i < n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
         outside += !is_in;
-        scored[i] = (struct task_scored){predictions[i].score,
+        scored[i] = (struct task_scored){task_confidence(&predictions[i]),
                                          precision > 0 ? predictions[i].expected == predictions[i].predicted : is_in};
     }
     if (precision > 0) {
@@ -156,7 +156,7 @@ static void judge_threshold(struct fitted *fitted, const struct task_prediction 
 {
     size_t answered = 0, right = 0;
     for (size_t i = 0; i < n; i++) {
-        bool answers = predictions[i].score >= fitted->threshold;
+        bool answers = task_confidence(&predictions[i]) >= fitted->threshold;
         answered += answers;
         right += answers && predictions[i].expected == predictions[i].predicted;
     }
@@ -174,7 +174,7 @@ static void take_reference(struct fitted *fitted)
     for (size_t i = 0; i < fitted->n; i++) {
         struct task_prediction one = predict(fitted, i, fitted->temperature);
         size_t bin = (size_t)(one.score * CONFIDENCE_BINS);
-        fitted->counts[one.score < least ? head->n_labels : one.predicted]++;
+        fitted->counts[task_confidence(&one) < least ? head->n_labels : one.predicted]++;
         fitted->bins[bin < CONFIDENCE_BINS ? bin : CONFIDENCE_BINS - 1]++;
     }
 }
@@ -277,7 +277,11 @@ static void put_calibration(struct att_jsonw *w, const struct fitted *fitted)
         const char *label = fitted->head->out_of_scope_label;
         att_jsonw_key(w, "out_of_scope");
         att_jsonw_object_begin(w);
-        att_jsonw_put_text(w, "method", "max_probability");
+        att_jsonw_put_text(w, "method", fitted->head->scope_scale > 0 ? "energy" : "max_probability");
+        if (fitted->head->scope_scale > 0) {
+            att_jsonw_put_double(w, "scale", (double)fitted->head->scope_scale, 6);
+            att_jsonw_put_double(w, "bias", (double)fitted->head->scope_bias, 6);
+        }
         att_jsonw_put_text(w, "label", label ? label : "out_of_scope");
         att_jsonw_put_double(w, "threshold", fitted->threshold, 6);
         att_jsonw_object_end(w);

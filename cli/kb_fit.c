@@ -135,7 +135,7 @@ static enum att_status measure(const struct examples *examples, const struct tas
         report->bins[bin].right += out.first_right;
         report->bins[bin].said += out.confidence;
         predictions[n_predictions++] =
-            (struct task_prediction){example->expect ? 0 : TASK_LABEL_OUTSIDE, 0, out.confidence};
+            (struct task_prediction){example->expect ? 0 : TASK_LABEL_OUTSIDE, 0, out.confidence, 0};
     }
     if (status == ATT_OK) {
         task_predictions_sort(predictions, n_predictions);

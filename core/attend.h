@@ -47,8 +47,9 @@ struct att_head_info {
     bool multi_label;               /* sigmoid and thresholds instead of softmax */
     const float *thresholds;        /* [n_labels] for multi_label, else NULL */
     float temperature;              /* logits are divided by it before softmax or sigmoid; 1 when not calibrated */
-    const char *out_of_scope_label; /* given when the largest probability is below out_of_scope_threshold; or NULL */
+    const char *out_of_scope_label; /* given when the confidence is below out_of_scope_threshold; or NULL */
     float out_of_scope_threshold;
+    float scope_scale, scope_bias; /* of att_head_in_scope; scale 0: the head does not say */
 };
 
 /* What an encoder was trained to read before texts of some kind. */
@@ -257,6 +258,10 @@ void att_dot_table(size_t begin, size_t end, size_t n, const float *table, size_
 void att_l2_normalize(size_t n, float *x);
 /* Softmax with the largest value subtracted, of logits / temperature. */
 void att_softmax(size_t n, const float *logits, float temperature, float *probabilities);
+double att_log_sum_exp(size_t n, const float *logits);
+/* The chance that a text is one of the head's labels at all, by its logits: sigmoid(scale · log Σ exp(logit) + bias),
+ * as attend.json's out_of_scope says for the method "energy"; 1 where the head does not say. */
+float att_head_in_scope(const struct att_head_info *head, const float *logits);
 /* http:// and https:// up to the next white space become blanks: no token, and no offset moves. What info.strip_urls
  * asks for. */
 void att_blank_urls(char *text, size_t len);

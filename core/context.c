@@ -319,6 +319,16 @@ void att_softmax(size_t n, const float *logits, float temperature, float *probab
     att_kern()->rows->softmax(n, probabilities, 1.0f / temperature);
 }
 
+double att_log_sum_exp(size_t n, const float *logits)
+{
+    double largest = (double)logits[0], sum = 0;
+    for (size_t i = 1; i < n; i++)
+        largest = (double)logits[i] > largest ? (double)logits[i] : largest;
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - largest);
+    return largest + log(sum);
+}
+
 void att_blank_urls(char *text, size_t len)
 {
     for (size_t i = 0; i + 7 <= len; i++) {

@@ -4,6 +4,7 @@
  * heads.NAME.{weight,bias} over the pooled vector, stacked into one GEMM so that
  * one pass answers all of them.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "core/model.h"
 
 enum { HEADS_MAX = 64, LABELS_MAX = 100000, NAME_BYTES = 256 };
+static const double scope_most = 1e6;
 
 static enum att_status no_memory(struct att_err *err)
 {
@@ -63,17 +65,37 @@ static enum att_status label_values(struct att_arena *arena, const struct att_js
     return ATT_OK;
 }
 
+float att_head_in_scope(const struct att_head_info *head, const float *logits)
+{
+    if (!(head->scope_scale > 0))
+        return 1;
+    double energy = att_log_sum_exp(head->n_labels, logits);
+    return (float)(1 / (1 + exp(-((double)head->scope_scale * energy + (double)head->scope_bias))));
+}
+
 static enum att_status scope_parse(const struct att_json *scope, struct att_head_info *head, struct att_err *err)
 {
     const char *method = att_json_string(att_json_get(scope, "method"), NULL);
     const char *label = att_json_string(att_json_get(scope, "label"), NULL);
     double threshold = att_json_number(att_json_get(scope, "threshold"), -1);
-    if (!method || strcmp(method, "max_probability") != 0)
-        return att_err_set(err, ATT_EUNSUPPORTED, "heads.%s.out_of_scope.method: is '%s', expected 'max_probability'",
-                           head->name, method ? method : "(none)");
+    bool by_energy = method && strcmp(method, "energy") == 0;
+    if (!by_energy && (!method || strcmp(method, "max_probability") != 0))
+        return att_err_set(err, ATT_EUNSUPPORTED,
+                           "heads.%s.out_of_scope.method: is '%s', expected 'max_probability' or 'energy'", head->name,
+                           method ? method : "(none)");
     if (!label || !(threshold >= 0 && threshold <= 1))
         return att_err_set(err, ATT_EFORMAT, "heads.%s.out_of_scope: expected a label and a threshold between 0 and 1",
                            head->name);
+    double scale = att_json_number(att_json_get(scope, "scale"), -1);
+    double bias = att_json_number(att_json_get(scope, "bias"), NAN);
+    if (by_energy && !(scale > 0 && scale <= scope_most && bias >= -scope_most && bias <= scope_most))
+        return att_err_set(err, ATT_EFORMAT,
+                           "heads.%s.out_of_scope: expected a scale above 0 and a bias, at most %g in size", head->name,
+                           scope_most);
+    if (by_energy && head->multi_label)
+        return att_err_set(err, ATT_EFORMAT, "heads.%s.out_of_scope: a multi-label head has no 'energy'", head->name);
+    head->scope_scale = by_energy ? (float)scale : 0;
+    head->scope_bias = by_energy ? (float)bias : 0;
     head->out_of_scope_label = label;
     head->out_of_scope_threshold = (float)threshold;
     return ATT_OK;

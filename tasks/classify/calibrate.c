@@ -6,6 +6,7 @@
 
 enum { SEARCH_STEPS = 40 };
 static const double least = 0.05, most = 20, thousandth = 1e-3;
+static const double ridge = 1e-9;
 static const double z_95 = 1.6449, rounding = 1e-12; /* 4 of 5 are .8 */
 
 /* `doubt`: the share of the row that is taken to belong to the other labels. */
@@ -85,6 +86,51 @@ double task_temperature_fit(const struct task_logits *rows)
         }
     }
     return exp((low + high) / 2);
+}
+
+/* Sums of Newton's method for two parameters over rows whose values are standardised. */
+struct newton {
+    double by_slope, by_level, slope2, both, level2;
+};
+
+static void newton_add(struct newton *sums, double weight, double x, double p, double target)
+{
+    double curve = weight * p * (1 - p);
+    sums->by_slope += weight * (p - target) * x;
+    sums->by_level += weight * (p - target);
+    sums->slope2 += curve * x * x;
+    sums->both += curve * x;
+    sums->level2 += curve;
+}
+
+void task_scale_fit(const struct task_scored *rows, size_t n, double *ret_scale, double *ret_bias)
+{
+    double mean = 0, square = 0, right = 0, slope = 1, level = 0;
+    *ret_scale = *ret_bias = 0;
+    for (size_t i = 0; i < n; i++) {
+        mean += rows[i].score / (double)n;
+        right += rows[i].right;
+    }
+    for (size_t i = 0; i < n; i++)
+        square += (rows[i].score - mean) * (rows[i].score - mean) / (double)n;
+    double wrong = (double)n - right, spread = sqrt(square);
+    if (right == 0 || wrong == 0 || !(spread > 0))
+        return;
+    for (size_t step = 0; step < SEARCH_STEPS; step++) {
+        struct newton sums = {.slope2 = ridge, .level2 = ridge};
+        for (size_t i = 0; i < n; i++) {
+            double x = (rows[i].score - mean) / spread, p = 1 / (1 + exp(-(slope * x + level)));
+            double target = rows[i].right ? (right + 1) / (right + 2) : 1 / (wrong + 2);
+            newton_add(&sums, 0.5 / (rows[i].right ? right : wrong), x, p, target);
+        }
+        double determinant = sums.slope2 * sums.level2 - sums.both * sums.both;
+        slope -= (sums.by_slope * sums.level2 - sums.by_level * sums.both) / determinant;
+        level -= (sums.by_level * sums.slope2 - sums.by_slope * sums.both) / determinant;
+    }
+    if (!(slope > 0) || !isfinite(slope) || !isfinite(level))
+        return;
+    *ret_scale = slope / spread;
+    *ret_bias = level - slope * mean / spread;
 }
 
 static int best_first(const void *a, const void *b)

@@ -25,6 +25,12 @@ double task_temperature_fit(const struct task_logits *rows);
 /* Mean negative log likelihood of the labels under a temperature. */
 double task_log_loss(const struct task_logits *rows, double temperature);
 
+/* How sure `right` is by a value that rises with it: *ret_scale · value + *ret_bias is the logit, where both kinds are
+ * taken to be equally many (Platt's scaling, with his targets: a handful of rows makes nothing certain). scale 0 where
+ * one kind is missing or the value does not rise. */
+struct task_scored;
+void task_scale_fit(const struct task_scored *rows, size_t n, double *ret_scale, double *ret_bias);
+
 /* Scores with whether each was right; the functions sort them, best first. */
 struct task_scored {
     double score;

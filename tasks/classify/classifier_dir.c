@@ -62,7 +62,11 @@ static void put_head(struct att_jsonw *w, const struct task_classifier *classifi
     if (head->abstains) {
         att_jsonw_key(w, "out_of_scope");
         att_jsonw_object_begin(w);
-        att_jsonw_put_text(w, "method", "max_probability");
+        att_jsonw_put_text(w, "method", head->scope_scale > 0 ? "energy" : "max_probability");
+        if (head->scope_scale > 0) {
+            att_jsonw_put_double(w, "scale", head->scope_scale, 9);
+            att_jsonw_put_double(w, "bias", head->scope_bias, 9);
+        }
         att_jsonw_put_text(w, "label", "out_of_scope");
         att_jsonw_put_double(w, "threshold", head->out_of_scope_threshold, 6);
         att_jsonw_object_end(w);

@@ -341,27 +341,43 @@ static void put_multi(struct att_jsonw *answer, const struct att_head_info *head
     att_jsonw_object_end(answer);
 }
 
-/* Whether the best score is too small to decide: below the request's threshold, or the head's own. */
-static bool abstains(const struct att_head_info *head, const struct scored *scored, double threshold)
+/* What a text was given, and how sure that is. */
+struct verdict {
+    const struct scored *best;
+    float in_scope; /* the chance that it is one of the labels at all */
+    bool abstained;
+};
+
+/* Abstains where the chance of the best label is too small to decide: below the request's threshold, or the head's own.
+ */
+static struct verdict judge(const struct att_head_info *head, const float *logits, const struct scored *scored,
+                            double threshold)
 {
     double least = isnan(threshold) ? (double)head->out_of_scope_threshold : threshold;
-    return (head->out_of_scope_label || !isnan(threshold)) && !head->multi_label && (double)scored[0].score < least;
+    struct verdict verdict = {scored, att_head_in_scope(head, logits), false};
+    verdict.abstained = (head->out_of_scope_label || !isnan(threshold)) && !head->multi_label &&
+                        (double)scored[0].score * (double)verdict.in_scope < least;
+    return verdict;
 }
 
-static const char *decision(const struct att_head_info *head, const struct scored *scored, bool abstained)
+static const char *decision(const struct att_head_info *head, const struct verdict *verdict)
 {
-    return abstained && head->out_of_scope_label ? head->out_of_scope_label : head->labels[scored[0].label];
+    return verdict->abstained && head->out_of_scope_label ? head->out_of_scope_label
+                                                          : head->labels[verdict->best->label];
 }
 
-static void put_single(struct att_jsonw *answer, const struct att_head_info *head, const struct scored *scored,
-                       double threshold)
+static void put_single(struct att_jsonw *answer, const struct att_head_info *head, const struct verdict *verdict)
 {
-    bool abstained = abstains(head, scored, threshold);
-    put_label(answer, decision(head, scored, abstained), &scored[0]);
+    const struct scored *scored = verdict->best; /* all labels, best first */
+    put_label(answer, decision(head, verdict), scored);
     att_jsonw_key(answer, "logit");
     att_jsonw_float(answer, scored[0].logit);
     att_jsonw_key(answer, "abstained");
-    att_jsonw_bool(answer, abstained);
+    att_jsonw_bool(answer, verdict->abstained);
+    if (head->scope_scale > 0) {
+        att_jsonw_key(answer, "in_scope");
+        att_jsonw_float(answer, verdict->in_scope);
+    }
     if (!head->polarity)
         return;
     double polarity = 0;
@@ -377,15 +393,15 @@ static int32_t unknown_id(const struct att_tokenizer *tokenizer)
     return id >= 0 ? id : att_tokenizer_id(tokenizer, "<unk>");
 }
 
-static void observe(struct classify *classify, size_t index, size_t head, const struct scored *best, bool abstained)
+static void observe(struct classify *classify, size_t index, size_t head, const struct verdict *verdict)
 {
     const struct task_tokens *text = &classify->windows[index].text;
     struct task_observation *observed = &classify->observations[classify->n_observations++];
     *observed = (struct task_observation){.model = classify->model,
                                           .head = head,
-                                          .label = best->label,
-                                          .abstained = abstained,
-                                          .score = best->score,
+                                          .label = verdict->best->label,
+                                          .abstained = verdict->abstained,
+                                          .score = verdict->best->score,
                                           .tokens = text->count};
     for (size_t i = 0; i < text->count; i++)
         observed->unknown += text->items[i].id == classify->unknown_id;
@@ -410,20 +426,22 @@ static enum att_status put_heads(struct task_call *call, struct classify *classi
         score(head, logits + head->logits_begin, own, probabilities);
         if (!classify->wanted[h])
             continue;
+        struct verdict verdict = judge(head, logits + head->logits_begin, own, classify->thresholds[h]);
         att_jsonw_key(answer, head->name);
         att_jsonw_object_begin(answer);
         if (head->multi_label)
             put_multi(answer, head, own, classify->thresholds[h]);
         else
-            put_single(answer, head, own, classify->thresholds[h]);
-        observe(classify, index, h, own, abstains(head, own, classify->thresholds[h]));
+            put_single(answer, head, &verdict);
+        observe(classify, index, h, &verdict);
         put_scores(answer, head, own, classify->top_k);
         att_jsonw_object_end(answer);
     }
     att_jsonw_object_end(answer);
     if (info->n_head_infos == 1) {
         const struct att_head_info *head = &info->heads[0];
-        put_label(answer, decision(head, scored, abstains(head, scored, classify->thresholds[0])), &scored[0]);
+        struct verdict verdict = judge(head, logits, scored, classify->thresholds[0]);
+        put_label(answer, decision(head, &verdict), scored);
     }
     return ATT_OK;
 }

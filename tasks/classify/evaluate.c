@@ -231,7 +231,7 @@ static void put_abstention(const struct evaluate *evaluate, const struct task_pr
         return;
     for (size_t i = 0; i < evaluate->n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
-        bool answers = predictions[i].score >= (double)evaluate->head->out_of_scope_threshold;
+        bool answers = task_confidence(&predictions[i]) >= (double)evaluate->head->out_of_scope_threshold;
         inside += is_in;
         answered += is_in && answers;
         right += is_in && answers && predictions[i].expected == predictions[i].predicted;
@@ -252,10 +252,12 @@ static enum att_status put_single(struct task_call *call, const struct evaluate 
         return err->status;
     for (size_t i = 0; i < evaluate->n; i++) {
         size_t best = 0;
-        att_softmax(head->n_labels, logits_of(call, evaluate, i, all), head->temperature, probabilities);
+        const float *logits = logits_of(call, evaluate, i, all);
+        att_softmax(head->n_labels, logits, head->temperature, probabilities);
         for (size_t k = 1; k < head->n_labels; k++)
             best = probabilities[k] > probabilities[best] ? k : best;
-        predictions[i] = (struct task_prediction){evaluate->expected[i], best, (double)probabilities[best]};
+        predictions[i] = (struct task_prediction){evaluate->expected[i], best, (double)probabilities[best],
+                                                  1 - (double)att_head_in_scope(head, logits)};
     }
     enum att_status status = task_quality_measure(predictions, evaluate->n, head->n_labels, &quality, err);
     if (status != ATT_OK)

@@ -65,15 +65,20 @@ double task_ece(const struct task_prediction *predictions, const uint32_t *count
     return rows > 0 ? error / rows : NAN;
 }
 
-static int by_score(const void *a, const void *b)
+double task_confidence(const struct task_prediction *prediction)
 {
-    const struct task_prediction *x = a, *y = b;
-    return x->score < y->score ? -1 : x->score > y->score;
+    return prediction->score * (1 - prediction->outside);
+}
+
+static int by_confidence(const void *a, const void *b)
+{
+    double x = task_confidence(a), y = task_confidence(b);
+    return x < y ? -1 : x > y;
 }
 
 void task_predictions_sort(struct task_prediction *predictions, size_t n)
 {
-    qsort(predictions, n, sizeof *predictions, by_score);
+    qsort(predictions, n, sizeof *predictions, by_confidence);
 }
 
 /* The rank-sum form (Mann and Whitney): equal scores share the mean of their ranks. */
@@ -82,7 +87,8 @@ double task_auroc(const struct task_prediction *sorted, const uint32_t *counts, 
     double ranks = 0, inside = 0, before = 0;
     for (size_t begin = 0, end; begin < n; begin = end) {
         double rows = 0, rows_inside = 0;
-        for (end = begin; end < n && sorted[end].score == sorted[begin].score; end++) {
+        double level = task_confidence(&sorted[begin]);
+        for (end = begin; end < n && task_confidence(&sorted[end]) == level; end++) {
             double w = (double)weight(counts, end);
             rows += w;
             rows_inside += sorted[end].expected != TASK_LABEL_OUTSIDE ? w : 0;

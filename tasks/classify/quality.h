@@ -18,7 +18,10 @@
 struct task_prediction {
     size_t expected, predicted; /* label numbers; expected may be TASK_LABEL_OUTSIDE */
     double score;               /* in [0, 1] */
+    double outside;             /* chance that it is none of the labels; 0 where the head does not say */
 };
+/* What says whether to answer: the chance that it is a label at all, times that it is this one. */
+double task_confidence(const struct task_prediction *prediction);
 
 /* counts[n]: how often each row counts; NULL: once. But for task_auroc all are over the in-scope predictions alone.
  * NAN when there is none. */
@@ -29,8 +32,8 @@ double task_macro_f1(const struct task_prediction *predictions, const uint32_t *
 /* Expected calibration error: |accuracy − mean score| over 15 bins of equal width, weighted by their size (Guo et al.
  * 2017). */
 double task_ece(const struct task_prediction *predictions, const uint32_t *counts, size_t n);
-/* Probability that an in-scope score is above an out-of-scope one, ties count half. The predictions are sorted by
- * score. */
+/* Probability that an in-scope confidence is above an out-of-scope one, ties count half. The predictions are sorted by
+ * task_predictions_sort. */
 double task_auroc(const struct task_prediction *sorted, const uint32_t *counts, size_t n);
 void task_predictions_sort(struct task_prediction *predictions, size_t n);
 
@@ -44,7 +47,7 @@ struct task_quality {
     struct task_interval accuracy, macro_f1, ece, auroc;
 };
 
-/* Sorts the predictions by score. */
+/* Sorts the predictions by confidence. */
 enum att_status task_quality_measure(struct task_prediction *predictions, size_t n, size_t n_labels,
                                      struct task_quality *ret, struct att_err *err) ATT_MUST_USE;
 /* Of the mean of one value a row: reciprocal ranks, hits, gains. n >= 1. */

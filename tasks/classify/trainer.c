@@ -6,7 +6,7 @@
 
 #include "tasks/classify/calibrate.h"
 
-enum { FOLDS_MAX = 5, FOLDS_LARGE = 3, STEPS = 80, CHOICE_ROWS = 3000 };
+enum { FOLDS_MAX = 5, FOLDS_LARGE = 3, STEPS = 80 };
 static const double large = 1e8, tolerance = 1e-3;
 static const double penalties[] = {1, 4, 16, 64, 256};
 enum { PENALTIES = sizeof penalties / sizeof *penalties };
@@ -139,7 +139,7 @@ static void keep(struct trainer *trainer, size_t fold, const float *logits)
             memcpy(trainer->unseen + i * c, logits + i * c, c * sizeof *logits);
 }
 
-/* Mean loss of the first fold's rows among the first `n`, at the temperature that suits them best. */
+/* Mean loss of the first fold's rows at the temperature that suits them best. */
 static double unseen_loss(const struct trainer *trainer, const struct att_fit_rows *rows, const float *logits,
                           int32_t *labels)
 {
@@ -161,7 +161,7 @@ static double unseen_loss(const struct trainer *trainer, const struct att_fit_ro
 }
 
 /* Tries the penalties, strong ones first and each from where the last ended, on the first fold. */
-static enum att_status try_penalties(struct trainer *trainer, double *ret_c, struct att_err *err)
+static enum att_status choose_penalty(struct trainer *trainer, double *ret_c, struct att_err *err)
 {
     const struct att_fit_rows rows = rows_of(trainer);
     struct att_fit *fit = NULL;
@@ -188,43 +188,6 @@ static enum att_status try_penalties(struct trainer *trainer, double *ret_c, str
     return status;
 }
 
-/* Of many rows every so-manieth: a penalty is chosen well enough by some thousands. */
-static enum att_status choose(struct trainer *trainer, double *ret_c, struct att_err *err)
-{
-    const struct task_examples *all = trainer->examples;
-    size_t d = all->n_features, c = all->n_labels;
-    if (all->n <= CHOICE_ROWS)
-        return try_penalties(trainer, ret_c, err);
-    struct trainer few = {.examples = NULL};
-    float *features = att_mem_aligned(CHOICE_ROWS * d, sizeof *features);
-    int32_t *labels = att_mem_calloc(CHOICE_ROWS, sizeof *labels);
-    unsigned char *several = att_mem_calloc(CHOICE_ROWS, c);
-    enum att_status status = features && labels && several ? ATT_OK : no_memory(err);
-    for (size_t i = 0; status == ATT_OK && i < CHOICE_ROWS; i++) {
-        size_t row = i * all->n / CHOICE_ROWS;
-        memcpy(features + i * d, all->features + row * d, d * sizeof *features);
-        if (all->several)
-            memcpy(several + i * c, all->several + row * c, c);
-        else
-            labels[i] = all->labels[row];
-    }
-    const struct task_examples examples = {.n = CHOICE_ROWS,
-                                           .n_features = d,
-                                           .n_labels = c,
-                                           .features = features,
-                                           .labels = all->several ? NULL : labels,
-                                           .several = all->several ? several : NULL};
-    if (status == ATT_OK)
-        status = trainer_init(&few, &examples, err);
-    if (status == ATT_OK)
-        status = try_penalties(&few, ret_c, err);
-    trainer_finish(&few);
-    att_mem_free(features);
-    att_mem_free(labels);
-    att_mem_free(several);
-    return status;
-}
-
 /* Every fold by a head that has not seen it, then the head of all rows, which theta holds. */
 static enum att_status fit_folds(struct trainer *trainer, double c, struct att_err *err)
 {
@@ -248,10 +211,31 @@ static enum att_status fit_folds(struct trainer *trainer, double c, struct att_e
 
 /* ---- what unseen logits say ---- */
 
+/* What att_head_in_scope asks of a head. */
+static struct att_head_info scope_of(const struct trainer *trainer, const struct task_head *head)
+{
+    return (struct att_head_info){.n_labels = trainer->examples->n_labels,
+                                  .scope_scale = (float)head->scope_scale,
+                                  .scope_bias = (float)head->scope_bias};
+}
+
+/* The logarithm of the sum of the exponentials of the logits is small for texts that no label attracts, also where one
+ * attracts more than the others and has the probability to itself (Liu et al. 2020). */
+static void find_scope(const struct trainer *trainer, struct task_scored *scored, struct task_head *head)
+{
+    const struct task_examples *examples = trainer->examples;
+    for (size_t i = 0; i < examples->n; i++) {
+        double energy = att_log_sum_exp(examples->n_labels, trainer->unseen + i * examples->n_labels);
+        scored[i] = (struct task_scored){energy, !is_outside(examples, i)};
+    }
+    task_scale_fit(scored, examples->n, &head->scope_scale, &head->scope_bias);
+}
+
 /* Predictions of all rows under the head's temperature. */
 static void predict(const struct trainer *trainer, const struct task_head *head, struct task_prediction *predictions)
 {
     const struct task_examples *examples = trainer->examples;
+    const struct att_head_info scope = scope_of(trainer, head);
     for (size_t i = 0; i < examples->n; i++) {
         const float *logits = trainer->unseen + i * examples->n_labels;
         size_t best = 0;
@@ -260,8 +244,9 @@ static void predict(const struct trainer *trainer, const struct task_head *head,
             best = logits[k] > logits[best] ? k : best;
         for (size_t k = 0; k < examples->n_labels; k++)
             sum += exp(((double)logits[k] - (double)logits[best]) / head->temperature);
-        predictions[i] = (struct task_prediction){
-            is_outside(examples, i) ? TASK_LABEL_OUTSIDE : (size_t)examples->labels[i], best, 1 / sum};
+        predictions[i] =
+            (struct task_prediction){is_outside(examples, i) ? TASK_LABEL_OUTSIDE : (size_t)examples->labels[i], best,
+                                     1 / sum, 1 - (double)att_head_in_scope(&scope, logits)};
     }
 }
 
@@ -273,7 +258,7 @@ static void find_abstention(const struct task_prediction *predictions, struct ta
     for (size_t i = 0; i < n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
         outside += !is_in;
-        scored[i] = (struct task_scored){predictions[i].score,
+        scored[i] = (struct task_scored){task_confidence(&predictions[i]),
                                          precision > 0 ? predictions[i].expected == predictions[i].predicted : is_in};
     }
     double share;
@@ -287,7 +272,7 @@ static void find_abstention(const struct task_prediction *predictions, struct ta
         return;
     for (size_t i = 0; i < n; i++) {
         bool is_in = predictions[i].expected != TASK_LABEL_OUTSIDE;
-        bool answers = predictions[i].score >= head->out_of_scope_threshold;
+        bool answers = task_confidence(&predictions[i]) >= head->out_of_scope_threshold;
         inside += is_in;
         answered += is_in && answers;
         right += is_in && answers && predictions[i].expected == predictions[i].predicted;
@@ -307,6 +292,7 @@ static enum att_status judge_single(struct trainer *trainer, struct task_head *h
     enum att_status status = predictions && scored ? ATT_OK : no_memory(err);
     if (status == ATT_OK) {
         head->temperature = task_temperature_fit(&rows);
+        find_scope(trainer, scored, head);
         predict(trainer, head, predictions);
         find_abstention(predictions, scored, n, examples->precision, head);
         status = task_quality_measure(predictions, n, examples->n_labels, &quality, err);
@@ -380,7 +366,7 @@ enum att_status task_head_train(const struct task_examples *examples, struct tas
     *ret_head = (struct task_head){.temperature = 1, .c = penalties[0]};
     enum att_status status = trainer_init(&trainer, examples, err);
     if (status == ATT_OK)
-        status = choose(&trainer, &ret_head->c, err);
+        status = choose_penalty(&trainer, &ret_head->c, err);
     if (status == ATT_OK)
         status = fit_folds(&trainer, ret_head->c, err);
     if (status == ATT_OK)

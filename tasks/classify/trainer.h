@@ -24,6 +24,7 @@ struct task_head {
     float *weight, *bias; /* [n_labels][n_features], [n_labels] */
     float *thresholds;    /* [n_labels] of several; else NULL */
     double temperature, c;
+    double scope_scale, scope_bias;                     /* of att_head_in_scope; scale 0: no rows out of scope */
     bool abstains;                                      /* below out_of_scope_threshold */
     double out_of_scope_threshold, answered, precision; /* of the rows in scope: answered, and right of these */
     size_t folds;

@@ -132,6 +132,34 @@ static void test_several_labels(void **state)
     att_json_destroy(json);
 }
 
+/* Texts that are none of the labels teach the head how likely a text is one of them at all, and it abstains by both. */
+static void test_in_scope(void **state)
+{
+    struct att_json *json =
+        ask("POST", "/v1/classifiers",
+            "{\"name\":\"scoped\",\"examples\":[{\"text\":\"card broken\",\"label\":\"card\"},"
+            "{\"text\":\"card lost\",\"label\":\"card\"},{\"text\":\"a new card\",\"label\":\"card\"},"
+            "{\"text\":\"money sent\",\"label\":\"transfer\"},{\"text\":\"payment late\",\"label\":\"transfer\"},"
+            "{\"text\":\"money missing\",\"label\":\"transfer\"},{\"text\":\"who won\",\"label\":null},"
+            "{\"text\":\"rain tomorrow\",\"label\":null}]}",
+            201);
+    const struct att_json *head;
+    double threshold = att_json_number(att_json_get(json, "out_of_scope_threshold"), NAN), score, in_scope;
+
+    (void)state;
+    assert_true(threshold >= 0 && threshold <= 1);
+    att_json_destroy(json);
+    json = ask("POST", "/v1/classify", "{\"model\":\"scoped\",\"input\":\"card broken\"}", 200);
+    head = att_json_get(att_json_get(att_json_at(att_json_get(json, "data"), 0), "heads"), "default");
+    score = att_json_number(att_json_get(att_json_at(att_json_get(head, "scores"), 0), "score"), NAN);
+    in_scope = att_json_number(att_json_get(head, "in_scope"), 1); /* there, or by the probability alone */
+    assert_true(in_scope >= 0 && in_scope <= 1);
+    assert_true(att_json_bool(att_json_get(head, "abstained"), false) == (score * in_scope < threshold));
+    att_json_destroy(json);
+    json = ask("DELETE", "/v1/classifiers/scoped", NULL, 200);
+    att_json_destroy(json);
+}
+
 /* Another daemon with the same folder gives the same numbers; a folder that holds no model keeps nobody from serving.
  */
 static void test_kept(void **state)
@@ -283,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trained_and_served),
         cmocka_unit_test(test_several_labels),
+        cmocka_unit_test(test_in_scope),
         cmocka_unit_test(test_kept),
         cmocka_unit_test(test_removed),
         cmocka_unit_test(test_replaced),

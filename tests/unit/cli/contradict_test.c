@@ -27,6 +27,14 @@ static void tells_what_differs(void **state)
         {"可以退货。", "不可以退货。", "negation"},
         {"不仅可以退，还可以换。", "可以退，可以换。", NULL},
         {"运费12元。", "运费10元。", "numbers"},
+        {"Points expire after 24 months.", "A point for each 10 euro.", NULL}, /* of other things */
+        {"It takes 3-5 days.", "It takes 7-9 days.", "numbers"},
+        {"Within 30 days of delivery.", "Within 14 day of delivery.", "numbers"},
+        {"Press \"Cancel\" in your orders.", "We do not have it any more; the supplier has stopped.", NULL},
+        {"退款需要3个工作日。", "退款需要5个工作日。", "numbers"},
+        {"打开我的订单，点击取消。", "商品没有库存时我们会取消并退款。", NULL},
+        {"配送到42个国家。", "需要7–14个工作日。", NULL},
+        {"需要7–14个工作日。", "需要3至5个工作日。", "numbers"},
         {"", "", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

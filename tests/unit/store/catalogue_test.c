@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "database.h"
+
 enum { DIM = 3 };
 
 static char folder[64], path[96];
@@ -21,23 +23,16 @@ static struct store_catalogue *catalogue;
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-catalogue-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "items.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/items.db", folder);
     return store_catalogue_open(path, "encoder-a", DIM, &catalogue, NULL) == ATT_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    char name[120];
     (void)state;
     store_catalogue_close(catalogue);
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
     return rmdir(folder);
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "database.h"
 #include "faulty_vfs.h"
 #include "store/kb.h"
 
@@ -47,14 +48,8 @@ static void *refusing_realloc(void *old, int size)
 
 static void remove_files(void)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    char name[120];
-    for (size_t i = 0; i < 4; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-        snprintf(name, sizeof name, "%s%s", copy, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
+    database_remove(copy);
 }
 
 static int start(void **state)
@@ -67,10 +62,8 @@ static int start(void **state)
     if (sqlite3_config(SQLITE_CONFIG_MALLOC, &refusing) != SQLITE_OK)
         return -1;
     faulty_vfs_install();
-    snprintf(folder, sizeof folder, "/tmp/attend-kb-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "kb.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/kb.db", folder);
     snprintf(copy, sizeof copy, "%s/copy.db", folder);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "database.h"
 #include "store/kb_questions.h"
 
 enum { DIM = 4 };
@@ -24,10 +25,8 @@ static size_t added;
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-kb-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "kb.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/kb.db", folder);
     att_arena_init(&arena, 1 << 20);
     return store_kb_open(path, "digest", DIM, &kb, NULL) == ATT_OK ? 0 : -1;
 }
@@ -35,14 +34,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    char name[120];
     store_kb_close(kb);
     att_arena_finish(&arena);
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
     return rmdir(folder);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "database.h"
 #include "store/kb.h"
 #include "store/sqlite.h"
 
@@ -24,10 +25,8 @@ static char folder[64], path[96], other_path[96];
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-kb-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "kb.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/kb.db", folder);
     snprintf(other_path, sizeof other_path, "%s/other.db", folder);
     return 0;
 }
@@ -35,14 +34,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    char name[120];
-    for (size_t i = 0; i < 4; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-        snprintf(name, sizeof name, "%s%s", other_path, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
+    database_remove(other_path);
     return rmdir(folder);
 }
 
@@ -64,16 +57,6 @@ static void refused(const char *name, enum att_status expected, const char *word
     if (status != expected || !strstr(err.message, words) || !strstr(err.message, name))
         fail_msg("status %d, message '%s' instead of '%s'", (int)status, err.message, words);
     assert_null(kb);
-}
-
-static void run_sql(const char *name, const char *sql)
-{
-    sqlite3 *db = NULL;
-    char *message = NULL;
-    assert_int_equal(sqlite3_open(name, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", sql, message);
-    sqlite3_close(db);
 }
 
 static void put(struct store_kb *kb, int64_t id)
@@ -131,11 +114,11 @@ static void a_symbolic_link_is_followed(void **state)
 static void other_databases_are_refused_and_left_alone(void **state)
 {
     (void)state;
-    run_sql(path, "CREATE TABLE customers(name TEXT); INSERT INTO customers VALUES ('Ann')");
+    database_run(path, "CREATE TABLE customers(name TEXT); INSERT INTO customers VALUES ('Ann')");
     refused(path, ATT_EFORMAT, "is a database of another program");
-    run_sql(path, "INSERT INTO customers VALUES ('Bob'); CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT)");
+    database_run(path, "INSERT INTO customers VALUES ('Bob'); CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT)");
     refused(path, ATT_EFORMAT, "its schema is missing, expected at most 2");
-    run_sql(path, "INSERT INTO meta VALUES ('schema', '3')");
+    database_run(path, "INSERT INTO meta VALUES ('schema', '3')");
     refused(path, ATT_EFORMAT, "its schema is 3, expected at most 2: it was written by another version");
     FILE *file = fopen(other_path, "wb");
     fputs("text, long enough to look like a database at the first sight of it. ", file);
@@ -171,10 +154,10 @@ static void foreign_triggers_and_views_are_refused(void **state)
     struct store_kb *kb = opened(path);
     put(kb, 1);
     store_kb_close(kb);
-    run_sql(path, "ANALYZE; REINDEX; VACUUM"); /* what an operator may do */
+    database_run(path, "ANALYZE; REINDEX; VACUUM"); /* what an operator may do */
     store_kb_close(opened(path));
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        run_sql(path, changes[i]);
+        database_run(path, changes[i]);
         if (i % 2 == 0)
             refused(path, ATT_EFORMAT, "its tables, indexes or triggers");
         else
@@ -203,15 +186,15 @@ static const char first_version[] =
 static void an_older_file_is_brought_to_the_present_version(void **state)
 {
     (void)state;
-    run_sql(path, first_version);
-    run_sql(path, "CREATE TRIGGER spy AFTER INSERT ON entries BEGIN DELETE FROM texts; END");
+    database_run(path, first_version);
+    database_run(path, "CREATE TRIGGER spy AFTER INSERT ON entries BEGIN DELETE FROM texts; END");
     refused(path, ATT_EFORMAT, "its tables, indexes or triggers");
-    run_sql(path, "DROP TRIGGER spy; UPDATE meta SET value = 'other' WHERE key = 'encoder'");
+    database_run(path, "DROP TRIGGER spy; UPDATE meta SET value = 'other' WHERE key = 'encoder'");
     refused(path, ATT_EFORMAT, "its encoder is other");
-    run_sql(path,
-            "UPDATE meta SET value = 'digest-of-the-encoder' WHERE key = 'encoder';"
-            "INSERT INTO entries SELECT 8, lang, question, answer, source, metadata, prompts, 0 FROM entries;"
-            "INSERT INTO texts(entry, text, vector) VALUES (8, 'Where?', zeroblob(16))"); /* still eight columns */
+    database_run(path,
+                 "UPDATE meta SET value = 'digest-of-the-encoder' WHERE key = 'encoder';"
+                 "INSERT INTO entries SELECT 8, lang, question, answer, source, metadata, prompts, 0 FROM entries;"
+                 "INSERT INTO texts(entry, text, vector) VALUES (8, 'Where?', zeroblob(16))"); /* still eight columns */
     struct store_kb *kb = opened(path);
     const struct store_kb_view *view = store_kb_view(kb);
     assert_int_equal(view->n_entries, 2);
@@ -247,7 +230,7 @@ static void several_may_upgrade_the_same_file(void **state)
 {
     (void)state;
     pthread_t threads[4];
-    run_sql(path, first_version);
+    database_run(path, first_version);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, open_only, NULL), 0);
     for (size_t i = 0; i < 4; i++) {
@@ -290,9 +273,9 @@ static void damaged_rows_are_named(void **state)
     put(kb, 1);
     store_kb_close(kb);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        run_sql(path, cases[i].damage);
+        database_run(path, cases[i].damage);
         refused(path, ATT_EFORMAT, cases[i].words);
-        run_sql(path, cases[i].repair);
+        database_run(path, cases[i].repair);
     }
     store_kb_close(opened(path));
 }

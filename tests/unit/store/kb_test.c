@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
+#include "database.h"
 #include "store/kb.h"
 
 enum { DIM = 4 };
@@ -25,22 +26,15 @@ static char folder[64], path[96];
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-kb-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "kb.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/kb.db", folder);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    char name[120];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
     return rmdir(folder);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
+#include "database.h"
 #include "store/news.h"
 
 enum { HOUR_MS = 3600000 };
@@ -24,22 +25,15 @@ static const struct store_news_options options = {.window_ms = 72 * (int64_t)HOU
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-news-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "news.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/news.db", folder);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    char name[120];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
     return rmdir(folder);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "database.h"
 #include "store/catalogue.h"
 #include "store/news.h"
 #include "store/sqlite.h"
@@ -22,27 +23,15 @@ static char folder[64], path[96];
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-schema-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "file.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/file.db", folder);
     return 0;
-}
-
-static void remove_file(void)
-{
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    char name[120];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    remove_file();
+    database_remove(path);
     return rmdir(folder);
 }
 
@@ -90,32 +79,24 @@ static void refused(const struct store_schema *schema, const char *words)
         fail_msg("status %d, message '%s' instead of '%s'", (int)status, err.message, words);
 }
 
-static void run_sql(const char *sql)
-{
-    sqlite3 *db = NULL;
-    char *message = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", sql, message);
-    sqlite3_close(db);
-}
-
 static void a_file_grows_with_its_versions(void **state)
 {
     (void)state;
     for (int by_header = 0; by_header < 2; by_header++) {
         const struct store_schema first = birds(by_header, 1), second = birds(by_header, 2);
         accepted(&first);
-        run_sql("INSERT INTO birds VALUES ('wren')");
+        database_run(path, "INSERT INTO birds VALUES ('wren')");
         accepted(&first);
         accepted(&second);
         accepted(&second);
-        run_sql("INSERT INTO birds VALUES ('owl', 'hoo'); ANALYZE; VACUUM"); /* two columns; an operator may do these */
+        database_run(
+            path,
+            "INSERT INTO birds VALUES ('owl', 'hoo'); ANALYZE; VACUUM"); /* two columns; an operator may do these */
         accepted(&second);
         refused(&first, by_header ? "its schema is 2, expected at most 1" : "its schema is birds 2, expected at most");
-        remove_file();
+        database_remove(path);
         accepted(&second);
-        remove_file();
+        database_remove(path);
     }
 }
 
@@ -124,21 +105,22 @@ static void what_does_not_fit_is_refused(void **state)
     (void)state;
     for (int by_header = 0; by_header < 2; by_header++) {
         const struct store_schema schema = birds(by_header, 2), first = birds(by_header, 1);
-        run_sql("CREATE TABLE birds(name TEXT)");
+        database_run(path, "CREATE TABLE birds(name TEXT)");
         refused(&schema, "is a database of another program, not a list of birds");
-        remove_file();
+        database_remove(path);
         accepted(&first);
-        run_sql("CREATE TRIGGER spy AFTER INSERT ON birds BEGIN DELETE FROM meta; END");
+        database_run(path, "CREATE TRIGGER spy AFTER INSERT ON birds BEGIN DELETE FROM meta; END");
         refused(&first, "its tables, indexes or triggers are not those of a list of birds");
         refused(&schema, "its tables, indexes or triggers");
-        run_sql("DROP TRIGGER spy; UPDATE meta SET value = 'elm' WHERE key = 'wood'");
+        database_run(path, "DROP TRIGGER spy; UPDATE meta SET value = 'elm' WHERE key = 'wood'");
         refused(&schema, "its wood is elm, expected oak: look in another wood");
-        run_sql("DELETE FROM meta WHERE key = 'wood'");
+        database_run(path, "DELETE FROM meta WHERE key = 'wood'");
         refused(&schema, "its wood is missing");
-        run_sql(
+        database_run(
+            path,
             "INSERT INTO meta VALUES ('wood', 'oak'); INSERT INTO birds VALUES ('wren')"); /* one column: unchanged */
         accepted(&schema);
-        remove_file();
+        database_remove(path);
     }
 }
 
@@ -149,7 +131,7 @@ static void the_mark_of_another_kind_is_refused(void **state)
     const struct store_schema by_header = birds(true, 2), by_meta = birds(false, 2);
     accepted(&by_meta);
     refused(&by_header, "is a database of another program");
-    remove_file();
+    database_remove(path);
     accepted(&by_header);
     refused(&by_meta, "its schema is missing, expected at most birds 2");
 }
@@ -200,19 +182,19 @@ static void files_of_first_versions_are_opened(void **state)
     struct store_catalogue *catalogue = NULL;
     struct store_news *news = NULL;
     struct att_err err = {.message = ""};
-    run_sql(first_users);
+    database_run(path, first_users);
     if (store_users_open(path, &limits, &users, &err) != ATT_OK)
         fail_msg("%s", err.message);
     store_users_close(users);
-    remove_file();
-    run_sql(first_catalogue);
+    database_remove(path);
+    database_run(path, first_catalogue);
     assert_int_equal(store_catalogue_open(path, "encoder-b", 4, &catalogue, &err), ATT_EFORMAT);
     assert_non_null(strstr(err.message, "its items were embedded by another encoder; put them into a new file"));
     if (store_catalogue_open(path, "encoder-a", 4, &catalogue, &err) != ATT_OK)
         fail_msg("%s", err.message);
     store_catalogue_close(catalogue);
-    remove_file();
-    run_sql(first_news);
+    database_remove(path);
+    database_run(path, first_news);
     if (store_news_open(path, &options, &news, &err) != ATT_OK)
         fail_msg("%s", err.message);
     store_news_close(news);

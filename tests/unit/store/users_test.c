@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "database.h"
+
 enum { EVENTS_MAX = 5 };
 static const double day_s = 86400, now_s = 1.7e9;
 
@@ -24,26 +26,19 @@ static int setup(void **state)
 {
     const struct store_users_limits limits = {.events_max = EVENTS_MAX, .keep_s = 10 * day_s};
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/attend-users-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!database_place(folder, "users.db", path))
         return -1;
-    snprintf(path, sizeof path, "%s/users.db", folder);
     att_arena_init(&arena, 1 << 20);
     return store_users_open(path, &limits, &users, NULL) == ATT_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    char name[120];
     (void)state;
     store_users_close(users);
     users = NULL;
     att_arena_finish(&arena);
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, ends[i]);
-        unlink(name);
-    }
+    database_remove(path);
     return rmdir(folder);
 }
 

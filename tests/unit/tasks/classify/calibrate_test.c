@@ -113,9 +113,29 @@ static void thresholds_lie_between_scores(void **state)
     assert_true(task_threshold_parting(none, 1) == 0);
 }
 
+/* Two heaps of values: in the middle between them it is even, and one kind alone says nothing. */
+static void a_scale_parts_two_heaps(void **state)
+{
+    (void)state;
+    struct task_scored rows[80];
+    double scale, bias;
+    for (size_t i = 0; i < 80; i++)
+        rows[i] = (struct task_scored){(i % 2 ? 12 : 8) + (double)(i % 7) / 3 - 1, i % 2};
+    task_scale_fit(rows, 80, &scale, &bias);
+    assert_true(scale > 0.5 && scale < 100);
+    assert_true(fabs(-bias / scale - 10) < 0.3);
+    task_scale_fit(rows, 1, &scale, &bias);
+    assert_true(scale == 0 && bias == 0);
+    for (size_t i = 0; i < 80; i++)
+        rows[i].right = !rows[i].right; /* what falls is no measure */
+    task_scale_fit(rows, 80, &scale, &bias);
+    assert_true(scale == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scale_parts_two_heaps),
         cmocka_unit_test(the_temperature_gives_the_share_that_was_right),
         cmocka_unit_test(several_labels_share_a_temperature),
         cmocka_unit_test(few_rows_make_no_certainty),

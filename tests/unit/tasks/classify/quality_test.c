@@ -14,7 +14,7 @@ static const double close = 1e-12;
 static void accuracy_leaves_out_what_is_out_of_scope(void **state)
 {
     (void)state;
-    const struct task_prediction p[] = {{0, 0, .9}, {1, 0, .8}, {1, 1, .7}, {TASK_LABEL_OUTSIDE, 1, .6}};
+    const struct task_prediction p[] = {{0, 0, .9, 0}, {1, 0, .8, 0}, {1, 1, .7, 0}, {TASK_LABEL_OUTSIDE, 1, .6, 0}};
     assert_true(fabs(task_accuracy(p, NULL, 4) - 2.0 / 3) < close);
     assert_true(isnan(task_accuracy(p + 3, NULL, 1)));
     assert_true(isnan(task_accuracy(p, NULL, 0)));
@@ -24,7 +24,8 @@ static void accuracy_leaves_out_what_is_out_of_scope(void **state)
 static void macro_f1_is_over_labels_that_occur(void **state)
 {
     (void)state;
-    const struct task_prediction p[] = {{0, 0, 0}, {1, 0, 0}, {1, 1, 0}, {0, 2, 0}, {TASK_LABEL_OUTSIDE, 3, 0}};
+    const struct task_prediction p[] = {
+        {0, 0, 0, 0}, {1, 0, 0, 0}, {1, 1, 0, 0}, {0, 2, 0, 0}, {TASK_LABEL_OUTSIDE, 3, 0, 0}};
     size_t counts[12];
     double expected = (2.0 * 1 / (2 + 2) + 2.0 * 1 / (2 + 1) + 0) / 3;
     assert_true(fabs(task_macro_f1(p, NULL, 5, 4, counts) - expected) < close);
@@ -35,8 +36,8 @@ static void macro_f1_is_over_labels_that_occur(void **state)
 static void ece_weighs_bins_by_their_size(void **state)
 {
     (void)state;
-    const struct task_prediction p[] = {{0, 0, .95}, {1, 0, .95}, {2, 2, .5}};
-    const struct task_prediction edge[] = {{0, 0, 1.0}, {0, 0, 0.0}};
+    const struct task_prediction p[] = {{0, 0, .95, 0}, {1, 0, .95, 0}, {2, 2, .5, 0}};
+    const struct task_prediction edge[] = {{0, 0, 1.0, 0}, {0, 0, 0.0, 0}};
     assert_true(fabs(task_ece(p, NULL, 3) - (0.9 + 0.5) / 3) < close);
     assert_true(fabs(task_ece(edge, NULL, 2) - 0.5) < close);
 }
@@ -50,23 +51,29 @@ static double auroc(struct task_prediction *predictions, size_t n)
 static void auroc_counts_ties_half(void **state)
 {
     (void)state;
-    struct task_prediction apart[] = {{0, 0, .9}, {TASK_LABEL_OUTSIDE, 0, .1}, {0, 0, .8}, {TASK_LABEL_OUTSIDE, 0, .2}};
-    struct task_prediction tied[] = {{0, 0, .5}, {TASK_LABEL_OUTSIDE, 0, .5}, {TASK_LABEL_OUTSIDE, 0, .5}};
+    struct task_prediction apart[] = {
+        {0, 0, .9, 0}, {TASK_LABEL_OUTSIDE, 0, .1, 0}, {0, 0, .8, 0}, {TASK_LABEL_OUTSIDE, 0, .2, 0}};
+    struct task_prediction tied[] = {{0, 0, .5, 0}, {TASK_LABEL_OUTSIDE, 0, .5, 0}, {TASK_LABEL_OUTSIDE, 0, .5, 0}};
     /* pairs: .9>.7, .9>.3, .6<.7, .6>.3 and .7 tied once */
     struct task_prediction mixed[] = {
-        {0, 0, .9}, {0, 0, .6}, {0, 0, .7}, {TASK_LABEL_OUTSIDE, 0, .7}, {TASK_LABEL_OUTSIDE, 0, .3}};
+        {0, 0, .9, 0}, {0, 0, .6, 0}, {0, 0, .7, 0}, {TASK_LABEL_OUTSIDE, 0, .7, 0}, {TASK_LABEL_OUTSIDE, 0, .3, 0}};
     assert_true(fabs(auroc(apart, 4) - 1) < close);
     assert_true(fabs(auroc(tied, 3) - 0.5) < close);
     assert_true(fabs(auroc(mixed, 5) - (1 + 1 + 0 + 1 + 0.5 + 1) / 6) < close);
     assert_true(isnan(auroc(apart, 0)));
+    /* One that is sure of its label, and as sure that the text is none. */
+    struct task_prediction doubted[] = {{0, 0, .6, .1}, {TASK_LABEL_OUTSIDE, 0, .9, .9}};
+    assert_true(fabs(task_confidence(&doubted[1]) - .09) < close);
+    assert_true(fabs(auroc(doubted, 2) - 1) < close);
 }
 
 /* A row that counts three times is three rows. */
 static void counts_are_repeated_rows(void **state)
 {
     (void)state;
-    struct task_prediction once[] = {{0, 0, .9}, {1, 0, .8}, {TASK_LABEL_OUTSIDE, 0, .7}, {1, 1, .6}};
-    struct task_prediction thrice[] = {{0, 0, .9}, {1, 0, .8}, {1, 0, .8}, {1, 0, .8}, {TASK_LABEL_OUTSIDE, 0, .7}};
+    struct task_prediction once[] = {{0, 0, .9, 0}, {1, 0, .8, 0}, {TASK_LABEL_OUTSIDE, 0, .7, 0}, {1, 1, .6, 0}};
+    struct task_prediction thrice[] = {
+        {0, 0, .9, 0}, {1, 0, .8, 0}, {1, 0, .8, 0}, {1, 0, .8, 0}, {TASK_LABEL_OUTSIDE, 0, .7, 0}};
     const uint32_t counts[] = {0, 1, 3, 1}; /* sorted: .6, .7, .8, .9 */
     size_t space[6];
     task_predictions_sort(once, 4);
@@ -85,7 +92,7 @@ static void intervals_cover_what_they_should(void **state)
     struct task_quality first, second;
     struct att_err err;
     for (size_t i = 0; i < 400; i++)
-        p[i] = (struct task_prediction){i % 2, i % 5 == 0 ? 1 - i % 2 : i % 2, 0.5 + (double)i / 1000};
+        p[i] = (struct task_prediction){i % 2, i % 5 == 0 ? 1 - i % 2 : i % 2, 0.5 + (double)i / 1000, 0};
     assert_int_equal(task_quality_measure(p, 400, 2, &first, &err), ATT_OK);
     assert_int_equal(task_quality_measure(p, 400, 2, &second, &err), ATT_OK);
     assert_true(first.accuracy.value == 0.8 && first.rows == 400 && first.outside == 0);

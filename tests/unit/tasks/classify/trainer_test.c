@@ -64,6 +64,7 @@ static void what_can_be_learnt_is(void **state)
     assert_true(head.figures[0].interval.value > 0.95);
     assert_true(head.temperature > 0.04 && head.temperature <= 20);
     assert_false(head.abstains);
+    assert_true(head.scope_scale == 0); /* nothing says what is none of the labels */
     for (size_t i = 0; i < ROWS; i++)
         assert_int_equal(best_of(&head, features + i * FEATURES), labels[i]);
     assert_int_equal(task_head_train(&all, &again, &err), ATT_OK);
@@ -122,6 +123,7 @@ static void out_of_scope_rows_part(void **state)
     assert_int_equal(task_head_train(&all, &head, &err), ATT_OK);
     assert_int_equal(head.n_figures, 4);
     assert_true(head.abstains && head.figures[3].interval.value > 0.9);
+    assert_true(head.scope_scale > 0);
     assert_true(head.answered > 0.8);
     task_head_finish(&head);
 }
