@@ -252,7 +252,7 @@ bool live_logged(const struct live *live, const char *text)
 
 void live_wait_logged(const struct live *live, const char *text, size_t times)
 {
-    for (int waited = 0; waited < 10000; waited += 10) {
+    for (int waited = 0; waited < 10000 * LIVE_SLOWNESS; waited += 10) {
         char path[96], *log;
         size_t n = 0;
 

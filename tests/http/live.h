@@ -50,7 +50,7 @@ const char *live_path(const struct live *live, const char *name);
 void live_write(const char *path, const char *bytes, size_t len);
 /* Copies the regular files of a folder into a new one. */
 void live_copy_folder(const char *from, const char *to);
-/* Until the log holds `text` so many times, at most ten seconds; fails then. */
+/* Until the log holds `text` so many times, at most ten seconds (times LIVE_SLOWNESS); fails then. */
 void live_wait_logged(const struct live *live, const char *text, size_t times);
 void live_signal(const struct live *live, int signal_number);
 /* Waits for the exit that a signal asked for, and judges the log. */
