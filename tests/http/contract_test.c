@@ -1,7 +1,7 @@
 /*
  * /openapi.json against the daemon that serves it: each example is answered, and of
  * each field the names, types, words and ranges that stand there are those that are
- * checked. What a new endpoint says in server/openapi/ is tried without a word here.
+ * checked. What a new endpoint says in server/answers/openapi/ is tried without a word here.
  */
 #include "live.h"
 
