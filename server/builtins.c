@@ -103,10 +103,9 @@ enum att_status srv_builtin_openapi(struct srv_server *server, struct srv_genera
     enum att_status status;
 
     (void)server;
-    (void)generation;
     (void)ask;
     att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
-    status = srv_openapi_render(&w, err);
+    status = srv_openapi_render(&w, &generation->env.limits, err);
     if (status == ATT_OK)
         status = att_jsonw_take(&w, &ret_answer->bytes, &ret_answer->len, err);
     att_jsonw_finish(&w);

@@ -212,14 +212,41 @@ static void put_error(struct att_jsonw *w, const char *name)
     att_jsonw_object_end(w);
 }
 
-static void put_components(struct att_jsonw *w, const struct att_json *schemas)
+/* The schemas as they stand in the files; that of a deadline ends where the configuration says. */
+static void put_schemas(struct att_jsonw *w, const struct att_json *schemas, const struct task_limits *limits)
+{
+    struct att_json_iter members, parts;
+    const struct att_json *schema, *part;
+    const char *name, *key;
+
+    att_jsonw_key(w, "schemas");
+    att_jsonw_object_begin(w);
+    att_json_iter_init(&members, schemas);
+    while (att_json_iter_next(&members, &name, &schema)) {
+        att_jsonw_key(w, name);
+        if (strcmp(name, "DeadlineMs") != 0) {
+            att_jsonw_value(w, schema);
+            continue;
+        }
+        att_jsonw_object_begin(w);
+        att_json_iter_init(&parts, schema);
+        while (att_json_iter_next(&parts, &key, &part)) {
+            att_jsonw_key(w, key);
+            att_jsonw_value(w, part);
+        }
+        att_jsonw_put_int(w, "maximum", limits->deadline_ms_max);
+        att_jsonw_object_end(w);
+    }
+    att_jsonw_object_end(w);
+}
+
+static void put_components(struct att_jsonw *w, const struct att_json *schemas, const struct task_limits *limits)
 {
     static const char keys[] = "{\"key\":{\"type\":\"http\",\"scheme\":\"bearer\"}}";
 
     att_jsonw_key(w, "components");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "schemas");
-    att_jsonw_value(w, schemas);
+    put_schemas(w, schemas, limits);
     att_jsonw_key(w, "responses");
     att_jsonw_object_begin(w);
     put_error(w, "Error");
@@ -231,7 +258,7 @@ static void put_components(struct att_jsonw *w, const struct att_json *schemas)
     att_jsonw_object_end(w);
 }
 
-enum att_status srv_openapi_render(struct att_jsonw *w, struct att_err *err)
+enum att_status srv_openapi_render(struct att_jsonw *w, const struct task_limits *limits, struct att_err *err)
 {
     struct att_json *parts = NULL;
     enum att_status status = srv_openapi_parts(&parts, err);
@@ -249,7 +276,7 @@ enum att_status srv_openapi_render(struct att_jsonw *w, struct att_err *err)
         "Customer-service replies, financial news and recommendation by Transformer models on plain CPUs.");
     att_jsonw_object_end(w);
     put_paths(w, att_json_get(parts, "operations"));
-    put_components(w, att_json_get(parts, "schemas"));
+    put_components(w, att_json_get(parts, "schemas"), limits);
     att_jsonw_object_end(w);
     att_json_destroy(parts);
     return ATT_OK;

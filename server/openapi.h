@@ -23,13 +23,15 @@
 #include <stddef.h>
 
 #include "core/base/json.h"
+#include "tasks/task.h"
 
 extern const unsigned char srv_openapi_text[];
 extern const size_t srv_openapi_text_len;
 
 /* The merged files. ATT_ENOMEM alone can fail; att_json_destroy. */
 enum att_status srv_openapi_parts(struct att_json **ret_parts, struct att_err *err) ATT_MUST_USE;
-/* The whole document. */
-enum att_status srv_openapi_render(struct att_jsonw *w, struct att_err *err) ATT_MUST_USE;
+/* The whole document, with the bounds that the configuration sets. */
+enum att_status srv_openapi_render(struct att_jsonw *w, const struct task_limits *limits,
+                                   struct att_err *err) ATT_MUST_USE;
 
 #endif

@@ -11,6 +11,8 @@
 #include "core/base/mem.h"
 #include "server/routes.h"
 
+enum { DEADLINE_MS_MAX = 7000 };
+
 static struct att_json *parts(void)
 {
     struct att_json *parts = NULL;
@@ -24,12 +26,13 @@ static struct att_json *document(void)
 {
     struct att_json *json = NULL;
     struct att_err err = {.message = ""};
+    struct task_limits limits = {.deadline_ms_max = DEADLINE_MS_MAX};
     struct att_jsonw w;
     char *bytes;
     size_t len;
 
     att_jsonw_init(&w, 1 << 20);
-    assert_int_equal(srv_openapi_render(&w, &err), ATT_OK);
+    assert_int_equal(srv_openapi_render(&w, &limits, &err), ATT_OK);
     assert_int_equal(att_jsonw_take(&w, &bytes, &len, &err), ATT_OK);
     assert_int_equal(att_json_parse(bytes, len, 0, 64, &json, &err), ATT_OK);
     att_mem_free(bytes);
@@ -130,6 +133,7 @@ static void test_document(void **state)
     struct att_json *json = document();
     const struct att_json *paths = att_json_get(json, "paths");
     const struct att_json *entry = att_json_get(att_json_get(paths, "/v1/kb/{kb}/entries/{id}"), "put");
+    const struct att_json *deadline;
 
     (void)state;
     assert_string_equal(att_json_string(att_json_get(json, "openapi"), NULL), "3.1.0");
@@ -137,6 +141,9 @@ static void test_document(void **state)
     assert_int_equal(att_json_count(att_json_get(entry, "parameters")), 2);
     assert_int_equal(att_json_count(att_json_get(entry, "security")), 2);
     assert_int_equal(att_json_count(att_json_get(att_json_get(paths, "/v1/models"), "get")), 5);
+    deadline = att_json_get(att_json_get(att_json_get(json, "components"), "schemas"), "DeadlineMs");
+    assert_true(att_json_number(att_json_get(deadline, "maximum"), 0) == DEADLINE_MS_MAX);
+    assert_true(att_json_number(att_json_get(deadline, "minimum"), 0) == 1);
     follow(json, json);
     att_json_destroy(json);
 }
