@@ -313,8 +313,8 @@ static void visit_shares(const struct series *series, enum srv_drift_kind kind,
     if (series->labels == NULL || series->now.rows < ROWS_MIN || !(counts->rows > 0))
         return;
     for (size_t i = 0; i <= series->n_labels; i++) {
-        struct srv_drift_figure figure = {kind, series->name, series->head, series->labels[i],
-                                          counts->labels[i] / counts->rows};
+        struct srv_drift_figure figure = {
+            kind, series->name, series->head, series->labels[i], counts->labels[i] / counts->rows, series->is_kb};
 
         visit(context, &figure);
     }
@@ -325,7 +325,7 @@ void srv_drift_visit(struct srv_drift *drift, enum srv_drift_kind kind,
 {
     pthread_mutex_lock(&drift->mutex);
     for (const struct series *series = drift->first; series != NULL; series = series->following) {
-        struct srv_drift_figure figure = {kind, series->name, series->head, NULL, NAN};
+        struct srv_drift_figure figure = {kind, series->name, series->head, NULL, NAN, series->is_kb};
 
         if (kind == SRV_DRIFT_SHARE || kind == SRV_DRIFT_SHARE_REFERENCE) {
             visit_shares(series, kind, visit, context);

@@ -40,6 +40,7 @@ struct srv_drift_figure {
     const char *name, *head; /* of the model or the knowledge base; head "" where there is none */
     const char *label;       /* of a share, SRV_DRIFT_ABSTAINED where none was given; else NULL */
     double value;
+    bool is_kb; /* what `name` is of */
 };
 /* Calls `visit` for every figure of one kind that has enough rows, with the lock held: it must be quick. */
 void srv_drift_visit(struct srv_drift *drift, enum srv_drift_kind kind,

@@ -396,9 +396,8 @@ static void put_value(struct text *text, const char *name, const char *value)
 static void put_drift_figure(void *context, const struct srv_drift_figure *figure)
 {
     const struct drift_text *drift = context;
-    bool is_kb = figure->kind == SRV_DRIFT_UNMATCHED || figure->kind == SRV_DRIFT_UNMATCHED_REFERENCE;
 
-    put(drift->text, "%s{%s=\"%s\"", drift->name, is_kb ? "kb" : "model", figure->name);
+    put(drift->text, "%s{%s=\"%s\"", drift->name, figure->is_kb ? "kb" : "model", figure->name);
     if (figure->head[0] != '\0')
         put_value(drift->text, ",head", figure->head);
     if (figure->label != NULL)

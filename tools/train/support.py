@@ -13,7 +13,7 @@ normalise(W x + b), from the identity and minus the mean. The loss has three par
 3. Chinese texts keep their neighbours: the softmax of their cosines stays what it was (Kullback-Leibler). They are the news of tools/train/data;
    there are no Chinese questions in the training.
 
---decay holds W near the identity. Needs numpy; half an hour on two cores, nearly all of it for the vectors, a minute with --cache.
+--decay holds W near the identity. Needs numpy; nearly all the time goes into the vectors, which --cache keeps.
 """
 import argparse
 import collections
