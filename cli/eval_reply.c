@@ -152,7 +152,7 @@ int cli_eval_reply(int argc, char **argv)
     struct cli_env *env = NULL;
     struct att_err err;
     struct group all[GROUPS] = {{.n = 0}};
-    int code = cli_options_parse(argc, argv, "model kb reranker rewrite task data dtype json", about, &options);
+    int code = cli_options_parse(argc, argv, "model base kb reranker rewrite task data dtype json", about, &options);
     if (code >= 0)
         return code;
     if (!options.model || !options.kb || !options.data)

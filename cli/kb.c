@@ -290,8 +290,8 @@ int cli_kb(int argc, char **argv)
     struct cli_env *env = NULL;
     struct att_err err;
     const struct verb *verb = NULL;
-    int code = cli_options_parse(argc, argv, "model kb file format data reranker precision dry-run json dtype", about,
-                                 &options);
+    int code = cli_options_parse(argc, argv, "model base kb file format data reranker precision dry-run json dtype",
+                                 about, &options);
     if (code >= 0)
         return code;
     for (size_t i = 0; options.n_rest == 1 && i < sizeof verbs / sizeof *verbs; i++)

@@ -32,7 +32,7 @@ static const struct offline {
      "usage: attend generate --model DIR < requests.jsonl > answers.jsonl\n\n"
      "Texts of a generative model: a body of POST /v1/generate a line, {\"prompt\":\"…\",\"max_tokens\":40}, one\n"
      "answer a line.\n"},
-    {"reply", &task_reply, "model kb dtype threads",
+    {"reply", &task_reply, "model base kb dtype threads",
      "usage: attend reply --model ENCODER_DIR --kb FILE < requests.jsonl > answers.jsonl\n\n"
      "Answers of a knowledge base: a body of POST /v1/reply a line, {\"question\":\"…\"}, one answer a line.\n"},
 };

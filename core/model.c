@@ -555,7 +555,7 @@ void att_model_unref(struct att_model *model)
     if (!model->borrowed)
         att_mem_free(model->state);
     att_linear_finish(&model->heads);
-    for (size_t i = 0; i < model->n_dense; i++)
+    for (size_t i = 0; !model->dense_borrowed && i < model->n_dense; i++)
         att_linear_finish(&model->dense[i].linear);
     att_scan_unref(model->scan);
     if (!model->tokenizer_borrowed)

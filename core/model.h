@@ -32,6 +32,7 @@ struct att_model {
     bool pool_normalize;                 /* L2 before the first of */
     struct att_dense dense[ATT_DENSE_MAX];
     size_t n_dense;
+    bool dense_borrowed;     /* they are the base's */
     struct att_linear heads; /* heads of attend.json over the pooled vector; packed NULL: none */
     struct att_tokenizer *tokenizer;
     bool tokenizer_borrowed; /* it is the base's */

@@ -125,6 +125,15 @@ static enum att_status modules_read(struct att_model *model, const struct att_di
     return ATT_OK;
 }
 
+/* Heads over a model with Dense modules read what those give. */
+static void inherit(struct att_model *model)
+{
+    model->pool_normalize = model->base->pool_normalize;
+    memcpy(model->dense, model->base->dense, sizeof model->dense);
+    model->n_dense = model->base->n_dense;
+    model->dense_borrowed = true;
+}
+
 /* attend.json's pooling, normalize and max_length win over everything else. */
 static enum att_status own_words(struct att_model *model, struct att_err *err)
 {
@@ -174,6 +183,8 @@ enum att_status att_pooling_load(struct att_model *model, const struct att_dir *
                              att_json_type_name(modules));
     else if (status == ATT_OK && modules)
         status = modules_read(model, dir, modules, files, err);
+    else if (status == ATT_OK && model->borrowed && model->base->n_dense > 0)
+        inherit(model);
     if (status == ATT_OK)
         status = att_json_file(dir, "sentence_bert_config.json", true, &lengths, err);
     if (status == ATT_OK && lengths) {

@@ -5,7 +5,7 @@
 
 #include "fuzz/directory.h"
 #include "fuzz/target.h"
-#include "server/config.h"
+#include "server/config/config.h"
 
 static void check(bool holds)
 {

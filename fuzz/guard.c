@@ -9,8 +9,8 @@
 
 #include "core/base/utf8.h"
 #include "fuzz/target.h"
-#include "server/guard.h"
-#include "server/routes.h"
+#include "server/net/guard.h"
+#include "server/request/routes.h"
 
 static void check(bool holds)
 {

@@ -22,15 +22,15 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "server/alerts.h"
-#include "server/args.h"
-#include "server/drift.h"
-#include "server/http.h"
-#include "server/notify.h"
-#include "server/reload.h"
-#include "server/tls.h"
-#include "server/webhooks.h"
-#include "server/writer.h"
+#include "server/alerts/alerts.h"
+#include "server/alerts/webhooks.h"
+#include "server/batch/writer.h"
+#include "server/config/args.h"
+#include "server/models/reload.h"
+#include "server/net/http.h"
+#include "server/net/tls.h"
+#include "server/watch/drift.h"
+#include "server/watch/notify.h"
 
 enum { DRAIN_POLL_MS = 20, STUCK_US = 5000000, END_WAIT_US = 5000000, RELOAD_WAIT_US = 5000000, LISTENERS_MAX = 2 };
 

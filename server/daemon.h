@@ -2,7 +2,7 @@
 #ifndef SRV_DAEMON_H
 #define SRV_DAEMON_H
 
-#include "server/generation.h"
+#include "server/models/generation.h"
 
 /* Serves until a signal stops it. `settings`: read and checked from these arguments, which SIGHUP reads again; the
  * caller keeps its reference. Returns the exit status; what went wrong at the start is told on standard error in one

@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "core/attend.h"
-#include "server/args.h"
+#include "server/config/args.h"
 #include "server/daemon.h"
-#include "server/tls.h"
+#include "server/net/tls.h"
 
 static int print_version(void)
 {

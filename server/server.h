@@ -4,16 +4,16 @@
 
 #include <stdatomic.h>
 
-#include "server/generation.h"
-#include "server/listen.h"
-#include "server/stream.h"
+#include "server/models/generation.h"
+#include "server/net/listen.h"
+#include "server/request/stream.h"
 
-struct srv_alerts;   /* server/alerts.h */
-struct srv_drift;    /* server/drift.h */
-struct srv_reloader; /* server/reload.h */
-struct srv_tls;      /* server/tls.h */
-struct srv_webhooks; /* server/webhooks.h */
-struct srv_writer;   /* server/writer.h */
+struct srv_alerts;   /* server/alerts/alerts.h */
+struct srv_drift;    /* server/watch/drift.h */
+struct srv_reloader; /* server/models/reload.h */
+struct srv_tls;      /* server/net/tls.h */
+struct srv_webhooks; /* server/alerts/webhooks.h */
+struct srv_writer;   /* server/batch/writer.h */
 
 struct srv_server {
     const struct srv_config *config;    /* of the start: for what only a restart changes */

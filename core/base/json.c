@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/jsonw.h"
@@ -357,6 +359,20 @@ static int dump_piece(const char *bytes, size_t len, void *context)
     return 0;
 }
 
+/* The fewest digits that read back to the same bits: 0.1 stays 0.1. */
+static size_t digits_of(double number)
+{
+    size_t digits = 15;
+    char text[40];
+
+    for (; digits < 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", (int)digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    return digits;
+}
+
 void att_jsonw_value(struct att_jsonw *w, const struct att_json *value)
 {
     if (!value) {
@@ -388,7 +404,8 @@ void att_jsonw_value(struct att_jsonw *w, const struct att_json *value)
         att_jsonw_int(w, (int64_t)number); /* integers were read as reals */
         return;
     }
+    size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits_of(number));
     att_jsonw_separate(w);
-    if (json_dump_callback(node(value), dump_piece, w, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+    if (json_dump_callback(node(value), dump_piece, w, flags) != 0)
         w->failed = true;
 }

@@ -7,7 +7,7 @@
 #include "tasks/classify/calibrate.h"
 
 enum { FOLDS_MAX = 5, FOLDS_LARGE = 3, STEPS = 80 };
-static const double large = 1e8, tolerance = 1e-3;
+static const double large = 1e8, tolerance = 1e-3, as_good = 0.02;
 static const double penalties[] = {1, 4, 16, 64, 256};
 enum { PENALTIES = sizeof penalties / sizeof *penalties };
 
@@ -160,7 +160,8 @@ static double unseen_loss(const struct trainer *trainer, const struct att_fit_ro
     return task_log_loss(&unseen, task_temperature_fit(&unseen));
 }
 
-/* Tries the penalties, strong ones first and each from where the last ended, on the first fold. */
+/* Tries the penalties, strong ones first and each from where the last ended, on the first fold. Of those that are as
+ * good as the best the weakest is taken: strong ones are paid for by the rare labels, of which the loss says little. */
 static enum att_status choose_penalty(struct trainer *trainer, double *ret_c, struct att_err *err)
 {
     const struct att_fit_rows rows = rows_of(trainer);
@@ -178,10 +179,9 @@ static enum att_status choose_penalty(struct trainer *trainer, double *ret_c, st
         if (status != ATT_OK)
             break;
         double loss = unseen_loss(trainer, &rows, logits, labels);
-        if (loss < best) {
-            best = loss;
+        if (loss < best * (1 + as_good))
             *ret_c = penalties[p];
-        }
+        best = loss < best ? loss : best;
     }
     att_fit_destroy(fit);
     att_mem_free(labels);

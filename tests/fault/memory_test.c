@@ -26,7 +26,7 @@
 
 #include "core/chat/template.h"
 #include "core/generate/generate.h"
-#include "server/config.h"
+#include "server/config/config.h"
 #include "store/items.h"
 #include "tests/fault/fail_malloc.h"
 #include "tests/fault/world.h"

@@ -185,13 +185,14 @@ static struct att_json *next_line(char **at)
     return root;
 }
 
-static void compare_set(const char *set, const char *model, const char *cases)
+/* base: NAME=DIR of the model that it stands on; NULL: none. */
+static void compare_set(const char *set, const char *model, const char *base, const char *cases)
 {
     char out[256];
     struct worst worst = {.name = "-"};
     size_t count = 0;
     snprintf(out, sizeof out, "%s/out.jsonl", work_dir);
-    int status = run_attend(model, cases, out, NULL);
+    int status = run_attend(model, cases, out, base ? (const char *const[4]){"--base", base} : NULL);
     char *expected = read_file(cases, NULL), *got = read_file(out, NULL), *e = expected, *g = got;
     struct att_json *one, *other;
     while ((one = next_line(&e)) != NULL) {
@@ -250,9 +251,13 @@ static void the_part_kept_here_is_equal(void **state)
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         char model[4096], cases[4096];
-        compare_set(sets[i].set, sets[i].model ? source_path(model, sets[i].model) : NULL,
+        compare_set(sets[i].set, sets[i].model ? source_path(model, sets[i].model) : NULL, NULL,
                     source_path(cases, sets[i].cases));
     }
+    char model[4096], base[4200], cases[4096];
+    snprintf(base, sizeof base, "st-bert-mean=%s", source_path(model, "data/models/st-bert-mean"));
+    compare_set("st-dense", source_path(model, "golden/data/st-dense"), base,
+                source_path(cases, "golden/data/st-dense/cases.jsonl"));
 }
 
 /* Every folder below `kind` that has cases. */
@@ -267,7 +272,7 @@ static size_t compare_folders(const char *shared, const char *kind)
         snprintf(cases, sizeof cases, "%s/cases.jsonl", model);
         if (entry->d_name[0] == '.' || access(cases, R_OK) != 0)
             continue;
-        compare_set(entry->d_name, model, cases);
+        compare_set(entry->d_name, model, NULL, cases);
         count++;
     }
     if (dir)
@@ -289,7 +294,7 @@ static void the_full_reference_is_equal(void **state)
     assert_true(compare_folders(shared, "recsys") >= 3);
     assert_true(compare_folders(shared, "seed_transformer") >= 2);
     snprintf(cases, sizeof cases, "%s/golden/sampling/cases.jsonl", shared);
-    compare_set("sampling", NULL, cases);
+    compare_set("sampling", NULL, NULL, cases);
 }
 
 /* Lines {"text","embedding"} as case lines of the call embed. */

@@ -167,6 +167,7 @@ static void test_unmatched(void **state)
         att_json_destroy(post("/v1/reply", "{\"question\":\"where is my order\"}"));
     assert_true(metric("attentd_drift_unmatched_ratio{kb=\"default\",period=\"now\"} ") == 1);
     assert_true(metric("attentd_drift_unmatched_ratio{kb=\"default\",period=\"reference\"} ") == 1);
+    assert_true(metric("attentd_drift_rows{kb=\"default\"} ") == 60);
 }
 
 int main(void)

@@ -390,6 +390,37 @@ static void test_words_of_an_interest(void **state)
     att_json_destroy(answer);
 }
 
+/* Shares of two events that only their texts tell of; the model halves in 7 days. */
+static void expect_shares(const char *first, const char *second, double share)
+{
+    char body[512];
+    struct att_json *answer;
+    const struct att_json *weights;
+
+    snprintf(body, sizeof(body),
+             "{'model':'shop','history':[{'item':'u1','text':'red shoes',%s},{'item':'u2','text':'film 3',%s}],"
+             "'candidates':['m5',{'id':'new','text':'red boots'}]}",
+             first, second);
+    answer = ok("POST", "/v1/recommend", body);
+    weights = att_json_get(answer, "weights");
+    assert_float_equal(att_json_number(att_json_get(att_json_at(weights, 0), "weight"), -1), share, 1e-3);
+    assert_float_equal(att_json_number(att_json_get(att_json_at(weights, 1), "weight"), -1), 1 - share, 1e-3);
+    assert_int_equal(att_json_count(att_json_get(answer, "items")), 2);
+    assert_string_equal(text(find(answer, "new"), "source"), "content");
+    assert_int_equal(att_json_count(att_json_get(answer, "unknown")), 3);
+    att_json_destroy(answer);
+}
+
+static void test_weights_of_events(void **state)
+{
+    (void)state;
+    expect_shares("'type':'buy','time':1700000000", "'type':'click','time':1700000000", 1 / 1.6);
+    expect_shares("'type':'click','time':1700000000", "'type':'buy','time':1700000000", .6 / 1.6);
+    expect_shares("'type':'rate','value':5,'time':1700000000", "'type':'rate','value':3,'time':1700000000", .75);
+    expect_shares("'type':'buy','time':1700000000", "'type':'buy','time':1700604800", 1 / 3.);
+    expect_shares("'type':'buy','time':1500000000", "'type':'buy','time':1700604800", .05 / 1.05);
+}
+
 /* attend items with the catalogue of the daemon's model. */
 static void attend_items(const char *verb, const char *items, char *output, size_t size)
 {
@@ -465,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_rules_of_the_model),
         cmocka_unit_test(test_words_of_an_interest),
+        cmocka_unit_test(test_weights_of_events),
         cmocka_unit_test(test_imported_beside_the_daemon),
         cmocka_unit_test(test_refusals),
     };

@@ -351,12 +351,69 @@ static void test_occlusion(void **state)
                  "faithfulness");
 }
 
+static void test_diversity(void **state)
+{
+    static const char plain_body[] = "{'history':[{'item':'11'},{'item':'12'}],'top_k':10}";
+    static const char diverse_body[] = "{'history':[{'item':'11'},{'item':'12'}],'top_k':10,'diversity':0.9}";
+    struct att_json *plain = recommend(plain_body), *diverse = recommend(diverse_body);
+    const struct att_json *items = att_json_get(diverse, "items"), *best = att_json_get(plain, "items");
+    bool falls = true;
+
+    (void)state;
+    expect_same_ranking(plain_body, "{'history':[{'item':'11'},{'item':'12'}],'top_k':10,'diversity':0}");
+    expect_same_ranking(diverse_body, diverse_body);
+    /* The best one leads; the others stand where they are unlike those before, each with the logit that it has alone.
+     */
+    assert_int_equal(att_json_count(items), 10);
+    assert_string_equal(att_json_string(att_json_get(att_json_at(items, 0), "id"), NULL),
+                        att_json_string(att_json_get(att_json_at(best, 0), "id"), NULL));
+    for (size_t i = 0; i < 10; i++) {
+        const struct att_json *item = att_json_at(items, i);
+        struct att_json *alone;
+        char body[160];
+
+        assert_true(number(item, "rank") == (double)(i + 1));
+        if (i > 0 && number(item, "logit") > number(att_json_at(items, i - 1), "logit"))
+            falls = false;
+        snprintf(body, sizeof(body), "{'history':[{'item':'11'},{'item':'12'}],'candidates':['%s']}",
+                 att_json_string(att_json_get(item, "id"), NULL));
+        alone = recommend(body);
+        assert_true(number(att_json_at(att_json_get(alone, "items"), 0), "logit") == number(item, "logit"));
+        att_json_destroy(alone);
+    }
+    assert_false(falls);
+    att_json_destroy(plain);
+    att_json_destroy(diverse);
+    expect_error(ask("POST", "/v1/recommend", "{'diversity':1.5}"), 422, "invalid_value", "diversity");
+    expect_error(ask("POST", "/v1/recommend", "{'diversity':0.5,'top_k':201}"), 422, "invalid_value", "top_k");
+}
+
+/* Order by time, dislikes and left-out kinds: what a sequence model sees of its events. */
+static void test_events_of_a_sequence(void **state)
+{
+    (void)state;
+    expect_same_ranking("{'history':[{'item':'12','time':1700000100},{'item':'11','time':1700000000}]}",
+                        "{'history':[{'item':'11','time':1700000000},{'item':'12','time':1700000100}]}");
+    expect_same_ranking(
+        "{'history':[{'item':'11'},{'item':'13','type':'rate','value':1}],'exclude':['13'],'explain':false}",
+        "{'history':[{'item':'11'}],'exclude':['13'],'explain':false}");
+    struct att_json *answer = recommend("{'history':[{'item':'11','type':'rate','value':1}]}");
+    assert_string_equal(att_json_string(att_json_get(answer, "fallback"), NULL), "popularity");
+    att_json_destroy(answer);
+    expect_error(ask("POST", "/v1/recommend", "{'history':[{'item':'11','type':'gift'}]}"), 422, "invalid_value",
+                 "history[0].type");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stored_history), cmocka_unit_test(test_unknown_user),
-        cmocka_unit_test(test_counterfactual), cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_stored_history),
+        cmocka_unit_test(test_unknown_user),
+        cmocka_unit_test(test_counterfactual),
+        cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_occlusion),
+        cmocka_unit_test(test_diversity),
+        cmocka_unit_test(test_events_of_a_sequence),
     };
 
     return cmocka_run_group_tests_name("http/recommend", tests, start, stop);

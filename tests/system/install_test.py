@@ -77,8 +77,9 @@ def test_start():
     text = re.sub(r"^listen = .*", "listen = 127.0.0.1:0", original, flags=re.M)
     text = re.sub(r"^(path|catalogue|classifiers|entities) = (?!none$)", rf"\1 = {ROOT}", text, flags=re.M)
     # The adapters of the repository need the encoder that is fetched.
-    text = re.sub(r"^\[model (finance|finance-zh|support-intent)\]\n.*\n", "", text, flags=re.M)
+    text = re.sub(r"^\[model (finance|finance-zh|support|support-intent)\]\n.*\n", "", text, flags=re.M)
     text = re.sub(r"^model_zh = .*", "model_zh = none", text, flags=re.M)
+    text = re.sub(r"^model = support$", "model = e5", text, flags=re.M)
     state = os.path.dirname(os.path.dirname(re.search(r"^path = (.*)\nmodel = e5", text, re.M).group(1)))
     for model, data in (("e5", "e5-tiny"), ("minilm", "st-bert-mean"), ("movies", "sasrec")):
         target = re.search(rf"^\[model {model}\]\npath = (.*)", text, re.M).group(1)

@@ -34,7 +34,7 @@ def test_commands_of_attend():
 
 def test_options_of_the_configuration():
     page = read(f"{BUILD}/conf/attentd.conf.5")
-    known = re.findall(r"^SRV_OPTION(?:_OF)?\((\w+), (\w+),", read(f"{SOURCE}/server/options.def"), re.M)
+    known = re.findall(r"^SRV_OPTION(?:_OF)?\((\w+), (\w+),", read(f"{SOURCE}/server/config/options.def"), re.M)
     check(len(known) > 30, "options.def was not understood")
     check(len(known) == len(re.findall(r"^\.It Cm ", page, re.M)), "an option is missing in attentd.conf(5)")
     for section, name in known:

@@ -78,19 +78,19 @@ LIBRARIES = (  # header, where alone it may be included
     (r"jansson\.h", r"core/base/jsonw?\.c"),
     (r"utf8proc\.h", r"core/text/unicode\.c"),
     (r"pcre2\.h", r"core/text/regex\.c"),
-    (r"microhttpd\.h", r"server/http\w*\.[ch]"),
+    (r"microhttpd\.h", r"server/net/http\w*\.[ch]"),
     (r"sqlite3\.h", r"store/\w+\.[ch]"),
-    (r"systemd/.*", r"server/(daemon|notify|journal)\.c"),
+    (r"systemd/.*", r"server/(daemon|watch/notify|watch/journal)\.c"),
     (r"cblas\.h|openblas.*", r"core/kern/\w+\.c"),
-    (r"gnutls/.*", r"core/base/digest\.c|server/tls\.[ch]"),
+    (r"gnutls/.*", r"core/base/digest\.c|server/net/tls\.[ch]"),
     (r"cpuid\.h", r"core/kern/cpu\.c"),
     (r"(x86|[a-z]mm)intrin\.h", r"core/kern/x86/\w+\.[ch]"),
-    (r"ini\.h", r"server/config\w*\.c"),
+    (r"ini\.h", r"server/config/config\w*\.c"),
     (r"pthread\.h", r"(core/base|store|server|cli)/.*"),
     (r"expat\.h", r"cli/feed(_encoding)?\.[ch]"),
     (r"hiredis/.*", r"cli/source_redis\.c"),
     (r"cmocka\.h", r"(tests|bench|fuzz)/.*"),
-    (r"curl/.*", r"server/webhooks\.c|cli/sink\.c|(tests|bench|fuzz)/.*"),
+    (r"curl/.*", r"server/alerts/webhooks\.c|cli/sink\.c|(tests|bench|fuzz)/.*"),
 )
 
 
@@ -330,8 +330,8 @@ def check_documents(tree):
 def check_api_documented(tree):
     """Every row of the route table stands in docs/api.md, every metric in docs/operations.md."""
     for source, pattern, document in (
-            ("server/routes.c", r'^\s*\{"([A-Z]+)", "([^"]+)"', "docs/api.md"),
-            ("server/metrics.def", r"^SRV_\w+\([^\"\n]*\"(attentd?_\w+)\"", "docs/operations.md")):
+            ("server/request/routes.c", r'^\s*\{"([A-Z]+)", "([^"]+)"', "docs/api.md"),
+            ("server/watch/metrics.def", r"^SRV_\w+\([^\"\n]*\"(attentd?_\w+)\"", "docs/operations.md")):
         if source not in tree.paths:
             continue
         text = tree.read(document) if document in tree.paths else ""

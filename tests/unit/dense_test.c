@@ -200,6 +200,26 @@ static void without_layers_nothing_changes(void **state)
     unload(&model, &files);
 }
 
+static void heads_read_what_their_base_gives(void **state)
+{
+    struct att_model base, heads = {.borrowed = true, .base = &base, .info.hidden_size = 2};
+    struct att_weights files;
+    struct att_err err;
+    struct att_dir dir;
+    char path[128];
+    (void)state;
+    put_chain();
+    assert_int_equal(load(&base, &files, CHAIN "," MODULE("4_Normalize", "Normalize") "]", &err), ATT_OK);
+    snprintf(path, sizeof path, "%s/1_Pooling", folder); /* a directory without modules.json */
+    assert_int_equal(att_dir_open(path, &dir, &err), ATT_OK);
+    assert_int_equal(att_pooling_load(&heads, &dir, &files, &err), ATT_OK);
+    att_dir_close(&dir);
+    assert_int_equal(heads.n_dense, 2);
+    assert_true(heads.dense_borrowed && heads.info.normalize);
+    assert_ptr_equal(heads.dense[1].linear.packed, base.dense[1].linear.packed);
+    unload(&base, &files);
+}
+
 static void refuse(const char *modules, enum att_status expected, const char *message)
 {
     struct att_model model;
@@ -290,6 +310,7 @@ int main(void)
         cmocka_unit_test(layers_follow_each_other),
         cmocka_unit_test(normalize_stands_where_modules_say),
         cmocka_unit_test(without_layers_nothing_changes),
+        cmocka_unit_test(heads_read_what_their_base_gives),
         cmocka_unit_test(configurations_are_checked),
         cmocka_unit_test(weights_are_checked),
         cmocka_unit_test(memory_may_be_out),

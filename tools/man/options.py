@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes attentd.conf(5) from its template and the rows of server/options.def.
+"""Writes attentd.conf(5) from its template and the rows of server/config/options.def.
 
     tools/man/options.py TEMPLATE OPTIONS_DEF OUTPUT      the template's line @OPTIONS@ becomes the options
 """
