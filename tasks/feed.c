@@ -92,6 +92,29 @@ void task_feed_put_line_error(const struct att_err *err, struct att_jsonw *answe
     task_feed_put_error(code, err, answer);
 }
 
+void task_feed_put_counts(const struct task_feed *feed, const char *all, const char *const *names,
+                          struct att_jsonw *answer)
+{
+    att_jsonw_key(answer, "summary");
+    att_jsonw_object_begin(answer);
+    att_jsonw_put_size(answer, all, feed->n_lines);
+    for (size_t i = 0; names[i]; i++)
+        att_jsonw_put_size(answer, names[i], feed->counts[i]);
+    att_jsonw_put_size(answer, "error", feed->n_errors);
+    att_jsonw_put_size(answer, "omitted", feed->n_omitted);
+    att_jsonw_object_end(answer);
+}
+
+void task_feed_put_summary(const struct task_feed *feed, const char *const *names, struct att_jsonw *answer)
+{
+    att_jsonw_object_begin(answer);
+    task_feed_put_counts(feed, "lines", names, answer);
+    if (feed->failed)
+        task_feed_put_error("stopped", feed->failed, answer);
+    att_jsonw_object_end(answer);
+    task_feed_end_line(answer);
+}
+
 void task_feed_end_line(struct att_jsonw *answer)
 {
     answer->comma = false;

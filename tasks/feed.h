@@ -26,6 +26,12 @@ bool task_feed_shows(const struct task_call *call, const struct task_feed *feed,
 /* The member "error"; of a line, by its status. */
 void task_feed_put_error(const char *code, const struct att_err *err, struct att_jsonw *answer);
 void task_feed_put_line_error(const struct att_err *err, struct att_jsonw *answer);
+/* The member "summary": lines (`all`: what they are called), feed->counts by `names`, which end with NULL, errors, and
+ * what was left out. */
+void task_feed_put_counts(const struct task_feed *feed, const char *all, const char *const *names,
+                          struct att_jsonw *answer);
+/* The last line of an answer: the summary, and why the feed stopped, if it did. */
+void task_feed_put_summary(const struct task_feed *feed, const char *const *names, struct att_jsonw *answer);
 /* Behind a document: lines are documents of their own. */
 void task_feed_end_line(struct att_jsonw *answer);
 

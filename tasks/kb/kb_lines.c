@@ -11,6 +11,7 @@
 #include "tasks/feed.h"
 
 enum { WRITTEN }; /* the feed's counts */
+static const char *const count_names[] = {[WRITTEN] = "written", NULL};
 
 struct line {
     size_t number; /* from 1 */
@@ -130,22 +131,6 @@ static void put_line(const struct line *line, struct att_jsonw *answer)
     task_feed_end_line(answer);
 }
 
-static void put_summary(const struct task_feed *feed, struct att_jsonw *answer)
-{
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "summary");
-    att_jsonw_object_begin(answer);
-    att_jsonw_put_size(answer, "lines", feed->n_lines);
-    att_jsonw_put_size(answer, "written", feed->counts[WRITTEN]);
-    att_jsonw_put_size(answer, "error", feed->n_errors);
-    att_jsonw_put_size(answer, "omitted", feed->n_omitted);
-    att_jsonw_object_end(answer);
-    if (feed->failed)
-        task_feed_put_error("stopped", feed->failed, answer);
-    att_jsonw_object_end(answer);
-    task_feed_end_line(answer);
-}
-
 enum att_status task_kb_lines_render(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     struct task_kb_call *kb_call = call->state;
@@ -171,6 +156,6 @@ enum att_status task_kb_lines_render(struct task_call *call, struct att_jsonw *a
             feed->n_omitted++;
     }
     if (feed->is_last)
-        put_summary(feed, answer);
+        task_feed_put_summary(feed, count_names, answer);
     return ATT_OK;
 }

@@ -367,21 +367,15 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         att_jsonw_array_begin(answer);
         task_ingest_put_results(call, ingest, feed, results, answer);
         att_jsonw_array_end(answer);
-        task_ingest_put_counts(feed, false, answer);
+        task_feed_put_counts(feed, "items", task_ingest_count_names, answer);
         task_render_usage(call, answer);
         att_jsonw_object_end(answer);
         return ATT_OK;
     }
     call->content_type = "application/x-ndjson";
     task_ingest_put_results(call, ingest, feed, results, answer);
-    if (!feed->is_last)
-        return ATT_OK;
-    att_jsonw_object_begin(answer);
-    task_ingest_put_counts(feed, true, answer);
-    if (feed->failed)
-        task_feed_put_error("stopped", feed->failed, answer);
-    att_jsonw_object_end(answer);
-    task_feed_end_line(answer);
+    if (feed->is_last)
+        task_feed_put_summary(feed, task_ingest_count_names, answer);
     return ATT_OK;
 }
 

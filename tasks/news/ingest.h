@@ -78,7 +78,7 @@ struct ingest {
  * without an error. */
 void task_ingest_put_results(const struct task_call *call, const struct ingest *ingest, struct task_feed *feed,
                              const struct store_news_result *results, struct att_jsonw *answer);
-/* The member "summary". */
-void task_ingest_put_counts(const struct task_feed *feed, bool lines, struct att_jsonw *answer);
+/* The words of task_feed's counts in a summary. */
+extern const char *const task_ingest_count_names[];
 
 #endif

@@ -8,6 +8,9 @@ static const char *const outcome_words[] = {[STORE_NEWS_NEW] = "new",
                                             [STORE_NEWS_UPDATED] = "updated",
                                             [STORE_NEWS_ABSENT] = "error"};
 
+const char *const task_ingest_count_names[] = {
+    [STORE_NEWS_NEW] = "new", [STORE_NEWS_DUPLICATE] = "duplicate", [STORE_NEWS_UPDATED] = "updated", NULL};
+
 static void put_place(const struct ingest *ingest, size_t index, const char *id, const char *status,
                       struct att_jsonw *answer)
 {
@@ -45,26 +48,6 @@ static void put_result(const struct ingest *ingest, size_t index, const struct s
             att_jsonw_key(answer, "sentiment");
             att_jsonw_cstring(answer, stored->sentiment);
         }
-    }
-    att_jsonw_object_end(answer);
-}
-
-void task_ingest_put_counts(const struct task_feed *feed, bool lines, struct att_jsonw *answer)
-{
-    const struct {
-        const char *key;
-        size_t count;
-    } counts[] = {{lines ? "lines" : "items", feed->n_lines},
-                  {"new", feed->counts[STORE_NEWS_NEW]},
-                  {"duplicate", feed->counts[STORE_NEWS_DUPLICATE]},
-                  {"updated", feed->counts[STORE_NEWS_UPDATED]},
-                  {"error", feed->n_errors},
-                  {"omitted", feed->n_omitted}};
-    att_jsonw_key(answer, "summary");
-    att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        att_jsonw_key(answer, counts[i].key);
-        att_jsonw_int(answer, (int64_t)counts[i].count);
     }
     att_jsonw_object_end(answer);
 }

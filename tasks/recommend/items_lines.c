@@ -6,6 +6,7 @@
 #include "tasks/recommend/items.h"
 
 enum { WRITTEN, EMBEDDED }; /* the feed's counts */
+static const char *const count_names[] = {[WRITTEN] = "written", [EMBEDDED] = "embedded", NULL};
 
 static enum att_status read_item(struct task_call *call, struct items_call *items, struct items_line *line,
                                  struct att_err *err)
@@ -68,30 +69,6 @@ static void put_line(const struct items_line *line, struct att_jsonw *answer)
     task_feed_end_line(answer);
 }
 
-static void put_summary(const struct task_feed *feed, struct att_jsonw *answer)
-{
-    const struct {
-        const char *key;
-        size_t count;
-    } counts[] = {{"lines", feed->n_lines},
-                  {"written", feed->counts[WRITTEN]},
-                  {"embedded", feed->counts[EMBEDDED]},
-                  {"error", feed->n_errors},
-                  {"omitted", feed->n_omitted}};
-    att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "summary");
-    att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        att_jsonw_key(answer, counts[i].key);
-        att_jsonw_int(answer, (int64_t)counts[i].count);
-    }
-    att_jsonw_object_end(answer);
-    if (feed->failed)
-        task_feed_put_error("stopped", feed->failed, answer);
-    att_jsonw_object_end(answer);
-    task_feed_end_line(answer);
-}
-
 enum att_status task_items_lines_render(struct task_call *call, struct items_call *items, struct att_jsonw *answer,
                                         struct att_err *err)
 {
@@ -111,6 +88,6 @@ enum att_status task_items_lines_render(struct task_call *call, struct items_cal
             feed->n_omitted++;
     }
     if (feed->is_last)
-        put_summary(feed, answer);
+        task_feed_put_summary(feed, count_names, answer);
     return ATT_OK;
 }
