@@ -45,9 +45,8 @@ struct cli_options {
     const char *url, *key_file, *entities, *redis, *group, *consumer, *source, *state;
     bool news_create, follow;         /* news_create: the command writes the file of --db */
     size_t half_life_hours;           /* 0: not given */
-    bool kb_create;                   /* the command may make the file of --kb */
     const char *catalogue;            /* of a recommender */
-    bool catalogue_create;            /* the command may make the file of --catalogue */
+    bool create;                      /* the command may make the file of --kb or --catalogue */
     const char *bases[CLI_BASES_MAX]; /* "NAME=DIR" */
     size_t n_bases;
     const char *maps[CLI_MAPS_MAX]; /* "old=new" */
@@ -100,6 +99,24 @@ const struct task_kb *cli_env_kb(const struct cli_env *env);       /* NULL witho
  * var/models/NAME, in this order. Free with att_model_unref. */
 enum att_status cli_model_load(const char *dir, const struct cli_options *options, struct att_model **ret_model,
                                struct att_err *err) ATT_MUST_USE;
+
+/* ---- verbs.c: commands that say what to do by a word, as attend kb import ---- */
+
+struct cli_verb {
+    const char *name;
+    int (*run)(const struct cli_env *env, const struct cli_options *options);
+    bool creates; /* it may make the file of --kb or --catalogue */
+};
+struct cli_verbs {
+    const char *command, *names, *about,
+        *allowed; /* names: of the verbs, for a person; allowed: as cli_options_parse */
+    const struct cli_verb *verbs;
+    size_t n_verbs;
+    /* The name of an option that the verb needs and that was not given, or NULL. */
+    const char *(*missing)(const struct cli_verb *verb, const struct cli_options *options);
+};
+/* The whole command: its options, its models, the verb; answers the exit status. */
+int cli_verbs_run(int argc, char **argv, const struct cli_verbs *command);
 
 /* ---- lines.c: one line after the other, of any length up to 64 MiB ---- */
 

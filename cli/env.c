@@ -273,9 +273,9 @@ enum att_status cli_env_create(const struct cli_options *options, struct cli_env
     if (status == ATT_OK && options->reranker)
         status = open_reranker(env, options->reranker, err);
     if (status == ATT_OK && options->kb)
-        status = open_kb(env, options->kb, options->kb_create, err);
+        status = open_kb(env, options->kb, options->create, err);
     if (status == ATT_OK && options->catalogue)
-        status = open_catalogue(env, options->catalogue, options->catalogue_create, err);
+        status = open_catalogue(env, options->catalogue, options->create, err);
     if (status == ATT_OK && options->news_create)
         status = open_news(env, options, err);
     if (status != ATT_OK) {

@@ -80,12 +80,13 @@ static int index_verb(const struct cli_env *env, const struct cli_options *optio
     return CLI_OK;
 }
 
-static const struct verb {
-    const char *name;
-    int (*run)(const struct cli_env *env, const struct cli_options *options);
-} verbs[] = {{"index", index_verb}, {"import", cli_items_import}, {"export", cli_items_export}};
+static const struct cli_verb verbs[] = {
+    {.name = "index", .run = index_verb},
+    {.name = "import", .run = cli_items_import, .creates = true},
+    {.name = "export", .run = cli_items_export},
+};
 
-static const char *missing_option(const struct verb *verb, const struct cli_options *options)
+static const char *missing_option(const struct cli_verb *verb, const struct cli_options *options)
 {
     if (!options->model)
         return "model";
@@ -98,40 +99,19 @@ int cli_items(int argc, char **argv)
 {
     static const char about[] =
         "usage: attend items index --model RECOMMENDER_DIR --encoder ENCODER_DIR\n"
-        "       attend items import --model RECOMMENDER_DIR --encoder ENCODER_DIR --catalogue FILE --file "
-        "ITEMS.jsonl|.csv\n"
-        "       attend items export --model RECOMMENDER_DIR --encoder ENCODER_DIR --catalogue FILE [--format "
-        "jsonl|csv]\n\n"
-        "Index embeds the texts of items.jsonl into items.index beside it. A catalogue is a file of items that were "
-        "put "
-        "or\n"
-        "changed while the model serves; import adds and replaces by id and embeds the texts, export writes what "
-        "import "
-        "takes.\n";
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct att_err err;
-    const struct verb *verb = NULL;
-    int code = cli_options_parse(argc, argv, "model encoder catalogue file format dtype", about, &options);
-    if (code >= 0)
-        return code;
-    for (size_t i = 0; options.n_rest == 1 && i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(options.rest[0], verbs[i].name) == 0)
-            verb = &verbs[i];
-    if (!verb) {
-        fprintf(stderr, "attend items: expected index, import or export; attend items --help says more\n");
-        return CLI_USAGE;
-    }
-    if (missing_option(verb, &options))
-        return cli_missing("items", missing_option(verb, &options));
-    if (options.format && strcmp(options.format, "csv") != 0 && strcmp(options.format, "jsonl") != 0) {
-        fprintf(stderr, "attend items: --format: is '%s', expected jsonl or csv\n", options.format);
-        return CLI_USAGE;
-    }
-    options.catalogue_create = verb->run == cli_items_import;
-    if (cli_env_create(&options, &env, &err) != ATT_OK)
-        return cli_fail("items", &err);
-    code = verb->run(env, &options);
-    cli_env_destroy(env);
-    return code;
+        "       attend items import --model RECOMMENDER_DIR --encoder ENCODER_DIR --catalogue FILE --file FILE\n"
+        "       attend items export --model RECOMMENDER_DIR --encoder ENCODER_DIR --catalogue FILE [--format csv]\n\n"
+        "Index embeds the texts of items.jsonl into items.index beside it. A catalogue is a file of items that were\n"
+        "put or changed while the model serves; import adds and replaces by id and embeds the texts, export writes\n"
+        "what import takes: JSON lines (FILE.jsonl, the default) or CSV (FILE.csv).\n";
+    static const struct cli_verbs command = {
+        .command = "items",
+        .names = "index, import or export",
+        .about = about,
+        .allowed = "model encoder catalogue file format dtype",
+        .verbs = verbs,
+        .n_verbs = sizeof verbs / sizeof *verbs,
+        .missing = missing_option,
+    };
+    return cli_verbs_run(argc, argv, &command);
 }

@@ -253,17 +253,16 @@ static int list_verb(const struct cli_env *env, const struct cli_options *option
     return run_list(env);
 }
 
-static const struct verb {
-    const char *name;
-    int (*run)(const struct cli_env *env, const struct cli_options *options);
-} verbs[] = {{"import", import_verb},
-             {"export", export_verb},
-             {"list", list_verb},
-             {"fit", cli_kb_fit},
-             {"check", cli_kb_check}};
+static const struct cli_verb verbs[] = {
+    {.name = "import", .run = import_verb, .creates = true},
+    {.name = "export", .run = export_verb},
+    {.name = "list", .run = list_verb},
+    {.name = "fit", .run = cli_kb_fit},
+    {.name = "check", .run = cli_kb_check},
+};
 
 /* The option that the verb needs beside --kb and --model, or NULL. */
-static const char *missing_option(const struct verb *verb, const struct cli_options *options)
+static const char *missing_option(const struct cli_verb *verb, const struct cli_options *options)
 {
     if (!options->model || !options->kb)
         return options->model ? "kb" : "model";
@@ -286,31 +285,14 @@ int cli_kb(int argc, char **argv)
         "answers.\n"
         "Check finds entries that answer each other's questions, contradict each other, have expired or prompt for "
         "none.\n";
-    struct cli_options options;
-    struct cli_env *env = NULL;
-    struct att_err err;
-    const struct verb *verb = NULL;
-    int code = cli_options_parse(argc, argv, "model base kb file format data reranker precision dry-run json dtype",
-                                 about, &options);
-    if (code >= 0)
-        return code;
-    for (size_t i = 0; options.n_rest == 1 && i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(options.rest[0], verbs[i].name) == 0)
-            verb = &verbs[i];
-    if (!verb) {
-        fprintf(stderr, "attend kb: expected import, export, list, fit or check; attend kb --help says more\n");
-        return CLI_USAGE;
-    }
-    if (missing_option(verb, &options))
-        return cli_missing("kb", missing_option(verb, &options));
-    if (options.format && strcmp(options.format, "csv") != 0 && strcmp(options.format, "jsonl") != 0) {
-        fprintf(stderr, "attend kb: --format: is '%s', expected jsonl or csv\n", options.format);
-        return CLI_USAGE;
-    }
-    options.kb_create = verb->run == import_verb;
-    if (cli_env_create(&options, &env, &err) != ATT_OK)
-        return cli_fail("kb", &err);
-    code = verb->run(env, &options);
-    cli_env_destroy(env);
-    return code;
+    static const struct cli_verbs command = {
+        .command = "kb",
+        .names = "import, export, list, fit or check",
+        .about = about,
+        .allowed = "model base kb file format data reranker precision dry-run json dtype",
+        .verbs = verbs,
+        .n_verbs = sizeof verbs / sizeof *verbs,
+        .missing = missing_option,
+    };
+    return cli_verbs_run(argc, argv, &command);
 }

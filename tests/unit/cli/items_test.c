@@ -1,65 +1,20 @@
 /* attend items by the built program: what is imported is exported the same, as JSON lines and CSV, and what is wrong is
  * told by its line before anything is stored. */
+#include "tests/unit/cli/program.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/attend-items-cli-XXXXXX";
-static char program[4096], model[4096], encoder[4096], db[128], file[128], out[128];
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *stream = fopen(path, "wb");
-    assert_non_null(stream);
-    fputs(text, stream);
-    assert_int_equal(fclose(stream), 0);
-}
-
-/* What the program said on both streams, in a buffer of this file; *ret_status its exit status. */
-static const char *attend(int *ret_status, const char *const *words)
-{
-    static char said[1 << 16];
-    int status = -1;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        int input = open("/dev/null", O_RDONLY), output = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        char *argv[24] = {program};
-        for (int i = 0; words[i]; i++)
-            argv[i + 1] = strdup(words[i]);
-        if (input < 0 || output < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
-            _exit(99);
-        execv(program, argv);
-        _exit(99);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    FILE *stream = fopen(out, "rb");
-    assert_non_null(stream);
-    said[fread(said, 1, sizeof said - 1, stream)] = '\0';
-    fclose(stream);
-    *ret_status = WEXITSTATUS(status);
-    return said;
-}
-
-static void expect(int status, const char *words, const char *const *argv)
-{
-    int got;
-    const char *said = attend(&got, argv);
-    if (got != status || !strstr(said, words))
-        fail_msg("status %d, expected %d: '%s' does not hold '%s'", got, status, said, words);
-}
-
-#define EXPECT(status, words, ...) expect(status, words, (const char *const[]){__VA_ARGS__, NULL})
+static char model[4096], encoder[4096], db[128], file[128];
 
 static void import(const char *ending, const char *text, int status, const char *words)
 {
@@ -72,8 +27,9 @@ static void import(const char *ending, const char *text, int status, const char 
 static char *export(const char *format)
 {
     int status;
-    char *text = strdup(attend(&status, (const char *const[]){"items", "export", "--catalogue", db, "--model", model,
-                                                              "--encoder", encoder, "--format", format, NULL}));
+    char *text =
+        strdup(program_run(&status, (const char *const[]){"items", "export", "--catalogue", db, "--model", model,
+                                                          "--encoder", encoder, "--format", format, NULL}));
     assert_int_equal(status, 0);
     return text;
 }
@@ -156,15 +112,14 @@ static void says_what_is_missing(void **state)
 
 static int setup(void **state)
 {
-    const char *build = getenv("ATT_BUILD_ROOT"), *source = getenv("ATT_SOURCE_ROOT");
+    const char *source = getenv("ATT_SOURCE_ROOT");
     (void)state;
-    if (!build || !source || !mkdtemp(folder))
+    if (!source || !mkdtemp(folder))
         return -1;
-    snprintf(program, sizeof program, "%s/attend", build);
     snprintf(model, sizeof model, "%s/tests/data/models/sasrec", source);
     snprintf(encoder, sizeof encoder, "%s/tests/data/models/st-bert-mean", source);
     snprintf(db, sizeof db, "%s/items.db", folder);
-    snprintf(out, sizeof out, "%s/out", folder);
+    program_start(folder);
     return 0;
 }
 
@@ -172,7 +127,7 @@ static int teardown(void **state)
 {
     (void)state;
     unlink(db);
-    unlink(out);
+    program_stop();
     return rmdir(folder);
 }
 

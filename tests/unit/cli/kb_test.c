@@ -1,4 +1,6 @@
 /* attend kb by the built program: import, its refusals by line, idempotence, export; reply and retrieval over it. */
+#include "tests/unit/cli/program.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,52 +17,7 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/attend-kb-cli-XXXXXX";
-static char program[4096], model[4096], db[128], file[128], out[128], in[128];
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *stream = fopen(path, "wb");
-    assert_non_null(stream);
-    fputs(text, stream);
-    assert_int_equal(fclose(stream), 0);
-}
-
-/* What the program said on both streams, in a buffer of this file; *ret_status its exit status. */
-static const char *attend(int *ret_status, const char *const *words)
-{
-    static char said[1 << 16];
-    int status = -1;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        int input = open(in, O_RDONLY), output = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        char *argv[24] = {program};
-        for (int i = 0; words[i]; i++)
-            argv[i + 1] = strdup(words[i]);
-        if (input < 0 || output < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
-            _exit(99);
-        execv(program, argv);
-        _exit(99);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    FILE *stream = fopen(out, "rb");
-    assert_non_null(stream);
-    said[fread(said, 1, sizeof said - 1, stream)] = '\0';
-    fclose(stream);
-    *ret_status = WEXITSTATUS(status);
-    return said;
-}
-
-static void expect(int status, const char *words, const char *const *argv)
-{
-    int got;
-    const char *said = attend(&got, argv);
-    if (got != status || !strstr(said, words))
-        fail_msg("status %d, expected %d: '%s' does not hold '%s'", got, status, said, words);
-}
-
-#define EXPECT(status, words, ...) expect(status, words, (const char *const[]){__VA_ARGS__, NULL})
+static char model[4096], db[128], file[128];
 
 static void import(const char *ending, const char *text, int status, const char *words)
 {
@@ -91,7 +48,8 @@ static void what_is_exported_can_be_imported(void **state)
     (void)state;
     int status;
     import(".jsonl", two, 0, "2 entries read");
-    char *text = strdup(attend(&status, (const char *const[]){"kb", "export", "--kb", db, "--model", model, NULL}));
+    char *text =
+        strdup(program_run(&status, (const char *const[]){"kb", "export", "--kb", db, "--model", model, NULL}));
     assert_int_equal(status, 0);
     import(".jsonl", text, 0, "2 entries read, 0 written, 2 unchanged");
     free(text);
@@ -129,7 +87,7 @@ static void a_csv_export_says_everything(void **state)
     char *before = other_db("csv.db");
     import(".jsonl", odd, 0, "1 entries read");
     const char *const argv[] = {"kb", "export", "--kb", db, "--model", model, "--format", "csv", NULL};
-    char *text = strdup(attend(&status, argv));
+    char *text = strdup(program_run(&status, argv));
     assert_int_equal(status, 0);
     assert_non_null(strstr(text, "id,lang,question,alternates,answer,source,metadata,prompts,context_only,chitchat,"
                                  "valid_from,valid_until\r\n"));
@@ -169,10 +127,10 @@ static void a_fit_is_measured_stored_and_used(void **state)
     write_file(data, text);
     free(text);
     EXPECT(0, "Nothing was stored.", "kb", "fit", "--kb", db, "--model", model, "--data", data, "--dry-run");
-    write_file(in, "{\"question\":\"my parcel number 99\"}\n");
+    write_file(program_input, "{\"question\":\"my parcel number 99\"}\n");
     EXPECT(0, "\"calibration\":\"default\"", "reply", "--kb", db, "--model", model);
     const char *const fit[] = {"kb", "fit", "--kb", db, "--model", model, "--data", data, NULL};
-    const char *said = attend(&status, fit);
+    const char *said = program_run(&status, fit);
     if (status != 0 || !strstr(said, "80 lines, every second held out; 20 that no entry answers") ||
         !strstr(said, "cjk    best") || !strstr(said, "too few lines: as it was") ||
         !strstr(said, "first answer right") || !strstr(said, "handed off, not in kb"))
@@ -192,7 +150,7 @@ static void a_fit_is_measured_stored_and_used(void **state)
     EXPECT(2, "--data is missing", "kb", "fit", "--kb", db, "--model", model);
     EXPECT(2, "--precision: is '2'", "kb", "fit", "--kb", db, "--model", model, "--data", data, "--precision", "2");
     unlink(data);
-    write_file(in, "");
+    write_file(program_input, "");
     back_to(before);
 }
 
@@ -218,7 +176,7 @@ static void a_check_finds_what_is_wrong(void **state)
     int status;
     import(".jsonl", bad, 0, "5 written");
     const char *const check[] = {"kb", "check", "--kb", db, "--model", model, NULL};
-    char *said = strdup(attend(&status, check));
+    char *said = strdup(program_run(&status, check));
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (status != 1 || !strstr(said, words[i]))
             fail_msg("%d: '%s' does not hold '%s'", status, said, words[i]);
@@ -264,7 +222,7 @@ static void a_bad_line_is_named_and_nothing_is_written(void **state)
     import(".jsonl", longer, 1, "line 2: question: has ");
     int status;
     assert_null(
-        strstr(attend(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL}), "8\t"));
+        strstr(program_run(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL}), "8\t"));
 }
 
 enum { MANY = 150 };
@@ -286,7 +244,7 @@ static size_t count_lines(void)
 {
     int status;
     size_t lines = 0;
-    const char *said = attend(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL});
+    const char *said = program_run(&status, (const char *const[]){"kb", "list", "--kb", db, "--model", model, NULL});
     assert_int_equal(status, 0);
     for (; *said; said++)
         lines += *said == '\n';
@@ -322,7 +280,7 @@ static pid_t start_import(void)
         return child;
     if (!freopen("/dev/null", "w", stdout))
         _exit(99);
-    execl(program, program, "kb", "import", "--kb", db, "--model", model, "--file", file, (char *)NULL);
+    execl(program_path, program_path, "kb", "import", "--kb", db, "--model", model, "--file", file, (char *)NULL);
     _exit(99);
 }
 
@@ -379,12 +337,12 @@ static void a_mistyped_file_is_not_made(void **state)
 static void a_cut_export_fails(void **state)
 {
     (void)state;
-    char kept[sizeof out];
-    snprintf(kept, sizeof kept, "%s", out);
-    snprintf(out, sizeof out, "/dev/full");
+    char kept[sizeof program_output];
+    snprintf(kept, sizeof kept, "%s", program_output);
+    snprintf(program_output, sizeof program_output, "/dev/full");
     int status = 0;
-    attend(&status, (const char *const[]){"kb", "export", "--kb", db, "--model", model, NULL});
-    snprintf(out, sizeof out, "%s", kept);
+    program_run(&status, (const char *const[]){"kb", "export", "--kb", db, "--model", model, NULL});
+    snprintf(program_output, sizeof program_output, "%s", kept);
     assert_int_equal(status, 1);
 }
 
@@ -392,7 +350,7 @@ static void replies_and_retrieval_use_it(void **state)
 {
     (void)state;
     import(".jsonl", two, 0, "2 entries read");
-    write_file(in, "{\"question\":\"where is my order\"}\n{\"question\":\"怎么退货\"}\n");
+    write_file(program_input, "{\"question\":\"where is my order\"}\n{\"question\":\"怎么退货\"}\n");
     EXPECT(0, "\"decision\":\"answered\",\"answers\":[{\"id\":1", "reply", "--kb", db, "--model", model);
     EXPECT(0, "\"decision\":\"answered\",\"answers\":[{\"id\":2", "reply", "--kb", db, "--model", model);
     snprintf(file, sizeof file, "%s/retrieve.jsonl", folder);
@@ -417,27 +375,25 @@ static void replies_and_retrieval_use_it(void **state)
 static int start(void **state)
 {
     (void)state;
-    const char *source = getenv("ATT_SOURCE_ROOT"), *build = getenv("ATT_BUILD_ROOT");
-    snprintf(program, sizeof program, "%s/attend", build ? build : ".");
+    const char *source = getenv("ATT_SOURCE_ROOT");
     snprintf(model, sizeof model, "%s/tests/data/models/st-bert-mean", source ? source : ".");
     if (!mkdtemp(folder))
         return -1;
     snprintf(db, sizeof db, "%s/kb.db", folder);
-    snprintf(out, sizeof out, "%s/out", folder);
-    snprintf(in, sizeof in, "%s/in", folder);
-    write_file(in, "");
+    program_start(folder);
     return 0;
 }
 
 static int stop(void **state)
 {
-    static const char *const names[] = {"kb.db", "kb.db-wal", "kb.db-shm", "in", "out"};
+    static const char *const names[] = {"kb.db", "kb.db-wal", "kb.db-shm"};
     char path[160];
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);
     }
+    program_stop();
     return rmdir(folder);
 }
 
