@@ -11,7 +11,6 @@ import os
 import re
 
 import torch
-from safetensors.torch import load_file
 
 import formal_news
 import lora
@@ -44,9 +43,6 @@ def main():
     a.add_argument("--out", required=True)
     a.add_argument("--teacher", nargs="+", default=[], metavar="DIR",
                    help="model directories whose mean prediction is mixed into the targets")
-    a.add_argument("--start", metavar="DIR", help="a model directory whose weights are trained on, instead of from zero")
-    a.add_argument("--average", type=float, metavar="FROM",
-                   help="keep the rate and take the mean of the weights from this share of the steps on")
     a.add_argument("--mix", type=float, default=0.5, help="teacher's share in the target of a text's own head")
     a.add_argument("--other", type=float, default=0.5, help="weight of the teacher's target on the other head")
     a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"))
@@ -61,7 +57,7 @@ def main():
     a.add_argument("--formal", type=int, default=220, help="generated formal sentences per sentiment label")
     a.add_argument("--calibrate", type=int, default=5, help="percent of the training rows kept for temperatures")
     a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--fp32", action="store_true", help="no bf16 autocast: faster on processors without bf16")
+    a.add_argument("--fp32", action="store_true", help="no bf16 autocast: many times faster where the CPU lacks bf16")
     a.add_argument("--threads", type=int, default=2)
     a = a.parse_args()
     torch.manual_seed(a.seed)
@@ -76,8 +72,6 @@ def main():
     index = {h: {label: i for i, label in enumerate(labels)} for h, labels in heads.items()}
     encode = lora.Encode(a.base, a.max_length, urls_stripped=True)
     model = lora.Classifier(a.base, heads, a.rank, 2 * a.rank, a.lora_dropout, a.dropout)
-    if a.start:
-        model.load(load_file(os.path.join(a.start, "adapter_model.safetensors")))
 
     tasks, kept = [], {}
     for (head, train_rows), epochs in zip(data["train"].items(), a.epochs):
@@ -97,7 +91,7 @@ def main():
                 t.soft[h] = t.soft.get(h, 0) + (z[h] / temperature[h]).softmax(1) / len(a.teacher)
         print("teacher read:", path, flush=True)
     lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other,
-               bf16=not a.fp32, average=a.average)
+               bf16=not a.fp32)
 
     attend_heads, quality = [], {}
     for head in heads:

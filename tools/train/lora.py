@@ -219,11 +219,10 @@ def row_targets(task, part, labels, mix):
 
 
 def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_decay=0.01, clip=1.0, seed=1,
-          mix=0.5, other=0.5, bf16=True, average=None, log_every=100):
+          mix=0.5, other=0.5, bf16=True, log_every=100):
     """AdamW, linear warm-up then linear to zero. The batches of all tasks are shuffled together, each is of one task.
     mix: share of the teacher in the own head's target; other: weight of the teacher on the other heads; bf16: autocast,
-    which helps where the processor has bf16 and costs time where it has not; average: the rate stays after the warm-up,
-    and the result is the mean of the weights from this share of the steps on (stochastic weight averaging)."""
+    which helps where the processor has bf16 and costs time where it has not."""
     rng = np.random.default_rng(seed)
     steps = []
     for e in range(math.ceil(max(t.epochs for t in tasks))):
@@ -240,11 +239,8 @@ def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_
                             betas=(0.9, 0.98), weight_decay=weight_decay)
     total, warm = len(steps), max(1, int(warmup * len(steps)))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        opt, lambda s: (s + 1) / warm if s < warm else 1 if average is not None else (total - s) / (total - warm))
+        opt, lambda s: (s + 1) / warm if s < warm else (total - s) / (total - warm))
     model.train()
-    for _, m in model.lora_layers():
-        m.merged = None
-    mean, counted = {n: torch.zeros_like(p) for n, p in model.state().items()}, 0
     seen, start = {t.head: [] for t in tasks}, time.time()
     for s, (task, part) in enumerate(steps):
         ids, mask = pad([task.rows[i] for i in part])
@@ -261,16 +257,12 @@ def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_
         torch.nn.utils.clip_grad_norm_(lora + heads, clip)
         opt.step()
         schedule.step()
-        if average is not None and s >= average * total:
-            counted += 1
-            for n, p in model.state().items():
-                mean[n] += (p.detach() - mean[n]) / counted
         if (s + 1) % log_every == 0 or s + 1 == total:
             took = time.time() - start
             print(f"step {s + 1}/{total}  " + "  ".join(f"{h} {np.mean(l[-100:]):.3f}" for h, l in seen.items() if l)
                   + f"  {took:.0f} s, {took / (s + 1) * (total - s - 1):.0f} s to go", flush=True)
     # Round to the type of the file: everything measured from here on is what a reader of the file gets.
-    model.load({n: p.detach().half() for n, p in (mean if counted else model.state()).items()})
+    model.load({n: p.detach().half() for n, p in model.state().items()})
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
