@@ -57,10 +57,12 @@ struct att_prompt {
     const char *name, *text; /* "query", "query: " */
 };
 
-/* How much an event counts for a recommender: half as much so many days before the newest one; by its type. */
+/* How much an event counts for a recommender: half as much so many days before the newest one; by its type; and how
+ * much of that reaches a sequence model, as an exponent: 0 nothing, 1 all. */
 struct att_history_rules {
     float half_life_days;
     float view, click, rate, buy; /* rate: without a value */
+    float sequence;
 };
 
 struct att_model_info {
@@ -152,6 +154,10 @@ struct att_batch {
     const int32_t *type_ids;    /* [n_tokens] or NULL for zeros */
     const uint32_t *cu_seqlens; /* [n_seqs + 1], from 0, each sequence 1..max_tokens long */
     size_t n_seqs;
+    /* [n_seqs], each [its length] or NULL for ones; NULL: ones for all. How heavily a token counts among those of its
+     * sequence, above 0: attention sees it as if it stood there so many times. SASRec alone looks at them; weights that
+     * are all equal change no bit. */
+    const float *const *weights;
     const struct att_batch *target; /* encoder-decoders: the decoder's tokens for each sequence; NULL: encode alone */
 };
 

@@ -106,6 +106,19 @@ void att_context_staging(struct att_context *context, int32_t **ret_ids, int32_t
     *ret_cu_seqlens = context->cu_seqlens;
 }
 
+static enum att_status check_weights(const struct att_batch *batch, struct att_err *err)
+{
+    for (size_t s = 0; batch->weights && s < batch->n_seqs; s++) {
+        const float *weights = batch->weights[s];
+        const size_t len = batch->cu_seqlens[s + 1] - batch->cu_seqlens[s];
+        for (size_t t = 0; weights && t < len; t++)
+            if (!(weights[t] > 0 && isfinite(weights[t])))
+                return att_err_set(err, ATT_EINVAL, "weight %g at token %zu of sequence %zu, expected one above 0",
+                                   (double)weights[t], t, s);
+    }
+    return ATT_OK;
+}
+
 /* Checks a batch against bounds and tables. */
 enum att_status att_batch_check(const struct att_model *model, const struct att_batch *batch, size_t max_tokens,
                                 size_t max_seqs, size_t vocab_size, struct att_arch_batch *checked, struct att_err *err)
@@ -114,8 +127,11 @@ enum att_status att_batch_check(const struct att_model *model, const struct att_
     if (batch->n_seqs == 0 || batch->n_seqs > max_seqs)
         return att_err_limit(err, NULL, max_seqs, batch->n_seqs, "batch of %zu sequences, expected 1 to %zu",
                              batch->n_seqs, max_seqs);
-    *checked = (struct att_arch_batch){
-        .ids = batch->ids, .type_ids = batch->type_ids, .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs};
+    *checked = (struct att_arch_batch){.ids = batch->ids,
+                                       .type_ids = batch->type_ids,
+                                       .cu_seqlens = batch->cu_seqlens,
+                                       .n_seqs = batch->n_seqs,
+                                       .weights = batch->weights};
     if (batch->cu_seqlens[0] != 0)
         return att_err_set(err, ATT_EINVAL, "cu_seqlens begins with %u, expected 0", batch->cu_seqlens[0]);
     for (size_t s = 0; s < batch->n_seqs; s++) {
@@ -139,7 +155,7 @@ enum att_status att_batch_check(const struct att_model *model, const struct att_
             return att_err_set(err, ATT_EINVAL, "segment id %d at token %zu, expected 0 to %zu", batch->type_ids[t], t,
                                types - 1);
     }
-    return ATT_OK;
+    return check_weights(batch, err);
 }
 
 static enum att_pool_kind pool_kind(enum att_pooling pooling)

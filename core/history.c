@@ -2,7 +2,7 @@
  * How much the events of a history count for a recommender, where attend.json
  * says it:
  *
- *   "history": {"half_life_days": 30, "weights": {"view": 0.3, "click": 0.6, "rate": 0.7, "buy": 1}}
+ *   "history": {"half_life_days": 30, "sequence": 1, "weights": {"view": 0.3, "click": 0.6, "rate": 0.7, "buy": 1}}
  *
  * What is left out keeps its default. A weight of 0: such events do not count.
  */
@@ -37,7 +37,7 @@ static enum att_status check_object(const struct att_json *object, const char *p
 
 static enum att_status read_rules(const struct att_json *history, struct att_history_rules *rules, struct att_err *err)
 {
-    static const char *const members[] = {"half_life_days", "weights", NULL};
+    static const char *const members[] = {"half_life_days", "sequence", "weights", NULL};
     static const char *const types[] = {"view", "click", "rate", "buy", NULL};
     float *const weights[] = {&rules->view, &rules->click, &rules->rate, &rules->buy};
     const struct att_json *own = att_json_get(history, "weights");
@@ -46,6 +46,8 @@ static enum att_status read_rules(const struct att_json *history, struct att_his
         return status;
     status = att_config_float(history, "half_life_days", half_life_days_min, half_life_days_max,
                               (double)rules->half_life_days, &rules->half_life_days, err);
+    if (status == ATT_OK)
+        status = att_config_float(history, "sequence", 0, 1, (double)rules->sequence, &rules->sequence, err);
     if (status != ATT_OK) {
         att_err_prefix(err, "history");
         return status;
@@ -62,8 +64,8 @@ static enum att_status read_rules(const struct att_json *history, struct att_his
 
 enum att_status att_history_load(struct att_model *model, struct att_err *err)
 {
-    model->info.history =
-        (struct att_history_rules){.half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1};
+    model->info.history = (struct att_history_rules){
+        .half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1, .sequence = 1};
     enum att_status status = read_rules(att_json_get(model->attend_json, "history"), &model->info.history, err);
     return status == ATT_OK ? ATT_OK : att_err_file(err, status, "attend.json");
 }

@@ -143,11 +143,15 @@ static void run_plain(struct att_context *context, struct task_job *const *jobs,
     const struct att_model_info *info = att_model_info(jobs[0]->model);
     struct attention_tap tapped = {jobs, info};
     const struct att_tap tap = {.context = &tapped, .wants_attention = wants_attention, .attention = take_attention};
+    const float *weights[JOBS_MAX];
     struct att_batch batch;
     struct att_output out;
     bool attention = pack(context, jobs, n_jobs, &batch), scans = false;
-    for (size_t i = 0; i < n_jobs; i++)
+    for (size_t i = 0; i < n_jobs; i++) {
+        weights[i] = jobs[i]->weights;
         scans = scans || jobs[i]->scan;
+    }
+    batch.weights = weights;
     if (scans)
         att_context_hold(context);
     enum att_status status = att_forward(context, &batch, attention ? &tap : NULL, &out, NULL);

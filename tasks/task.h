@@ -35,6 +35,7 @@ struct task_job {
     struct att_model *model;
     const int32_t *ids, *type_ids; /* type_ids may be NULL */
     size_t len;                    /* 1..max_tokens */
+    const float *weights;          /* [len] of the tokens, as attend.h's struct att_batch has them; NULL: ones */
     float *pooled;                 /* [hidden_size] */
     float *logits;                 /* [n_logits] */
     float *hidden;                 /* [len][hidden_size]: the last hidden states */

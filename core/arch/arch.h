@@ -58,6 +58,7 @@ struct att_arch_batch {
     const int32_t *ids, *type_ids; /* type_ids may be NULL */
     const uint32_t *cu_seqlens;
     size_t n_seqs, n_tokens, longest; /* longest: tokens of the longest sequence */
+    const float *const *weights;      /* [n_seqs] of the tokens, see attend.h; NULL: all ones */
     struct att_team *team;            /* who computes; never NULL */
     struct att_arch_past past;        /* of decoders; else zeros */
 };

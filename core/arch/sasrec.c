@@ -8,6 +8,9 @@
  *                 y = LayerNorm(x);  x = y + W2·act(W1·y)
  *   h = LayerNorm(x);  score of item i = h · item_i (+ bias_i)
  *
+ * A token of weight w has ln w added to the scores of its key: softmax then
+ * gives it what w equal tokens in its place would get together.
+ *
  * With pad_to_max_length a history is left-padded to the longest length; the
  * padded slots enter as exact zeros and are attended, as such checkpoints were
  * trained.
@@ -121,6 +124,8 @@ struct buffers {
     float *x, *q, *key_value, *context; /* key_value [slots][2 * hidden], the others [slots][hidden] */
     float *hidden;                      /* [tokens][hidden]: the real tokens, when slots are padded */
     uint32_t *cu_slots;                 /* [seqs + 1], when slots are padded */
+    float *log_weights;                 /* [slots] */
+    const float **by_key;               /* [seqs] into log_weights; NULL: its tokens weigh the same */
     float *probs;                       /* [longest][longest], when slots are padded */
 };
 
@@ -136,6 +141,8 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
         b->cu_slots = att_scratch_take(scratch, limits->max_seqs + 1, sizeof(uint32_t));
         b->probs = att_scratch_take(scratch, longest * longest, sizeof(float));
     }
+    b->log_weights = att_scratch_take(scratch, slots, sizeof(float));
+    b->by_key = att_scratch_take(scratch, limits->max_seqs, sizeof *b->by_key);
     b->x = att_scratch_take(scratch, slots * hidden, sizeof(float));
     b->q = att_scratch_take(scratch, slots * hidden, sizeof(float));
     b->key_value = att_scratch_take(scratch, slots * 2 * hidden, sizeof(float));
@@ -169,6 +176,36 @@ static void embed_padded(const struct sasrec *sasrec, const struct att_arch_info
     b->cu_slots[batch->n_seqs] = (uint32_t)(batch->n_seqs * slots);
 }
 
+/* Logarithms of a sequence's weights relative to the largest, behind `padding` slots that count like it. NULL: all
+ * weigh the same, and it is computed as one without weights. */
+static const float *weigh(const float *weights, size_t len, size_t padding, float *log_weights)
+{
+    float largest = weights[0], least = weights[0];
+    for (size_t i = 1; i < len; i++) {
+        largest = weights[i] > largest ? weights[i] : largest;
+        least = weights[i] < least ? weights[i] : least;
+    }
+    if (least == largest)
+        return NULL;
+    memset(log_weights, 0, padding * sizeof *log_weights);
+    for (size_t i = 0; i < len; i++)
+        log_weights[padding + i] = logf(weights[i]) - logf(largest);
+    return log_weights;
+}
+
+/* Into b->by_key; cu_slots: where the sequences stand with their padding. False: nothing is weighed. */
+static bool weigh_all(const struct att_arch_batch *batch, const uint32_t *cu_slots, const struct buffers *b)
+{
+    bool any = false;
+    for (size_t s = 0; batch->weights && s < batch->n_seqs; s++) {
+        const size_t len = batch->cu_seqlens[s + 1] - batch->cu_seqlens[s], slots = cu_slots[s + 1] - cu_slots[s];
+        const float *weights = batch->weights[s];
+        b->by_key[s] = weights ? weigh(weights, len, slots - len, b->log_weights + cu_slots[s]) : NULL;
+        any = any || b->by_key[s];
+    }
+    return any;
+}
+
 /* Hands on the probabilities among the real tokens of a padded history. */
 struct cropped_sink {
     const struct att_attention_sink *sink;
@@ -196,8 +233,8 @@ static void crop_take(void *context, size_t layer, size_t seq, size_t head, size
 }
 
 static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *layer, size_t hidden,
-                      const struct att_arch_batch *batch, const struct att_attention_sink *sink, size_t index,
-                      const struct buffers *b)
+                      const struct att_arch_batch *batch, const struct att_mha_bias *bias,
+                      const struct att_attention_sink *sink, size_t index, const struct buffers *b)
 {
     size_t n = batch->n_tokens;
     att_norm_run(&layer->attention_norm, n, hidden, sasrec->eps, b->x, b->q);
@@ -211,6 +248,7 @@ static void run_block(const struct sasrec *sasrec, const struct sasrec_layer *la
         .key = b->key_value,
         .value = b->key_value + hidden,
         .kv_ld = 2 * hidden,
+        .bias = bias,
         .out = b->context,
         .out_ld = hidden,
         .sink = sink,
@@ -258,8 +296,10 @@ static void forward(const void *state, const void *layers, const struct att_arch
     } else {
         embed_packed(sasrec, batch, b->x);
     }
+    const struct att_mha_bias bias = {.by_key = b->by_key};
+    const bool weighed = weigh_all(batch, slots.cu_seqlens, b);
     for (size_t i = 0; i < info->n_layers; i++)
-        run_block(sasrec, &layer[i], info->hidden_size, &slots, sink, i, b);
+        run_block(sasrec, &layer[i], info->hidden_size, &slots, weighed ? &bias : NULL, sink, i, b);
     att_norm_run(&sasrec->last_norm, slots.n_tokens, info->hidden_size, sasrec->eps, b->x, b->x);
     output->hidden = sasrec->padded ? unpad(info, batch, b) : b->x;
 }

@@ -103,6 +103,9 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
             assert(bias->origin >= past + first + count - 1 && bias->origin + span->n_key <= bias->distances);
             one.bias = bias->by_distance + head * bias->distances + bias->origin - (past + first);
             one.bias_ld = -1;
+        } else if (bias && bias->by_key) {
+            one.bias = bias->by_key[span->seq]; /* one row for all queries */
+            one.bias_ld = 0;
         }
         att_kern()->attention[mha->dtype]->run(&one);
         if (wanted)

@@ -33,10 +33,13 @@ struct att_mha {
     enum att_dtype dtype; /* of the inner products: bf16 and int8 take bf16's where the CPU has them */
 };
 
-/* What is added to the scaled scores. One of the two, or neither. */
+/* What is added to the scaled scores. One of the three, or none. */
 struct att_mha_bias {
     const float *by_distance; /* head h, key - query = d: by_distance[h * distances + origin + d]; or NULL */
     size_t distances, origin;
+    /* [n_seqs], each [n_key], the same for all queries and heads, or NULL: nothing, in the bits of a call without
+     * bias; or NULL. */
+    const float *const *by_key;
     void *context;
     /* Writes [n_query][n_key] for queries from `first` on, from any thread of the team; or NULL. */
     void (*fill)(void *context, size_t seq, size_t head, size_t first, size_t n_query, size_t n_key, float *bias);

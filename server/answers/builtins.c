@@ -263,6 +263,8 @@ static void put_history(struct att_jsonw *w, const struct att_history_rules *rul
     att_jsonw_object_begin(w);
     att_jsonw_key(w, "half_life_days");
     att_jsonw_float(w, rules->half_life_days);
+    att_jsonw_key(w, "sequence");
+    att_jsonw_float(w, rules->sequence);
     att_jsonw_key(w, "weights");
     att_jsonw_object_begin(w);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {

@@ -206,6 +206,8 @@ void task_history_weigh(struct task_history *history, const struct att_history_r
         double weight = strength(&events[i], rules);
         if (events[i].index && disliked[events[i].index] && weight > 0)
             weight = -weight;
-        events[i].weight = (float)(weight * (decay > decay_min ? decay : decay_min));
+        decay = decay > decay_min ? decay : decay_min;
+        events[i].weight = (float)(weight * decay);
+        events[i].presence = weight > 0 ? (float)pow(timed ? weight * decay : weight, (double)rules->sequence) : 0;
     }
 }

@@ -10,6 +10,9 @@
  *              while it is the item's last rating
  *   decay      half in the model's half-life (30 days) before the newest event; without times 0.95 an event; 0.05 at
  *              least
+ *
+ * The sequence model reads the liked items that it knows with weights of their own, (strength × decay)^sequence, where
+ * events without times do not decay: it knows their order by their positions.
  */
 #ifndef TASK_HISTORY_H
 #define TASK_HISTORY_H
@@ -29,6 +32,7 @@ struct task_event {
     double time;     /* seconds since 1970; NAN: none */
     size_t position; /* stored events first, then those of the request, each in the order they came */
     float weight;    /* above 0 it attracts, below 0 it repels */
+    float presence;  /* of one that attracts: its weight for the sequence model, above 0 */
 };
 
 struct task_history {

@@ -307,8 +307,9 @@ enum att_status task_recommend_sequence(struct task_call *call, const struct tas
         liked += history->events[i].index > 0 && history->events[i].weight > 0;
     size_t n = liked < info->max_tokens ? liked : info->max_tokens, skipped = liked - n;
     int32_t *ids = task_alloc(call, n + 1, sizeof *ids, err);
-    size_t *events = ids ? task_alloc(call, n + 1, sizeof *events, err) : NULL;
-    *job = (struct task_job){.model = model->model, .ids = ids, .len = n};
+    float *weights = ids ? task_alloc(call, n + 1, sizeof *weights, err) : NULL;
+    size_t *events = weights ? task_alloc(call, n + 1, sizeof *events, err) : NULL;
+    *job = (struct task_job){.model = model->model, .ids = ids, .weights = weights, .len = n};
     job->pooled = events ? task_alloc(call, info->hidden_size, sizeof *job->pooled, err) : NULL;
     if (!job->pooled)
         return err->status;
@@ -320,6 +321,7 @@ enum att_status task_recommend_sequence(struct task_call *call, const struct tas
             continue;
         }
         ids[at] = (int32_t)history->events[i].index;
+        weights[at] = history->events[i].presence;
         events[at++] = i;
     }
     *ret_events = events;

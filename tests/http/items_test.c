@@ -328,6 +328,7 @@ static void test_rules_of_the_model(void **state)
 
     (void)state;
     assert_float_equal(att_json_number(att_json_get(history, "half_life_days"), 0), 7, 0);
+    assert_float_equal(att_json_number(att_json_get(history, "sequence"), 0), 1, 0);
     assert_float_equal(att_json_number(att_json_get(att_json_get(history, "weights"), "view"), 1), 0, 0);
     assert_float_equal(att_json_number(att_json_get(att_json_get(history, "weights"), "buy"), 0), 1, 0);
     att_json_destroy(card);

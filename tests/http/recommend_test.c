@@ -404,6 +404,67 @@ static void test_events_of_a_sequence(void **state)
                  "history[0].type");
 }
 
+/* What `weights` gives to an event of the request. */
+static double weight_of(const char *body, size_t event)
+{
+    struct att_json *answer = recommend(body);
+    const struct att_json *weights = att_json_get(answer, "weights");
+    double weight = -1;
+
+    for (size_t i = 0; i < att_json_count(weights); i++)
+        if (number(att_json_at(weights, i), "event") == (double)event)
+            weight = number(att_json_at(weights, i), "weight");
+    att_json_destroy(answer);
+    assert_true(weight >= 0);
+    return weight;
+}
+
+static void expect_other_ranking(const char *body, const char *other_body)
+{
+    struct att_json *answer = recommend(body), *other = recommend(other_body);
+
+    assert_string_not_equal(ranking(answer), ranking(other));
+    att_json_destroy(answer);
+    att_json_destroy(other);
+}
+
+/* A purchase counts more than a view and an event of today more than an old one, for the sequence model too. */
+static void test_events_weigh_in_a_sequence(void **state)
+{
+    static const char plain[] = "{'history':[{'item':'11'},{'item':'12'},{'item':'13'}]}";
+    static const char bought[] = "{'history':[{'item':'11','type':'%s'},{'item':'12','type':'%s'}]}";
+    static const char aged[] = "{'history':[{'item':'11','type':'buy','time':%d},"
+                               "{'item':'12','type':'buy','time':1700000000}]}";
+    static const int months[] = {1700000000, 1697408000, 1694816000, 1600000000, 1};
+    char first[192], second[192];
+    double before = 1;
+
+    (void)state;
+    /* All alike is as nothing said, bit for bit, at any strength and age. */
+    expect_same_ranking(plain, "{'history':[{'item':'11','type':'buy'},{'item':'12','type':'buy'},"
+                               "{'item':'13','type':'buy'}]}");
+    expect_same_ranking(plain, "{'history':[{'item':'11','type':'rate','value':4,'time':1700000000},"
+                               "{'item':'12','type':'rate','value':4,'time':1700000000},"
+                               "{'item':'13','type':'rate','value':4,'time':1700000000}]}");
+    snprintf(first, sizeof(first), bought, "buy", "view");
+    snprintf(second, sizeof(second), bought, "view", "buy");
+    expect_other_ranking(first, second);
+    assert_true(weight_of(first, 0) > 1.5 * weight_of(second, 0));
+    assert_true(weight_of(first, 1) < weight_of(second, 1));
+    for (size_t i = 0; i < sizeof(months) / sizeof(months[0]); i++) {
+        double weight;
+
+        snprintf(first, sizeof(first), aged, months[i]);
+        weight = weight_of(first, 0);
+        assert_true(i + 1 < sizeof(months) / sizeof(months[0]) ? weight < before : weight == before);
+        if (i > 0) {
+            snprintf(second, sizeof(second), aged, months[0]);
+            expect_other_ranking(first, second);
+        }
+        before = weight;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_occlusion),
         cmocka_unit_test(test_diversity),
         cmocka_unit_test(test_events_of_a_sequence),
+        cmocka_unit_test(test_events_weigh_in_a_sequence),
     };
 
     return cmocka_run_group_tests_name("http/recommend", tests, start, stop);

@@ -30,12 +30,14 @@ static void expect(const char *own, const struct att_history_rules *rules)
     assert_float_equal(model.info.history.click, rules->click, 0);
     assert_float_equal(model.info.history.rate, rules->rate, 0);
     assert_float_equal(model.info.history.buy, rules->buy, 0);
+    assert_float_equal(model.info.history.sequence, rules->sequence, 0);
 }
 
 static void what_is_left_out_is_the_default(void **state)
 {
     (void)state;
-    struct att_history_rules rules = {.half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1};
+    struct att_history_rules rules = {
+        .half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1, .sequence = 1};
     expect(NULL, &rules);
     expect("{\"history\":{}}", &rules);
     expect("{\"history\":{\"weights\":{}}}", &rules);
@@ -44,8 +46,9 @@ static void what_is_left_out_is_the_default(void **state)
     rules.view = 0;
     rules.rate = 10;
     expect("{\"history\":{\"half_life_days\":7.5,\"weights\":{\"view\":0,\"rate\":10}}}", &rules);
-    rules = (struct att_history_rules){.half_life_days = 30, .view = 1, .click = 2, .rate = 3, .buy = 4};
-    expect("{\"history\":{\"weights\":{\"view\":1,\"click\":2,\"rate\":3,\"buy\":4}}}", &rules);
+    rules =
+        (struct att_history_rules){.half_life_days = 30, .view = 1, .click = 2, .rate = 3, .buy = 4, .sequence = 0.5f};
+    expect("{\"history\":{\"sequence\":0.5,\"weights\":{\"view\":1,\"click\":2,\"rate\":3,\"buy\":4}}}", &rules);
 }
 
 static void what_is_no_rule_is_refused(void **state)
@@ -57,6 +60,7 @@ static void what_is_no_rule_is_refused(void **state)
         {"{\"history\":{\"halflife\":7}}", "attend.json: history: knows no \"halflife\""},
         {"{\"history\":{\"half_life_days\":0}}", "attend.json: history: half_life_days: is 0, expected a number from"},
         {"{\"history\":{\"half_life_days\":\"long\"}}", "attend.json: history: half_life_days: is"},
+        {"{\"history\":{\"sequence\":1.5}}", "attend.json: history: sequence: is 1.5, expected a number from 0 to 1"},
         {"{\"history\":{\"weights\":[1]}}", "attend.json: history.weights: is array, expected an object"},
         {"{\"history\":{\"weights\":{\"like\":1}}}", "attend.json: history.weights: knows no \"like\""},
         {"{\"history\":{\"weights\":{\"view\":-1}}}", "attend.json: history.weights: view: is -1, expected a number"},

