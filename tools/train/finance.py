@@ -57,6 +57,7 @@ def main():
     a.add_argument("--formal", type=int, default=220, help="generated formal sentences per sentiment label")
     a.add_argument("--calibrate", type=int, default=5, help="percent of the training rows kept for temperatures")
     a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--fp32", action="store_true", help="no bf16 autocast: many times faster where the CPU lacks bf16")
     a.add_argument("--threads", type=int, default=2)
     a = a.parse_args()
     torch.manual_seed(a.seed)
@@ -85,10 +86,12 @@ def main():
         teacher, _, attend = lora.read(a.base, path)
         temperature = {h["name"]: h["temperature"] for h in attend["heads"]}
         for t in tasks:
-            for h, z in lora.logits(teacher, t.rows).items():
-                t.soft[h] = t.soft.get(h, 0) + (z / temperature[h]).softmax(1) / len(a.teacher)
+            z = lora.logits(teacher, t.rows)
+            for h in heads:     # a finished model has more heads than are trained here
+                t.soft[h] = t.soft.get(h, 0) + (z[h] / temperature[h]).softmax(1) / len(a.teacher)
         print("teacher read:", path, flush=True)
-    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other)
+    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other,
+               bf16=not a.fp32)
 
     attend_heads, quality = [], {}
     for head in heads:

@@ -219,9 +219,10 @@ def row_targets(task, part, labels, mix):
 
 
 def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_decay=0.01, clip=1.0, seed=1,
-          mix=0.5, other=0.5, log_every=100):
-    """AdamW, linear warm-up then linear to zero, bf16 autocast. The batches of all tasks are shuffled together, each is
-    of one task. mix: share of the teacher in the own head's target; other: weight of the teacher on the other heads."""
+          mix=0.5, other=0.5, bf16=True, log_every=100):
+    """AdamW, linear warm-up then linear to zero. The batches of all tasks are shuffled together, each is of one task.
+    mix: share of the teacher in the own head's target; other: weight of the teacher on the other heads; bf16: autocast,
+    which helps where the processor has bf16 and costs time where it has not."""
     rng = np.random.default_rng(seed)
     steps = []
     for e in range(math.ceil(max(t.epochs for t in tasks))):
@@ -243,7 +244,7 @@ def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_
     seen, start = {t.head: [] for t in tasks}, time.time()
     for s, (task, part) in enumerate(steps):
         ids, mask = pad([task.rows[i] for i in part])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             v = model.pooled(ids, mask)
         own = row_targets(task, part, model.labels[task.head], mix)
         loss = F.cross_entropy(model.heads[task.head](v), own)
