@@ -62,13 +62,22 @@ enum att_status task_feed_results_parse(struct task_call *call, enum task_feed_r
     return status;
 }
 
-bool task_feed_shows(const struct task_call *call, const struct task_feed *feed, enum task_feed_results results,
-                     bool failed, size_t len)
+static bool shows(const struct task_call *call, const struct task_feed *feed, enum task_feed_results results,
+                  bool failed, size_t len)
 {
     size_t limit = call->env->limits.answer_bytes_max, used = feed->answer_bytes + len;
     if (results == TASK_FEED_NONE || (results == TASK_FEED_ERRORS && !failed))
         return false;
     return used < (failed ? limit / 4 * 3 : limit / 2);
+}
+
+bool task_feed_count(const struct task_call *call, struct task_feed *feed, enum task_feed_results results, bool failed,
+                     size_t len)
+{
+    bool shown = shows(call, feed, results, failed, len);
+    feed->n_errors += failed;
+    feed->n_omitted += !shown;
+    return shown;
 }
 
 void task_feed_put_error(const char *code, const struct att_err *err, struct att_jsonw *answer)

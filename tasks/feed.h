@@ -19,10 +19,10 @@ const struct att_err *task_feed_keep_error(struct task_call *call, struct att_er
 
 enum att_status task_feed_results_parse(struct task_call *call, enum task_feed_results *results,
                                         struct att_err *err) ATT_MUST_USE;
-/* Results beyond what an answer may hold are left out: first those that went well, then the errors too. len: of the
- * answer to this chunk so far. */
-bool task_feed_shows(const struct task_call *call, const struct task_feed *feed, enum task_feed_results results,
-                     bool failed, size_t len);
+/* Counts a line's result as an error, or as left out; true: it is to be answered. Results beyond what an answer may
+ * hold are left out: first those that went well, then the errors too. len: of the answer to this chunk so far. */
+bool task_feed_count(const struct task_call *call, struct task_feed *feed, enum task_feed_results results, bool failed,
+                     size_t len);
 /* The member "error"; of a line, by its status. */
 void task_feed_put_error(const char *code, const struct att_err *err, struct att_jsonw *answer);
 void task_feed_put_line_error(const struct att_err *err, struct att_jsonw *answer);

@@ -149,11 +149,8 @@ enum att_status task_kb_lines_render(struct task_call *call, struct att_jsonw *a
     feed->counts[WRITTEN] += kb_call->n_entries;
     for (size_t i = 0; i < lines->n; i++) {
         const struct line *line = &lines->list[i];
-        feed->n_errors += line->err != NULL;
-        if (task_feed_shows(call, feed, lines->results, line->err != NULL, answer->len))
+        if (task_feed_count(call, feed, lines->results, line->err != NULL, answer->len))
             put_line(line, answer);
-        else
-            feed->n_omitted++;
     }
     if (feed->is_last)
         task_feed_put_summary(feed, count_names, answer);

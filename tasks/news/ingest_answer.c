@@ -58,14 +58,10 @@ void task_ingest_put_results(const struct task_call *call, const struct ingest *
     for (size_t i = 0, k = 0; i < ingest->n_items; i++) {
         const struct store_news_result *result = ingest->items[i].err ? NULL : &results[k++];
         bool failed = !result || result->outcome == STORE_NEWS_ABSENT;
-        if (failed)
-            feed->n_errors++;
-        else
+        if (!failed)
             feed->counts[result->outcome]++;
-        if (!task_feed_shows(call, feed, ingest->results, failed, answer->len)) {
-            feed->n_omitted++;
+        if (!task_feed_count(call, feed, ingest->results, failed, answer->len))
             continue;
-        }
         put_result(ingest, i, result, answer);
         if (ingest->lines)
             task_feed_end_line(answer);

@@ -81,11 +81,8 @@ enum att_status task_items_lines_render(struct task_call *call, struct items_cal
     feed->counts[EMBEDDED] += items->n_texts;
     for (size_t i = 0; i < items->n_lines; i++) {
         const struct items_line *line = &items->lines[i];
-        feed->n_errors += line->err != NULL;
-        if (task_feed_shows(call, feed, items->results, line->err != NULL, answer->len))
+        if (task_feed_count(call, feed, items->results, line->err != NULL, answer->len))
             put_line(line, answer);
-        else
-            feed->n_omitted++;
     }
     if (feed->is_last)
         task_feed_put_summary(feed, count_names, answer);
