@@ -7,12 +7,6 @@
 #include "fuzz/target.h"
 #include "server/config/config.h"
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 static void check_values(const struct srv_config *config)
 {
     size_t n;

@@ -9,12 +9,6 @@
 
 enum { MENTIONS_MAX = 32 };
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct att_err err = {.message = ""};

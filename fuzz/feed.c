@@ -7,12 +7,6 @@
 #include "core/base/mem.h"
 #include "fuzz/target.h"
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct att_err err = {.message = ""};

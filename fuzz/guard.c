@@ -12,12 +12,6 @@
 #include "server/net/guard.h"
 #include "server/request/routes.h"
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 /* A NUL-terminated copy of its own, so that a sanitizer sees one byte too many. */
 static char *copy(const char *bytes, size_t len)
 {

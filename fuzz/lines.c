@@ -13,22 +13,6 @@
 
 enum { DEPTH = 16, LINES_MAX = 64, SIZE_LIMIT = 1 << 14 };
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void start(void)
-{
-    struct att_err err = {.message = ""};
-    if (world_open(&err) != ATT_OK) {
-        fprintf(stderr, "%s\n", err.message);
-        exit(1);
-    }
-    atexit(world_close);
-}
-
 /* Lines that are not blank. */
 static size_t count_lines(const char *text, size_t len)
 {
@@ -82,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (n_lines > LINES_MAX)
         return 0;
     if (!started)
-        start();
+        world_start();
     started = true;
     struct att_err err = {.message = ""};
     char *answer = NULL;

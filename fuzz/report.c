@@ -12,12 +12,6 @@
 
 enum { ITEMS_MAX = 64, FIELDS = 7 };
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 struct world {
     struct store_news_item items[ITEMS_MAX];
     size_t n;

@@ -13,22 +13,6 @@
 
 enum { DEPTH = 32, ENTRIES_KEPT = 64 };
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void start(void)
-{
-    struct att_err err = {.message = ""};
-    if (world_open(&err) != ATT_OK) {
-        fprintf(stderr, "%s\n", err.message);
-        exit(1);
-    }
-    atexit(world_close);
-}
-
 static bool is_refusal(enum att_status status)
 {
     return status == ATT_EINVAL || status == ATT_ESYNTAX || status == ATT_EUNSUPPORTED || status == ATT_ENOTFOUND ||
@@ -69,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (size == 0)
         return 0;
     if (!started)
-        start();
+        world_start();
     started = true;
     size_t i = (uint8_t)(bytes[0] - 'a') % world_tasks();
     if (!world_takes_body(i)) {

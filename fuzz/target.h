@@ -6,9 +6,18 @@
 #ifndef FUZZ_TARGET_H
 #define FUZZ_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+/* What a target claims of every input; assert() is gone in release builds. */
+static inline void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
 
 #endif

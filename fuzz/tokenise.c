@@ -37,12 +37,6 @@ static void start(void)
     free(json);
 }
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 static void assemble(const struct att_tokenizer *tokenizer, const struct att_tokens *tokens)
 {
     size_t half = tokens->count / 2;

@@ -306,3 +306,13 @@ enum att_status world_feed(const struct task *task, const char *lines, size_t le
     att_jsonw_finish(&answer);
     return status;
 }
+
+void world_start(void)
+{
+    struct att_err err = {.message = ""};
+    if (world_open(&err) != ATT_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    atexit(world_close);
+}

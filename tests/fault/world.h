@@ -12,6 +12,8 @@
 /* Everything, with a folder of its own. Once a process. */
 enum att_status world_open(struct att_err *err) ATT_MUST_USE;
 void world_close(void);
+/* Opens it until the program ends, which it does at once where it cannot be opened. */
+void world_start(void);
 
 extern struct task_env world_env;
 
