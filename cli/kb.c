@@ -135,7 +135,7 @@ static enum att_status embed_render(struct task_call *call, struct att_jsonw *an
 
 static enum att_status embed_entries(struct import *import, struct att_err *err)
 {
-    static const struct task embed = {"kb_import", embed_parse, NULL, embed_render, NULL};
+    static const struct task embed = {.name = "kb_import", .parse = embed_parse, .render = embed_render};
     size_t hidden = att_model_info(cli_env_kb(import->env)->encoder->model)->hidden_size, floats;
     struct task_env env = *cli_env_task(import->env);
     struct task_contexts *contexts = NULL;

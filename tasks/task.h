@@ -204,6 +204,7 @@ struct task {
     enum att_status (*advance)(struct task_call *call, struct att_err *err); /* NULL: one round; n_jobs 0: no more */
     enum att_status (*render)(struct task_call *call, struct att_jsonw *answer, struct att_err *err);
     void (*finish)(struct task_call *call); /* NULL: nothing but the arena */
+    bool takes_array;                       /* the body may be an array; else it is an object */
 };
 
 extern const struct task task_generate, task_completions, task_chat_completions;

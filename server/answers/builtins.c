@@ -131,6 +131,23 @@ static void put_entry(struct att_jsonw *w, const struct srv_model *model)
     att_jsonw_put_text(w, "digest", info->digest);
 }
 
+/* {"object":"list","data":[…]} */
+static void list_begin(struct att_jsonw *w)
+{
+    att_jsonw_init(w, SRV_BUILTIN_BYTES_MAX);
+    att_jsonw_object_begin(w);
+    att_jsonw_put_text(w, "object", "list");
+    att_jsonw_key(w, "data");
+    att_jsonw_array_begin(w);
+}
+
+static enum att_status list_end(struct att_jsonw *w, struct srv_builtin_answer *ret_answer, struct att_err *err)
+{
+    att_jsonw_array_end(w);
+    att_jsonw_object_end(w);
+    return srv_builtin_take(w, ret_answer, err);
+}
+
 enum att_status srv_builtin_models(struct srv_server *server, struct srv_generation *generation,
                                    const struct srv_ask *ask, struct srv_builtin_answer *ret_answer,
                                    struct att_err *err)
@@ -139,19 +156,13 @@ enum att_status srv_builtin_models(struct srv_server *server, struct srv_generat
 
     (void)server;
     (void)ask;
-    att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
-    att_jsonw_object_begin(&w);
-    att_jsonw_put_text(&w, "object", "list");
-    att_jsonw_key(&w, "data");
-    att_jsonw_array_begin(&w);
+    list_begin(&w);
     for (size_t i = 0; i < generation->models.n_models; i++) {
         att_jsonw_object_begin(&w);
         put_entry(&w, &generation->models.list[i]);
         att_jsonw_object_end(&w);
     }
-    att_jsonw_array_end(&w);
-    att_jsonw_object_end(&w);
-    return srv_builtin_take(&w, ret_answer, err);
+    return list_end(&w, ret_answer, err);
 }
 
 /* What its own file says of how it was trained. */
@@ -188,11 +199,7 @@ enum att_status srv_builtin_classifiers(struct srv_server *server, struct srv_ge
 
     (void)server;
     (void)ask;
-    att_jsonw_init(&w, SRV_BUILTIN_BYTES_MAX);
-    att_jsonw_object_begin(&w);
-    att_jsonw_put_text(&w, "object", "list");
-    att_jsonw_key(&w, "data");
-    att_jsonw_array_begin(&w);
+    list_begin(&w);
     for (size_t i = 0; i < generation->models.n_models; i++) {
         const struct srv_model *model = &generation->models.list[i];
 
@@ -203,9 +210,7 @@ enum att_status srv_builtin_classifiers(struct srv_server *server, struct srv_ge
         put_classifier(&w, model);
         att_jsonw_object_end(&w);
     }
-    att_jsonw_array_end(&w);
-    att_jsonw_object_end(&w);
-    return srv_builtin_take(&w, ret_answer, err);
+    return list_end(&w, ret_answer, err);
 }
 
 static void put_heads(struct att_jsonw *w, const struct att_model_info *info)

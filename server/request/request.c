@@ -367,6 +367,7 @@ static enum att_status keep_tail(struct srv_request *request)
 enum att_status srv_request_parse_body(struct srv_request *request)
 {
     const struct srv_config *config = request->generation->config;
+    const struct task *task = request->match.route->task;
     enum att_status status;
 
     if (!request->match.route->takes_body)
@@ -382,7 +383,7 @@ enum att_status srv_request_parse_body(struct srv_request *request)
     if (status == ATT_OK && request->json_len > 0)
         status = keep_tail(request);
     srv_request_body_free(request);
-    if (status == ATT_OK && !att_json_is_object(request->json) && request->match.route->takes_body != SRV_BODY_LINES)
+    if (status == ATT_OK && !att_json_is_object(request->json) && !(task != NULL && task->takes_array))
         return att_err_set(&request->err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     return status;
 }

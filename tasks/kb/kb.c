@@ -57,8 +57,6 @@ static enum att_status parse_entries(struct task_call *call, const struct att_js
     call->writes = true;
     if (status == ATT_OK && call->feed)
         return task_kb_lines_parse(call, err);
-    if (status == ATT_OK && !att_json_is_object(body))
-        status = att_err_set(err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     if (status == ATT_OK)
         status = task_fields_known(body, "", fields, err);
     if (status != ATT_OK)
@@ -188,8 +186,13 @@ static enum att_status render_removed(struct task_call *call, struct att_jsonw *
     return ATT_OK;
 }
 
-const struct task task_kb_put = {"kb_put", parse_entries, NULL, render_replaced, task_kb_finish};
-const struct task task_kb_entries_put = {"kb_entries_put", parse_entries, NULL, render_merged, finish_merged};
-const struct task task_kb_entry_put = {"kb_entry_put", parse_entry, NULL, render_merged, task_kb_finish};
-const struct task task_kb_delete = {"kb_delete", parse_remove_all, NULL, render_removed, task_kb_finish};
-const struct task task_kb_entry_delete = {"kb_entry_delete", parse_remove_one, NULL, render_removed, task_kb_finish};
+const struct task task_kb_put = {
+    .name = "kb_put", .parse = parse_entries, .render = render_replaced, .finish = task_kb_finish};
+const struct task task_kb_entries_put = {
+    .name = "kb_entries_put", .parse = parse_entries, .render = render_merged, .finish = finish_merged};
+const struct task task_kb_entry_put = {
+    .name = "kb_entry_put", .parse = parse_entry, .render = render_merged, .finish = task_kb_finish};
+const struct task task_kb_delete = {
+    .name = "kb_delete", .parse = parse_remove_all, .render = render_removed, .finish = task_kb_finish};
+const struct task task_kb_entry_delete = {
+    .name = "kb_entry_delete", .parse = parse_remove_one, .render = render_removed, .finish = task_kb_finish};

@@ -263,7 +263,11 @@ static enum att_status render_export(struct task_call *call, struct att_jsonw *a
     return ATT_OK;
 }
 
-const struct task task_kb_get = {"kb_get", parse_read, NULL, render_facts, task_kb_finish};
-const struct task task_kb_entries_get = {"kb_entries_get", parse_list, NULL, render_list, task_kb_finish};
-const struct task task_kb_entry_get = {"kb_entry_get", parse_read_one, NULL, render_one, task_kb_finish};
-const struct task task_kb_export = {"kb_export", parse_export, NULL, render_export, task_kb_finish};
+const struct task task_kb_get = {
+    .name = "kb_get", .parse = parse_read, .render = render_facts, .finish = task_kb_finish};
+const struct task task_kb_entries_get = {
+    .name = "kb_entries_get", .parse = parse_list, .render = render_list, .finish = task_kb_finish};
+const struct task task_kb_entry_get = {
+    .name = "kb_entry_get", .parse = parse_read_one, .render = render_one, .finish = task_kb_finish};
+const struct task task_kb_export = {
+    .name = "kb_export", .parse = parse_export, .render = render_export, .finish = task_kb_finish};

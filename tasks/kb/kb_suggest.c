@@ -363,5 +363,6 @@ static enum att_status render_forget(struct task_call *call, struct att_jsonw *a
     return ATT_OK;
 }
 
-const struct task task_kb_suggest = {"kb_suggest", parse, NULL, render, task_kb_finish};
-const struct task task_kb_forget = {"kb_forget", parse_forget, NULL, render_forget, task_kb_finish};
+const struct task task_kb_suggest = {.name = "kb_suggest", .parse = parse, .render = render, .finish = task_kb_finish};
+const struct task task_kb_forget = {
+    .name = "kb_forget", .parse = parse_forget, .render = render_forget, .finish = task_kb_finish};

@@ -387,4 +387,4 @@ static void finish(struct task_call *call)
 }
 
 const struct task task_ingest = {
-    .name = "ingest", .parse = parse, .advance = advance, .render = render, .finish = finish};
+    .name = "ingest", .parse = parse, .advance = advance, .render = render, .finish = finish, .takes_array = true};

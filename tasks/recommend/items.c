@@ -204,8 +204,6 @@ static enum att_status parse_put(struct task_call *call, const struct att_json *
     enum att_status status = begin_write(call, &items, err);
     if (status == ATT_OK && call->feed)
         return task_items_lines_parse(call, items, err);
-    if (status == ATT_OK && !att_json_is_object(body))
-        status = att_err_set(err, ATT_ESYNTAX, "the body is an array, expected a JSON object");
     if (status == ATT_OK)
         status = task_fields_known(body, "", fields, err);
     if (status == ATT_OK)
@@ -423,8 +421,9 @@ static enum att_status render_list(struct task_call *call, struct att_jsonw *ans
     return ATT_OK;
 }
 
-const struct task task_items_get = {"items_get", parse_list, NULL, render_list, finish};
-const struct task task_items_put = {"items_put", parse_put, NULL, render_put, finish};
-const struct task task_item_get = {"item_get", parse_get, NULL, render_get, finish};
-const struct task task_item_put = {"item_put", parse_put_one, NULL, render_put, finish};
-const struct task task_item_delete = {"item_delete", parse_delete, NULL, render_delete, finish};
+const struct task task_items_get = {.name = "items_get", .parse = parse_list, .render = render_list, .finish = finish};
+const struct task task_items_put = {.name = "items_put", .parse = parse_put, .render = render_put, .finish = finish};
+const struct task task_item_get = {.name = "item_get", .parse = parse_get, .render = render_get, .finish = finish};
+const struct task task_item_put = {.name = "item_put", .parse = parse_put_one, .render = render_put, .finish = finish};
+const struct task task_item_delete = {
+    .name = "item_delete", .parse = parse_delete, .render = render_delete, .finish = finish};

@@ -406,4 +406,5 @@ static void finish(struct task_call *call)
         store_kb_view_release(reply->kb->kb, reply->view);
 }
 
-const struct task task_reply = {"reply", task_reply_parse, advance, render, finish};
+const struct task task_reply = {
+    .name = "reply", .parse = task_reply_parse, .advance = advance, .render = render, .finish = finish};
