@@ -14,6 +14,12 @@ def unique(pairs):
     return members
 
 
+def c_array(name, data):
+    rows = [", ".join(map(str, data[i:i + 24])) for i in range(0, len(data), 24)]
+    return (f"const unsigned char {name}[] = {{\n    " + ",\n    ".join(rows)
+            + f"}};\nconst size_t {name}_len = sizeof {name};\n")
+
+
 def main(out, header, name, *paths):
     merged = {}
     for path in paths:
@@ -28,11 +34,8 @@ def main(out, header, name, *paths):
                     sys.exit(f"{path}: {part}: {key} stands in another file already")
                 merged[part][key] = value
     data = json.dumps(merged, ensure_ascii=False, separators=(",", ":")).encode()
-    rows = [", ".join(map(str, data[i:i + 24])) for i in range(0, len(data), 24)]
     with open(out, "w", encoding="utf-8") as f:
-        f.write(f'/* Made by tools/embed.py. */\n#include "{header}"\n\nconst unsigned char {name}[] = {{\n    ')
-        f.write(",\n    ".join(rows))
-        f.write(f"}};\nconst size_t {name}_len = sizeof {name};\n")
+        f.write(f'/* Made by tools/embed.py. */\n#include "{header}"\n\n{c_array(name, data)}')
 
 
 if __name__ == "__main__":

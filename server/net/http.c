@@ -142,6 +142,7 @@ static struct MHD_Response *make_response(struct srv_http *http, struct srv_conn
         return NULL;
     }
     add_header(response, "Content-Type", answer->bytes != NULL || answer->stream != NULL ? answer->content_type : NULL);
+    add_header(response, "Content-Security-Policy", answer->policy);
     add_header(response, "X-Request-Id", answer->request_id);
     add_header(response, "Traceparent", answer->traceparent);
     add_header(response, "Server-Timing", answer->server_timing);

@@ -470,6 +470,7 @@ static enum srv_next run_builtin(struct srv_request *request)
         return srv_request_subscribe(request, &answer.producer);
     request->answer.status = answer.status;
     request->answer.content_type = answer.content_type;
+    request->answer.policy = answer.policy;
     request->answer.bytes = answer.bytes;
     request->answer.len = answer.len;
     request->stage = READY;

@@ -25,6 +25,7 @@ enum srv_next {
 struct srv_answer {
     unsigned status;
     const char *content_type; /* NULL: no body */
+    const char *policy;       /* Content-Security-Policy, static; or NULL */
     char *bytes;              /* of the taker, att_mem_free */
     size_t len;
     struct srv_stream *stream;            /* the request's: what the body is read from instead; NULL: none */

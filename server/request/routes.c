@@ -8,6 +8,7 @@
 
 #include "server/alerts/alerts.h"
 #include "server/answers/builtins.h"
+#include "server/console/console.h"
 #include "server/net/guard.h"
 
 static const struct srv_route routes[] = {
@@ -81,6 +82,7 @@ static const struct srv_route routes[] = {
     {"GET", "/v2/models/{m}/versions/{v}/ready", SRV_SCOPE_KEYED, NULL, srv_builtin_kserve_model_ready, false},
     {"POST", "/v2/models/{m}/versions/{v}/infer", SRV_SCOPE_INFER, &task_kserve_infer, NULL, true},
     {"GET", "/openapi.json", SRV_SCOPE_PUBLIC, NULL, srv_builtin_openapi, false},
+    {"GET", "/", SRV_SCOPE_PUBLIC, NULL, srv_builtin_console, false},
 };
 
 /* Paths whose clients do not read errors in our shape. */

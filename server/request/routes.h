@@ -28,7 +28,8 @@ struct srv_ask {
 struct srv_builtin_answer {
     unsigned status;
     const char *content_type;
-    char *bytes; /* att_mem_free */
+    const char *policy; /* a page's Content-Security-Policy, static; or NULL */
+    char *bytes;        /* att_mem_free */
     size_t len;
     struct srv_producer producer; /* fill not NULL: a subscription */
 };

@@ -85,7 +85,7 @@ static void test_methods(void **state)
 
 static void test_unknown_paths(void **state)
 {
-    static const char *const paths[] = {"/",           "",          "*",        "/v1", "/v1/classify/", "/V1/classify",
+    static const char *const paths[] = {"//",          "",          "*",        "/v1", "/v1/classify/", "/V1/classify",
                                         "/v1/classif", "/healthzz", "//healthz"};
     struct srv_match match;
 

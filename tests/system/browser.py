@@ -1,0 +1,98 @@
+"""A headless Chromium, spoken to by the DevTools protocol over a pipe: no driver is needed."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+from tap import Skip
+
+
+def find():
+    """The browser's path; Skip where there is none."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if shutil.which(name):
+            return shutil.which(name)
+    raise Skip("no Chromium")
+
+
+class Page:
+    """One page. .said: what it wrote to the console and what it threw."""
+
+    def __init__(self, language="en-GB"):
+        self.folder = tempfile.mkdtemp(prefix="attentd-browser-")
+        from_us, self._out = os.pipe()
+        self._in, to_us = os.pipe()
+        os.set_inheritable(from_us, True)
+        os.set_inheritable(to_us, True)
+        # The browser reads descriptor 3 and writes descriptor 4.
+        script = f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}'
+        self.process = subprocess.Popen(
+            ["bash", "-c", script, find(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--remote-debugging-pipe", f"--user-data-dir={self.folder}", f"--accept-lang={language}",
+             f"--lang={language}", "about:blank"],
+            pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "HOME": self.folder, "LANGUAGE": language.replace("-", "_")})
+        os.close(from_us)
+        os.close(to_us)
+        self.said, self._rest, self._number, self._session = [], b"", 0, None
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            self._ask(domain + ".enable")
+
+    def _message(self):
+        while b"\0" not in self._rest:
+            block = os.read(self._in, 65536)
+            if not block:
+                raise AssertionError("the browser ended")
+            self._rest += block
+        line, self._rest = self._rest.split(b"\0", 1)
+        return json.loads(line)
+
+    def _ask(self, method, **params):
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._message()
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise AssertionError(f"{method}: {answer['error']}")
+                return answer["result"]
+            if answer.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
+                self.said.append(answer["params"])
+
+    def open(self, url):
+        self._ask("Page.navigate", url=url)
+
+    def run(self, script):
+        """The value of an expression, which may be a promise."""
+        answer = self._ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise AssertionError(f"{script}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def wait(self, script, seconds=30):
+        """Until the expression is true."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.run(f"Boolean({script})"):
+                return
+            time.sleep(0.05)
+        shown = self.run("document.body.innerText")
+        raise AssertionError(f"not within {seconds} s: {script}; the page: {shown!r}, {self.said}")
+
+    def close(self):
+        os.close(self._out)
+        os.close(self._in)
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
