@@ -240,14 +240,10 @@ static enum att_status report(const struct bench *bench, struct att_err *err)
     struct att_jsonw w;
     att_jsonw_init(&w, 1 << 16);
     att_jsonw_object_begin(&w);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        att_jsonw_key(&w, rows[i].name);
-        att_jsonw_double(&w, rows[i].value, 5);
-    }
-    att_jsonw_key(&w, "isa");
-    att_jsonw_cstring(&w, att_kernel_names(att_model_info(bench->model)->dtype));
-    att_jsonw_key(&w, "dtype");
-    att_jsonw_cstring(&w, att_dtype_name(att_model_info(bench->model)->dtype));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        att_jsonw_put_double(&w, rows[i].name, rows[i].value, 5);
+    att_jsonw_put_text(&w, "isa", att_kernel_names(att_model_info(bench->model)->dtype));
+    att_jsonw_put_text(&w, "dtype", att_dtype_name(att_model_info(bench->model)->dtype));
     att_jsonw_object_end(&w);
     enum att_status status = cli_json_print(&w, err);
     att_jsonw_finish(&w);

@@ -129,10 +129,8 @@ static enum att_status request_of(const struct example *example, struct att_json
         att_jsonw_key(&w, members[i]);
         att_jsonw_value(&w, value);
     }
-    att_jsonw_key(&w, "top_k");
-    att_jsonw_int(&w, TOP_K);
-    att_jsonw_key(&w, "explain");
-    att_jsonw_bool(&w, false);
+    att_jsonw_put_int(&w, "top_k", TOP_K);
+    att_jsonw_put_bool(&w, "explain", false);
     att_jsonw_object_end(&w);
     enum att_status status = att_jsonw_take(&w, &text, &len, err);
     if (status == ATT_OK)

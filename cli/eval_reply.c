@@ -112,8 +112,7 @@ static void render(const char *name, size_t rows, const struct task_figure *meas
 {
     att_jsonw_key(w, name);
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "rows");
-    att_jsonw_int(w, (int64_t)rows);
+    att_jsonw_put_size(w, "rows", rows);
     task_figures_render(measured, n, w);
     att_jsonw_object_end(w);
 }

@@ -210,8 +210,7 @@ static void put_field(struct feed *feed, const char *key, const char *text, size
     len = cut(text, len, max);
     if (len == 0)
         return;
-    att_jsonw_key(feed->lines, key);
-    att_jsonw_string(feed->lines, text, len);
+    att_jsonw_put_string(feed->lines, key, text, len);
 }
 
 static void end_item(struct feed *feed)
@@ -237,10 +236,8 @@ static void end_item(struct feed *feed)
         put_field(feed, "url", feed->fields[LINK], feed->lens[LINK], SHORT_BYTES_MAX);
     put_field(feed, "title", feed->fields[TITLE], feed->lens[TITLE], SHORT_BYTES_MAX);
     put_field(feed, "text", feed->fields[text], feed->lens[text], FIELD_BYTES_MAX);
-    if (parse_date(feed, &unix_s)) {
-        att_jsonw_key(feed->lines, "time");
-        att_jsonw_int(feed->lines, unix_s);
-    }
+    if (parse_date(feed, &unix_s))
+        att_jsonw_put_int(feed->lines, "time", unix_s);
     att_jsonw_object_end(feed->lines);
     feed->lines->comma = false; /* lines are documents of their own */
     att_jsonw_raw(feed->lines, "\n", 1);

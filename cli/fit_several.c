@@ -123,17 +123,13 @@ void cli_fit_several_render(const struct cli_fit_several *fit, const struct att_
     struct task_figure figures[TASK_FIGURES_MAX];
     att_jsonw_key(w, "threshold");
     att_jsonw_object_begin(w);
-    for (size_t k = 0; k < head->n_labels; k++) {
-        att_jsonw_key(w, head->labels[k]);
-        att_jsonw_double(w, fit->thresholds[k], 9);
-    }
+    for (size_t k = 0; k < head->n_labels; k++)
+        att_jsonw_put_double(w, head->labels[k], fit->thresholds[k], 9);
     att_jsonw_object_end(w);
     att_jsonw_key(w, "fitted");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "rows");
-    att_jsonw_int(w, (int64_t)fit->rows);
-    att_jsonw_key(w, "micro_f1_before");
-    att_jsonw_double(w, fit->before.micro_f1.value, 5);
+    att_jsonw_put_size(w, "rows", fit->rows);
+    att_jsonw_put_double(w, "micro_f1_before", fit->before.micro_f1.value, 5);
     task_figures_render(figures, task_quality_several_figures(&fit->after, figures), w);
     task_labels_render(head->labels, fit->counts, head->n_labels, w);
     att_jsonw_object_end(w);

@@ -20,8 +20,7 @@ static void put_text(struct sink *sink, const char *name, const char *text)
         printf("%-16s %s\n", name, text && *text ? text : "-");
         return;
     }
-    att_jsonw_key(&sink->w, name);
-    att_jsonw_cstring(&sink->w, text && *text ? text : NULL);
+    att_jsonw_put_text(&sink->w, name, text && *text ? text : NULL);
 }
 
 static void put_size(struct sink *sink, const char *name, size_t value)
@@ -30,8 +29,7 @@ static void put_size(struct sink *sink, const char *name, size_t value)
         printf("%-16s %zu\n", name, value);
         return;
     }
-    att_jsonw_key(&sink->w, name);
-    att_jsonw_int(&sink->w, (int64_t)value);
+    att_jsonw_put_size(&sink->w, name, value);
 }
 
 static void put_bool(struct sink *sink, const char *name, bool value)
@@ -40,8 +38,7 @@ static void put_bool(struct sink *sink, const char *name, bool value)
         printf("%-16s %s\n", name, value ? "yes" : "no");
         return;
     }
-    att_jsonw_key(&sink->w, name);
-    att_jsonw_bool(&sink->w, value);
+    att_jsonw_put_bool(&sink->w, name, value);
 }
 
 static void put_model(struct sink *sink, const struct att_model_info *info, const struct att_tokenizer *tokenizer)
@@ -88,18 +85,12 @@ static void put_model(struct sink *sink, const struct att_model_info *info, cons
 static void put_head_json(struct att_jsonw *w, const struct att_head_info *head)
 {
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "name");
-    att_jsonw_cstring(w, head->name);
-    att_jsonw_key(w, "multi_label");
-    att_jsonw_bool(w, head->multi_label);
-    att_jsonw_key(w, "temperature");
-    att_jsonw_float(w, head->temperature);
-    att_jsonw_key(w, "out_of_scope");
-    att_jsonw_cstring(w, head->out_of_scope_label);
-    if (head->out_of_scope_label) {
-        att_jsonw_key(w, "out_of_scope_threshold");
-        att_jsonw_float(w, head->out_of_scope_threshold);
-    }
+    att_jsonw_put_text(w, "name", head->name);
+    att_jsonw_put_bool(w, "multi_label", head->multi_label);
+    att_jsonw_put_float(w, "temperature", head->temperature);
+    att_jsonw_put_text(w, "out_of_scope", head->out_of_scope_label);
+    if (head->out_of_scope_label)
+        att_jsonw_put_float(w, "out_of_scope_threshold", head->out_of_scope_threshold);
     att_jsonw_key(w, "labels");
     att_jsonw_array_begin(w);
     for (size_t i = 0; i < head->n_labels; i++)
@@ -137,12 +128,9 @@ static void put_tensor(void *context, const struct att_tensor_info *tensor)
     struct sink *sink = context;
     if (sink->json) {
         att_jsonw_object_begin(&sink->w);
-        att_jsonw_key(&sink->w, "name");
-        att_jsonw_cstring(&sink->w, tensor->name);
-        att_jsonw_key(&sink->w, "file");
-        att_jsonw_cstring(&sink->w, tensor->file);
-        att_jsonw_key(&sink->w, "dtype");
-        att_jsonw_cstring(&sink->w, tensor->dtype);
+        att_jsonw_put_text(&sink->w, "name", tensor->name);
+        att_jsonw_put_text(&sink->w, "file", tensor->file);
+        att_jsonw_put_text(&sink->w, "dtype", tensor->dtype);
         att_jsonw_key(&sink->w, "shape");
         att_jsonw_array_begin(&sink->w);
         for (size_t i = 0; i < tensor->rank; i++)
@@ -184,8 +172,7 @@ static void put_comparison(struct sink *sink, const struct cli_comparison *c)
         return;
     }
     att_jsonw_object_begin(&sink->w);
-    att_jsonw_key(&sink->w, "dtype");
-    att_jsonw_cstring(&sink->w, att_dtype_name(c->dtype));
+    att_jsonw_put_text(&sink->w, "dtype", att_dtype_name(c->dtype));
     const struct {
         const char *name;
         double value;
@@ -199,10 +186,8 @@ static void put_comparison(struct sink *sink, const struct cli_comparison *c)
         {"memory_bytes", (double)c->weight_bytes},
         {"memory_bytes_f32", (double)c->weight_bytes_of_f32},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        att_jsonw_key(&sink->w, rows[i].name);
-        att_jsonw_double(&sink->w, rows[i].value, 12);
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        att_jsonw_put_double(&sink->w, rows[i].name, rows[i].value, 12);
     att_jsonw_object_end(&sink->w);
 }
 

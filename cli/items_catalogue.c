@@ -120,21 +120,16 @@ static void put_json(const struct store_catalogue_item *item, struct att_jsonw *
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (!texts[i].text)
             continue;
-        att_jsonw_key(w, texts[i].name);
-        att_jsonw_cstring(w, texts[i].text);
+        att_jsonw_put_text(w, texts[i].name, texts[i].text);
     }
     if (item->metadata) {
         att_jsonw_key(w, "metadata");
         att_jsonw_raw(w, item->metadata, strlen(item->metadata));
     }
-    if (item->popularity >= 0) {
-        att_jsonw_key(w, "popularity");
-        att_jsonw_int(w, item->popularity);
-    }
-    if (item->unavailable || item->deleted) {
-        att_jsonw_key(w, "available");
-        att_jsonw_bool(w, false);
-    }
+    if (item->popularity >= 0)
+        att_jsonw_put_int(w, "popularity", item->popularity);
+    if (item->unavailable || item->deleted)
+        att_jsonw_put_bool(w, "available", false);
     att_jsonw_object_end(w);
 }
 

@@ -73,22 +73,14 @@ static void tell(struct check *check, const char *kind, bool is_error, int64_t e
         return;
     }
     att_jsonw_object_begin(&check->findings);
-    att_jsonw_key(&check->findings, "kind");
-    att_jsonw_cstring(&check->findings, kind);
-    att_jsonw_key(&check->findings, "error");
-    att_jsonw_bool(&check->findings, is_error);
-    att_jsonw_key(&check->findings, "entry");
-    att_jsonw_int(&check->findings, entry);
-    if (other) {
-        att_jsonw_key(&check->findings, "other");
-        att_jsonw_int(&check->findings, other);
-    }
-    if (text) {
-        att_jsonw_key(&check->findings, "text");
-        att_jsonw_cstring(&check->findings, text);
-    }
-    att_jsonw_key(&check->findings, "says");
-    att_jsonw_cstring(&check->findings, says);
+    att_jsonw_put_text(&check->findings, "kind", kind);
+    att_jsonw_put_bool(&check->findings, "error", is_error);
+    att_jsonw_put_int(&check->findings, "entry", entry);
+    if (other)
+        att_jsonw_put_int(&check->findings, "other", other);
+    if (text)
+        att_jsonw_put_text(&check->findings, "text", text);
+    att_jsonw_put_text(&check->findings, "says", says);
     att_jsonw_object_end(&check->findings);
 }
 
@@ -308,14 +300,10 @@ static enum att_status put_json(struct check *check, struct att_err *err)
 {
     struct att_jsonw *w = &check->findings;
     att_jsonw_array_end(w);
-    att_jsonw_key(w, "texts_tested");
-    att_jsonw_int(w, (int64_t)check->tested);
-    att_jsonw_key(w, "found_themselves");
-    att_jsonw_int(w, (int64_t)check->own_found);
-    att_jsonw_key(w, "errors");
-    att_jsonw_int(w, (int64_t)check->errors);
-    att_jsonw_key(w, "warnings");
-    att_jsonw_int(w, (int64_t)check->warnings);
+    att_jsonw_put_size(w, "texts_tested", check->tested);
+    att_jsonw_put_size(w, "found_themselves", check->own_found);
+    att_jsonw_put_size(w, "errors", check->errors);
+    att_jsonw_put_size(w, "warnings", check->warnings);
     att_jsonw_object_end(w);
     return cli_json_print(w, err);
 }

@@ -204,10 +204,8 @@ static enum att_status render(const struct task_fit *fit, size_t lines, double p
     size_t len = 0;
     att_jsonw_init(&w, FIT_BYTES);
     att_jsonw_object_begin(&w);
-    att_jsonw_key(&w, "lines");
-    att_jsonw_int(&w, (int64_t)lines);
-    att_jsonw_key(&w, "precision");
-    att_jsonw_double(&w, precision, 4);
+    att_jsonw_put_size(&w, "lines", lines);
+    att_jsonw_put_double(&w, "precision", precision, 4);
     task_fit_render(fit, &w);
     att_jsonw_key(&w, "held_out");
     render_figures(report, &w);

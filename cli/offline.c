@@ -63,15 +63,11 @@ static void put_error(const struct att_err *err, struct att_jsonw *answer)
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "error");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "message");
-    att_jsonw_cstring(answer, err->message);
-    att_jsonw_key(answer, "param");
-    att_jsonw_cstring(answer, err->param[0] ? err->param : NULL);
+    att_jsonw_put_text(answer, "message", err->message);
+    att_jsonw_put_text(answer, "param", err->param[0] ? err->param : NULL);
     if (err->status == ATT_ELIMIT) {
-        att_jsonw_key(answer, "limit");
-        att_jsonw_int(answer, (int64_t)err->limit);
-        att_jsonw_key(answer, "given");
-        att_jsonw_int(answer, (int64_t)err->given);
+        att_jsonw_put_size(answer, "limit", err->limit);
+        att_jsonw_put_size(answer, "given", err->given);
     }
     att_jsonw_object_end(answer);
     att_jsonw_object_end(answer);

@@ -25,18 +25,13 @@ static enum att_status ask(const struct cli_env *env, struct task_contexts *cont
         att_jsonw_key(&w, members[i]);
         att_jsonw_value(&w, att_json_get(line, members[i]));
     }
-    if (request->rewrite) {
-        att_jsonw_key(&w, "rewrite");
-        att_jsonw_cstring(&w, request->rewrite);
-    }
+    if (request->rewrite)
+        att_jsonw_put_text(&w, "rewrite", request->rewrite);
     if (request->features) {
-        att_jsonw_key(&w, "explain");
-        att_jsonw_cstring(&w, "features");
-        att_jsonw_key(&w, "top");
-        att_jsonw_int(&w, 50);
+        att_jsonw_put_text(&w, "explain", "features");
+        att_jsonw_put_int(&w, "top", 50);
     }
-    att_jsonw_key(&w, "rerank");
-    att_jsonw_bool(&w, !request->hybrid);
+    att_jsonw_put_bool(&w, "rerank", !request->hybrid);
     att_jsonw_object_end(&w);
     enum att_status status = att_jsonw_take(&w, &text, &len, err);
     if (status == ATT_OK)

@@ -189,19 +189,15 @@ static void put_stats(struct att_jsonw *answer, const struct cli_case *one)
     for (size_t i = 0; i < one->n_stats; i++) {
         const struct cli_stat *stat = &one->stats[i];
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "output");
-        att_jsonw_cstring(answer, stat->name);
+        att_jsonw_put_text(answer, "output", stat->name);
         att_jsonw_key(answer, "shape");
         att_jsonw_array_begin(answer);
         for (size_t k = 0; k < stat->rank; k++)
             att_jsonw_int(answer, (int64_t)stat->dims[k]);
         att_jsonw_array_end(answer);
-        att_jsonw_key(answer, "sum");
-        att_jsonw_double(answer, stat->sum, DIGITS);
-        att_jsonw_key(answer, "l2");
-        att_jsonw_double(answer, stat->l2, DIGITS);
-        att_jsonw_key(answer, "max_abs");
-        att_jsonw_double(answer, stat->max_abs, DIGITS);
+        att_jsonw_put_double(answer, "sum", stat->sum, DIGITS);
+        att_jsonw_put_double(answer, "l2", stat->l2, DIGITS);
+        att_jsonw_put_double(answer, "max_abs", stat->max_abs, DIGITS);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -237,14 +233,10 @@ static void put_answer(struct att_jsonw *answer, const struct cli_case *one)
         att_jsonw_key(answer, one->lists[i].name);
         put_numbers(answer, &one->lists[i]);
     }
-    for (size_t i = 0; i < one->n_strings; i++) {
-        att_jsonw_key(answer, one->strings[i].name);
-        att_jsonw_string(answer, one->strings[i].text, one->strings[i].len);
-    }
-    if (one->label) {
-        att_jsonw_key(answer, "label");
-        att_jsonw_cstring(answer, one->label);
-    }
+    for (size_t i = 0; i < one->n_strings; i++)
+        att_jsonw_put_string(answer, one->strings[i].name, one->strings[i].text, one->strings[i].len);
+    if (one->label)
+        att_jsonw_put_text(answer, "label", one->label);
     if (one->n_stats > 0)
         put_stats(answer, one);
     att_jsonw_key(answer, "outputs");
@@ -289,8 +281,7 @@ static bool answer_line(void *context, void *worker, const char *text, size_t le
     if (status == ATT_OK && one->refused.status == ATT_OK) {
         put_answer(answer, one);
     } else {
-        att_jsonw_key(answer, "error");
-        att_jsonw_cstring(answer, status == ATT_OK ? one->refused.message : err.message);
+        att_jsonw_put_text(answer, "error", status == ATT_OK ? one->refused.message : err.message);
     }
     att_jsonw_object_end(answer);
     if (one)

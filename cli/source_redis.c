@@ -106,10 +106,8 @@ static void put_fields(const struct redis *redis, const redisReply *fields, stru
         else
             att_jsonw_string(lines, value->str, value->len);
     }
-    if (redis->source && !has_source) {
-        att_jsonw_key(lines, "source");
-        att_jsonw_cstring(lines, redis->source);
-    }
+    if (redis->source && !has_source)
+        att_jsonw_put_text(lines, "source", redis->source);
     att_jsonw_object_end(lines);
 }
 

@@ -220,8 +220,7 @@ static enum att_status put_metadata(struct att_jsonw *w, const struct cli_column
         if (is_field(columns, name) || !*value)
             continue;
         if (strcmp(name, "metadata") != 0) {
-            att_jsonw_key(w, name);
-            att_jsonw_cstring(w, value);
+            att_jsonw_put_text(w, name, value);
             continue;
         }
         struct att_json *object = NULL;

@@ -147,8 +147,7 @@ static enum att_status write_decoded(struct job *job, const int32_t *ids, size_t
         enum att_status status = att_tokenizer_decode(job->tokenizer, ids, count, skip, &text, &len, job->err);
         if (status != ATT_OK)
             return status;
-        att_jsonw_key(&job->out, keys[skip]);
-        att_jsonw_string(&job->out, text, len);
+        att_jsonw_put_string(&job->out, keys[skip], text, len);
         att_mem_free(text);
     }
     return ATT_OK;
@@ -264,8 +263,7 @@ static enum att_status run_truncate(struct job *job)
     status = att_truncate(&truncation, att_tokenizer_special_count(job->tokenizer, pair), job->tokens[0].count, pair,
                           job->tokens[1].count, &cuts[0], &cuts[1], job->err);
     if (status != ATT_OK) { /* an answer too: the reference raises here */
-        att_jsonw_key(&job->out, "error");
-        att_jsonw_cstring(&job->out, job->err->message);
+        att_jsonw_put_text(&job->out, "error", job->err->message);
         return ATT_OK;
     }
     const struct att_cut *second = pair ? &cuts[1] : NULL;
@@ -275,8 +273,7 @@ static enum att_status run_truncate(struct job *job)
     for (size_t i = 0; status == ATT_OK && i < windows && i < WINDOWS_SHOWN; i++)
         status = write_window(job, &cuts[0], second, i);
     att_jsonw_array_end(&job->out);
-    att_jsonw_key(&job->out, "n_windows");
-    att_jsonw_int(&job->out, (int64_t)windows);
+    att_jsonw_put_size(&job->out, "n_windows", windows);
     return status;
 }
 
@@ -389,15 +386,13 @@ static enum att_status run_chat(struct job *job)
         return refuse(job, "op", "encode, encode_pair, truncate, decode or batch");
     enum att_status status = cli_chat_prompt(job->chat, job->root, &text, &len, &refused, job->err);
     if (refused) { /* an answer too */
-        att_jsonw_key(&job->out, "error");
-        att_jsonw_cstring(&job->out, job->err->message);
+        att_jsonw_put_text(&job->out, "error", job->err->message);
         return ATT_OK;
     }
     if (status == ATT_OK)
         status = att_tokenizer_encode(job->tokenizer, text, len, 0, 0, &job->tokens[0], job->err);
     if (status == ATT_OK) {
-        att_jsonw_key(&job->out, "expected");
-        att_jsonw_string(&job->out, text, len);
+        att_jsonw_put_string(&job->out, "expected", text, len);
         att_jsonw_key(&job->out, "ids");
         att_jsonw_array_begin(&job->out);
         for (size_t i = 0; i < job->tokens[0].count; i++)
@@ -462,8 +457,7 @@ bool cli_tokenize_case(const struct att_tokenizer *tokenizer, const struct cli_c
         att_jsonw_init(&job.out, SIZE_MAX);
         att_jsonw_object_begin(&job.out);
         write_name(&job, number);
-        att_jsonw_key(&job.out, "error");
-        att_jsonw_cstring(&job.out, err.message);
+        att_jsonw_put_text(&job.out, "error", err.message);
         att_jsonw_object_end(&job.out);
     }
     size_t answer_len;

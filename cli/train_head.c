@@ -40,8 +40,7 @@ static enum att_status put_tsv(const char *line, size_t len, const char *outside
         return att_err_set(err, ATT_EFORMAT, "expected a label, a tab and a text");
     size_t label = (size_t)(tab - line);
     att_jsonw_object_begin(body);
-    att_jsonw_key(body, "text");
-    att_jsonw_string(body, tab + 1, len - label - 1);
+    att_jsonw_put_string(body, "text", tab + 1, len - label - 1);
     att_jsonw_key(body, "label");
     if (outside && strlen(outside) == label && memcmp(outside, line, label) == 0)
         att_jsonw_null(body);
@@ -108,14 +107,10 @@ static enum att_status make_body(const struct cli_options *options, const char *
     size_t len = 0;
     att_jsonw_init(&w, body_bytes_max);
     att_jsonw_object_begin(&w);
-    att_jsonw_key(&w, "name");
-    att_jsonw_cstring(&w, name);
-    att_jsonw_key(&w, "multi_label");
-    att_jsonw_bool(&w, options->multi_label);
-    if (options->precision > 0) {
-        att_jsonw_key(&w, "precision");
-        att_jsonw_double(&w, options->precision, 15);
-    }
+    att_jsonw_put_text(&w, "name", name);
+    att_jsonw_put_bool(&w, "multi_label", options->multi_label);
+    if (options->precision > 0)
+        att_jsonw_put_double(&w, "precision", options->precision, 15);
     enum att_status status = put_examples(options, &w, err);
     att_jsonw_object_end(&w);
     if (status == ATT_OK)

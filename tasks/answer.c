@@ -19,8 +19,7 @@ void task_render_id(struct att_jsonw *answer, const char *prefix)
 {
     char text[TASK_ID_BYTES];
     task_id_make(prefix, text);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, text);
+    att_jsonw_put_text(answer, "id", text);
 }
 
 void task_event_begin(struct att_jsonw *events)
@@ -41,24 +40,20 @@ void task_render_fingerprint(struct att_jsonw *answer, const struct task_model *
     snprintf(text, sizeof text, "%s %s", att_model_info(model->model)->digest,
              att_kernel_names(att_model_info(model->model)->dtype));
     att_digest(text, strlen(text), digest);
-    att_jsonw_key(answer, "system_fingerprint");
-    att_jsonw_string(answer, digest, 16);
+    att_jsonw_put_string(answer, "system_fingerprint", digest, 16);
 }
 
 static void put_ms(struct att_jsonw *answer, const char *name, uint64_t us)
 {
-    att_jsonw_key(answer, name);
-    att_jsonw_double(answer, (double)us / 1000.0, 6);
+    att_jsonw_put_double(answer, name, (double)us / 1000.0, 6);
 }
 
 void task_render_usage(const struct task_call *call, struct att_jsonw *answer)
 {
     att_jsonw_key(answer, "usage");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "prompt_tokens");
-    att_jsonw_int(answer, (int64_t)call->prompt_tokens);
-    att_jsonw_key(answer, "total_tokens");
-    att_jsonw_int(answer, (int64_t)(call->prompt_tokens + call->explain_tokens));
+    att_jsonw_put_size(answer, "prompt_tokens", call->prompt_tokens);
+    att_jsonw_put_int(answer, "total_tokens", (int64_t)(call->prompt_tokens + call->explain_tokens));
     att_jsonw_object_end(answer);
     task_render_timing(call, answer);
 }

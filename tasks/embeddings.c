@@ -175,10 +175,8 @@ static enum att_status put_item(struct task_call *call, const struct embeddings 
     enum att_status status = ATT_OK;
     vector_of(call, embeddings, index, vector);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "embedding");
-    att_jsonw_key(answer, "index");
-    att_jsonw_int(answer, (int64_t)index);
+    att_jsonw_put_text(answer, "object", "embedding");
+    att_jsonw_put_size(answer, "index", index);
     att_jsonw_key(answer, "embedding");
     if (embeddings->base64) {
         status = put_base64(call, answer, vector, embeddings->dimensions, err);
@@ -206,10 +204,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         return err->status;
     att_jsonw_object_begin(answer);
     task_render_id(answer, "emb");
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, embeddings->model->name);
+    att_jsonw_put_text(answer, "object", "list");
+    att_jsonw_put_text(answer, "model", embeddings->model->name);
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; status == ATT_OK && i < embeddings->n; i++)

@@ -84,12 +84,9 @@ void task_feed_put_error(const char *code, const struct att_err *err, struct att
 {
     att_jsonw_key(answer, "error");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "code");
-    att_jsonw_cstring(answer, code);
-    att_jsonw_key(answer, "message");
-    att_jsonw_cstring(answer, err->message);
-    att_jsonw_key(answer, "param");
-    att_jsonw_cstring(answer, err->param[0] ? err->param : NULL);
+    att_jsonw_put_text(answer, "code", code);
+    att_jsonw_put_text(answer, "message", err->message);
+    att_jsonw_put_text(answer, "param", err->param[0] ? err->param : NULL);
     att_jsonw_object_end(answer);
 }
 

@@ -136,12 +136,9 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "stored");
-    att_jsonw_int(answer, (int64_t)counts.stored);
-    att_jsonw_key(answer, "duplicates");
-    att_jsonw_int(answer, (int64_t)counts.duplicates);
-    att_jsonw_key(answer, "expired");
-    att_jsonw_int(answer, (int64_t)counts.expired);
+    att_jsonw_put_size(answer, "stored", counts.stored);
+    att_jsonw_put_size(answer, "duplicates", counts.duplicates);
+    att_jsonw_put_size(answer, "expired", counts.expired);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }

@@ -157,24 +157,19 @@ static void put_result(const struct rerank *rerank, size_t rank, struct att_json
     size_t index = rerank->relevance.order[rank];
     const struct task_document *document = &rerank->relevance.documents[index];
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "index");
-    att_jsonw_int(answer, (int64_t)index);
-    att_jsonw_key(answer, "relevance_score");
-    att_jsonw_float(answer, task_relevance_score(document->logit));
-    att_jsonw_key(answer, "logit");
-    att_jsonw_float(answer, document->logit);
+    att_jsonw_put_size(answer, "index", index);
+    att_jsonw_put_float(answer, "relevance_score", task_relevance_score(document->logit));
+    att_jsonw_put_float(answer, "logit", document->logit);
     if (rerank->return_documents) {
         att_jsonw_key(answer, "document");
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "text");
-        att_jsonw_string(answer, document->text, document->len);
+        att_jsonw_put_string(answer, "text", document->text, document->len);
         att_jsonw_object_end(answer);
     }
     if (rerank->explain.method != TASK_EXPLAIN_NONE) {
         att_jsonw_key(answer, "explain");
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "method");
-        att_jsonw_cstring(answer, task_explain_name(rerank->explain.method));
+        att_jsonw_put_text(answer, "method", task_explain_name(rerank->explain.method));
         task_explain_render(&rerank->explain, rank, 0, answer);
         att_jsonw_object_end(answer);
     }
@@ -188,18 +183,14 @@ static void put_meta(const struct rerank *rerank, struct att_jsonw *answer)
     att_jsonw_object_begin(answer);
     att_jsonw_key(answer, "api_version");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "version");
-    att_jsonw_cstring(answer, "2");
+    att_jsonw_put_text(answer, "version", "2");
     att_jsonw_object_end(answer);
     att_jsonw_key(answer, "billed_units");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "search_units");
-    att_jsonw_int(answer, 1);
+    att_jsonw_put_int(answer, "search_units", 1);
     att_jsonw_object_end(answer);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, rerank->relevance.pairs ? "cross-encoder" : "bi-encoder");
-    att_jsonw_key(answer, "tokens_dropped");
-    att_jsonw_int(answer, (int64_t)task_relevance_dropped(&rerank->relevance));
+    att_jsonw_put_text(answer, "method", rerank->relevance.pairs ? "cross-encoder" : "bi-encoder");
+    att_jsonw_put_size(answer, "tokens_dropped", task_relevance_dropped(&rerank->relevance));
     att_jsonw_object_end(answer);
 }
 
@@ -209,10 +200,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     (void)err;
     att_jsonw_object_begin(answer);
     task_render_id(answer, "rnk");
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, rerank->relevance.model->name);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
+    att_jsonw_put_text(answer, "model", rerank->relevance.model->name);
+    att_jsonw_put_text(answer, "object", "list");
     att_jsonw_key(answer, "results");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < rerank->top_n; i++)

@@ -68,8 +68,7 @@ static void put_sequence(struct att_jsonw *answer, const struct att_tokenizer *t
                          const struct att_sequence *sequence, size_t index)
 {
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "index");
-    att_jsonw_int(answer, (int64_t)index);
+    att_jsonw_put_size(answer, "index", index);
     att_jsonw_key(answer, "ids");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < sequence->len; i++)
@@ -89,8 +88,7 @@ static void put_sequence(struct att_jsonw *answer, const struct att_tokenizer *t
         att_jsonw_array_end(answer);
     }
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "count");
-    att_jsonw_int(answer, (int64_t)sequence->len);
+    att_jsonw_put_size(answer, "count", sequence->len);
     att_jsonw_object_end(answer);
 }
 
@@ -101,10 +99,8 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     (void)err;
     att_jsonw_object_begin(answer);
     task_render_id(answer, "tok");
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, tokenize->model->name);
+    att_jsonw_put_text(answer, "object", "list");
+    att_jsonw_put_text(answer, "model", tokenize->model->name);
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < tokenize->n; i++)

@@ -259,11 +259,8 @@ void task_windows_pooled(const struct task_call *call, const struct task_model *
 void task_windows_render(const struct task_windows *windows, struct att_jsonw *answer)
 {
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "count");
-    att_jsonw_int(answer, (int64_t)windows->count);
-    att_jsonw_key(answer, "tokens");
-    att_jsonw_int(answer, (int64_t)(windows->text.count + windows->pair.count));
-    att_jsonw_key(answer, "dropped");
-    att_jsonw_int(answer, (int64_t)windows->dropped);
+    att_jsonw_put_size(answer, "count", windows->count);
+    att_jsonw_put_int(answer, "tokens", (int64_t)(windows->text.count + windows->pair.count));
+    att_jsonw_put_size(answer, "dropped", windows->dropped);
     att_jsonw_object_end(answer);
 }

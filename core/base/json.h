@@ -96,9 +96,11 @@ void att_jsonw_value(struct att_jsonw *w,
 void att_jsonw_raw(struct att_jsonw *w, const char *bytes, size_t len); /* already JSON */
 /* A member of an object: its key and its value as above. */
 void att_jsonw_put_text(struct att_jsonw *w, const char *key, const char *text);
+void att_jsonw_put_string(struct att_jsonw *w, const char *key, const char *bytes, size_t len);
 void att_jsonw_put_int(struct att_jsonw *w, const char *key, int64_t value);
 void att_jsonw_put_size(struct att_jsonw *w, const char *key, size_t value);
 void att_jsonw_put_bool(struct att_jsonw *w, const char *key, bool value);
+void att_jsonw_put_float(struct att_jsonw *w, const char *key, float value);
 void att_jsonw_put_double(struct att_jsonw *w, const char *key, double value, int digits);
 /* Bytes that are no JSON, such as what stands between the values of a stream; no comma is set. */
 void att_jsonw_append(struct att_jsonw *w, const char *bytes, size_t len);

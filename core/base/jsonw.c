@@ -275,6 +275,12 @@ void att_jsonw_put_text(struct att_jsonw *w, const char *key, const char *text)
     att_jsonw_cstring(w, text);
 }
 
+void att_jsonw_put_string(struct att_jsonw *w, const char *key, const char *bytes, size_t len)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_string(w, bytes, len);
+}
+
 void att_jsonw_put_int(struct att_jsonw *w, const char *key, int64_t value)
 {
     att_jsonw_key(w, key);
@@ -290,6 +296,12 @@ void att_jsonw_put_bool(struct att_jsonw *w, const char *key, bool value)
 {
     att_jsonw_key(w, key);
     att_jsonw_bool(w, value);
+}
+
+void att_jsonw_put_float(struct att_jsonw *w, const char *key, float value)
+{
+    att_jsonw_key(w, key);
+    att_jsonw_float(w, value);
 }
 
 void att_jsonw_put_double(struct att_jsonw *w, const char *key, double value, int digits)

@@ -78,10 +78,8 @@ static enum att_status put_size(const struct att_gguf *gguf, const char *key, co
     enum att_status status = att_gguf_size(gguf, key, 1, DIM_MAX, &value, err);
     if (status == ATT_OK && value == 0 && required)
         return att_err_set(err, ATT_EFORMAT, "%s: %s%s: is missing", gguf->file, gguf->arch, key);
-    if (status == ATT_OK && value != 0) {
-        att_jsonw_key(out, name);
-        att_jsonw_int(out, (int64_t)value);
-    }
+    if (status == ATT_OK && value != 0)
+        att_jsonw_put_size(out, name, value);
     return status;
 }
 
@@ -117,8 +115,7 @@ static enum att_status put_scaling(const struct att_gguf *gguf, struct att_jsonw
                            gguf->file, gguf->arch, type);
     att_jsonw_key(out, "rope_scaling");
     att_jsonw_object_begin(out);
-    att_jsonw_key(out, "rope_type");
-    att_jsonw_cstring(out, type);
+    att_jsonw_put_text(out, "rope_type", type);
     put_number(gguf, ".rope.scaling.factor", "factor", out);
     put_number(gguf, ".rope.scaling.original_context_length", "original_max_position_embeddings", out);
     put_number(gguf, ".rope.scaling.yarn_beta_fast", "beta_fast", out);
@@ -163,20 +160,17 @@ static enum att_status put_decoder(const struct att_gguf *gguf, const struct att
     if (status == ATT_OK)
         status = att_gguf_size(gguf, ".rope.dimension_count", 1, DIM_MAX, &rotated, err);
     if (status == ATT_OK && head == 0 && rotated > 0) { /* old files name it by the rotation alone */
-        att_jsonw_key(out, "head_dim");
-        att_jsonw_int(out, (int64_t)rotated);
+        att_jsonw_put_size(out, "head_dim", rotated);
     } else if (status == ATT_OK && rotated > 0 && rotated != head) {
         return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s.rope.dimension_count: is %zu, expected key_length, %zu",
                            gguf->file, gguf->arch, rotated, head);
     }
     put_number(gguf, ".attention.layer_norm_rms_epsilon", "rms_norm_eps", out);
     put_number(gguf, ".rope.freq_base", "rope_theta", out);
-    att_jsonw_key(out, "hidden_act");
-    att_jsonw_cstring(out, "silu");
-    att_jsonw_key(out, "tie_word_embeddings");
-    att_jsonw_bool(out, !att_gguf_tensor(gguf, "output.weight"));
-    att_jsonw_key(out, "attention_bias");
-    att_jsonw_bool(out, att_gguf_tensor(gguf, "blk.0.attn_q.bias") != NULL && strcmp(gguf->arch, "qwen2") != 0);
+    att_jsonw_put_text(out, "hidden_act", "silu");
+    att_jsonw_put_bool(out, "tie_word_embeddings", !att_gguf_tensor(gguf, "output.weight"));
+    att_jsonw_put_bool(out, "attention_bias",
+                       att_gguf_tensor(gguf, "blk.0.attn_q.bias") != NULL && strcmp(gguf->arch, "qwen2") != 0);
     if (status == ATT_OK)
         status = put_scaling(gguf, out, err);
     return status == ATT_OK ? put_frequencies(weights, out, err) : status;
@@ -188,20 +182,16 @@ static enum att_status put_encoder(const struct att_gguf *gguf, struct att_jsonw
     const struct att_gguf_tensor *types = att_gguf_tensor(gguf, "token_types.weight");
     size_t kind = 0;
     put_number(gguf, ".attention.layer_norm_epsilon", "layer_norm_eps", out);
-    att_jsonw_key(out, "hidden_act");
-    att_jsonw_cstring(out, strcmp(gguf->arch, "bert") == 0 ? "gelu" : "silu");
-    att_jsonw_key(out, "type_vocab_size");
-    att_jsonw_int(out, types ? (int64_t)(types->rank == 2 ? types->shape[0] : 1) : 1);
+    att_jsonw_put_text(out, "hidden_act", strcmp(gguf->arch, "bert") == 0 ? "gelu" : "silu");
+    att_jsonw_put_int(out, "type_vocab_size", types ? (int64_t)(types->rank == 2 ? types->shape[0] : 1) : 1);
     if (strcmp(gguf->arch, "bert") != 0)
         put_number(gguf, ".rope.freq_base", "rope_theta", out);
     enum att_status status = att_gguf_size(gguf, ".pooling_type", 0, 4, &kind, err);
     if (status == ATT_OK && kind == 4)
         return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s.pooling_type: is 4 (rank), expected 0 to 3", gguf->file,
                            gguf->arch);
-    if (status == ATT_OK && att_gguf_find(gguf, ".pooling_type")) {
-        att_jsonw_key(out, "pooling_type");
-        att_jsonw_cstring(out, pooling[kind]);
-    }
+    if (status == ATT_OK && att_gguf_find(gguf, ".pooling_type"))
+        att_jsonw_put_text(out, "pooling_type", pooling[kind]);
     return status;
 }
 
@@ -217,8 +207,7 @@ static enum att_status put_vocabulary(const struct att_gguf *gguf, struct att_js
     size_t end = 0, turn = 0;
     if (!table || table->rank != 2)
         return att_err_set(err, ATT_EFORMAT, "%s: tensor 'token_embd.weight' is missing or no matrix", gguf->file);
-    att_jsonw_key(out, "vocab_size");
-    att_jsonw_int(out, (int64_t)table->shape[0]);
+    att_jsonw_put_size(out, "vocab_size", table->shape[0]);
     enum att_status status = att_gguf_size(gguf, "tokenizer.ggml.eos_token_id", 0, table->shape[0] - 1, &end, err);
     turn = end;
     if (status == ATT_OK)
@@ -251,8 +240,7 @@ enum att_status att_gguf_config(const struct att_gguf *gguf, const struct att_we
         return status;
     att_jsonw_init(&out, 1 << 20);
     att_jsonw_object_begin(&out);
-    att_jsonw_key(&out, "model_type");
-    att_jsonw_cstring(&out, family->model_type);
+    att_jsonw_put_text(&out, "model_type", family->model_type);
     att_jsonw_key(&out, "architectures");
     att_jsonw_array_begin(&out);
     att_jsonw_cstring(&out, family->class_name);

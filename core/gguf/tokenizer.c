@@ -119,16 +119,14 @@ static void put_added(const struct vocab *vocab)
         if ((kind != CONTROL && kind != USER_DEFINED && kind != UNKNOWN) || vocab->tokens[id].len == 0)
             continue;
         att_jsonw_object_begin(out);
-        att_jsonw_key(out, "id");
-        att_jsonw_int(out, (int64_t)id);
+        att_jsonw_put_size(out, "id", id);
         att_jsonw_key(out, "content");
         put_text(out, vocab->tokens[id]);
         put_member(out, "single_word", "false");
         put_member(out, "lstrip", "false");
         put_member(out, "rstrip", "false");
         put_member(out, "normalized", "false");
-        att_jsonw_key(out, "special");
-        att_jsonw_bool(out, kind != USER_DEFINED);
+        att_jsonw_put_bool(out, "special", kind != USER_DEFINED);
         att_jsonw_object_end(out);
     }
     att_jsonw_array_end(out);
@@ -140,10 +138,8 @@ static void put_piece(struct att_jsonw *out, const char *kind, const char *id, i
     att_jsonw_object_begin(out);
     att_jsonw_key(out, kind);
     att_jsonw_object_begin(out);
-    att_jsonw_key(out, "id");
-    att_jsonw_cstring(out, id);
-    att_jsonw_key(out, "type_id");
-    att_jsonw_int(out, type);
+    att_jsonw_put_text(out, "id", id);
+    att_jsonw_put_int(out, "type_id", type);
     att_jsonw_object_end(out);
     att_jsonw_object_end(out);
 }
@@ -218,8 +214,7 @@ static void put_vocab(const struct vocab *vocab, bool with_special)
         enum kind kind = kind_of(vocab, id);
         if (vocab->tokens[id].len == 0 || (!with_special && kind != NORMAL && kind != BYTE))
             continue;
-        att_jsonw_key(vocab->out, vocab->tokens[id].bytes);
-        att_jsonw_int(vocab->out, (int64_t)id);
+        att_jsonw_put_size(vocab->out, vocab->tokens[id].bytes, id);
     }
     att_jsonw_object_end(vocab->out);
 }
@@ -271,8 +266,7 @@ static enum att_status put_byte_level(const struct vocab *vocab)
     put_member(vocab->out, "unk_token", "null");
     put_member(vocab->out, "fuse_unk", "false");
     put_member(vocab->out, "byte_fallback", "false");
-    att_jsonw_key(vocab->out, "ignore_merges");
-    att_jsonw_bool(vocab->out, pre->ignore_merges);
+    att_jsonw_put_bool(vocab->out, "ignore_merges", pre->ignore_merges);
     put_vocab(vocab, false);
     att_jsonw_key(vocab->out, "merges");
     att_jsonw_array_begin(vocab->out);

@@ -55,20 +55,13 @@ static void put_added(struct att_jsonw *out, int64_t id, const char *text, bool 
 {
     static const char *const flags[] = {"single_word", "rstrip"};
     att_jsonw_object_begin(out);
-    att_jsonw_key(out, "id");
-    att_jsonw_int(out, id);
-    att_jsonw_key(out, "content");
-    att_jsonw_cstring(out, text);
-    for (size_t i = 0; i < 2; i++) {
-        att_jsonw_key(out, flags[i]);
-        att_jsonw_bool(out, false);
-    }
-    att_jsonw_key(out, "lstrip");
-    att_jsonw_bool(out, lstrip);
-    att_jsonw_key(out, "normalized");
-    att_jsonw_bool(out, normalized);
-    att_jsonw_key(out, "special");
-    att_jsonw_bool(out, true);
+    att_jsonw_put_int(out, "id", id);
+    att_jsonw_put_text(out, "content", text);
+    for (size_t i = 0; i < 2; i++)
+        att_jsonw_put_bool(out, flags[i], false);
+    att_jsonw_put_bool(out, "lstrip", lstrip);
+    att_jsonw_put_bool(out, "normalized", normalized);
+    att_jsonw_put_bool(out, "special", true);
     att_jsonw_object_end(out);
 }
 
@@ -91,12 +84,9 @@ static void put_byte_level(struct att_jsonw *out, const char *section, bool pref
 {
     att_jsonw_key(out, section);
     att_jsonw_object_begin(out);
-    att_jsonw_key(out, "type");
-    att_jsonw_cstring(out, "ByteLevel");
-    att_jsonw_key(out, "add_prefix_space");
-    att_jsonw_bool(out, prefix_space);
-    att_jsonw_key(out, "trim_offsets");
-    att_jsonw_bool(out, trims);
+    att_jsonw_put_text(out, "type", "ByteLevel");
+    att_jsonw_put_bool(out, "add_prefix_space", prefix_space);
+    att_jsonw_put_bool(out, "trim_offsets", trims);
     att_jsonw_object_end(out);
 }
 
@@ -117,14 +107,11 @@ static void put_post_processor(struct att_jsonw *out, const struct files *files,
     }
     att_jsonw_key(out, "post_processor");
     att_jsonw_object_begin(out);
-    att_jsonw_key(out, "type");
-    att_jsonw_cstring(out, "RobertaProcessing");
+    att_jsonw_put_text(out, "type", "RobertaProcessing");
     put_named_id(out, files, "sep", "</s>");
     put_named_id(out, files, "cls", "<s>");
-    att_jsonw_key(out, "trim_offsets");
-    att_jsonw_bool(out, true);
-    att_jsonw_key(out, "add_prefix_space");
-    att_jsonw_bool(out, prefix_space);
+    att_jsonw_put_bool(out, "trim_offsets", true);
+    att_jsonw_put_bool(out, "add_prefix_space", prefix_space);
     att_jsonw_object_end(out);
 }
 
@@ -157,8 +144,7 @@ static void put_all(struct att_jsonw *out, const struct files *files)
     put_byte_level(out, "decoder", prefix_space, true);
     att_jsonw_key(out, "model");
     att_jsonw_object_begin(out);
-    att_jsonw_key(out, "type");
-    att_jsonw_cstring(out, "BPE");
+    att_jsonw_put_text(out, "type", "BPE");
     att_jsonw_key(out, "vocab");
     att_jsonw_value(out, files->vocab);
     put_merges(out, files);

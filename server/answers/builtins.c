@@ -228,12 +228,10 @@ static void put_heads(struct att_jsonw *w, const struct att_model_info *info)
             att_jsonw_cstring(w, head->labels[k]);
         att_jsonw_array_end(w);
         att_jsonw_put_bool(w, "multi_label", head->multi_label);
-        att_jsonw_key(w, "temperature");
-        att_jsonw_float(w, head->temperature);
+        att_jsonw_put_float(w, "temperature", head->temperature);
         if (head->out_of_scope_label != NULL) {
             att_jsonw_put_text(w, "out_of_scope_label", head->out_of_scope_label);
-            att_jsonw_key(w, "out_of_scope_threshold");
-            att_jsonw_float(w, head->out_of_scope_threshold);
+            att_jsonw_put_float(w, "out_of_scope_threshold", head->out_of_scope_threshold);
         }
         att_jsonw_object_end(w);
     }
@@ -266,16 +264,12 @@ static void put_history(struct att_jsonw *w, const struct att_history_rules *rul
 
     att_jsonw_key(w, "history");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "half_life_days");
-    att_jsonw_float(w, rules->half_life_days);
-    att_jsonw_key(w, "sequence");
-    att_jsonw_float(w, rules->sequence);
+    att_jsonw_put_float(w, "half_life_days", rules->half_life_days);
+    att_jsonw_put_float(w, "sequence", rules->sequence);
     att_jsonw_key(w, "weights");
     att_jsonw_object_begin(w);
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        att_jsonw_key(w, types[i].name);
-        att_jsonw_float(w, types[i].weight);
-    }
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        att_jsonw_put_float(w, types[i].name, types[i].weight);
     att_jsonw_object_end(w);
     att_jsonw_object_end(w);
 }

@@ -125,8 +125,7 @@ static void put_operation_id(struct att_jsonw *w, const char *key)
     }
     if (len > 0 && id[len - 1] == '_')
         len--;
-    att_jsonw_key(w, "operationId");
-    att_jsonw_string(w, id, len);
+    att_jsonw_put_string(w, "operationId", id, len);
 }
 
 static void put_operation(struct att_jsonw *w, const struct srv_route *route, const struct att_json *operations)

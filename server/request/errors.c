@@ -98,14 +98,10 @@ void srv_error_render(struct att_jsonw *w, enum srv_error error, const struct at
     att_jsonw_object_begin(w);
     att_jsonw_key(w, "error");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "message");
-    att_jsonw_cstring(w, message_of(error, err));
-    att_jsonw_key(w, "type");
-    att_jsonw_cstring(w, row->type);
-    att_jsonw_key(w, "code");
-    att_jsonw_cstring(w, row->code);
-    att_jsonw_key(w, "param");
-    att_jsonw_cstring(w, err != NULL && err->param[0] != '\0' ? err->param : NULL);
+    att_jsonw_put_text(w, "message", message_of(error, err));
+    att_jsonw_put_text(w, "type", row->type);
+    att_jsonw_put_text(w, "code", row->code);
+    att_jsonw_put_text(w, "param", err != NULL && err->param[0] != '\0' ? err->param : NULL);
     att_jsonw_key(w, "limit");
     if (err != NULL && err->limit > 0)
         att_jsonw_int(w, (int64_t)err->limit);
@@ -116,8 +112,7 @@ void srv_error_render(struct att_jsonw *w, enum srv_error error, const struct at
         att_jsonw_int(w, (int64_t)err->given);
     else
         att_jsonw_null(w);
-    att_jsonw_key(w, "request_id");
-    att_jsonw_cstring(w, request_id);
+    att_jsonw_put_text(w, "request_id", request_id);
     att_jsonw_object_end(w);
     att_jsonw_object_end(w);
 }
@@ -153,9 +148,7 @@ unsigned srv_error_status_flat(enum srv_error error)
 void srv_error_render_flat(struct att_jsonw *w, enum srv_error error, const struct att_err *err)
 {
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "error");
-    att_jsonw_cstring(w, message_of(error, err));
-    att_jsonw_key(w, "error_type");
-    att_jsonw_cstring(w, flat_type(error, err));
+    att_jsonw_put_text(w, "error", message_of(error, err));
+    att_jsonw_put_text(w, "error_type", flat_type(error, err));
     att_jsonw_object_end(w);
 }

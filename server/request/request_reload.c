@@ -70,16 +70,11 @@ enum srv_next srv_request_reloaded(struct srv_request *request)
     }
     att_jsonw_init(&w, 4096);
     att_jsonw_object_begin(&w);
-    att_jsonw_key(&w, "id");
-    att_jsonw_cstring(&w, job->model);
-    att_jsonw_key(&w, "object");
-    att_jsonw_cstring(&w, "model");
-    att_jsonw_key(&w, "status");
-    att_jsonw_cstring(&w, "serving");
-    att_jsonw_key(&w, "version");
-    att_jsonw_int(&w, (int64_t)job->version);
-    att_jsonw_key(&w, "ms");
-    att_jsonw_int(&w, (int64_t)(job->us / 1000));
+    att_jsonw_put_text(&w, "id", job->model);
+    att_jsonw_put_text(&w, "object", "model");
+    att_jsonw_put_text(&w, "status", "serving");
+    att_jsonw_put_size(&w, "version", job->version);
+    att_jsonw_put_int(&w, "ms", (int64_t)(job->us / 1000));
     att_jsonw_object_end(&w);
     status = att_jsonw_take(&w, &request->answer.bytes, &request->answer.len, &request->err);
     att_jsonw_finish(&w);

@@ -327,14 +327,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     const struct classifier *classifier = call->state;
     (void)err;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "name");
-    att_jsonw_cstring(answer, classifier->name);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "classifier");
-    att_jsonw_key(answer, "replaced");
-    att_jsonw_bool(answer, classifier->replaced);
-    att_jsonw_key(answer, "truncated");
-    att_jsonw_int(answer, (int64_t)classifier->truncated);
+    att_jsonw_put_text(answer, "name", classifier->name);
+    att_jsonw_put_text(answer, "object", "classifier");
+    att_jsonw_put_bool(answer, "replaced", classifier->replaced);
+    att_jsonw_put_size(answer, "truncated", classifier->truncated);
     task_classifier_render(&classifier->made, answer);
     task_render_usage(call, answer);
     att_jsonw_object_end(answer);
@@ -378,8 +374,7 @@ static enum att_status render_deleted(struct task_call *call, struct att_jsonw *
     (void)call;
     (void)err;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "deleted");
-    att_jsonw_bool(answer, true);
+    att_jsonw_put_bool(answer, "deleted", true);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }

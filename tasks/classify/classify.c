@@ -297,10 +297,8 @@ static void score(const struct att_head_info *head, const float *logits, struct 
 
 static void put_label(struct att_jsonw *answer, const char *label, const struct scored *best)
 {
-    att_jsonw_key(answer, "label");
-    att_jsonw_cstring(answer, label);
-    att_jsonw_key(answer, "score");
-    att_jsonw_float(answer, best->score);
+    att_jsonw_put_text(answer, "label", label);
+    att_jsonw_put_float(answer, "score", best->score);
 }
 
 static void put_scores(struct att_jsonw *answer, const struct att_head_info *head, const struct scored *scored,
@@ -312,8 +310,7 @@ static void put_scores(struct att_jsonw *answer, const struct att_head_info *hea
     for (size_t i = 0; i < count; i++) {
         att_jsonw_object_begin(answer);
         put_label(answer, head->labels[scored[i].label], &scored[i]);
-        att_jsonw_key(answer, "logit");
-        att_jsonw_float(answer, scored[i].logit);
+        att_jsonw_put_float(answer, "logit", scored[i].logit);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -334,10 +331,8 @@ static void put_multi(struct att_jsonw *answer, const struct att_head_info *head
         return;
     }
     att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < head->n_labels; i++) {
-        att_jsonw_key(answer, head->labels[i]);
-        att_jsonw_float(answer, head->thresholds[i]);
-    }
+    for (size_t i = 0; i < head->n_labels; i++)
+        att_jsonw_put_float(answer, head->labels[i], head->thresholds[i]);
     att_jsonw_object_end(answer);
 }
 
@@ -370,21 +365,16 @@ static void put_single(struct att_jsonw *answer, const struct att_head_info *hea
 {
     const struct scored *scored = verdict->best; /* all labels, best first */
     put_label(answer, decision(head, verdict), scored);
-    att_jsonw_key(answer, "logit");
-    att_jsonw_float(answer, scored[0].logit);
-    att_jsonw_key(answer, "abstained");
-    att_jsonw_bool(answer, verdict->abstained);
-    if (head->scope_scale > 0) {
-        att_jsonw_key(answer, "in_scope");
-        att_jsonw_float(answer, verdict->in_scope);
-    }
+    att_jsonw_put_float(answer, "logit", scored[0].logit);
+    att_jsonw_put_bool(answer, "abstained", verdict->abstained);
+    if (head->scope_scale > 0)
+        att_jsonw_put_float(answer, "in_scope", verdict->in_scope);
     if (!head->polarity)
         return;
     double polarity = 0;
     for (size_t i = 0; i < head->n_labels; i++)
         polarity += (double)scored[i].score * (double)head->polarity[scored[i].label];
-    att_jsonw_key(answer, "polarity");
-    att_jsonw_double(answer, polarity, 6);
+    att_jsonw_put_double(answer, "polarity", polarity, 6);
 }
 
 static int32_t unknown_id(const struct att_tokenizer *tokenizer)
@@ -450,8 +440,7 @@ static void put_target(const struct classify *classify, size_t index, size_t tar
 {
     const struct task_explain *explain = &classify->explain;
     const struct att_head_info *head = &att_model_info(classify->model->model)->heads[classify->explained[target]];
-    att_jsonw_key(answer, "label");
-    att_jsonw_cstring(answer, head->labels[classify->labels[index * explain->n_targets + target]]);
+    att_jsonw_put_text(answer, "label", head->labels[classify->labels[index * explain->n_targets + target]]);
     task_explain_render(explain, index, target, answer);
 }
 
@@ -462,15 +451,13 @@ static void put_explain(const struct classify *classify, size_t index, struct at
     const struct att_model_info *info = att_model_info(classify->model->model);
     att_jsonw_key(answer, "explain");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, task_explain_name(explain->method));
+    att_jsonw_put_text(answer, "method", task_explain_name(explain->method));
     if (explain->method != TASK_EXPLAIN_OCCLUSION && !explain->faithfulness) {
         task_explain_render(explain, index, 0, answer);
         att_jsonw_object_end(answer);
         return;
     }
-    att_jsonw_key(answer, "head");
-    att_jsonw_cstring(answer, info->heads[classify->explained[0]].name);
+    att_jsonw_put_text(answer, "head", info->heads[classify->explained[0]].name);
     put_target(classify, index, 0, answer);
     if (explain->n_targets > 1) {
         att_jsonw_key(answer, "heads");
@@ -492,17 +479,13 @@ static enum att_status put_item(struct task_call *call, struct classify *classif
     const struct input *input = &classify->inputs[index];
     const struct task_windows *windows = &classify->windows[index];
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "index");
-    att_jsonw_int(answer, (int64_t)index);
-    if (input->id) {
-        att_jsonw_key(answer, "id");
-        att_jsonw_string(answer, input->id, input->id_len);
-    }
+    att_jsonw_put_size(answer, "index", index);
+    if (input->id)
+        att_jsonw_put_string(answer, "id", input->id, input->id_len);
     enum att_status status = put_heads(call, classify, index, answer, err);
     att_jsonw_key(answer, "windows");
     task_windows_render(windows, answer);
-    att_jsonw_key(answer, "truncated");
-    att_jsonw_bool(answer, windows->dropped > 0);
+    att_jsonw_put_bool(answer, "truncated", windows->dropped > 0);
     if (status == ATT_OK && classify->explain.method != TASK_EXPLAIN_NONE)
         put_explain(classify, index, answer);
     att_jsonw_object_end(answer);
@@ -529,12 +512,9 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     classify->unknown_id = unknown_id(att_model_tokenizer(classify->model->model));
     att_jsonw_object_begin(answer);
     task_render_id(answer, "cls");
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
-    att_jsonw_key(answer, "created");
-    att_jsonw_int(answer, att_clock_unix_s());
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, classify->model->name);
+    att_jsonw_put_text(answer, "object", "list");
+    att_jsonw_put_int(answer, "created", att_clock_unix_s());
+    att_jsonw_put_text(answer, "model", classify->model->name);
     task_render_fingerprint(answer, classify->model);
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);

@@ -98,9 +98,7 @@ void task_faithfulness_render(const struct task_faithfulness *figures, struct at
                 {"deletion_area", figures->deletion_area}};
     att_jsonw_key(answer, "faithfulness");
     att_jsonw_object_begin(answer);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        att_jsonw_key(answer, rows[i].name);
-        att_jsonw_double(answer, rows[i].value, 6);
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        att_jsonw_put_double(answer, rows[i].name, rows[i].value, 6);
     att_jsonw_object_end(answer);
 }

@@ -96,18 +96,12 @@ static void put_words(const struct task_explained *item, const double *weights, 
     for (size_t i = 0; i < item->n_words; i++) {
         const struct task_word *word = &item->words[i];
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "text");
-        att_jsonw_string(answer, item->texts[word->second] + word->start, word->end - word->start);
-        att_jsonw_key(answer, "start");
-        att_jsonw_int(answer, word->start);
-        att_jsonw_key(answer, "end");
-        att_jsonw_int(answer, word->end);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_float(answer, (float)weights[i]);
-        if (word->second) {
-            att_jsonw_key(answer, "pair");
-            att_jsonw_bool(answer, true);
-        }
+        att_jsonw_put_string(answer, "text", item->texts[word->second] + word->start, word->end - word->start);
+        att_jsonw_put_int(answer, "start", word->start);
+        att_jsonw_put_int(answer, "end", word->end);
+        att_jsonw_put_float(answer, "weight", (float)weights[i]);
+        if (word->second)
+            att_jsonw_put_bool(answer, "pair", true);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -132,8 +126,7 @@ enum att_status task_explain_attention(struct task_call *call, const struct task
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, "attention");
+    att_jsonw_put_text(answer, "method", "attention");
     put_words(&item, item.weights, answer);
     att_jsonw_object_end(answer);
     return ATT_OK;

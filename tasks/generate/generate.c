@@ -63,12 +63,9 @@ void task_generate_usage(const struct task_generate *state, struct att_jsonw *an
     size_t written = task_generation_new_tokens(state->generation);
     att_jsonw_key(answer, "usage");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "prompt_tokens");
-    att_jsonw_int(answer, (int64_t)prompt);
-    att_jsonw_key(answer, "completion_tokens");
-    att_jsonw_int(answer, (int64_t)written);
-    att_jsonw_key(answer, "total_tokens");
-    att_jsonw_int(answer, (int64_t)(prompt + written));
+    att_jsonw_put_size(answer, "prompt_tokens", prompt);
+    att_jsonw_put_size(answer, "completion_tokens", written);
+    att_jsonw_put_int(answer, "total_tokens", (int64_t)(prompt + written));
     att_jsonw_object_end(answer);
 }
 
@@ -103,8 +100,7 @@ static enum att_status put_explanation(struct task_call *call, const struct task
                                      count, false, words);
     att_jsonw_key(answer, "explain");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, "attention");
+    att_jsonw_put_text(answer, "method", "attention");
     att_jsonw_key(answer, "tokens");
     att_jsonw_array_begin(answer);
     for (size_t w = 0; w < n_words; w++) {
@@ -114,14 +110,10 @@ static enum att_status put_explanation(struct task_call *call, const struct task
         for (size_t t = 0; t < words[w].count; t++)
             weight += weights[words[w].first + t];
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "text");
-        att_jsonw_string(answer, ask->prompt + words[w].start, words[w].end - words[w].start);
-        att_jsonw_key(answer, "start");
-        att_jsonw_int(answer, words[w].start);
-        att_jsonw_key(answer, "end");
-        att_jsonw_int(answer, words[w].end);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_float(answer, weight);
+        att_jsonw_put_string(answer, "text", ask->prompt + words[w].start, words[w].end - words[w].start);
+        att_jsonw_put_int(answer, "start", words[w].start);
+        att_jsonw_put_int(answer, "end", words[w].end);
+        att_jsonw_put_float(answer, "weight", weight);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -138,18 +130,14 @@ static void put_logprobs(const struct task_generate *state, size_t from, size_t 
     for (size_t i = from; i < to; i++) {
         struct task_written written = task_generation_token(state->generation, i);
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "token");
-        att_jsonw_cstring(answer, att_tokenizer_token(tokenizer, written.id));
-        att_jsonw_key(answer, "logprob");
-        att_jsonw_float(answer, written.logprob);
+        att_jsonw_put_text(answer, "token", att_tokenizer_token(tokenizer, written.id));
+        att_jsonw_put_float(answer, "logprob", written.logprob);
         att_jsonw_key(answer, "top");
         att_jsonw_array_begin(answer);
         for (size_t k = 0; written.likely && k < state->ask.n_likely; k++) {
             att_jsonw_object_begin(answer);
-            att_jsonw_key(answer, "token");
-            att_jsonw_cstring(answer, att_tokenizer_token(tokenizer, written.likely[k].id));
-            att_jsonw_key(answer, "logprob");
-            att_jsonw_float(answer, written.likely[k].logprob);
+            att_jsonw_put_text(answer, "token", att_tokenizer_token(tokenizer, written.likely[k].id));
+            att_jsonw_put_float(answer, "logprob", written.likely[k].logprob);
             att_jsonw_object_end(answer);
         }
         att_jsonw_array_end(answer);
@@ -160,12 +148,9 @@ static void put_logprobs(const struct task_generate *state, size_t from, size_t 
 
 static void put_head(const struct task_call *call, const struct task_generate *state, struct att_jsonw *answer)
 {
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, state->id);
-    att_jsonw_key(answer, "created");
-    att_jsonw_int(answer, call->now_ms / 1000);
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, state->ask.model->name);
+    att_jsonw_put_text(answer, "id", state->id);
+    att_jsonw_put_int(answer, "created", call->now_ms / 1000);
+    att_jsonw_put_text(answer, "model", state->ask.model->name);
     task_render_fingerprint(answer, state->ask.model);
 }
 
@@ -177,10 +162,8 @@ static enum att_status render_ours(struct task_call *call, struct att_jsonw *ans
     enum att_status status = ATT_OK;
     att_jsonw_object_begin(answer);
     put_head(call, state, answer);
-    att_jsonw_key(answer, "text");
-    att_jsonw_string(answer, text, len);
-    att_jsonw_key(answer, "finish_reason");
-    att_jsonw_cstring(answer, task_generation_reason(state->generation));
+    att_jsonw_put_string(answer, "text", text, len);
+    att_jsonw_put_text(answer, "finish_reason", task_generation_reason(state->generation));
     if (state->ask.logprobs)
         put_logprobs(state, 0, task_generation_new_tokens(state->generation), answer);
     if (state->ask.explains)
@@ -205,10 +188,8 @@ static void stream_ours(struct task_call *call, struct att_jsonw *events)
     att_jsonw_object_begin(events);
     if (!state->begun)
         put_head(call, state, events);
-    att_jsonw_key(events, "text");
-    att_jsonw_string(events, text + state->told_bytes, settled - state->told_bytes);
-    att_jsonw_key(events, "finish_reason");
-    att_jsonw_cstring(events, over ? task_generation_reason(state->generation) : NULL);
+    att_jsonw_put_string(events, "text", text + state->told_bytes, settled - state->told_bytes);
+    att_jsonw_put_text(events, "finish_reason", over ? task_generation_reason(state->generation) : NULL);
     if (state->ask.logprobs)
         put_logprobs(state, state->told_tokens, n_new, events);
     if (over && state->ask.explains)

@@ -28,8 +28,7 @@ static void put_chat_token(const struct task_generate *state, int32_t id, float 
 {
     att_jsonw_key(answer, "token");
     put_token_text(state, id, true, answer);
-    att_jsonw_key(answer, "logprob");
-    att_jsonw_float(answer, logprob);
+    att_jsonw_put_float(answer, "logprob", logprob);
 }
 
 static void put_chat_logprobs(const struct task_generate *state, size_t from, size_t to, struct att_jsonw *answer)
@@ -74,8 +73,7 @@ static void put_top(const struct task_generate *state, const struct task_written
             same++;
         if (same < k)
             continue;
-        att_jsonw_key(answer, texts[k]);
-        att_jsonw_float(answer, written->likely[k].logprob);
+        att_jsonw_put_float(answer, texts[k], written->likely[k].logprob);
     }
     att_jsonw_object_end(answer);
     for (size_t k = 0; k < n; k++)
@@ -125,14 +123,10 @@ static void put_logprobs(const struct task_generate *state, size_t from, size_t 
 static void put_head(const struct task_call *call, const struct task_generate *state, const char *object,
                      struct att_jsonw *answer)
 {
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, state->id);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, object);
-    att_jsonw_key(answer, "created");
-    att_jsonw_int(answer, call->now_ms / 1000);
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, state->ask.model->name);
+    att_jsonw_put_text(answer, "id", state->id);
+    att_jsonw_put_text(answer, "object", object);
+    att_jsonw_put_int(answer, "created", call->now_ms / 1000);
+    att_jsonw_put_text(answer, "model", state->ask.model->name);
     task_render_fingerprint(answer, state->ask.model);
 }
 
@@ -147,25 +141,20 @@ void task_generate_render_openai(const struct task_call *call, struct att_jsonw 
     att_jsonw_key(answer, "choices");
     att_jsonw_array_begin(answer);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "index");
-    att_jsonw_int(answer, 0);
+    att_jsonw_put_int(answer, "index", 0);
     if (is_chat) {
         att_jsonw_key(answer, "message");
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "role");
-        att_jsonw_cstring(answer, "assistant");
-        att_jsonw_key(answer, "content");
-        att_jsonw_string(answer, text, len);
+        att_jsonw_put_text(answer, "role", "assistant");
+        att_jsonw_put_string(answer, "content", text, len);
         att_jsonw_key(answer, "refusal");
         att_jsonw_null(answer);
         att_jsonw_object_end(answer);
     } else {
-        att_jsonw_key(answer, "text");
-        att_jsonw_string(answer, text, len);
+        att_jsonw_put_string(answer, "text", text, len);
     }
     put_logprobs(state, 0, task_generation_new_tokens(state->generation), answer);
-    att_jsonw_key(answer, "finish_reason");
-    att_jsonw_cstring(answer, task_generation_reason(state->generation));
+    att_jsonw_put_text(answer, "finish_reason", task_generation_reason(state->generation));
     att_jsonw_object_end(answer);
     att_jsonw_array_end(answer);
     task_generate_usage(state, answer);
@@ -203,27 +192,20 @@ static void put_chunk(const struct task_call *call, const struct task_generate *
 {
     begin_chunk(call, state, events);
     att_jsonw_object_begin(events);
-    att_jsonw_key(events, "index");
-    att_jsonw_int(events, 0);
+    att_jsonw_put_int(events, "index", 0);
     if (state->shape == TASK_GENERATE_CHAT) {
         att_jsonw_key(events, "delta");
         att_jsonw_object_begin(events);
-        if (first) {
-            att_jsonw_key(events, "role");
-            att_jsonw_cstring(events, "assistant");
-        }
-        if (first || len > 0) {
-            att_jsonw_key(events, "content");
-            att_jsonw_string(events, text, len);
-        }
+        if (first)
+            att_jsonw_put_text(events, "role", "assistant");
+        if (first || len > 0)
+            att_jsonw_put_string(events, "content", text, len);
         att_jsonw_object_end(events);
     } else {
-        att_jsonw_key(events, "text");
-        att_jsonw_string(events, text, len);
+        att_jsonw_put_string(events, "text", text, len);
     }
     put_logprobs(state, from, to, events);
-    att_jsonw_key(events, "finish_reason");
-    att_jsonw_cstring(events, reason);
+    att_jsonw_put_text(events, "finish_reason", reason);
     att_jsonw_object_end(events);
     end_chunk(state, false, events);
 }

@@ -83,8 +83,7 @@ static enum att_status turns_to_json(const struct task_generation_ask *ask, stru
     att_jsonw_array_begin(&w);
     for (size_t i = 0; status == ATT_OK && i < ask->n_turns; i++) {
         att_jsonw_object_begin(&w);
-        att_jsonw_key(&w, "role");
-        att_jsonw_cstring(&w, ask->turns[i].role);
+        att_jsonw_put_text(&w, "role", ask->turns[i].role);
         att_jsonw_key(&w, "content");
         status = put_content(tokenizer, &ask->turns[i], &w, err);
         att_jsonw_object_end(&w);

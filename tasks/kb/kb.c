@@ -122,12 +122,9 @@ static enum att_status write_entries(struct task_call *call, bool replace_all, s
         return status;
     const struct store_kb_view *view = store_kb_view(kb_call->kb->kb);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, kb_call->kb->name);
-    att_jsonw_key(answer, "written");
-    att_jsonw_int(answer, (int64_t)kb_call->n_entries);
-    att_jsonw_key(answer, "entries");
-    att_jsonw_int(answer, (int64_t)view->n_entries);
+    att_jsonw_put_text(answer, "kb", kb_call->kb->name);
+    att_jsonw_put_size(answer, "written", kb_call->n_entries);
+    att_jsonw_put_size(answer, "entries", view->n_entries);
     att_jsonw_object_end(answer);
     store_kb_view_release(kb_call->kb->kb, view);
     return ATT_OK;
@@ -180,8 +177,7 @@ static enum att_status render_removed(struct task_call *call, struct att_jsonw *
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "deleted");
-    att_jsonw_bool(answer, true);
+    att_jsonw_put_bool(answer, "deleted", true);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }

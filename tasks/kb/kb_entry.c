@@ -186,28 +186,22 @@ static void put_time(struct att_jsonw *answer, const char *name, int64_t unix_s)
     if (unix_s == 0)
         return;
     att_date_format(unix_s, text);
-    att_jsonw_key(answer, name);
-    att_jsonw_cstring(answer, text);
+    att_jsonw_put_text(answer, name, text);
 }
 
 void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *answer)
 {
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    att_jsonw_int(answer, entry->id);
-    att_jsonw_key(answer, "lang");
-    att_jsonw_cstring(answer, entry->lang);
-    att_jsonw_key(answer, "question");
-    att_jsonw_cstring(answer, entry->question);
+    att_jsonw_put_int(answer, "id", entry->id);
+    att_jsonw_put_text(answer, "lang", entry->lang);
+    att_jsonw_put_text(answer, "question", entry->question);
     att_jsonw_key(answer, "alternates");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < entry->n_alternates; i++)
         att_jsonw_cstring(answer, entry->alternates[i]);
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "answer");
-    att_jsonw_cstring(answer, entry->answer);
-    att_jsonw_key(answer, "source");
-    att_jsonw_cstring(answer, entry->source);
+    att_jsonw_put_text(answer, "answer", entry->answer);
+    att_jsonw_put_text(answer, "source", entry->source);
     att_jsonw_key(answer, "metadata");
     att_jsonw_raw(answer, entry->metadata, strlen(entry->metadata));
     att_jsonw_key(answer, "prompts");
@@ -215,12 +209,9 @@ void task_kb_entry_render(const struct store_kb_entry *entry, struct att_jsonw *
     for (size_t i = 0; i < entry->n_prompts; i++)
         att_jsonw_int(answer, entry->prompts[i]);
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "context_only");
-    att_jsonw_bool(answer, entry->context_only);
-    if (entry->chitchat) {
-        att_jsonw_key(answer, "chitchat");
-        att_jsonw_bool(answer, true);
-    }
+    att_jsonw_put_bool(answer, "context_only", entry->context_only);
+    if (entry->chitchat)
+        att_jsonw_put_bool(answer, "chitchat", true);
     put_time(answer, "valid_from", entry->valid_from);
     put_time(answer, "valid_until", entry->valid_until);
     att_jsonw_object_end(answer);

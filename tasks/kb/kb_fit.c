@@ -161,18 +161,14 @@ enum att_status task_fit_parse(const char *text, const struct att_model_info *en
 
 static void put_members(const struct member *members, size_t n, const void *base, struct att_jsonw *w)
 {
-    for (size_t i = 0; i < n; i++) {
-        att_jsonw_key(w, members[i].name);
-        att_jsonw_float(w, *(const float *)(const void *)((const char *)base + members[i].offset));
-    }
+    for (size_t i = 0; i < n; i++)
+        att_jsonw_put_float(w, members[i].name, *(const float *)(const void *)((const char *)base + members[i].offset));
 }
 
 static void put_bounds(double threshold, double margin, struct att_jsonw *w)
 {
-    att_jsonw_key(w, "threshold");
-    att_jsonw_double(w, threshold, 6);
-    att_jsonw_key(w, "margin");
-    att_jsonw_double(w, margin, 6);
+    att_jsonw_put_double(w, "threshold", threshold, 6);
+    att_jsonw_put_double(w, "margin", margin, 6);
 }
 
 void task_fit_render(const struct task_fit *fit, struct att_jsonw *w)
@@ -190,8 +186,7 @@ void task_fit_render(const struct task_fit *fit, struct att_jsonw *w)
         return;
     att_jsonw_key(w, "rerank");
     att_jsonw_object_begin(w);
-    att_jsonw_key(w, "model");
-    att_jsonw_cstring(w, fit->rerank.digest);
+    att_jsonw_put_text(w, "model", fit->rerank.digest);
     put_members(rerank_members, N_RERANK, &fit->rerank, w);
     put_bounds(fit->rerank.threshold, fit->rerank.margin, w);
     att_jsonw_object_end(w);

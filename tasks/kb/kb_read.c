@@ -52,8 +52,7 @@ static enum att_status put_languages(struct task_call *call, const struct store_
         size_t first = i;
         while (i < view->n_entries && strcmp(langs[first], langs[i]) == 0)
             i++;
-        att_jsonw_key(answer, langs[first]);
-        att_jsonw_int(answer, (int64_t)(i - first));
+        att_jsonw_put_int(answer, langs[first], (int64_t)(i - first));
     }
     att_jsonw_object_end(answer);
     return ATT_OK;
@@ -69,28 +68,21 @@ static void put_counts(const struct store_kb_view *view, int64_t now_s, struct a
         pending += state == PENDING;
         expired += state == EXPIRED;
     }
-    att_jsonw_key(answer, "chitchat");
-    att_jsonw_int(answer, chitchat);
-    att_jsonw_key(answer, "pending");
-    att_jsonw_int(answer, pending);
-    att_jsonw_key(answer, "expired");
-    att_jsonw_int(answer, expired);
+    att_jsonw_put_int(answer, "chitchat", chitchat);
+    att_jsonw_put_int(answer, "pending", pending);
+    att_jsonw_put_int(answer, "expired", expired);
 }
 
 static enum att_status render_facts(struct task_call *call, struct att_jsonw *answer, struct att_err *err)
 {
     const struct task_kb_call *kb_call = call->state;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, kb_call->kb->name);
-    att_jsonw_key(answer, "entries");
-    att_jsonw_int(answer, (int64_t)kb_call->view->n_entries);
-    att_jsonw_key(answer, "texts");
-    att_jsonw_int(answer, (int64_t)kb_call->view->n_texts);
+    att_jsonw_put_text(answer, "kb", kb_call->kb->name);
+    att_jsonw_put_size(answer, "entries", kb_call->view->n_entries);
+    att_jsonw_put_size(answer, "texts", kb_call->view->n_texts);
     att_jsonw_key(answer, "languages");
     enum att_status status = put_languages(call, kb_call->view, answer, err);
-    att_jsonw_key(answer, "encoder");
-    att_jsonw_cstring(answer, kb_call->kb->encoder->name);
+    att_jsonw_put_text(answer, "encoder", kb_call->kb->encoder->name);
     put_counts(kb_call->view, call->now_ms / 1000, answer);
     att_jsonw_key(answer, "fit");
     if (kb_call->view->fit)
@@ -173,8 +165,7 @@ static enum att_status render_list(struct task_call *call, struct att_jsonw *ans
     int64_t total = 0, given = 0, last = 0;
     (void)err;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, kb_call->kb->name);
+    att_jsonw_put_text(answer, "kb", kb_call->kb->name);
     att_jsonw_key(answer, "entries");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < view->n_entries; i++) {
@@ -190,8 +181,7 @@ static enum att_status render_list(struct task_call *call, struct att_jsonw *ans
     att_jsonw_array_end(answer);
     put_state(call, "pending", PENDING, last, answer);
     put_state(call, "expired", EXPIRED, last, answer);
-    att_jsonw_key(answer, "left");
-    att_jsonw_int(answer, total - given);
+    att_jsonw_put_int(answer, "left", total - given);
     att_jsonw_key(answer, "next");
     if (total > given)
         att_jsonw_int(answer, last);

@@ -223,24 +223,18 @@ static void put_nearest(const struct suggest *suggest, const struct store_kb_vie
     att_jsonw_key(answer, "nearest");
     if (entry) {
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "id");
-        att_jsonw_int(answer, entry->id);
-        att_jsonw_key(answer, "question");
-        att_jsonw_cstring(answer, entry->question);
-        att_jsonw_key(answer, "score");
-        att_jsonw_float(answer, leader->score);
+        att_jsonw_put_int(answer, "id", entry->id);
+        att_jsonw_put_text(answer, "question", entry->question);
+        att_jsonw_put_float(answer, "score", leader->score);
         att_jsonw_object_end(answer);
     } else {
         att_jsonw_null(answer);
     }
     att_jsonw_key(answer, "proposal");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "as");
-    att_jsonw_cstring(answer, alternate ? "alternate" : "entry");
-    if (alternate) {
-        att_jsonw_key(answer, "entry");
-        att_jsonw_int(answer, entry->id);
-    }
+    att_jsonw_put_text(answer, "as", alternate ? "alternate" : "entry");
+    if (alternate)
+        att_jsonw_put_int(answer, "entry", entry->id);
     att_jsonw_object_end(answer);
 }
 
@@ -277,20 +271,15 @@ static void put_group(const struct suggest *suggest, const struct store_kb_view 
 {
     static const char *const kinds[] = {"handoff", "clarify", "accepted", "rejected", "escalated"};
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "question");
-    att_jsonw_cstring(answer, group->leader->text);
-    att_jsonw_key(answer, "count");
-    att_jsonw_int(answer, (int64_t)group->count);
+    att_jsonw_put_text(answer, "question", group->leader->text);
+    att_jsonw_put_size(answer, "count", group->count);
     att_jsonw_key(answer, "kinds");
     att_jsonw_object_begin(answer);
     for (size_t k = 0; k < STORE_KB_KINDS; k++)
-        if (group->kinds[k] > 0) {
-            att_jsonw_key(answer, kinds[k]);
-            att_jsonw_int(answer, (int64_t)group->kinds[k]);
-        }
+        if (group->kinds[k] > 0)
+            att_jsonw_put_size(answer, kinds[k], group->kinds[k]);
     att_jsonw_object_end(answer);
-    att_jsonw_key(answer, "last");
-    att_jsonw_int(answer, group->last);
+    att_jsonw_put_int(answer, "last", group->last);
     att_jsonw_key(answer, "examples");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < group->n_members; i++)
@@ -324,12 +313,9 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
             take_group(suggest, view, &suggest->asked[i], &groups[n_groups++]);
     qsort(groups, n_groups, sizeof *groups, by_size);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "kb");
-    att_jsonw_cstring(answer, kb_call->kb->name);
-    att_jsonw_key(answer, "recording");
-    att_jsonw_bool(answer, kb_call->kb->records);
-    att_jsonw_key(answer, "questions");
-    att_jsonw_int(answer, (int64_t)suggest->n_questions);
+    att_jsonw_put_text(answer, "kb", kb_call->kb->name);
+    att_jsonw_put_bool(answer, "recording", kb_call->kb->records);
+    att_jsonw_put_size(answer, "questions", suggest->n_questions);
     att_jsonw_key(answer, "suggestions");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < n_groups && (int64_t)i < suggest->limit && (int64_t)groups[i].count >= suggest->min; i++)
@@ -357,8 +343,7 @@ static enum att_status render_forget(struct task_call *call, struct att_jsonw *a
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "deleted");
-    att_jsonw_int(answer, (int64_t)removed);
+    att_jsonw_put_size(answer, "deleted", removed);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }

@@ -78,8 +78,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     struct alerts_call *alerts = call->state;
     alerts->answer = answer;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
+    att_jsonw_put_text(answer, "object", "list");
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);
     struct store_news *store = call->env->news->store;
@@ -87,8 +86,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
                                  ? store_news_alerts_scan_back(store, alerts->before, INT64_MAX, put_alert, alerts, err)
                                  : store_news_alerts_scan(store, alerts->after, INT64_MAX, put_alert, alerts, err);
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "has_more");
-    att_jsonw_bool(answer, alerts->more);
+    att_jsonw_put_bool(answer, "has_more", alerts->more);
     att_jsonw_key(answer, "last_id");
     if (alerts->count > 0)
         att_jsonw_int(answer, alerts->last);

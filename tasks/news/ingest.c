@@ -361,8 +361,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         return status;
     if (!ingest->lines) {
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "object");
-        att_jsonw_cstring(answer, "list");
+        att_jsonw_put_text(answer, "object", "list");
         att_jsonw_key(answer, "data");
         att_jsonw_array_begin(answer);
         task_ingest_put_results(call, ingest, feed, results, answer);

@@ -15,12 +15,9 @@ static void put_place(const struct ingest *ingest, size_t index, const char *id,
                       struct att_jsonw *answer)
 {
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, ingest->lines ? "line" : "index");
-    att_jsonw_int(answer, (int64_t)ingest->items[index].place);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, id);
-    att_jsonw_key(answer, "status");
-    att_jsonw_cstring(answer, status);
+    att_jsonw_put_size(answer, ingest->lines ? "line" : "index", ingest->items[index].place);
+    att_jsonw_put_text(answer, "id", id);
+    att_jsonw_put_text(answer, "status", status);
 }
 
 static void put_result(const struct ingest *ingest, size_t index, const struct store_news_result *result,
@@ -37,17 +34,12 @@ static void put_result(const struct ingest *ingest, size_t index, const struct s
         if (result->outcome == STORE_NEWS_ABSENT) {
             task_feed_put_error("conflict", &absent, answer);
         } else {
-            att_jsonw_key(answer, "seq");
-            att_jsonw_int(answer, result->seq);
-            att_jsonw_key(answer, "cluster");
-            att_jsonw_int(answer, result->cluster);
-            att_jsonw_key(answer, "novelty");
-            att_jsonw_double(answer, result->novelty, 3);
+            att_jsonw_put_int(answer, "seq", result->seq);
+            att_jsonw_put_int(answer, "cluster", result->cluster);
+            att_jsonw_put_double(answer, "novelty", result->novelty, 3);
         }
-        if (!item->known && *stored->sentiment) {
-            att_jsonw_key(answer, "sentiment");
-            att_jsonw_cstring(answer, stored->sentiment);
-        }
+        if (!item->known && *stored->sentiment)
+            att_jsonw_put_text(answer, "sentiment", stored->sentiment);
     }
     att_jsonw_object_end(answer);
 }

@@ -157,14 +157,12 @@ static enum att_status render_list(struct task_call *call, struct att_jsonw *ans
     struct news_call *news = call->state;
     news->answer = answer;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
+    att_jsonw_put_text(answer, "object", "list");
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);
     enum att_status status = store_news_scan(news->store, &news->filter, put_item, news, err);
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "has_more");
-    att_jsonw_bool(answer, news->more);
+    att_jsonw_put_bool(answer, "has_more", news->more);
     att_jsonw_key(answer, "last_seq");
     if (news->count > 0)
         att_jsonw_int(answer, news->last_seq);

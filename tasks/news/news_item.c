@@ -236,8 +236,7 @@ static void put_analysis(const struct store_news_item *item, struct att_jsonw *a
         return;
     }
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "text");
-    att_jsonw_string(answer, item->text + item->evidence_start, item->evidence_end - item->evidence_start);
+    att_jsonw_put_string(answer, "text", item->text + item->evidence_start, item->evidence_end - item->evidence_start);
     att_jsonw_put_size(answer, "start", item->evidence_start);
     att_jsonw_put_size(answer, "end", item->evidence_end);
     att_jsonw_object_end(answer);

@@ -269,12 +269,9 @@ static enum att_status render_put(struct task_call *call, struct att_jsonw *answ
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, items->model->name);
-    att_jsonw_key(answer, "written");
-    att_jsonw_int(answer, (int64_t)items->n);
-    att_jsonw_key(answer, "embedded");
-    att_jsonw_int(answer, (int64_t)items->n_texts);
+    att_jsonw_put_text(answer, "model", items->model->name);
+    att_jsonw_put_size(answer, "written", items->n);
+    att_jsonw_put_size(answer, "embedded", items->n_texts);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }
@@ -305,8 +302,7 @@ static void put_text(const char *name, const char *text, struct att_jsonw *answe
 {
     if (!text || !*text)
         return;
-    att_jsonw_key(answer, name);
-    att_jsonw_cstring(answer, text);
+    att_jsonw_put_text(answer, name, text);
 }
 
 static void put_item(const struct items_call *items, const char *id, size_t slot,
@@ -319,24 +315,18 @@ static void put_item(const struct items_call *items, const char *id, size_t slot
     const struct store_item *base = known && table ? store_items_at(table, slot) : &bare;
     over = over ? over : &nothing;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, id);
+    att_jsonw_put_text(answer, "id", id);
     put_text("title", over->title ? over->title : base->title, answer);
     put_text("text", over->text ? over->text : base->text, answer);
     if (over->metadata || base->metadata) {
         att_jsonw_key(answer, "metadata");
         att_jsonw_value(answer, over->metadata ? over->metadata_members : base->metadata);
     }
-    att_jsonw_key(answer, "popularity");
-    att_jsonw_int(answer, over->popularity >= 0 ? over->popularity : (int64_t)base->popularity);
-    att_jsonw_key(answer, "available");
-    att_jsonw_bool(answer, !over->unavailable && !over->deleted);
-    att_jsonw_key(answer, "in_model");
-    att_jsonw_bool(answer, known);
-    if (over->deleted) {
-        att_jsonw_key(answer, "deleted");
-        att_jsonw_bool(answer, true);
-    }
+    att_jsonw_put_int(answer, "popularity", over->popularity >= 0 ? over->popularity : (int64_t)base->popularity);
+    att_jsonw_put_bool(answer, "available", !over->unavailable && !over->deleted);
+    att_jsonw_put_bool(answer, "in_model", known);
+    if (over->deleted)
+        att_jsonw_put_bool(answer, "deleted", true);
     att_jsonw_object_end(answer);
 }
 
@@ -368,8 +358,7 @@ static enum att_status render_delete(struct task_call *call, struct att_jsonw *a
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "deleted");
-    att_jsonw_bool(answer, true);
+    att_jsonw_put_bool(answer, "deleted", true);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }
@@ -404,19 +393,15 @@ static enum att_status render_list(struct task_call *call, struct att_jsonw *ans
     size_t end = view->n - items->first < items->limit ? view->n : items->first + items->limit;
     (void)err;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, items->model->name);
-    att_jsonw_key(answer, "in_model");
-    att_jsonw_int(answer, (int64_t)items->catalogue.n_items);
-    att_jsonw_key(answer, "changed");
-    att_jsonw_int(answer, (int64_t)view->n);
+    att_jsonw_put_text(answer, "model", items->model->name);
+    att_jsonw_put_size(answer, "in_model", items->catalogue.n_items);
+    att_jsonw_put_size(answer, "changed", view->n);
     att_jsonw_key(answer, "items");
     att_jsonw_array_begin(answer);
     for (size_t i = items->first; i < end; i++)
         put_item(items, view->items[i]->id, items->catalogue.slots[i], view->items[i], answer);
     att_jsonw_array_end(answer);
-    att_jsonw_key(answer, "next");
-    att_jsonw_cstring(answer, end < view->n ? view->items[end - 1]->id : NULL);
+    att_jsonw_put_text(answer, "next", end < view->n ? view->items[end - 1]->id : NULL);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }

@@ -57,12 +57,9 @@ enum att_status task_items_lines_parse(struct task_call *call, struct items_call
 static void put_line(const struct items_line *line, struct att_jsonw *answer)
 {
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "line");
-    att_jsonw_int(answer, (int64_t)line->number);
-    att_jsonw_key(answer, "id");
-    att_jsonw_cstring(answer, line->id);
-    att_jsonw_key(answer, "status");
-    att_jsonw_cstring(answer, line->err ? "error" : "written");
+    att_jsonw_put_size(answer, "line", line->number);
+    att_jsonw_put_text(answer, "id", line->id);
+    att_jsonw_put_text(answer, "status", line->err ? "error" : "written");
     if (line->err)
         task_feed_put_line_error(line->err, answer);
     att_jsonw_object_end(answer);

@@ -280,12 +280,9 @@ static void put_events(const struct task_recommend *recommend, size_t slot, cons
         if (at[number] == 0)
             continue;
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)number);
-        att_jsonw_key(answer, "item");
-        att_jsonw_cstring(answer, history->given[recommend->occlusion.positions[at[number] - 1]].item);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_float(answer, (float)weight_of(recommend, slot, at[number] - 1));
+        att_jsonw_put_size(answer, "event", number);
+        att_jsonw_put_text(answer, "item", history->given[recommend->occlusion.positions[at[number] - 1]].item);
+        att_jsonw_put_float(answer, "weight", (float)weight_of(recommend, slot, at[number] - 1));
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -299,14 +296,10 @@ static void put_words(const struct task_recommend *recommend, size_t slot, struc
     for (size_t w = 0; w < occlusion->n_words; w++) {
         const struct task_word *word = &occlusion->words[w];
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "text");
-        att_jsonw_string(answer, recommend->interest + word->start, word->end - word->start);
-        att_jsonw_key(answer, "start");
-        att_jsonw_int(answer, word->start);
-        att_jsonw_key(answer, "end");
-        att_jsonw_int(answer, word->end);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_float(answer, (float)weight_of(recommend, slot, occlusion->n_events + 1 + w));
+        att_jsonw_put_string(answer, "text", recommend->interest + word->start, word->end - word->start);
+        att_jsonw_put_int(answer, "start", word->start);
+        att_jsonw_put_int(answer, "end", word->end);
+        att_jsonw_put_float(answer, "weight", (float)weight_of(recommend, slot, occlusion->n_events + 1 + w));
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -325,8 +318,7 @@ enum att_status task_occlusion_render(struct task_call *call, const struct task_
         at[task_history_number(&recommend->history, occlusion->positions[e])] = e + 1;
     att_jsonw_key(answer, "explain");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "method");
-    att_jsonw_cstring(answer, "occlusion");
+    att_jsonw_put_text(answer, "method", "occlusion");
     put_events(recommend, slot, at, answer);
     if (recommend->interest)
         put_words(recommend, slot, answer);

@@ -207,10 +207,8 @@ static void put_id(const struct task_recommend *recommend, size_t slot, struct a
                               : items                   ? store_items_at(items, slot)->id
                                                         : number);
     const char *title = task_catalogue_title(&recommend->catalogue, slot);
-    if (title) {
-        att_jsonw_key(answer, "title");
-        att_jsonw_cstring(answer, title);
-    }
+    if (title)
+        att_jsonw_put_text(answer, "title", title);
 }
 
 /* The largest few of the weights, ties by the order of the request. */
@@ -229,12 +227,9 @@ static void put_reasons(const struct task_recommend *recommend, float *weights, 
         if (best == SIZE_MAX)
             break;
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)task_history_number(&recommend->history, events[best].position));
-        att_jsonw_key(answer, "item");
-        att_jsonw_cstring(answer, events[best].item);
-        att_jsonw_key(answer, "weight");
-        att_jsonw_double(answer, (double)weights[best], 4);
+        att_jsonw_put_size(answer, "event", task_history_number(&recommend->history, events[best].position));
+        att_jsonw_put_text(answer, "item", events[best].item);
+        att_jsonw_put_double(answer, "weight", (double)weights[best], 4);
         att_jsonw_object_end(answer);
         weights[best] = 0;
     }
@@ -274,14 +269,10 @@ static enum att_status put_items(struct task_call *call, const struct task_recom
         float logit = task_preference_logit(preference, best->items[i].slot, &source);
         att_jsonw_object_begin(answer);
         put_id(recommend, best->items[i].slot, answer);
-        att_jsonw_key(answer, "score");
-        att_jsonw_double(answer, exp((double)logit - recommend->log_sum), 6);
-        att_jsonw_key(answer, "logit");
-        att_jsonw_float(answer, logit);
-        att_jsonw_key(answer, "rank");
-        att_jsonw_int(answer, (int64_t)i + 1);
-        att_jsonw_key(answer, "source");
-        att_jsonw_cstring(answer, sources[source]);
+        att_jsonw_put_double(answer, "score", exp((double)logit - recommend->log_sum), 6);
+        att_jsonw_put_float(answer, "logit", logit);
+        att_jsonw_put_size(answer, "rank", i + 1);
+        att_jsonw_put_text(answer, "source", sources[source]);
         if (recommend->reasons) {
             task_preference_reasons(preference, best->items[i].slot, weights);
             put_reasons(recommend, weights, answer);
@@ -311,16 +302,12 @@ static enum att_status put_weights(struct task_call *call, const struct task_rec
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < history->n; i++) {
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "event");
-        att_jsonw_int(answer, (int64_t)i);
+        att_jsonw_put_size(answer, "event", i);
         if (i >= history->n - history->n_stored) {
-            att_jsonw_key(answer, "item");
-            att_jsonw_cstring(answer, history->events[at[i]].item);
-            att_jsonw_key(answer, "stored");
-            att_jsonw_bool(answer, true);
+            att_jsonw_put_text(answer, "item", history->events[at[i]].item);
+            att_jsonw_put_bool(answer, "stored", true);
         }
-        att_jsonw_key(answer, "weight");
-        att_jsonw_double(answer, (double)preference->shares[at[i]], 4);
+        att_jsonw_put_double(answer, "weight", (double)preference->shares[at[i]], 4);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);
@@ -335,15 +322,12 @@ enum att_status task_recommend_render(struct task_call *call, struct att_jsonw *
         return status;
     att_jsonw_object_begin(answer);
     task_render_id(answer, "rec");
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, recommend->model->name);
-    if (recommend->user && call->env->users) {
-        att_jsonw_key(answer, "stored_events");
-        att_jsonw_int(answer, (int64_t)recommend->history.n_stored);
-    }
+    att_jsonw_put_text(answer, "model", recommend->model->name);
+    if (recommend->user && call->env->users)
+        att_jsonw_put_size(answer, "stored_events", recommend->history.n_stored);
     /* Nothing is liked: what others like, and the answer says so. */
-    att_jsonw_key(answer, "fallback");
-    att_jsonw_cstring(answer, recommend->preference.popular && !recommend->preference.words ? "popularity" : NULL);
+    att_jsonw_put_text(answer, "fallback",
+                       recommend->preference.popular && !recommend->preference.words ? "popularity" : NULL);
     status = put_items(call, recommend, answer, err);
     if (status == ATT_OK && recommend->reasons)
         status = put_weights(call, recommend, &recommend->preference, answer, err);

@@ -186,17 +186,13 @@ enum att_status task_without_render(struct task_call *call, const struct task_re
         size_t event = (size_t)(changes[i].without - occlusion->left_out.list);
         att_jsonw_object_begin(answer);
         if (event == occlusion->n_events) {
-            att_jsonw_key(answer, "interest");
-            att_jsonw_bool(answer, true);
+            att_jsonw_put_bool(answer, "interest", true);
         } else {
             const size_t position = occlusion->positions[event];
-            att_jsonw_key(answer, "event");
-            att_jsonw_int(answer, (int64_t)task_history_number(&recommend->history, position));
-            att_jsonw_key(answer, "item");
-            att_jsonw_cstring(answer, recommend->history.given[position].item);
+            att_jsonw_put_size(answer, "event", task_history_number(&recommend->history, position));
+            att_jsonw_put_text(answer, "item", recommend->history.given[position].item);
         }
-        att_jsonw_key(answer, "change");
-        att_jsonw_float(answer, changes[i].logit);
+        att_jsonw_put_float(answer, "change", changes[i].logit);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);

@@ -50,26 +50,16 @@ static void put_event(const struct store_user_event *event, struct att_jsonw *an
 {
     static const char *const types[] = {"view", "click", "rate", "buy"};
     att_jsonw_object_begin(answer);
-    if (event->id[0]) {
-        att_jsonw_key(answer, "id");
-        att_jsonw_cstring(answer, event->id);
-    }
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, event->model);
-    att_jsonw_key(answer, "item");
-    att_jsonw_cstring(answer, event->item);
-    att_jsonw_key(answer, "type");
-    att_jsonw_cstring(answer, event->type >= 0 && event->type < 4 ? types[event->type] : NULL);
-    if (!isnan(event->value)) {
-        att_jsonw_key(answer, "value");
-        att_jsonw_double(answer, event->value, 15);
-    }
-    att_jsonw_key(answer, "time");
-    att_jsonw_double(answer, event->time, 15);
-    if (event->text[0]) {
-        att_jsonw_key(answer, "text");
-        att_jsonw_cstring(answer, event->text);
-    }
+    if (event->id[0])
+        att_jsonw_put_text(answer, "id", event->id);
+    att_jsonw_put_text(answer, "model", event->model);
+    att_jsonw_put_text(answer, "item", event->item);
+    att_jsonw_put_text(answer, "type", event->type >= 0 && event->type < 4 ? types[event->type] : NULL);
+    if (!isnan(event->value))
+        att_jsonw_put_double(answer, "value", event->value, 15);
+    att_jsonw_put_double(answer, "time", event->time, 15);
+    if (event->text[0])
+        att_jsonw_put_text(answer, "text", event->text);
     att_jsonw_object_end(answer);
 }
 
@@ -78,8 +68,7 @@ static enum att_status render_get(struct task_call *call, struct att_jsonw *answ
     const struct user_call *user = call->state;
     (void)err;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "user");
-    att_jsonw_cstring(answer, user->user);
+    att_jsonw_put_text(answer, "user", user->user);
     att_jsonw_key(answer, "events");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < user->n; i++)
@@ -110,10 +99,8 @@ static enum att_status render_delete(struct task_call *call, struct att_jsonw *a
     if (status != ATT_OK)
         return status;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "user");
-    att_jsonw_cstring(answer, user->user);
-    att_jsonw_key(answer, "deleted");
-    att_jsonw_int(answer, (int64_t)removed);
+    att_jsonw_put_text(answer, "user", user->user);
+    att_jsonw_put_size(answer, "deleted", removed);
     att_jsonw_object_end(answer);
     return ATT_OK;
 }

@@ -277,8 +277,7 @@ static void put_span(const struct task_reply *reply, size_t i, struct att_jsonw 
         return;
     }
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "text");
-    att_jsonw_string(answer, entry_of(reply, i)->answer + span->begin, span->end - span->begin);
+    att_jsonw_put_string(answer, "text", entry_of(reply, i)->answer + span->begin, span->end - span->begin);
     att_jsonw_put_size(answer, "start", span->begin);
     att_jsonw_put_size(answer, "end", span->end);
     att_jsonw_put_double(answer, "score", span->score, 6);
@@ -295,8 +294,7 @@ static void put_match(const struct task_reply *reply, size_t i, struct att_jsonw
     att_jsonw_put_text(answer, "answer", entry->answer);
     att_jsonw_put_text(answer, "question", entry->question);
     att_jsonw_put_text(answer, "matched", reply->view->texts[match->text].text);
-    att_jsonw_key(answer, "score");
-    att_jsonw_float(answer, match->score);
+    att_jsonw_put_float(answer, "score", match->score);
     att_jsonw_put_double(answer, "logit", match->logit, 6);
     att_jsonw_put_double(answer, "confidence", match->confidence, 6);
     if (entry->chitchat)

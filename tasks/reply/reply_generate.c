@@ -149,18 +149,13 @@ void task_reply_generate_render(const struct task_reply *reply, struct att_jsonw
         att_jsonw_null(answer);
     att_jsonw_key(answer, "generate");
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "available");
-    att_jsonw_bool(answer, reply->kb->generator != NULL);
-    att_jsonw_key(answer, "why");
-    att_jsonw_cstring(answer, reply->why_not);
+    att_jsonw_put_bool(answer, "available", reply->kb->generator != NULL);
+    att_jsonw_put_text(answer, "why", reply->why_not);
     if (written) {
-        att_jsonw_key(answer, "model");
-        att_jsonw_cstring(answer, reply->kb->generator->name);
+        att_jsonw_put_text(answer, "model", reply->kb->generator->name);
         put_sources(reply, answer);
-        att_jsonw_key(answer, "finish_reason");
-        att_jsonw_cstring(answer, task_generation_reason(reply->generation));
-        att_jsonw_key(answer, "completion_tokens");
-        att_jsonw_int(answer, (int64_t)task_generation_new_tokens(reply->generation));
+        att_jsonw_put_text(answer, "finish_reason", task_generation_reason(reply->generation));
+        att_jsonw_put_size(answer, "completion_tokens", task_generation_new_tokens(reply->generation));
     }
     att_jsonw_object_end(answer);
 }

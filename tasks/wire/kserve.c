@@ -66,10 +66,8 @@ static struct output output_at(const struct att_model_info *info, size_t index)
 
 static void put_tensor(struct att_jsonw *answer, const char *name, const char *datatype, int64_t n, size_t width)
 {
-    att_jsonw_key(answer, "name");
-    att_jsonw_cstring(answer, name);
-    att_jsonw_key(answer, "datatype");
-    att_jsonw_cstring(answer, datatype);
+    att_jsonw_put_text(answer, "name", name);
+    att_jsonw_put_text(answer, "datatype", datatype);
     att_jsonw_key(answer, "shape");
     att_jsonw_array_begin(answer);
     att_jsonw_int(answer, n);
@@ -355,14 +353,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         return err->status;
     snprintf(version, sizeof version, "%" PRIu64, infer->model->version);
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "model_name");
-    att_jsonw_cstring(answer, infer->model->name);
-    att_jsonw_key(answer, "model_version");
-    att_jsonw_cstring(answer, version);
-    if (infer->id) {
-        att_jsonw_key(answer, "id");
-        att_jsonw_string(answer, infer->id, infer->id_len);
-    }
+    att_jsonw_put_text(answer, "model_name", infer->model->name);
+    att_jsonw_put_text(answer, "model_version", version);
+    if (infer->id)
+        att_jsonw_put_string(answer, "id", infer->id, infer->id_len);
     att_jsonw_key(answer, "outputs");
     att_jsonw_array_begin(answer);
     for (size_t k = 0; k < infer->n_outputs; k++) {

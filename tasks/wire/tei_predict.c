@@ -76,10 +76,8 @@ static void put_one(const struct task_call *call, const struct predict *predict,
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < best->count; i++) {
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "score");
-        att_jsonw_float(answer, best->items[i].logit);
-        att_jsonw_key(answer, "label");
-        att_jsonw_cstring(answer, head->labels[best->items[i].slot]);
+        att_jsonw_put_float(answer, "score", best->items[i].logit);
+        att_jsonw_put_text(answer, "label", head->labels[best->items[i].slot]);
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);

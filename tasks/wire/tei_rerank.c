@@ -72,14 +72,10 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         size_t index = rerank->relevance.order[i];
         const struct task_document *document = &rerank->relevance.documents[index];
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "index");
-        att_jsonw_int(answer, (int64_t)index);
-        if (rerank->return_text) {
-            att_jsonw_key(answer, "text");
-            att_jsonw_string(answer, document->text, document->len);
-        }
-        att_jsonw_key(answer, "score");
-        att_jsonw_float(answer, rerank->raw ? document->logit : task_relevance_score(document->logit));
+        att_jsonw_put_size(answer, "index", index);
+        if (rerank->return_text)
+            att_jsonw_put_string(answer, "text", document->text, document->len);
+        att_jsonw_put_float(answer, "score", rerank->raw ? document->logit : task_relevance_score(document->logit));
         att_jsonw_object_end(answer);
     }
     att_jsonw_array_end(answer);

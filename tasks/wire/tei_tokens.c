@@ -85,15 +85,13 @@ static void put_token(struct att_jsonw *answer, const struct tokens *tokens, siz
     const struct att_sequence *sequence = &tokens->sequences[text];
     bool special = sequence->text_index[i] < 0;
     att_jsonw_object_begin(answer);
-    att_jsonw_key(answer, "id");
-    att_jsonw_int(answer, sequence->ids[i]);
+    att_jsonw_put_int(answer, "id", sequence->ids[i]);
     att_jsonw_key(answer, "text");
     if (special)
         att_jsonw_cstring(answer, att_tokenizer_token(att_model_tokenizer(tokens->model->model), sequence->ids[i]));
     else
         att_jsonw_string(answer, tokens->texts[text] + sequence->starts[i], sequence->ends[i] - sequence->starts[i]);
-    att_jsonw_key(answer, "special");
-    att_jsonw_bool(answer, special);
+    att_jsonw_put_bool(answer, "special", special);
     put_position(answer, "start", special, sequence->starts[i]);
     put_position(answer, "stop", special, sequence->ends[i]);
     att_jsonw_object_end(answer);

@@ -54,12 +54,9 @@ static void put_head(struct att_jsonw *answer, const char *prefix, const struct 
 {
     att_jsonw_object_begin(answer);
     task_render_id(answer, prefix);
-    att_jsonw_key(answer, "object");
-    att_jsonw_cstring(answer, "list");
-    att_jsonw_key(answer, "created");
-    att_jsonw_int(answer, call->now_ms / 1000);
-    att_jsonw_key(answer, "model");
-    att_jsonw_cstring(answer, model->name);
+    att_jsonw_put_text(answer, "object", "list");
+    att_jsonw_put_int(answer, "created", call->now_ms / 1000);
+    att_jsonw_put_text(answer, "model", model->name);
     att_jsonw_key(answer, "data");
     att_jsonw_array_begin(answer);
 }
@@ -130,8 +127,7 @@ static enum att_status render_classify(struct task_call *call, struct att_jsonw 
         task_windows_logits(call, &classify->windows[i], TASK_AGGREGATE_MEAN, info->n_logits, logits);
         task_wire_scores(head, logits, !classify->activation, scores);
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "index");
-        att_jsonw_int(answer, (int64_t)i);
+        att_jsonw_put_size(answer, "index", i);
         att_jsonw_key(answer, "probs");
         att_jsonw_array_begin(answer);
         for (size_t k = 0; k < head->n_labels; k++) {
@@ -139,10 +135,8 @@ static enum att_status render_classify(struct task_call *call, struct att_jsonw 
             best = scores[k] > scores[best] ? k : best;
         }
         att_jsonw_array_end(answer);
-        att_jsonw_key(answer, "label");
-        att_jsonw_cstring(answer, head->labels[best]);
-        att_jsonw_key(answer, "num_classes");
-        att_jsonw_int(answer, (int64_t)head->n_labels);
+        att_jsonw_put_text(answer, "label", head->labels[best]);
+        att_jsonw_put_size(answer, "num_classes", head->n_labels);
         att_jsonw_object_end(answer);
     }
     put_end(answer, call);
@@ -248,12 +242,9 @@ static enum att_status render_score(struct task_call *call, struct att_jsonw *an
             att_dot_table(0, 1, hidden, right, hidden, left, &value);
         }
         att_jsonw_object_begin(answer);
-        att_jsonw_key(answer, "index");
-        att_jsonw_int(answer, (int64_t)i);
-        att_jsonw_key(answer, "object");
-        att_jsonw_cstring(answer, "score");
-        att_jsonw_key(answer, "score");
-        att_jsonw_float(answer, value);
+        att_jsonw_put_size(answer, "index", i);
+        att_jsonw_put_text(answer, "object", "score");
+        att_jsonw_put_float(answer, "score", value);
         att_jsonw_object_end(answer);
     }
     put_end(answer, call);

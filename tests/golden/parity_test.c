@@ -311,10 +311,8 @@ static void write_embed_cases(const char *from, const char *to)
         snprintf(name, sizeof name, "t%zu", n);
         att_jsonw_init(&w, SIZE_MAX);
         att_jsonw_object_begin(&w);
-        att_jsonw_key(&w, "case");
-        att_jsonw_cstring(&w, name);
-        att_jsonw_key(&w, "call");
-        att_jsonw_cstring(&w, "embed");
+        att_jsonw_put_text(&w, "case", name);
+        att_jsonw_put_text(&w, "call", "embed");
         att_jsonw_key(&w, "inputs");
         att_jsonw_object_begin(&w);
         att_jsonw_key(&w, "text");

@@ -216,8 +216,7 @@ static void writes_what_reads_back(void **state)
     struct att_jsonw w;
     att_jsonw_init(&w, 4096);
     att_jsonw_object_begin(&w);
-    att_jsonw_key(&w, "s");
-    att_jsonw_string(&w, "q\"\\\n\x01\xe4\xb8\xad\xff", 9);
+    att_jsonw_put_string(&w, "s", "q\"\\\n\x01\xe4\xb8\xad\xff", 9);
     att_jsonw_key(&w, "a");
     att_jsonw_array_begin(&w);
     att_jsonw_int(&w, -7);
