@@ -2,9 +2,9 @@
  * GET /: the console, a page for people. It shows what is served and how it does, and
  * puts questions to the three tasks by the same API as everybody else. The build
  * merges the files beside this one into it (tools/embed_page.py): no file is read and
- * nothing is fetched from elsewhere at run time. words.js holds its texts in English
- * and Chinese, page.js what the views share, then comes a file a view; start.js shows
- * them. The page holds no data, hence it needs no key; what it asks for does.
+ * nothing is fetched from elsewhere at run time. page.js is what the views share, words.js
+ * their texts in English and Chinese, then comes a file a view, and start.js, which
+ * shows them. The page holds no data, hence it needs no key; what it asks for does.
  */
 #ifndef SRV_CONSOLE_H
 #define SRV_CONSOLE_H

@@ -1,96 +1,90 @@
 /* A dialogue with a knowledge base: what would be said, on what ground, and whether that was right. */
 
+const CONTEXT_TURNS = 8;
+
 function reply_feedback(answer, question) {
-  const place = make("span");
+  const choices = make("fieldset", {class: "row"});
   const say = type =>
-    attempt(place, async () => {
-      await call("POST", "v1/feedback", {type, reply: answer.id, kb: answer.kb, entry: answer.answers[0].id, question});
-      place.replaceChildren(make("small", {}, word("noted")));
+    attempt(choices, async () => {
+      const {id, kb, answers} = answer;
+      await call("POST", "v1/feedback", {type, reply: id, kb, entry: answers[0].id, question});
+      choices.replaceChildren(make("small", {}, word("noted")));
     });
-  place.append(
-    make("small", {}, word("was_it") + " "),
+  choices.append(
+    make("small", {}, word("was_it")),
     button("right", () => say("accepted")),
-    " ",
     button("wrong", () => say("rejected")),
   );
-  return place;
+  return choices;
 }
 
-/* Questions that the customer may choose. */
-const reply_choices = (list, choose) =>
-  make(
-    "div",
-    {class: "row"},
-    list.map(each => make("button", {type: "button", onclick: () => choose(each.text)}, each.text)),
-  );
+function reply_ground(body, answer) {
+  const rows = answer.answers.map(each => [number(each.score.toFixed(3)), each.question, each.answer]);
+  const words = answer.explain ? coloured(body.question, answer.explain.tokens) : null;
+  const found = table([word("score"), word("entry"), word("answer")], rows);
+  return make("details", {}, make("summary", {}, word("found_entries")), words, found);
+}
 
+/* choose: called with a question that the customer may ask next */
 function reply_turn(body, answer, choose) {
-  const best = answer.answers[0],
-    explain = answer.explain;
-  const said = answer.decision === "answered" ? best.answer : answer.fallback || "–";
-  const options =
-    answer.decision === "clarify" ? answer.options : answer.decision === "answered" ? best.prompts || [] : [];
+  const best = answer.answers[0];
+  const is_answered = answer.decision === "answered";
+  const next = (is_answered ? best.prompts : answer.options) || [];
+  const ground = best
+    ? `${word("confidence")} ${percent(best.confidence)}, ${word("matched")}: ${best.matched || best.question}`
+    : "";
   return make(
     "div",
     {class: "turn"},
+    make("div", {class: "row"}, chip(answer.decision), make("small", {}, ground)),
+    make("p", {}, is_answered ? best.answer : answer.fallback || "–"),
+    is_answered && next.length > 0 ? make("small", {}, word("next_questions")) : null,
     make(
       "div",
       {class: "row"},
-      chip(answer.decision),
-      best
-        ? make(
-            "small",
-            {},
-            `${word("confidence")} ${percent(best.confidence)}, ${word("matched")}: ${best.matched || best.question}`,
-          )
-        : null,
+      next.map(each => make("button", {type: "button", onclick: () => choose(each.text)}, each.text)),
     ),
-    make("p", {}, said),
-    options.length > 0 && answer.decision === "answered" ? make("small", {}, word("next_questions")) : null,
-    reply_choices(options, choose),
-    best ? reply_feedback(answer, body.question) : null,
-    make(
-      "details",
-      {},
-      make("summary", {}, word("candidates")),
-      explain ? coloured(body.question, explain.tokens) : null,
-      table(
-        [word("score"), word("entry"), word("answer")],
-        answer.answers.map(each => [number(each.score.toFixed(3)), each.question, each.answer]),
-      ),
-    ),
+    is_answered ? reply_feedback(answer, body.question) : null,
+    reply_ground(body, answer),
     wire("v1/reply", body, answer),
   );
 }
 
 /* A view: see overview.js. */
-async function view_replies(main) {
-  const turns = make("div"),
-    context = [];
-  const kb = make("input", {placeholder: word("kb_default"), maxlength: 128, size: 12});
+function view_replies(main) {
+  const turns = make("div", {"aria-live": "polite"});
+  const kb = make("input", {placeholder: word("kb_default"), maxlength: 128, size: 16});
   const question = make("input", {
     class: "wide",
     maxlength: 4000,
     "aria-label": word("question"),
     placeholder: word("question"),
   });
-  let previous = null;
-  const put = async text => {
-    const body = {question: text, context: context.slice(-8), top: 3, explain: "attention"};
+  const send = make("button", {class: "main"}, word("send"));
+  let dialogue = {context: [], previous_id: undefined};
+
+  function begin_anew() {
+    dialogue = {context: [], previous_id: undefined};
+    turns.replaceChildren();
+  }
+
+  async function put(text) {
+    const own = dialogue;
+    const body = {question: text, context: own.context.slice(-CONTEXT_TURNS), top: 3, explain: "attention"};
     if (kb.value) body.kb = kb.value;
-    if (previous !== null) body.previous_id = previous;
+    if (own.previous_id !== undefined) body.previous_id = own.previous_id;
     const answer = await call("POST", "v1/reply", body);
+    if (dialogue !== own) return; /* another one has begun meanwhile */
     const turn = reply_turn(body, answer, choose);
     turns.append(make("div", {class: "turn user"}, make("p", {}, text)), turn);
-    context.push({role: "user", content: text});
+    own.context.push({role: "user", content: text});
     if (answer.decision === "answered") {
-      context.push({role: "assistant", content: answer.answers[0].answer});
-      previous = answer.answers[0].id;
+      own.context.push({role: "assistant", content: answer.answers[0].answer});
+      own.previous_id = answer.answers[0].id;
     }
-    question.value = "";
     turn.scrollIntoView({block: "nearest"});
-  };
-  const send = make("button", {class: "main"}, word("send"));
+  }
+
   const choose = text => attempt(send, () => put(text));
   const form = make(
     "form",
@@ -98,17 +92,16 @@ async function view_replies(main) {
       class: "row",
       onsubmit: event => {
         event.preventDefault();
-        if (question.value.trim() !== "" && !send.disabled) choose(question.value);
+        const text = question.value.trim();
+        if (text === "" || send.disabled) return;
+        question.value = "";
+        choose(text);
       },
     },
     question,
     send,
-    button("again", () => {
-      context.length = 0;
-      previous = null;
-      turns.replaceChildren();
-    }),
+    button("again", begin_anew),
   );
+  kb.addEventListener("change", begin_anew);
   main.append(make("div", {class: "row"}, field("kb", kb)), turns, form);
-  question.focus();
 }

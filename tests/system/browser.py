@@ -1,12 +1,15 @@
 """A headless Chromium, spoken to by the DevTools protocol over a pipe: no driver is needed."""
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
 import time
 
 from tap import Skip
+
+ANSWER_S = 60
 
 
 def find():
@@ -21,29 +24,33 @@ class Page:
     """One page. .said: what it wrote to the console and what it threw."""
 
     def __init__(self, language="en-GB"):
+        program = find()
         self.folder = tempfile.mkdtemp(prefix="attentd-browser-")
+        self.said, self._rest, self._number, self._session = [], b"", 0, None
         from_us, self._out = os.pipe()
         self._in, to_us = os.pipe()
-        os.set_inheritable(from_us, True)
-        os.set_inheritable(to_us, True)
         # The browser reads descriptor 3 and writes descriptor 4.
-        script = f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}'
         self.process = subprocess.Popen(
-            ["bash", "-c", script, find(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-             "--remote-debugging-pipe", f"--user-data-dir={self.folder}", f"--accept-lang={language}",
-             f"--lang={language}", "about:blank"],
+            ["bash", "-c", f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}', program, "--headless", "--no-sandbox",
+             "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={self.folder}",
+             f"--accept-lang={language}", f"--lang={language}", "about:blank"],
             pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self.folder, "LANGUAGE": language.replace("-", "_")})
         os.close(from_us)
         os.close(to_us)
-        self.said, self._rest, self._number, self._session = [], b"", 0, None
-        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self._ask(domain + ".enable")
+        try:
+            target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log"):
+                self._ask(domain + ".enable")
+        except BaseException:
+            self.close()
+            raise
 
     def _message(self):
         while b"\0" not in self._rest:
+            if not select.select([self._in], [], [], ANSWER_S)[0]:
+                raise AssertionError(f"the browser says nothing for {ANSWER_S} s")
             block = os.read(self._in, 65536)
             if not block:
                 raise AssertionError("the browser ended")
@@ -70,20 +77,20 @@ class Page:
         self._ask("Page.navigate", url=url)
 
     def run(self, script):
-        """The value of an expression, which may be a promise."""
-        answer = self._ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        """The value of an expression."""
+        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         if "exceptionDetails" in answer:
             raise AssertionError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def wait(self, script, seconds=30):
+    def wait(self, script, seconds=40):
         """Until the expression is true."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self.run(f"Boolean({script})"):
                 return
             time.sleep(0.05)
-        shown = self.run("document.body.innerText")
+        shown = self.run("document.body?.innerText")
         raise AssertionError(f"not within {seconds} s: {script}; the page: {shown!r}, {self.said}")
 
     def close(self):
