@@ -56,7 +56,7 @@ function trend_chart(series) {
   );
 }
 
-async function chart_panel() {
+async function read_chart() {
   const from = new Date();
   from.setHours(0, 0, 0, 0);
   from.setDate(from.getDate() - CHART_DAYS + 1);
@@ -81,19 +81,23 @@ function news_row(item) {
   ];
 }
 
-async function items_panel() {
+/* {nodes, refresh} */
+function items_panel() {
   const list = make("div");
   const options = [["", word("all")], ...SENTIMENTS.map(name => [name, label_word(name)])];
   const sentiment = choice(options);
   const columns = ["time", "source", "heading", "sentiment", "topics", "importance"].map(name => word(name));
-  const refresh = async () => {
+  const read = async () => {
     const wanted = sentiment.value;
     const {data} = await call("GET", "v1/news?limit=20&noise_max=0.5" + (wanted ? "&sentiment=" + wanted : ""));
     if (wanted === sentiment.value) list.replaceChildren(table(columns, data.map(news_row)));
   };
-  sentiment.addEventListener("change", () => refresh().catch(problem => tell(list, problem.message)));
-  await refresh();
-  return [make("div", {class: "row"}, field("sentiment", sentiment), make("small", {}, word("no_noise"))), list];
+  const refresh = () => read().catch(problem => list.replaceChildren(faint(problem.message)));
+  sentiment.addEventListener("change", refresh);
+  return {
+    nodes: [make("div", {class: "row"}, field("sentiment", sentiment), make("small", {}, word("no_noise"))), list],
+    refresh,
+  };
 }
 
 /* ---- report ---- */
@@ -155,27 +159,40 @@ function report_panel() {
   ];
 }
 
-/* A view: see overview.js. Each panel stands by itself: what one cannot have is said in its place. */
-async function view_news(main) {
-  const panel = async (title, build) => {
-    const section = make("section", {}, make("h2", {}, title));
-    main.append(section);
+/* A view: see overview.js. Each panel stands by itself: what one cannot have is said in its place. What is stored is read
+ * anew whenever the view comes into sight. */
+function view_news(main) {
+  const section = (name, ...nodes) => make("section", {}, make("h2", {}, word(name)), nodes);
+  const classifier = make("div");
+  const chart = make("div");
+  const items = items_panel();
+  const alerts = alerts_panel();
+  let has_classifier = false;
+
+  async function show_in(place, build) {
     try {
-      const built = await build();
-      section.append(...[built.nodes || built].flat());
-      return built;
+      place.replaceChildren(...[await build()].flat());
+      return true;
     } catch (problem) {
-      section.append(faint(problem.message));
-      return null;
+      place.replaceChildren(faint(problem.message));
+      return false;
     }
+  }
+
+  main.append(
+    section("classify", classifier),
+    section("trend", chart),
+    section("stored", items.nodes),
+    section("alerts", alerts.nodes),
+    section("report", report_panel()),
+  );
+  return {
+    resume: async () => {
+      alerts.resume();
+      items.refresh();
+      show_in(chart, read_chart);
+      has_classifier ||= await show_in(classifier, classify_panel);
+    },
+    pause: alerts.pause,
   };
-  const panels = await Promise.all([
-    panel(word("classify"), classify_panel),
-    panel(word("trend"), chart_panel),
-    panel(word("stored"), items_panel),
-    panel(word("alerts"), alerts_panel),
-    panel(word("report"), async () => report_panel()),
-  ]);
-  const alerts = panels[3];
-  return {resume: () => alerts?.resume(), pause: () => alerts?.pause()};
 }

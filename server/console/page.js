@@ -101,9 +101,9 @@ class Refusal extends Error {
   }
 }
 
-async function refusal_of(response) {
+async function refusal_of(response, had_key) {
   const {error} = await response.json().catch(() => ({}));
-  if (response.status === 401) return new Refusal(401, word(api_key ? "key_unknown" : "key_wanted"));
+  if (response.status === 401) return new Refusal(401, word(had_key ? "key_unknown" : "key_wanted"));
   return new Refusal(response.status, error?.message || `${response.status} ${response.statusText}`);
 }
 
@@ -117,7 +117,7 @@ async function ask(method, path, body, signal) {
       throw problem.name === "AbortError" ? problem : new Refusal(0, word("unreachable"));
     },
   );
-  if (!response.ok) throw await refusal_of(response);
+  if (!response.ok) throw await refusal_of(response, "X-API-Key" in headers);
   return response;
 }
 
@@ -145,7 +145,9 @@ function wire(path, body, answer) {
 
 function tell(node, text) {
   const line = node.closest(".view")?.querySelector(".notice");
-  if (line) line.textContent = text;
+  if (!line) return;
+  line.textContent = text;
+  if (text !== "") line.scrollIntoView({block: "nearest"});
 }
 
 /* Runs what a button does, once at a time. */

@@ -75,6 +75,7 @@ function view_replies(main) {
     if (own.previous_id !== undefined) body.previous_id = own.previous_id;
     const answer = await call("POST", "v1/reply", body);
     if (dialogue !== own) return; /* another one has begun meanwhile */
+    if (question.value.trim() === text) question.value = "";
     const turn = reply_turn(body, answer, choose);
     turns.append(make("div", {class: "turn user"}, make("p", {}, text)), turn);
     own.context.push({role: "user", content: text});
@@ -93,9 +94,7 @@ function view_replies(main) {
       onsubmit: event => {
         event.preventDefault();
         const text = question.value.trim();
-        if (text === "" || send.disabled) return;
-        question.value = "";
-        choose(text);
+        if (text !== "") choose(text);
       },
     },
     question,

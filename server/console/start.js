@@ -41,6 +41,12 @@ function show() {
   settle(current);
 }
 
+/* Also where it is shown already: one that failed is built anew. */
+function go(name) {
+  if (location.hash === "#" + name) show();
+  else location.hash = name;
+}
+
 /* Everything anew, in the reader's language. */
 function begin() {
   const left = Object.values(tabs);
@@ -48,7 +54,7 @@ function begin() {
   for (const node of document.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word);
   document.getElementById("main").replaceChildren();
   for (const name of Object.keys(VIEWS))
-    tabs[name] = {button: make("button", {type: "button", onclick: () => (location.hash = name)}, word(name))};
+    tabs[name] = {button: make("button", {type: "button", onclick: () => go(name)}, word(name))};
   document.getElementById("tabs").replaceChildren(...Object.values(tabs).map(tab => tab.button));
   current = null;
   show();
@@ -69,6 +75,7 @@ document.getElementById("key-form").addEventListener("submit", event => {
   keep("sessionStorage", "key", text);
   /* A dialogue and a history stay; what is read with the key is read anew. */
   for (const tab of [tabs.overview, tabs.news]) tab.is_stale = true;
+  for (const tab of Object.values(tabs)) if (tab.place) tell(tab.place, "");
   show();
 });
 window.addEventListener("hashchange", show);

@@ -3,6 +3,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -34,7 +35,8 @@ class Page:
             ["bash", "-c", f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}', program, "--headless", "--no-sandbox",
              "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={self.folder}",
              f"--accept-lang={language}", f"--lang={language}", "about:blank"],
-            pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, pass_fds=(from_us, to_us),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self.folder, "LANGUAGE": language.replace("-", "_")})
         os.close(from_us)
         os.close(to_us)
@@ -96,10 +98,7 @@ class Page:
     def close(self):
         os.close(self._out)
         os.close(self._in)
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        # All of its processes, or one of them writes into the folder while it is removed.
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The console page in a browser, against a live daemon: every view does its work, in both languages, says what it cannot
-have, comes back after the daemon, and what texts and answers hold never becomes markup."""
+"""The console page in a browser, against a live daemon: every view does its work, in both languages, says what it
+cannot have, comes back after the daemon, and what texts and answers hold never becomes markup."""
 import hashlib
 import json
 import os
@@ -130,24 +130,27 @@ def test_news_report_and_alerts():
 
 
 def test_comes_back_after_the_daemon():
+    page = Page()
     socket = listener()
+    url = "http://%s:%d/" % socket.getsockname()
     with tempfile.TemporaryDirectory() as folder:
         settings = SETTINGS.format(folder=folder, least=2)
-        first = Daemon(settings, sockets=[(socket, "http")])
-        page = Page()
         try:
-            url = "http://%s:%d/" % socket.getsockname()
-            page.open(url + "#news")
-            page.wait("document.body?.innerText.includes('live')")
-            page.open(url + "#overview")
-            page.wait("document.querySelector('.card b.positive')")
-            first.stop()
-            with Daemon(settings, sockets=[(socket, "http")]) as second:
+            with Daemon(settings, sockets=[(socket, "http")]):
+                page.open(url + "#overview")
                 page.wait("document.querySelector('.card b.positive')")
                 page.open(url + "#news")
-                page.wait("document.body?.innerText.includes('live')")
+                page.wait("[...document.querySelectorAll('.chip')].some(each => each.textContent === 'live')")
+            page.wait("document.body.innerText.includes('not connected')")
+            with Daemon(settings, sockets=[(socket, "http")]) as second:
+                page.wait("[...document.querySelectorAll('.chip')].some(each => each.textContent === 'live')")
                 ask(second.address, "POST", "/v1/ingest", '[{"text":"after the restart"},{"text":"one more"}]')
                 page.wait("document.querySelector('.chip.red')")
+                page.open(url + "#overview")
+                page.wait("!document.querySelector('.view').hidden")
+            page.wait("document.querySelector('.card b.negative')")
+            with Daemon(settings, sockets=[(socket, "http")]):
+                page.wait("document.querySelector('.card b.positive')")
                 page.open("about:blank")
         finally:
             page.close()
@@ -155,7 +158,7 @@ def test_comes_back_after_the_daemon():
 
 
 def test_dialogue():
-    entries = [{"id": 1, "question": "How do I return an item?", "answer": "Print the label. " + HOSTILE, "prompts": [2]},
+    entries = [{"id": 1, "question": "How do I return an item?", "prompts": [2], "answer": "Print the label. " + HOSTILE},
                {"id": 2, "question": "How long does a refund take?", "answer": "Five days."}]
     with Console() as console:
         console.post("PUT", "/v1/kb/default", {"entries": entries})
@@ -217,13 +220,15 @@ def test_asks_for_a_key():
         os.chmod(path, 0o600)
         with Console(f"api_keys = {path}\n") as console:
             console.page.open(console.url)
-            for key, said in (("", "An API key is needed"), ("wrong", "not known here"), ("schlüssel", "not known here"),
-                              ("secret", "GET /v1/models")):
-                console.page.wait("document.readyState === 'complete' && document.querySelector('.view')")
-                if key:
-                    console.fill("#key", key)
-                    console.page.run("document.getElementById('key-form').requestSubmit()")
-                console.shows(said if said[0] != "G" else "sentiment")
+            console.page.wait("document.readyState === 'complete' && document.querySelector('.view')")
+            console.shows("An API key is needed")
+            for key, said in (("wrong", "not known here"), ("secret", "sentiment")):
+                console.fill("#key", key)
+                console.page.run("document.getElementById('key-form').requestSubmit()")
+                console.shows(said)
+            console.fill("#key", "schlüssel")
+            console.page.run("document.getElementById('key-form').requestSubmit()")
+            console.page.wait(SEEN + ".querySelector('.notice').textContent.includes('not known here')")
 
 
 def test_topics_are_called_as_in_reports():
