@@ -130,7 +130,7 @@ function view_overview(main) {
   async function refresh() {
     const own = {};
     timer = own;
-    const signal = AbortSignal.timeout(2 * REFRESH_MS);
+    const signal = AbortSignal.timeout(REFRESH_MS);
     const [metrics, ready, list] = await Promise.allSettled([
       get_metrics(signal),
       ask("GET", "readyz", undefined, signal),
