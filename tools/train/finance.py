@@ -3,9 +3,8 @@
 
     python finance.py --base MINILM_DIR --data DATA_DIR --out models/finance
 
-With --teacher (earlier results of this script) every training text also gets the teachers' distribution on both heads:
-the heads then learn from each other's texts, and noisy labels weigh less. A teacher may stand over another encoder, whose
-folder is named behind a =, and may have one head: an encoder that errs elsewhere teaches more than a better twin.
+With --teacher DIR … (earlier results of this script) every training text also gets the teachers' distribution on both
+heads: the heads then learn from each other's texts, and noisy labels weigh less.
 """
 import argparse
 import os
@@ -37,40 +36,16 @@ def snake(label):
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
 
 
-def soften(tasks, texts, heads, teachers):
-    """Gives every training text the mean prediction on each head: of the teachers over one encoder first, then of the
-    encoders, so that several over the same one do not outvote another. teachers: {folder of an encoder: [directories]}"""
-    votes = {}
-    for base, paths in teachers.items():
-        of_base = {}
-        for path in paths:
-            teacher, encode, attend = lora.read(base, path)
-            temperature = {h["name"]: h["temperature"] for h in attend["heads"]}
-            for own in texts:
-                z = lora.logits(teacher, encode(texts[own]))
-                for h in heads:
-                    if h in z:      # a finished model has more heads than are trained here, a teacher may have fewer
-                        of_base.setdefault((own, h), []).append((z[h] / temperature[h]).softmax(1))
-            print("teacher read:", path, flush=True)
-        for key, predictions in of_base.items():
-            votes.setdefault(key, []).append(sum(predictions) / len(predictions))
-    for t in tasks:
-        t.soft = {h: sum(p) / len(p) for (own, h), p in votes.items() if own == t.head}
-
-
 def main():
     a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     a.add_argument("--base", required=True, help="folder of all-MiniLM-L6-v2 (model.safetensors, tokenizer.json)")
-    a.add_argument("--base-name", default="minilm", help="what the encoder is called in the adapter's configuration")
-    a.add_argument("--prefix", default="", help="what another encoder wants before every text, such as 'query: '")
     a.add_argument("--data", required=True, help="folder with twitter-fin-sentiment/ and twitter-fin-topic/")
     a.add_argument("--out", required=True)
-    a.add_argument("--teacher", nargs="+", default=[], metavar="DIR[=BASE]",
-                   help="model directories whose mean prediction is mixed into the targets; BASE: their encoder's folder")
+    a.add_argument("--teacher", nargs="+", default=[], metavar="DIR",
+                   help="model directories whose mean prediction is mixed into the targets")
     a.add_argument("--mix", type=float, default=0.5, help="teacher's share in the target of a text's own head")
     a.add_argument("--other", type=float, default=0.5, help="weight of the teacher's target on the other head")
-    a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"),
-                   help="0: the head is left out")
+    a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"))
     a.add_argument("--smoothing", type=float, default=0.05)
     a.add_argument("--rank", type=int, default=16)
     a.add_argument("--lr", type=float, default=1e-3)
@@ -94,26 +69,27 @@ def main():
     data = {split: {"sentiment": rows("twitter-fin-sentiment", split, RENAME.get),
                     "topic": rows("twitter-fin-topic", split, snake)} for split in ("train", "dev")}
     heads = {"sentiment": SENTIMENT, "topic": sorted({label for label, _ in data["train"]["topic"]})}
-    epochs = dict(zip(heads, a.epochs))
-    heads = {h: labels for h, labels in heads.items() if epochs[h] > 0}
     index = {h: {label: i for i, label in enumerate(labels)} for h, labels in heads.items()}
-    encode = lora.Encode(a.base, a.max_length, urls_stripped=True, prefix=a.prefix)
+    encode = lora.Encode(a.base, a.max_length, urls_stripped=True)
     model = lora.Classifier(a.base, heads, a.rank, 2 * a.rank, a.lora_dropout, a.dropout)
 
-    tasks, texts, kept = [], {}, {}
-    for head in heads:
-        train_rows = data["train"][head]
+    tasks, kept = [], {}
+    for (head, train_rows), epochs in zip(data["train"].items(), a.epochs):
         kept[head] = [r for r in train_rows if lora.held_out(r[1], a.calibrate)]
         used = [r for r in train_rows if not lora.held_out(r[1], a.calibrate)]
         if head == "sentiment":
             used += formal_news.sentences(a.formal)
-        texts[head] = [t for _, t in used]
-        tasks.append(lora.Task(head, encode(texts[head]), [index[head][l] for l, _ in used], epochs[head], a.smoothing))
+        tasks.append(lora.Task(head, encode([t for _, t in used]), [index[head][l] for l, _ in used], epochs,
+                               a.smoothing))
         print(head, len(used), "training rows", len(kept[head]), "kept for calibration", flush=True)
-    teachers = {}
-    for path, _, base in (each.partition("=") for each in a.teacher):
-        teachers.setdefault(base or a.base, []).append(path)
-    soften(tasks, texts, heads, teachers)
+    for path in a.teacher:
+        teacher, _, attend = lora.read(a.base, path)
+        temperature = {h["name"]: h["temperature"] for h in attend["heads"]}
+        for t in tasks:
+            z = lora.logits(teacher, t.rows)
+            for h in heads:     # a finished model has more heads than are trained here
+                t.soft[h] = t.soft.get(h, 0) + (z[h] / temperature[h]).softmax(1) / len(a.teacher)
+        print("teacher read:", path, flush=True)
     lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other,
                bf16=not a.fp32)
 
@@ -127,12 +103,11 @@ def main():
         attend_heads.append({"name": head, "labels": heads[head], "problem_type": "single_label_classification",
                              "temperature": temperature})
         print(head, "temperature", temperature, quality[head], flush=True)
-    if "sentiment" in heads:
-        attend_heads[0]["polarity"] = {"negative": -1, "neutral": 0, "positive": 1}
+    attend_heads[0]["polarity"] = {"negative": -1, "neutral": 0, "positive": 1}
     attend = {"task": "classify", "pooling": "mean", "normalize": False, "max_length": a.max_length,
               "strip_urls": True, "heads": attend_heads, "languages": ["en"], "licence": "MIT",
-              "quality": quality, **({"prefix": a.prefix} if a.prefix else {})}
-    lora.write(a.out, model, a.base_name, attend, GOLDEN, encode)
+              "quality": quality}
+    lora.write(a.out, model, "minilm", attend, GOLDEN, encode)
 
 
 if __name__ == "__main__":

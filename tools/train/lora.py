@@ -31,19 +31,18 @@ def strip_urls(text):
 
 
 class Encode:
-    """Text to token ids with the special tokens, cut to max_length tokens. prefix: what stands before every text, such as
-    the "query: " of E5."""
+    """Text to token ids with [CLS] and [SEP], cut to max_length tokens."""
 
-    def __init__(self, base, max_length, urls_stripped, prefix=""):
+    def __init__(self, base, max_length, urls_stripped):
         self.tokenizer = Tokenizer.from_file(os.path.join(base, "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length)
-        self.urls_stripped, self.prefix = urls_stripped, prefix
+        self.urls_stripped = urls_stripped
 
     def __call__(self, texts):
         if self.urls_stripped:
             texts = [strip_urls(t) for t in texts]
-        return [e.ids for e in self.tokenizer.encode_batch([self.prefix + t for t in texts])]
+        return [e.ids for e in self.tokenizer.encode_batch(texts)]
 
 
 def read_tsv(path):
@@ -339,4 +338,4 @@ def read(base, path):
         c = json.load(f)
     model = Classifier(base, {h["name"]: h["labels"] for h in attend["heads"]}, c["r"], c["lora_alpha"])
     model.load(load_file(os.path.join(path, "adapter_model.safetensors")))
-    return model, Encode(base, attend["max_length"], attend["strip_urls"], attend.get("prefix", "")), attend
+    return model, Encode(base, attend["max_length"], attend["strip_urls"]), attend
