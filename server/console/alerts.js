@@ -47,7 +47,7 @@ function alerts_panel() {
   const alerts = [];
   const list = make("div");
   const state = make("p", {class: "faint", role: "status"});
-  const columns = ["time", "level", "rule", "subject", "reasons"].map(name => word(name));
+  const columns = ["time", "level", "rule", "subject", "reasons"];
   let is_read = false;
   let leaving = null;
 
@@ -88,14 +88,14 @@ function alerts_panel() {
   }
 
   async function follow(signal) {
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    for (let failures = 0; !signal.aborted; failures++) {
       let why = "";
       const begun = Date.now();
       await listen(signal).catch(problem => (why = problem.name === "AbortError" ? "" : problem.message));
       if (signal.aborted) return;
       set_state("not_live", why);
-      if (Date.now() - begun > SILENCE_MS) attempt = 0;
-      await pause_for(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], signal);
+      if (Date.now() - begun > SILENCE_MS) failures = 0;
+      await pause_for(RETRY_MS[Math.min(failures, RETRY_MS.length - 1)], signal);
     }
   }
 

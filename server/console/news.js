@@ -86,7 +86,7 @@ function items_panel() {
   const list = make("div");
   const options = [["", word("all")], ...SENTIMENTS.map(name => [name, label_word(name)])];
   const sentiment = choice(options);
-  const columns = ["time", "source", "heading", "sentiment", "topics", "importance"].map(name => word(name));
+  const columns = ["time", "source", "heading", "sentiment", "topics", "importance"];
   const read = async () => {
     const wanted = sentiment.value;
     const {data} = await call("GET", "v1/news?limit=20&noise_max=0.5" + (wanted ? "&sentiment=" + wanted : ""));
@@ -133,13 +133,8 @@ function report_panel() {
     frame.hidden = false;
   };
   const save = (format, name, type) =>
-    make(
-      "button",
-      {
-        type: "button",
-        onclick: event => attempt(event.target, async () => save_as("report." + name, await report(format), type)),
-      },
-      name,
+    text_button(name, event =>
+      attempt(event.target, async () => save_as("report." + name, await report(format), type)),
     );
   const start = button("make", () => attempt(start, show), {class: "main"});
   span.value = "7d";

@@ -71,7 +71,7 @@ function route_table(metrics) {
     path,
     ...[buckets.get("+Inf"), within(buckets, 0.5), within(buckets, 0.99)].map(number),
   ];
-  return table([word("route"), word("count"), word("median"), word("p99")], routes.map(row));
+  return table(["route", "count", "median", "p99"], routes.map(row));
 }
 
 function model_table(list) {
@@ -81,14 +81,14 @@ function model_table(list) {
       make("pre", {}, JSON.stringify(await call("GET", "v1/models/" + encodeURIComponent(id)), null, 1)),
     );
   const row = model => [
-    make("button", {type: "button", onclick: event => attempt(event.target, () => show_card(model.id))}, model.id),
+    text_button(model.id, event => attempt(event.target, () => show_card(model.id))),
     model.task || "–",
     model.dtype || "–",
     number(model.version || "–"),
     (model.digest || "–").slice(0, 12),
     chip(model.status),
   ];
-  const columns = ["model", "task", "dtype", "version", "digest", "ready"].map(name => word(name));
+  const columns = ["model", "task", "dtype", "version", "digest", "ready"];
   return make("div", {}, table(columns, list.map(row)), place);
 }
 

@@ -17,8 +17,8 @@ const faint = text => make("p", {class: "faint"}, text);
 const number = value => make("td", {class: "number"}, String(value));
 const chip = (name, text = word(name)) => make("span", {class: "chip " + name}, text);
 const field = (name, input) => make("label", {}, make("small", {}, word(name) + " "), input);
-const button = (name, act, attributes = {}) =>
-  make("button", {type: "button", onclick: act, ...attributes}, word(name));
+const text_button = (text, act, attributes = {}) => make("button", {type: "button", onclick: act, ...attributes}, text);
+const button = (name, act, attributes) => text_button(word(name), act, attributes);
 const percent = share => (100 * share).toFixed(1) + " %";
 
 function choice(pairs, attributes = {}) {
@@ -26,10 +26,10 @@ function choice(pairs, attributes = {}) {
   return make("select", attributes, options);
 }
 
-/* A cell may be a TD of its own, or what goes into one. */
+/* columns: names of words. A cell may be a TD of its own, or what goes into one. */
 function table(columns, rows) {
   if (rows.length === 0) return faint(word("none_yet"));
-  const head = columns.map(name => make("th", {scope: "col"}, name));
+  const head = columns.map(name => make("th", {scope: "col"}, word(name)));
   const cell = content => (content instanceof HTMLTableCellElement ? content : make("td", {}, content));
   const body = rows.map(cells => make("tr", {}, cells.map(cell)));
   return make(

@@ -26,7 +26,7 @@ function ranked_table(items, name) {
     word(item.source),
     ground(item).join("; ") || "–",
   ]);
-  return table(["", word("item"), word("score"), word("source"), word("rests_on")], rows);
+  return table(["", "item", "score", "source", "rests_on"], rows);
 }
 
 /* name: an item's title by its id */
@@ -61,7 +61,7 @@ function history_panel() {
         show();
       }),
     ];
-    list.replaceChildren(table([word("event"), word("item"), ""], events.map(row)));
+    list.replaceChildren(table(["event", "item", ""], events.map(row)));
   }
   show();
   return {
@@ -97,7 +97,7 @@ function found_table(items, history) {
       ),
     ];
   };
-  return table([word("found"), ""], items.map(row));
+  return table(["found", ""], items.map(row));
 }
 
 /* A view: see overview.js. */

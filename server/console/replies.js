@@ -21,7 +21,7 @@ function reply_feedback(answer, question) {
 function reply_ground(body, answer) {
   const rows = answer.answers.map(each => [number(each.score.toFixed(3)), each.question, each.answer]);
   const words = answer.explain ? coloured(body.question, answer.explain.tokens) : null;
-  const found = table([word("score"), word("entry"), word("answer")], rows);
+  const found = table(["score", "entry", "answer"], rows);
   return make("details", {}, make("summary", {}, word("found_entries")), words, found);
 }
 
@@ -42,7 +42,7 @@ function reply_turn(body, answer, choose) {
     make(
       "div",
       {class: "row"},
-      next.map(each => make("button", {type: "button", onclick: () => choose(each.text)}, each.text)),
+      next.map(each => text_button(each.text, () => choose(each.text))),
     ),
     is_answered ? reply_feedback(answer, body.question) : null,
     reply_ground(body, answer),

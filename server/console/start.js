@@ -53,8 +53,7 @@ function begin() {
   document.documentElement.lang = chinese ? "zh-CN" : "en";
   for (const node of document.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word);
   document.getElementById("main").replaceChildren();
-  for (const name of Object.keys(VIEWS))
-    tabs[name] = {button: make("button", {type: "button", onclick: () => go(name)}, word(name))};
+  for (const name of Object.keys(VIEWS)) tabs[name] = {button: button(name, () => go(name))};
   document.getElementById("tabs").replaceChildren(...Object.values(tabs).map(tab => tab.button));
   current = null;
   show();
