@@ -78,6 +78,7 @@ struct task_kb {
     const struct task_model *reranker;  /* a cross-encoder that orders the best entries anew; NULL: none */
     const struct task_model *reader;    /* extractive question answering: start and end logits a token; NULL: none */
     const struct task_model *generator; /* writes an answer from the entries that were found; NULL: none */
+    double generated_cover_min;         /* which is withheld when they cover less of it than this, 0..1 */
     bool records;                       /* questions without one answer are kept, as feedback always is: */
     uint32_t record_days;               /* for so long, */
     size_t record_max;                  /* and the newest so many; 0 in both: no store is written */

@@ -44,6 +44,7 @@ static const char *const *const words_of[] = {
 #define kb_reranker reranker
 #define kb_reader reader
 #define kb_generator generator
+#define kb_generated_cover_min generated_cover_min
 #define kb_record record
 #define kb_record_days record_days
 #define kb_record_max record_max

@@ -42,7 +42,7 @@ struct srv_config_model {
 struct srv_config_kb {
     char name[SRV_NAME_MAX + 1];
     char *where;
-    struct srv_value path, model, reranker, reader, generator, record, record_days, record_max;
+    struct srv_value path, model, reranker, reader, generator, generated_cover_min, record, record_days, record_max;
 };
 
 /* A rule: news/alert.h says what its values mean. */

@@ -25,6 +25,15 @@ function reply_ground(body, answer) {
   return make("details", {}, make("summary", {}, word("found_entries")), words, found);
 }
 
+/* What a generative model made of the entries, or why there is nothing; only where it was asked for. */
+function reply_written(answer) {
+  const {generated, generate} = answer;
+  if (!generate) return null;
+  if (generated === null) return make("small", {}, word("not_written", generate.why));
+  const origin = word("written_by", generate.model, percent(generate.covered));
+  return make("div", {}, make("p", {}, generated), make("small", {}, origin));
+}
+
 /* choose: called with a question that the customer may ask next */
 function reply_turn(body, answer, choose) {
   const best = answer.answers[0];
@@ -38,6 +47,7 @@ function reply_turn(body, answer, choose) {
     {class: "turn"},
     make("div", {class: "row"}, chip(answer.decision), make("small", {}, ground)),
     make("p", {}, is_answered ? best.answer : answer.fallback || "–"),
+    reply_written(answer),
     is_answered && next.length > 0 ? make("small", {}, word("next_questions")) : null,
     make(
       "div",
@@ -60,6 +70,7 @@ function view_replies(main) {
     "aria-label": word("question"),
     placeholder: word("question"),
   });
+  const writes = make("input", {type: "checkbox"});
   const send = make("button", {class: "main"}, word("send"));
   let dialogue = {context: [], previous_id: undefined};
 
@@ -72,6 +83,7 @@ function view_replies(main) {
     const own = dialogue;
     const body = {question: text, context: own.context.slice(-CONTEXT_TURNS), top: 3, explain: "attention"};
     if (kb.value) body.kb = kb.value;
+    if (writes.checked) body.generate = true;
     if (own.previous_id !== undefined) body.previous_id = own.previous_id;
     const answer = await call("POST", "v1/reply", body);
     if (dialogue !== own) return; /* another one has begun meanwhile */
@@ -102,5 +114,5 @@ function view_replies(main) {
     button("again", begin_anew),
   );
   kb.addEventListener("change", begin_anew);
-  main.append(make("div", {class: "row"}, field("kb", kb)), turns, form);
+  main.append(make("div", {class: "row"}, field("kb", kb), field("writes", writes)), turns, form);
 }

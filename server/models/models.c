@@ -299,6 +299,7 @@ static enum att_status join_kb(struct loading *loading, const struct srv_config_
             return att_err_set(err, ATT_EFORMAT, "%s: [kb %s] generator = %s is no generative model", config->where,
                                config->name, generator);
         kb->generator = &model->task;
+        kb->generated_cover_min = srv_config_decimal(&config->generated_cover_min);
     }
     kb->records = config->record.number != 0;
     kb->record_days = (uint32_t)config->record_days.number;

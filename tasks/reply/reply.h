@@ -67,7 +67,9 @@ struct task_reply {
     struct task_sentences *sentences;                     /* of the answers that are searched, while they are in work */
     enum task_decision decision;
     struct task_generation *generation; /* or NULL */
-    const char *why_not;                /* why nothing is written, or NULL */
+    const char *why_not;                /* why nothing is written or shown, or NULL */
+    bool withheld;                      /* written, but it strays from the entries: */
+    float covered;                      /* the part of it that they and the question have, 0..1 */
     struct task_observation observation;
     bool records; /* the question is to be kept: no answer of business was given */
 };

@@ -2,13 +2,15 @@
  * A sentence of one's own, grounded on what was found: the entries that reach the
  * threshold are the facts of a prompt, and the generative model answers from
  * them alone, greedily, so that equal requests get equal texts. Where no entry
- * is good enough there is nothing to ground it on, and none is written. Nothing
- * here makes the reply fail: the entries are an answer without it.
+ * is good enough there is nothing to ground it on, and none is written. A text
+ * that strays from the entries (grounding.h) is withheld. Nothing here makes the
+ * reply fail: the entries are an answer without it.
  */
+#include <stdio.h>
 #include <string.h>
 
-#include "store/lexical.h"
 #include "tasks/generate/generation.h"
+#include "tasks/reply/grounding.h"
 #include "tasks/reply/reply.h"
 
 enum { FACTS_MAX = 3, NEW_TOKENS = 128 };
@@ -113,9 +115,52 @@ enum att_status task_reply_generate_plan(struct task_call *call, struct task_rep
     return told(call, reply, task_generation_begin(call, &ask, &reply->generation, err), err);
 }
 
+/* What was written, without the white space around it. */
+static struct task_source written_text(const struct task_reply *reply)
+{
+    size_t len = 0, settled = 0, begin = 0;
+    const char *text = task_generation_text(reply->generation, &len, &settled);
+    while (begin < len && (text[begin] == ' ' || text[begin] == '\n'))
+        begin++;
+    while (len > begin && (text[len - 1] == ' ' || text[len - 1] == '\n'))
+        len--;
+    return (struct task_source){text + begin, len - begin};
+}
+
+/* Compares the text with the entries and the question; withholds it where it strays from them. */
+static enum att_status check_grounding(struct task_call *call, struct task_reply *reply, struct att_err *err)
+{
+    struct task_source sources[2 * FACTS_MAX + 1] = {{reply->question, reply->question_len}},
+                                               text = written_text(reply);
+    size_t n = 1, begin = 0, end = 0;
+    char why[160];
+    for (size_t i = 0; i < task_reply_facts(reply); i++) {
+        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
+        sources[n++] = (struct task_source){entry->question, strlen(entry->question)};
+        sources[n++] = (struct task_source){entry->answer, strlen(entry->answer)};
+    }
+    if (task_grounding_cover(call->arena, reply->view->idf, text.text, text.len, sources, n, &reply->covered, err) !=
+        ATT_OK)
+        return err->status;
+    if (task_grounding_foreign(text.text, text.len, sources, n, &begin, &end))
+        snprintf(why, sizeof why, "it says '%.*s', which no entry says", (int)(end - begin < 80 ? end - begin : 80),
+                 text.text + begin);
+    else if ((double)reply->covered < reply->kb->generated_cover_min)
+        snprintf(why, sizeof why, "the entries cover %.2f of it, expected generated_cover_min = %.2f or more",
+                 (double)reply->covered, reply->kb->generated_cover_min);
+    else
+        return ATT_OK;
+    reply->why_not = att_arena_copy(call->arena, why, strlen(why));
+    reply->withheld = true;
+    return reply->why_not ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory for the reply");
+}
+
 enum att_status task_reply_generate(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    return told(call, reply, task_generation_step(reply->generation, call, err), err);
+    enum att_status status = told(call, reply, task_generation_step(reply->generation, call, err), err);
+    if (status == ATT_OK && call->n_jobs == 0 && !reply->why_not)
+        status = check_grounding(call, reply, err);
+    return status;
 }
 
 static void put_sources(const struct task_reply *reply, struct att_jsonw *answer)
@@ -127,33 +172,25 @@ static void put_sources(const struct task_reply *reply, struct att_jsonw *answer
     att_jsonw_array_end(answer);
 }
 
-/* Without the white space around it. */
-static void put_text(const struct task_reply *reply, struct att_jsonw *answer)
-{
-    size_t len = 0, settled = 0, begin = 0;
-    const char *text = task_generation_text(reply->generation, &len, &settled);
-    while (begin < len && (text[begin] == ' ' || text[begin] == '\n'))
-        begin++;
-    while (len > begin && (text[len - 1] == ' ' || text[len - 1] == '\n'))
-        len--;
-    att_jsonw_string(answer, text + begin, len - begin);
-}
-
 void task_reply_generate_render(const struct task_reply *reply, struct att_jsonw *answer)
 {
-    bool written = reply->generation && !reply->why_not;
+    bool is_written = reply->generation && (!reply->why_not || reply->withheld);
+    struct task_source text = is_written ? written_text(reply) : (struct task_source){0};
     att_jsonw_key(answer, "generated");
-    if (written)
-        put_text(reply, answer);
+    if (is_written && !reply->withheld)
+        att_jsonw_string(answer, text.text, text.len);
     else
         att_jsonw_null(answer);
     att_jsonw_key(answer, "generate");
     att_jsonw_object_begin(answer);
     att_jsonw_put_bool(answer, "available", reply->kb->generator != NULL);
     att_jsonw_put_text(answer, "why", reply->why_not);
-    if (written) {
+    if (is_written) {
         att_jsonw_put_text(answer, "model", reply->kb->generator->name);
         put_sources(reply, answer);
+        att_jsonw_put_float(answer, "covered", reply->covered);
+        if (reply->withheld)
+            att_jsonw_put_string(answer, "withheld", text.text, text.len);
         att_jsonw_put_text(answer, "finish_reason", task_generation_reason(reply->generation));
         att_jsonw_put_size(answer, "completion_tokens", task_generation_new_tokens(reply->generation));
     }

@@ -70,13 +70,15 @@ static int start(void **state)
              "[kb reranked]\npath = %s/reranked.db\nmodel = encoder\nreranker = cross\nreader = reader\n"
              "[kb kept]\npath = %s/kept.db\nmodel = encoder\nrecord = yes\nrecord_days = 7\nrecord_max = 12\n"
              "[model tiny]\npath = %s/tests/data/models/tiny-chat\n"
-             "[kb written]\npath = %s/written.db\nmodel = encoder\ngenerator = tiny\n",
-             root, root, folder, folder, root, folder);
+             "[kb written]\npath = %s/written.db\nmodel = encoder\ngenerator = tiny\ngenerated_cover_min = 0\n"
+             "[kb strict]\npath = %s/strict.db\nmodel = encoder\ngenerator = tiny\n",
+             root, root, folder, folder, root, folder, folder);
     live_start(&live, extra);
     done("PUT", "/v1/kb/default", shop);
     done("PUT", "/v1/kb/reranked", shop);
     done("PUT", "/v1/kb/kept", shop);
     done("PUT", "/v1/kb/written", shop);
+    done("PUT", "/v1/kb/strict", shop);
     done("DELETE", "/v1/kb/kept/entries/4", NULL); /* to an untrained encoder everything is near to thanks */
     return 0;
 }
@@ -86,8 +88,9 @@ static int stop(void **state)
     char path[96];
     (void)state;
     live_stop(&live);
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s.db", folder, i == 0 ? "kept" : i == 1 ? "written" : "reranked");
+    static const char *const names[] = {"kept", "reranked", "strict", "written"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s.db", folder, names[i]);
         unlink(path);
     }
     return rmdir(folder);
@@ -461,6 +464,24 @@ static void a_text_is_written_from_the_entries(void **state)
     att_json_destroy(json);
 }
 
+/* The tiny model knows its dialogues by heart, and looks at no entry. */
+static void a_text_that_strays_from_the_entries_is_withheld(void **state)
+{
+    (void)state;
+    struct att_json *shown = ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'written','generate':true}");
+    struct att_json *json = ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'strict','generate':true}");
+    const struct att_json *generate = att_json_get(json, "generate");
+    assert_true(att_json_type(att_json_get(json, "generated")) == ATT_JSON_NULL);
+    assert_non_null(strstr(text(generate, "why"), "expected generated_cover_min = 0.50 or more"));
+    assert_string_equal(text(generate, "withheld"), text(shown, "generated"));
+    assert_true(number(generate, "covered") < 0.5);
+    assert_true(number(generate, "covered") == number(att_json_get(shown, "generate"), "covered"));
+    assert_null(att_json_get(att_json_get(shown, "generate"), "withheld"));
+    assert_true(number(answer_at(json, 0), "id") == 1);
+    att_json_destroy(shown);
+    att_json_destroy(json);
+}
+
 static void models_of_the_wrong_kind_are_refused(void **state)
 {
     (void)state;
@@ -499,6 +520,7 @@ int main(void)
         cmocka_unit_test(feedback_on_replies_is_stored_once),
         cmocka_unit_test(retention_bounds_what_is_kept),
         cmocka_unit_test(a_text_is_written_from_the_entries),
+        cmocka_unit_test(a_text_that_strays_from_the_entries_is_withheld),
         cmocka_unit_test(models_of_the_wrong_kind_are_refused),
     };
     return cmocka_run_group_tests_name("http/reply", tests, start, stop);

@@ -23,6 +23,14 @@ subject = all
 items_min = {least}
 cooldown_minutes = 0
 """
+WRITING = """[model tiny]
+path = {source}/tests/data/models/tiny-chat
+[kb written]
+path = {folder}/written.db
+model = encoder
+generator = tiny
+generated_cover_min = 0
+"""
 
 
 class Console:
@@ -185,6 +193,22 @@ def test_an_answer_that_was_not_given_is_not_judged():
         console.press("Send")
         console.page.wait("document.querySelector('.chip.handoff')")
         check("Was that right?" not in console.text(), console.text())
+
+
+def test_what_a_model_writes_is_shown_with_its_ground():
+    entries = [{"id": 1, "question": "How can I pay?", "answer": "By card."}]
+    with tempfile.TemporaryDirectory() as folder, Console(WRITING.format(source=SOURCE, folder=folder)) as console:
+        for kb in ("default", "written"):
+            console.post("PUT", "/v1/kb/" + kb, {"entries": entries})
+        console.view("replies", "form.row input.wide")
+        console.page.run(f"{SEEN}.querySelector('input[type=checkbox]').click()")
+        for kb, shown in (("default", "Nothing written: no generative model is configured for this knowledge base"),
+                          ("written", "written by tiny from what was found")):
+            console.page.run(f"{SEEN}.querySelector('input[maxlength=\"128\"]').value = '{kb}'")
+            console.fill("form.row input.wide", entries[0]["question"])
+            console.press("Send")
+            console.shows(shown)
+        console.is_clean()
 
 
 def test_recommends():
