@@ -270,5 +270,5 @@ def test_topics_are_called_as_in_reports():
 
 
 run(test_overview, test_classifies_and_explains, test_news_report_and_alerts, test_comes_back_after_the_daemon,
-    test_dialogue, test_an_answer_that_was_not_given_is_not_judged, test_recommends, test_speaks_chinese,
-    test_asks_for_a_key, test_topics_are_called_as_in_reports)
+    test_dialogue, test_an_answer_that_was_not_given_is_not_judged, test_what_a_model_writes_is_shown_with_its_ground,
+    test_recommends, test_speaks_chinese, test_asks_for_a_key, test_topics_are_called_as_in_reports)
