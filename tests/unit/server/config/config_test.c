@@ -124,7 +124,7 @@ static void test_mistakes(void **state)
     refuses("[limits]\nbody_bytes_max = 18014398509481985G\n" MODEL, 2, "expected a number");
     refuses("[log]\nlevel = loud\n" MODEL, 2, "expected one of debug, info, warn, error");
     refuses("[server]\nlisten =\n" MODEL, 2, "listen is empty");
-    refuses("[server]\nlisten = a\nlisten = b\n" MODEL, 3, "given before");
+    refuses("[server]\nlisten = a\nlisten = b\n" MODEL, 3, "[server] listen was given before");
     refuses("[server]\nlisten = a\n  b\n" MODEL, 3, "begins with a blank");
     refuses("[server]\nlisten\n" MODEL, 2, "neither");
     refuses("[server\nlisten = a\n" MODEL, 1, "heading");
