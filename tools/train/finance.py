@@ -4,9 +4,11 @@
     python finance.py --base MINILM_DIR --data DATA_DIR --out models/finance
 
 With --teacher DIR … (earlier results of this script) every training text also gets the teachers' distribution on both
-heads: the heads then learn from each other's texts, and noisy labels weigh less.
+heads: the heads then learn from each other's texts, and noisy labels weigh less. --soft names what a larger encoder makes of
+the same texts' sentiment (larger.py), which then stands in place of the teachers'.
 """
 import argparse
+import json
 import os
 import re
 
@@ -36,6 +38,17 @@ def snake(label):
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
 
 
+def labelled(data, name, split, rename):
+    """(label, text) rows of DATA/name/split.tsv"""
+    return [(rename(label), text) for label, text in lora.read_tsv(os.path.join(data, name, split + ".tsv"))]
+
+
+def load(data):
+    """{split: {head: (label, text) rows}}"""
+    return {split: {"sentiment": labelled(data, "twitter-fin-sentiment", split, RENAME.get),
+                    "topic": labelled(data, "twitter-fin-topic", split, snake)} for split in ("train", "dev")}
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     a.add_argument("--base", required=True, help="folder of all-MiniLM-L6-v2 (model.safetensors, tokenizer.json)")
@@ -43,8 +56,10 @@ def main():
     a.add_argument("--out", required=True)
     a.add_argument("--teacher", nargs="+", default=[], metavar="DIR",
                    help="model directories whose mean prediction is mixed into the targets")
-    a.add_argument("--mix", type=float, default=0.5, help="teacher's share in the target of a text's own head")
-    a.add_argument("--other", type=float, default=0.5, help="weight of the teacher's target on the other head")
+    a.add_argument("--soft", metavar="FILE", help="larger.py's prediction for every training text, in place of the teachers'")
+    a.add_argument("--mix", type=float, nargs=2, default=(0.5, 0.5), metavar=("SENTIMENT", "TOPIC"),
+                   help="share of the prediction in the target of a text's own head")
+    a.add_argument("--other", type=float, default=0.5, help="weight of the prediction as the target of the other head")
     a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"))
     a.add_argument("--smoothing", type=float, default=0.05)
     a.add_argument("--rank", type=int, default=16)
@@ -63,24 +78,20 @@ def main():
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
 
-    def rows(name, split, rename):
-        return [(rename(label), text) for label, text in lora.read_tsv(os.path.join(a.data, name, split + ".tsv"))]
-
-    data = {split: {"sentiment": rows("twitter-fin-sentiment", split, RENAME.get),
-                    "topic": rows("twitter-fin-topic", split, snake)} for split in ("train", "dev")}
+    data = load(a.data)
     heads = {"sentiment": SENTIMENT, "topic": sorted({label for label, _ in data["train"]["topic"]})}
     index = {h: {label: i for i, label in enumerate(labels)} for h, labels in heads.items()}
     encode = lora.Encode(a.base, a.max_length, urls_stripped=True)
     model = lora.Classifier(a.base, heads, a.rank, 2 * a.rank, a.lora_dropout, a.dropout)
 
-    tasks, kept = [], {}
-    for (head, train_rows), epochs in zip(data["train"].items(), a.epochs):
+    tasks, texts, kept = [], {}, {}
+    for (head, train_rows), epochs, mix in zip(data["train"].items(), a.epochs, a.mix):
         kept[head] = [r for r in train_rows if lora.held_out(r[1], a.calibrate)]
         used = [r for r in train_rows if not lora.held_out(r[1], a.calibrate)]
         if head == "sentiment":
             used += formal_news.sentences(a.formal)
-        tasks.append(lora.Task(head, encode([t for _, t in used]), [index[head][l] for l, _ in used], epochs,
-                               a.smoothing))
+        texts[head] = [t for _, t in used]
+        tasks.append(lora.Task(head, encode(texts[head]), [index[head][l] for l, _ in used], epochs, a.smoothing, mix))
         print(head, len(used), "training rows", len(kept[head]), "kept for calibration", flush=True)
     for path in a.teacher:
         teacher, _, attend = lora.read(a.base, path)
@@ -90,8 +101,12 @@ def main():
             for h in heads:     # a finished model has more heads than are trained here
                 t.soft[h] = t.soft.get(h, 0) + (z[h] / temperature[h]).softmax(1) / len(a.teacher)
         print("teacher read:", path, flush=True)
-    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, mix=a.mix, other=a.other,
-               bf16=not a.fp32)
+    if a.soft:
+        with open(a.soft, encoding="utf-8") as f:
+            soft = {row["text"]: row["sentiment"] for row in map(json.loads, f)}
+        for t in tasks:
+            t.soft["sentiment"] = torch.tensor([soft[text] for text in texts[t.head]])
+    lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, other=a.other, bf16=not a.fp32)
 
     attend_heads, quality = [], {}
     for head in heads:

@@ -1,4 +1,4 @@
-"""Multi-head LoRA classifiers on a BERT-style sentence encoder: the shared part of finance.py and intent.py.
+"""Multi-head LoRA classifiers on a sentence encoder (BERT, MPNet): the shared part of finance.py, larger.py and intent.py.
 
 One adapter (rank-r updates of six dense layers in every block) and one linear head per task read the same encoder pass;
 the input of a head is the mean of the last hidden states over the attention mask. What is written is a PEFT checkpoint
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import BertModel
+from transformers import AutoModel
 
 TARGETS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
 URL = re.compile(rb"https?://[^ \t\n\v\f\r]*")
@@ -31,7 +31,7 @@ def strip_urls(text):
 
 
 class Encode:
-    """Text to token ids with [CLS] and [SEP], cut to max_length tokens."""
+    """Text to token ids with the special tokens, cut to max_length tokens."""
 
     def __init__(self, base, max_length, urls_stripped):
         self.tokenizer = Tokenizer.from_file(os.path.join(base, "tokenizer.json"))
@@ -112,17 +112,19 @@ class Classifier(nn.Module):
         """heads: {name: [labels]}"""
         super().__init__()
         # Tweets are short: plain attention is faster here, forward and backward, than the fused CPU kernel.
-        self.bert = BertModel.from_pretrained(base, add_pooling_layer=False, attn_implementation="eager",
+        self.bert = AutoModel.from_pretrained(base, add_pooling_layer=False, attn_implementation="eager",
                                               hidden_dropout_prob=hidden_dropout, attention_probs_dropout_prob=0.0)
         self.bert.requires_grad_(False)
         self.config = dict(r=rank, lora_alpha=alpha, lora_dropout=dropout)
         self.labels = {h: list(l) for h, l in heads.items()}
+        self.targets = TARGETS if self.bert.config.model_type == "bert" else \
+            sorted({n.rpartition(".")[2] for n, m in self.bert.named_modules() if isinstance(m, nn.Linear)})
         inner, outer = Dropout(dropout), Dropout(hidden_dropout)
         for name, module in list(self.bert.named_modules()):
             parent, _, leaf = name.rpartition(".")
             if isinstance(module, nn.Linear):
                 setattr(self.bert.get_submodule(parent), leaf, LoraLinear(module, rank, alpha, inner))
-            elif isinstance(module, nn.Dropout):
+            elif isinstance(module, nn.Dropout) and module.p > 0:
                 setattr(self.bert.get_submodule(parent), leaf, outer)
         width = self.bert.config.hidden_size
         self.heads = nn.ModuleDict({h: nn.Linear(width, len(l)) for h, l in heads.items()})
@@ -134,6 +136,7 @@ class Classifier(nn.Module):
         return [(n, m) for n, m in self.bert.named_modules() if isinstance(m, LoraLinear)]
 
     def pooled(self, ids, mask):
+        ids = ids.masked_fill(mask == 0, self.bert.config.pad_token_id)     # MPNet counts positions by it
         h = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         m = mask.unsqueeze(-1).float()
         return (h * m).sum(1) / m.sum(1)
@@ -186,11 +189,12 @@ def logits(model, rows, batch=64):
 # ------------------------------------------------------------------------------------------------------------ training
 
 class Task:
-    """Training rows of one head. target: label index per row, or -1 for "none of them" (uniform target)."""
+    """Training rows of one head. target: label index per row, or -1 for "none of them" (uniform target); mix: share of a
+    teacher's prediction, where there is one, in the target."""
 
-    def __init__(self, head, rows, target, epochs, smoothing=0.0):
+    def __init__(self, head, rows, target, epochs, smoothing=0.0, mix=0.5):
         self.head, self.rows, self.target = head, rows, torch.tensor(target)
-        self.epochs, self.smoothing = epochs, smoothing
+        self.epochs, self.smoothing, self.mix = epochs, smoothing, mix
         self.soft = {}          # {head: probabilities of a teacher for every row}
 
 
@@ -205,24 +209,24 @@ def batches(task, size, rng):
     return out
 
 
-def row_targets(task, part, labels, mix):
-    """Target distribution of the task's own head: the smoothed label (uniform for rows without one), and where there is
-    a teacher, `mix` parts of its prediction."""
+def row_targets(task, part, labels):
+    """Target distribution of the task's own head: the smoothed label (uniform for rows without one), mixed with a
+    teacher's prediction where there is one."""
     t = task.target[part]
     n = len(labels)
     own = torch.full((len(part), n), task.smoothing / n)
     own[range(len(part)), t.clamp(min=0)] += 1 - task.smoothing
     own[t < 0] = 1 / n
     if task.head in task.soft:
-        own = (1 - mix) * own + mix * task.soft[task.head][part]
+        own = (1 - task.mix) * own + task.mix * task.soft[task.head][part]
     return own
 
 
 def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_decay=0.01, clip=1.0, seed=1,
-          mix=0.5, other=0.5, bf16=True, log_every=100):
+          other=0.5, bf16=True, log_every=100):
     """AdamW, linear warm-up then linear to zero. The batches of all tasks are shuffled together, each is of one task.
-    mix: share of the teacher in the own head's target; other: weight of the teacher on the other heads; bf16: autocast,
-    which helps where the processor has bf16 and costs time where it has not."""
+    other: weight of the teacher on the other heads; bf16: autocast, which helps where the processor has bf16 and costs time
+    where it has not."""
     rng = np.random.default_rng(seed)
     steps = []
     for e in range(math.ceil(max(t.epochs for t in tasks))):
@@ -246,7 +250,7 @@ def train(model, tasks, *, lr=1e-3, head_lr=2e-3, batch=32, warmup=0.06, weight_
         ids, mask = pad([task.rows[i] for i in part])
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             v = model.pooled(ids, mask)
-        own = row_targets(task, part, model.labels[task.head], mix)
+        own = row_targets(task, part, model.labels[task.head])
         loss = F.cross_entropy(model.heads[task.head](v), own)
         seen[task.head].append(loss.item())
         for h, soft in task.soft.items():
@@ -317,7 +321,7 @@ def write(out, model, base_name, attend, golden, encode):
               os.path.join(out, "adapter_model.safetensors"), metadata={"format": "pt"})
     os.chmod(os.path.join(out, "adapter_model.safetensors"), 0o644)
     adapter = {"peft_type": "LORA", "base_model_name_or_path": base_name, "task_type": "SEQ_CLS", **model.config,
-               "bias": "none", "fan_in_fan_out": False, "use_rslora": False, "target_modules": TARGETS,
+               "bias": "none", "fan_in_fan_out": False, "use_rslora": False, "target_modules": model.targets,
                "modules_to_save": ["heads"], "inference_mode": True}
     for name, value in (("adapter_config.json", adapter), ("attend.json", attend)):
         with open(os.path.join(out, name), "w", encoding="utf-8") as f:
