@@ -144,18 +144,35 @@ bool task_grounding_foreign(const char *text, size_t len, const struct task_sour
     return false;
 }
 
-enum att_status task_grounding_cover(struct att_arena *arena, const struct store_idf *idf, const char *text, size_t len,
-                                     const struct task_source *sources, size_t n_sources, float *ret_cover,
-                                     struct att_err *err)
+static bool contains(const uint32_t *sorted, size_t count, uint32_t gram)
 {
-    uint32_t *own = att_arena_alloc(arena, n_sources + 1, STORE_GRAMS_MAX * sizeof *own);
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sorted[middle] < gram)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && sorted[low] == gram;
+}
+
+enum att_status task_grounding_cover(struct att_arena *arena, const struct store_idf *idf, struct task_source text,
+                                     struct task_source question, const struct task_source *facts, size_t n_facts,
+                                     float *ret_cover, struct att_err *err)
+{
+    uint32_t *own = att_arena_alloc(arena, n_facts + 2, STORE_GRAMS_MAX * sizeof *own);
     if (!own)
         return att_err_set(err, ATT_ENOMEM, "out of memory for the reply");
-    uint32_t *all = own + STORE_GRAMS_MAX;
-    size_t n = store_grams(text, len, own), n_all = 0;
-    for (size_t i = 0; i < n_sources; i++)
-        n_all += store_grams(sources[i].text, sources[i].len, all + n_all);
-    n_all = store_grams_distinct(all, n_all);
-    *ret_cover = store_grams_cover(idf, own, n, store_grams_norm(idf, own, n), all, n_all);
+    uint32_t *asked = own + STORE_GRAMS_MAX, *known = asked + STORE_GRAMS_MAX;
+    size_t n_own = store_grams(text.text, text.len, own), n_asked = store_grams(question.text, question.len, asked);
+    size_t n_known = 0, n = 0;
+    for (size_t i = 0; i < n_facts; i++)
+        n_known += store_grams(facts[i].text, facts[i].len, known + n_known);
+    n_known = store_grams_distinct(known, n_known);
+    for (size_t i = 0; i < n_own; i++)
+        if (!contains(asked, n_asked, own[i]) || contains(known, n_known, own[i]))
+            own[n++] = own[i];
+    *ret_cover = store_grams_cover(idf, own, n, store_grams_norm(idf, own, n), known, n_known);
     return ATT_OK;
 }

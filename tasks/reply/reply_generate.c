@@ -15,14 +15,13 @@
 
 enum { FACTS_MAX = 3, NEW_TOKENS = 128 };
 
+/* Short, with the text before the question: models of a hundred million weights answer from it then, and heed no longer
+ * instruction. What they make up, grounding.h finds. */
 static const struct words {
-    const char *system, *gap, *question, *answer; /* gap: between an entry's question and answer */
-} english =
-    {"You answer customers of a shop. Use the facts below alone; where they do not answer the question, say that you "
-     "do not know. Answer in one or two sentences.\n\nFacts:\n",
-     " ", "\nQuestion: ", "\nAnswer:"},
-  chinese = {"你是商店的客服。只根据下面的资料回答；资料里没有的，就说不知道。用一两句话回答。\n\n资料：\n", "",
-             "\n问题：", "\n回答："};
+    const char *system, *task, *question, *answer;
+} english = {"You answer customers of a shop.", "Answer the customer's question from this text:\n\n",
+             "\nQuestion: ", "\nAnswer:"},
+  chinese = {"你是商店的客服。", "请根据以下资料回答客户的问题：\n\n", "\n问题：", "\n回答："};
 
 /* Text that grows in a buffer of the arena, which is long enough. */
 static void append(char *text, size_t *at, const char *part, size_t len)
@@ -41,25 +40,25 @@ size_t task_reply_facts(const struct task_reply *reply)
     return n;
 }
 
-/* The instruction and the facts. */
-static char *facts_of(struct task_call *call, const struct task_reply *reply, const struct words *words, size_t room,
-                      size_t *ret_len, struct att_err *err)
+/* The task, the entries' answers and the question; `answer` ends it, or is "". */
+static char *prompt_of(struct task_call *call, const struct task_reply *reply, const struct words *words,
+                       const char *answer, size_t *ret_len, struct att_err *err)
 {
-    size_t len = strlen(words->system) + room + 1, at = 0;
-    for (size_t i = 0; i < task_reply_facts(reply); i++) {
-        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
-        len += strlen("- ") + strlen(entry->question) + strlen(words->gap) + strlen(entry->answer) + strlen("\n");
-    }
+    size_t len = strlen(words->task) + strlen(words->question) + reply->question_len + strlen(answer) + 1, at = 0;
+    for (size_t i = 0; i < task_reply_facts(reply); i++)
+        len += strlen(reply->view->entries[reply->matches[i].entry].answer) + strlen("\n");
     char *text = task_alloc(call, len, 1, err);
     if (!text)
         return NULL;
-    append(text, &at, words->system, strlen(words->system));
+    append(text, &at, words->task, strlen(words->task));
     for (size_t i = 0; i < task_reply_facts(reply); i++) {
-        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
-        const char *const parts[] = {"- ", entry->question, words->gap, entry->answer, "\n"};
-        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
-            append(text, &at, parts[p], strlen(parts[p]));
+        const char *fact = reply->view->entries[reply->matches[i].entry].answer;
+        append(text, &at, fact, strlen(fact));
+        append(text, &at, "\n", 1);
     }
+    append(text, &at, words->question, strlen(words->question));
+    append(text, &at, reply->question, reply->question_len);
+    append(text, &at, answer, strlen(answer));
     *ret_len = at;
     return text;
 }
@@ -82,7 +81,7 @@ enum att_status task_reply_generate_plan(struct task_call *call, struct task_rep
     const struct task_model *model = reply->kb->generator;
     const struct words *words = store_cjk_share(reply->question, reply->question_len) > 0.3f ? &chinese : &english;
     struct task_generation_ask ask = {.model = model, .path = "generate"};
-    size_t len = 0, room = strlen(words->question) + reply->question_len + strlen(words->answer);
+    size_t len = 0;
     if (!model)
         reply->why_not = "no generative model is configured for this knowledge base";
     else if (reply->decision == TASK_CLARIFY)
@@ -91,20 +90,18 @@ enum att_status task_reply_generate_plan(struct task_call *call, struct task_rep
         reply->why_not = "no entry is good enough to answer from";
     if (reply->why_not)
         return ATT_OK;
-    char *text = facts_of(call, reply, words, room, &len, err);
+    bool chats = task_generator_chats(model->generator);
+    char *text = prompt_of(call, reply, words, chats ? "" : words->answer, &len, err);
     if (!text)
         return err->status;
     task_generation_defaults(model, &ask);
     ask.temperature = 0;
     ask.max_tokens = NEW_TOKENS;
-    const struct task_turn turns[] = {{"system", text, len}, {"user", reply->question, reply->question_len}};
-    if (task_generator_chats(model->generator)) {
+    const struct task_turn turns[] = {{"system", words->system, strlen(words->system)}, {"user", text, len}};
+    if (chats) {
         ask.turns = turns;
         ask.n_turns = sizeof turns / sizeof *turns;
     } else {
-        append(text, &len, words->question, strlen(words->question));
-        append(text, &len, reply->question, reply->question_len);
-        append(text, &len, words->answer, strlen(words->answer));
         ask.prompt = text;
         ask.prompt_len = len;
         ask.plain = true;
@@ -127,22 +124,22 @@ static struct task_source written_text(const struct task_reply *reply)
     return (struct task_source){text + begin, len - begin};
 }
 
-/* Compares the text with the entries and the question; withholds it where it strays from them. */
+/* Compares the text with the entries' answers and the question; withholds it where it strays from them. */
 static enum att_status check_grounding(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    struct task_source sources[2 * FACTS_MAX + 1] = {{reply->question, reply->question_len}},
-                                               text = written_text(reply);
-    size_t n = 1, begin = 0, end = 0;
+    struct task_source sources[FACTS_MAX + 1] = {{reply->question, reply->question_len}}, text = written_text(reply);
+    size_t n_facts = task_reply_facts(reply), begin = 0, end = 0;
     char why[160];
-    for (size_t i = 0; i < task_reply_facts(reply); i++) {
-        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
-        sources[n++] = (struct task_source){entry->question, strlen(entry->question)};
-        sources[n++] = (struct task_source){entry->answer, strlen(entry->answer)};
+    for (size_t i = 0; i < n_facts; i++) {
+        const char *fact = reply->view->entries[reply->matches[i].entry].answer;
+        sources[i + 1] = (struct task_source){fact, strlen(fact)};
     }
-    if (task_grounding_cover(call->arena, reply->view->idf, text.text, text.len, sources, n, &reply->covered, err) !=
-        ATT_OK)
+    if (task_grounding_cover(call->arena, reply->view->idf, text, sources[0], sources + 1, n_facts, &reply->covered,
+                             err) != ATT_OK)
         return err->status;
-    if (task_grounding_foreign(text.text, text.len, sources, n, &begin, &end))
+    if (strcmp(task_generation_reason(reply->generation), "stop") != 0)
+        snprintf(why, sizeof why, "it has no end within %d tokens", NEW_TOKENS);
+    else if (task_grounding_foreign(text.text, text.len, sources, n_facts + 1, &begin, &end))
         snprintf(why, sizeof why, "it says '%.*s', which no entry says", (int)(end - begin < 80 ? end - begin : 80),
                  text.text + begin);
     else if ((double)reply->covered < reply->kb->generated_cover_min)
