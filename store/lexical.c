@@ -76,6 +76,11 @@ size_t store_grams_distinct(uint32_t *grams, size_t count)
     return kept;
 }
 
+bool store_grams_has(const uint32_t *grams, size_t count, uint32_t gram)
+{
+    return bsearch(&gram, grams, count, sizeof gram, by_value) != NULL;
+}
+
 /* How often c stands at *at and right behind it; *at moves to the last. */
 static size_t repetitions(const char *text, size_t len, uint32_t c, size_t *at)
 {

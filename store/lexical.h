@@ -41,6 +41,7 @@ float store_grams_cosine(const struct store_idf *idf, const uint32_t *a, size_t 
 /* The part of a's weight that b has too, 0..1. b may be longer than STORE_GRAMS_MAX. */
 float store_grams_cover(const struct store_idf *idf, const uint32_t *a, size_t n_a, float norm_a, const uint32_t *b,
                         size_t n_b);
+bool store_grams_has(const uint32_t *grams, size_t count, uint32_t gram);
 /* Sorts and drops what stands twice; how many are left. */
 size_t store_grams_distinct(uint32_t *grams, size_t count);
 

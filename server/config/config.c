@@ -500,9 +500,9 @@ static int on_value(void *context, const char *section, const char *name, const 
     where_of(reading, where);
     section_name = section[head_len] != '\0' ? section + head_len + strspn(section + head_len, " \t") : NULL;
     snprintf(head, sizeof(head), "%.*s", (int)head_len, section);
-    if (!note_seen(reading, section, name) && reading->status == ATT_OK)
-        reading->status = att_err_set(reading->err, ATT_EINVAL, "%s: [%s] %s was given before in this file", where,
-                                      section, name);
+    if (!note_seen(reading, section, name))
+        reading->status =
+            att_err_set(reading->err, ATT_EINVAL, "%s: [%s] %s was given before in this file", where, section, name);
     if (reading->status == ATT_OK)
         reading->status = srv_config_set(reading->config, head, section_name, name, value, where, reading->err);
     return reading->status == ATT_OK;

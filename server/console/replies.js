@@ -29,6 +29,10 @@ function reply_ground(body, answer) {
 function reply_written(answer) {
   const {generated, generate} = answer;
   if (!generate) return null;
+  if (generate.withheld) {
+    const text = make("details", {}, make("summary", {}, word("withheld_text")), make("p", {}, generate.withheld));
+    return make("div", {}, make("small", {}, word("withheld", generate.why)), text);
+  }
   if (generated === null) return make("small", {}, word("not_written", generate.why));
   const origin = word("written_by", generate.model, percent(generate.covered));
   return make("div", {}, make("p", {}, generated), make("small", {}, origin));
@@ -114,5 +118,5 @@ function view_replies(main) {
     button("again", begin_anew),
   );
   kb.addEventListener("change", begin_anew);
-  main.append(make("div", {class: "row"}, field("kb", kb), field("writes", writes)), turns, form);
+  main.append(make("div", {class: "row"}, field("kb", kb), field("also_write", writes)), turns, form);
 }

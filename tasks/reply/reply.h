@@ -69,7 +69,7 @@ struct task_reply {
     struct task_generation *generation; /* or NULL */
     const char *why_not;                /* why nothing is written or shown, or NULL */
     bool withheld;                      /* written, but it strays from the entries: */
-    float covered;                      /* the part of it that they have, 0..1 */
+    double covered;                     /* the part of it that they have, 0..1 */
     struct task_observation observation;
     bool records; /* the question is to be kept: no answer of business was given */
 };

@@ -15,8 +15,9 @@
 
 enum { FACTS_MAX = 3, NEW_TOKENS = 128 };
 
-/* Short, with the text before the question: models of a hundred million weights answer from it then, and heed no longer
- * instruction. What they make up, grounding.h finds. */
+/* Short, and the answers alone before the question: of forms tried on a model of 135 million weights, 10 of 12 answers
+ * were right so, 8 with the rules of the task in the system's turn, 7 with the entries' questions too. What such a
+ * model makes up, grounding.h finds. */
 static const struct words {
     const char *system, *task, *question, *answer;
 } english = {"You answer customers of a shop.", "Answer the customer's question from this text:\n\n",
@@ -112,39 +113,60 @@ enum att_status task_reply_generate_plan(struct task_call *call, struct task_rep
     return told(call, reply, task_generation_begin(call, &ask, &reply->generation, err), err);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 /* What was written, without the white space around it. */
 static struct task_source written_text(const struct task_reply *reply)
 {
     size_t len = 0, settled = 0, begin = 0;
     const char *text = task_generation_text(reply->generation, &len, &settled);
-    while (begin < len && (text[begin] == ' ' || text[begin] == '\n'))
+    while (begin < len && is_blank(text[begin]))
         begin++;
-    while (len > begin && (text[len - 1] == ' ' || text[len - 1] == '\n'))
+    while (len > begin && is_blank(text[len - 1]))
         len--;
     return (struct task_source){text + begin, len - begin};
 }
 
-/* Compares the text with the entries' answers and the question; withholds it where it strays from them. */
+/* A number or address that is named in a message: cut between characters where it is long. */
+static size_t shown(const char *text, size_t len)
+{
+    size_t most = 80;
+    if (len <= most)
+        return len;
+    while (most > 0 && (text[most] & 0xc0) == 0x80)
+        most--;
+    return most;
+}
+
+/* Compares the text with the entries and the question; withholds it where it strays from them. */
 static enum att_status check_grounding(struct task_call *call, struct task_reply *reply, struct att_err *err)
 {
-    struct task_source sources[FACTS_MAX + 1] = {{reply->question, reply->question_len}}, text = written_text(reply);
     size_t n_facts = task_reply_facts(reply), begin = 0, end = 0;
-    char why[160];
+    /* The questions, the customer's first, then the entries' answers. */
+    struct task_source sources[1 + 2 * FACTS_MAX], text = written_text(reply), *facts = sources + 1 + n_facts;
+    char why[200];
+    sources[0] = (struct task_source){reply->question, reply->question_len};
     for (size_t i = 0; i < n_facts; i++) {
-        const char *fact = reply->view->entries[reply->matches[i].entry].answer;
-        sources[i + 1] = (struct task_source){fact, strlen(fact)};
+        const struct store_kb_entry *entry = &reply->view->entries[reply->matches[i].entry];
+        sources[1 + i] = (struct task_source){entry->question, strlen(entry->question)};
+        facts[i] = (struct task_source){entry->answer, strlen(entry->answer)};
     }
-    if (task_grounding_cover(call->arena, reply->view->idf, text, sources[0], sources + 1, n_facts, &reply->covered,
+    if (task_grounding_cover(call->arena, reply->view->idf, text, sources, 1 + n_facts, facts, n_facts, &reply->covered,
                              err) != ATT_OK)
         return err->status;
-    if (strcmp(task_generation_reason(reply->generation), "stop") != 0)
+    if (text.len == 0)
+        snprintf(why, sizeof why, "the model wrote nothing");
+    else if (strcmp(task_generation_reason(reply->generation), "stop") != 0)
         snprintf(why, sizeof why, "it has no end within %d tokens", NEW_TOKENS);
-    else if (task_grounding_foreign(text.text, text.len, sources, n_facts + 1, &begin, &end))
-        snprintf(why, sizeof why, "it says '%.*s', which no entry says", (int)(end - begin < 80 ? end - begin : 80),
-                 text.text + begin);
-    else if ((double)reply->covered < reply->kb->generated_cover_min)
-        snprintf(why, sizeof why, "the entries cover %.2f of it, expected generated_cover_min = %.2f or more",
-                 (double)reply->covered, reply->kb->generated_cover_min);
+    else if (task_grounding_foreign(text.text, text.len, sources, 1 + 2 * n_facts, &begin, &end))
+        snprintf(why, sizeof why, "it says '%.*s', which neither the entries nor the question say",
+                 (int)shown(text.text + begin, end - begin), text.text + begin);
+    else if (reply->covered < reply->kb->generated_cover_min)
+        snprintf(why, sizeof why, "the entries cover %.3g of it, expected generated_cover_min = %.3g or more",
+                 reply->covered, reply->kb->generated_cover_min);
     else
         return ATT_OK;
     reply->why_not = att_arena_copy(call->arena, why, strlen(why));
@@ -185,7 +207,7 @@ void task_reply_generate_render(const struct task_reply *reply, struct att_jsonw
     if (is_written) {
         att_jsonw_put_text(answer, "model", reply->kb->generator->name);
         put_sources(reply, answer);
-        att_jsonw_put_float(answer, "covered", reply->covered);
+        att_jsonw_put_double(answer, "covered", reply->covered, 4);
         if (reply->withheld)
             att_jsonw_put_string(answer, "withheld", text.text, text.len);
         att_jsonw_put_text(answer, "finish_reason", task_generation_reason(reply->generation));

@@ -472,7 +472,7 @@ static void a_text_that_strays_from_the_entries_is_withheld(void **state)
     struct att_json *json = ok("POST", "/v1/reply", "{'question':'track my parcel','kb':'strict','generate':true}");
     const struct att_json *generate = att_json_get(json, "generate");
     assert_true(att_json_type(att_json_get(json, "generated")) == ATT_JSON_NULL);
-    assert_non_null(strstr(text(generate, "why"), "expected generated_cover_min = 0.60 or more"));
+    assert_non_null(strstr(text(generate, "why"), "expected generated_cover_min = 0.6 or more"));
     assert_string_equal(text(generate, "withheld"), text(shown, "generated"));
     assert_true(number(generate, "covered") < 0.6);
     assert_true(number(generate, "covered") == number(att_json_get(shown, "generate"), "covered"));

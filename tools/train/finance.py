@@ -104,6 +104,10 @@ def main():
     if a.soft:
         with open(a.soft, encoding="utf-8") as f:
             soft = {row["text"]: row["sentiment"] for row in map(json.loads, f)}
+        missing = [text for t in tasks for text in texts[t.head] if text not in soft]
+        if missing:
+            raise SystemExit(f"{a.soft}: no prediction for {len(missing)} texts, as {missing[0]!r}: made with the same --data "
+                             "and --formal?")
         for t in tasks:
             t.soft["sentiment"] = torch.tensor([soft[text] for text in texts[t.head]])
     lora.train(model, tasks, lr=a.lr, head_lr=a.head_lr, batch=a.batch, seed=a.seed, other=a.other, bf16=not a.fp32)
