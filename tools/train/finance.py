@@ -49,10 +49,29 @@ def load(data):
                     "topic": labelled(data, "twitter-fin-topic", split, snake)} for split in ("train", "dev")}
 
 
+def training_rows(rows, head, a):
+    """Those that are not kept for calibration, and for sentiment the formal sentences."""
+    used = [r for r in rows if not lora.held_out(r[1], a.calibrate)]
+    return used + formal_news.sentences(a.formal) if head == "sentiment" else used
+
+
+def add_options(parser):
+    """Those that larger.py has too, and that must be the same where its predictions are used."""
+    parser.add_argument("--data", required=True, help="folder with twitter-fin-sentiment/ and twitter-fin-topic/")
+    parser.add_argument("--smoothing", type=float, default=0.05)
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--formal", type=int, default=220, help="generated formal sentences per sentiment label")
+    parser.add_argument("--calibrate", type=int, default=5, help="percent of the training rows kept for temperatures")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fp32", action="store_true",
+                        help="no bf16 autocast: many times faster where the CPU lacks bf16")
+    parser.add_argument("--threads", type=int, default=2)
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_options(a)
     a.add_argument("--base", required=True, help="folder of all-MiniLM-L6-v2 (model.safetensors, tokenizer.json)")
-    a.add_argument("--data", required=True, help="folder with twitter-fin-sentiment/ and twitter-fin-topic/")
     a.add_argument("--out", required=True)
     a.add_argument("--teacher", nargs="+", default=[], metavar="DIR",
                    help="model directories whose mean prediction is mixed into the targets")
@@ -61,19 +80,12 @@ def main():
                    help="share of the prediction in the target of a text's own head")
     a.add_argument("--other", type=float, default=0.5, help="weight of the prediction as the target of the other head")
     a.add_argument("--epochs", type=float, nargs=2, default=(5, 4), metavar=("SENTIMENT", "TOPIC"))
-    a.add_argument("--smoothing", type=float, default=0.05)
-    a.add_argument("--rank", type=int, default=16)
     a.add_argument("--lr", type=float, default=1e-3)
     a.add_argument("--head-lr", type=float, default=2e-3)
     a.add_argument("--dropout", type=float, default=0.1, help="hidden-state dropout of the encoder")
     a.add_argument("--lora-dropout", type=float, default=0.05)
     a.add_argument("--batch", type=int, default=32)
     a.add_argument("--max-length", type=int, default=96)
-    a.add_argument("--formal", type=int, default=220, help="generated formal sentences per sentiment label")
-    a.add_argument("--calibrate", type=int, default=5, help="percent of the training rows kept for temperatures")
-    a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--fp32", action="store_true", help="no bf16 autocast: many times faster where the CPU lacks bf16")
-    a.add_argument("--threads", type=int, default=2)
     a = a.parse_args()
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
@@ -87,9 +99,7 @@ def main():
     tasks, texts, kept = [], {}, {}
     for (head, train_rows), epochs, mix in zip(data["train"].items(), a.epochs, a.mix):
         kept[head] = [r for r in train_rows if lora.held_out(r[1], a.calibrate)]
-        used = [r for r in train_rows if not lora.held_out(r[1], a.calibrate)]
-        if head == "sentiment":
-            used += formal_news.sentences(a.formal)
+        used = training_rows(train_rows, head, a)
         texts[head] = [t for _, t in used]
         tasks.append(lora.Task(head, encode(texts[head]), [index[head][l] for l, _ in used], epochs, a.smoothing, mix))
         print(head, len(used), "training rows", len(kept[head]), "kept for calibration", flush=True)

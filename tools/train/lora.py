@@ -117,8 +117,6 @@ class Classifier(nn.Module):
         self.bert.requires_grad_(False)
         self.config = dict(r=rank, lora_alpha=alpha, lora_dropout=dropout)
         self.labels = {h: list(l) for h, l in heads.items()}
-        self.targets = TARGETS if self.bert.config.model_type == "bert" else \
-            sorted({n.rpartition(".")[2] for n, m in self.bert.named_modules() if isinstance(m, nn.Linear)})
         inner, outer = Dropout(dropout), Dropout(hidden_dropout)
         for name, module in list(self.bert.named_modules()):
             parent, _, leaf = name.rpartition(".")
@@ -316,12 +314,13 @@ def auroc(inside, outside):
 # --------------------------------------------------------------------------------------------------------------- files
 
 def write(out, model, base_name, attend, golden, encode):
+    """A PEFT directory over a BERT, whose layers TARGETS names."""
     os.makedirs(out, exist_ok=True)
     save_file({n: p.detach().half().contiguous() for n, p in model.state().items()},
               os.path.join(out, "adapter_model.safetensors"), metadata={"format": "pt"})
     os.chmod(os.path.join(out, "adapter_model.safetensors"), 0o644)
     adapter = {"peft_type": "LORA", "base_model_name_or_path": base_name, "task_type": "SEQ_CLS", **model.config,
-               "bias": "none", "fan_in_fan_out": False, "use_rslora": False, "target_modules": model.targets,
+               "bias": "none", "fan_in_fan_out": False, "use_rslora": False, "target_modules": TARGETS,
                "modules_to_save": ["heads"], "inference_mode": True}
     for name, value in (("adapter_config.json", adapter), ("attend.json", attend)):
         with open(os.path.join(out, name), "w", encoding="utf-8") as f:
