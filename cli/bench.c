@@ -2,7 +2,8 @@
  * attend bench: how fast a model is on this machine, as one JSON line.
  * Throughput: every thread runs packed batches of its own, texts in the order of
  * the file up to the token budget, no padding; real tokens are counted. Latency:
- * single texts, one at a time, on all threads.
+ * single texts, one at a time, on all threads. Threads are pinned, as the
+ * daemon's workers are: two that share a core would measure the scheduler.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/texts.h"
 #include "core/base/clock.h"
+#include "core/base/cores.h"
 
 enum { BUDGET = 256, BATCH_SEQS = 256, SINGLES_MAX = 2000 };
 static const double seconds_default = 5;
@@ -36,6 +38,7 @@ struct worker {
     struct att_context *context;
     struct att_tokens tokens;
     pthread_t id;
+    int core;
     enum att_status status;
     struct att_err err;
 };
@@ -85,6 +88,7 @@ static void *work(void *argument)
 {
     struct worker *worker = argument;
     struct bench *bench = worker->bench;
+    att_cores_pin(worker->core);
     while (worker->status == ATT_OK && att_clock_us() < bench->end_us) {
         size_t i = atomic_fetch_add(&bench->next, 1) % bench->n_batches, tokens = 0;
         worker->status =
@@ -106,6 +110,7 @@ static void *help(void *argument)
 {
     struct worker *worker = argument;
     struct bench *bench = worker->bench;
+    att_cores_pin(worker->core);
     while (!atomic_load(&bench->stop_helping))
         if (att_context_help(worker->context, bench->leader, NULL, NULL) == 0)
             nanosleep(&(struct timespec){0, 1000}, NULL);
@@ -183,6 +188,7 @@ static enum att_status measure(struct bench *bench, struct worker *workers, stru
     enum att_status status = ATT_OK;
     for (size_t i = 0; status == ATT_OK && i < bench->n_threads; i++) {
         workers[i].bench = bench;
+        workers[i].core = att_cores_pick(i);
         att_tokens_init(&workers[i].tokens);
         status = att_context_create(bench->model, tokens, BATCH_SEQS, &workers[i].context, err);
     }

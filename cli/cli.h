@@ -146,7 +146,5 @@ struct cli_map {
 /* Answers CLI_OK, or CLI_FAILED when a line failed or the input or output did. Blank lines give nothing. n_threads 0:
  * as many as there are processors. */
 int cli_map_run(const struct cli_map *map, const char *command, FILE *in, FILE *out, size_t n_threads);
-/* Processors that this process may use. */
-size_t cli_core_count(void);
 
 #endif

@@ -6,13 +6,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "core/base/clock.h"
+#include "core/base/cores.h"
 
 enum { BLOCK_LINES = 256, BLOCK_BYTES = 8 << 20 };
 static const size_t answer_bytes_max = (size_t)1 << 30;
@@ -143,7 +143,8 @@ int cli_map_run(const struct cli_map *map, const char *command, FILE *in, FILE *
 {
     assert(map->line && n_threads <= CLI_THREADS_MAX);
     struct att_err err;
-    n_threads = n_threads ? n_threads : cli_core_count();
+    const size_t cores = att_cores_count();
+    n_threads = n_threads ? n_threads : cores < CLI_THREADS_MAX ? cores : CLI_THREADS_MAX;
     struct thread *threads = att_mem_calloc(n_threads, sizeof *threads);
     struct block *block = att_mem_calloc(1, sizeof *block);
     enum att_status status = threads && block ? ATT_OK : att_err_set(&err, ATT_ENOMEM, "out of memory");
@@ -164,11 +165,4 @@ int cli_map_run(const struct cli_map *map, const char *command, FILE *in, FILE *
     if (status != ATT_OK)
         return cli_fail(command, &err);
     return failed ? CLI_FAILED : CLI_OK;
-}
-
-size_t cli_core_count(void)
-{
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < CLI_THREADS_MAX ? (size_t)count : CLI_THREADS_MAX;
 }

@@ -1,15 +1,12 @@
-/*
- * The threads of workers.h. Pinning keeps a worker's weights panels in its
- * core's cache; where the sandbox forbids it (EPERM), workers run unpinned.
- */
+/* The threads of workers.h. Pinning keeps a worker's panels of weights in its core's cache. */
 #include "server/batch/workers.h"
 
 #include <assert.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "core/base/clock.h"
+#include "core/base/cores.h"
 
 enum { BATCH_ITEMS_MAX = 256 }; /* what task_jobs_run takes */
 
@@ -19,7 +16,7 @@ struct worker {
     pthread_t thread;
     size_t number;
     bool started;
-    int cpu;
+    int core;
     atomic_uint_fast64_t busy_since_us; /* 0: waits */
 };
 
@@ -54,14 +51,9 @@ static void *worker_main(void *argument)
     struct srv_item *items[BATCH_ITEMS_MAX];
     struct srv_batcher *batcher = worker->workers->batcher;
     struct srv_turn turn;
-    cpu_set_t set;
 
     pthread_setname_np(pthread_self(), "attentd-worker");
-    if (worker->cpu >= 0) {
-        CPU_ZERO(&set);
-        CPU_SET((size_t)worker->cpu, &set);
-        (void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-    }
+    att_cores_pin(worker->core);
     while ((turn = srv_batcher_next(batcher, worker->number, items, BATCH_ITEMS_MAX)).what != SRV_TURN_STOP) {
         if (turn.what == SRV_TURN_BATCH)
             run_batch(worker, items, turn.n_items, turn.model);
@@ -70,30 +62,6 @@ static void *worker_main(void *argument)
                              srv_batcher_waits, batcher);
     }
     return NULL;
-}
-
-/* The i-th core that this process may use, round and round; -1 when that is unknown. */
-static int cpu_of(size_t i)
-{
-    cpu_set_t set;
-    size_t n;
-
-    if (sched_getaffinity(0, sizeof(set), &set) != 0 || (n = (size_t)CPU_COUNT(&set)) == 0)
-        return -1;
-    i %= n;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET((size_t)cpu, &set) && i-- == 0)
-            return cpu;
-    return -1;
-}
-
-static size_t cpu_count(void)
-{
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) < 1)
-        return 1;
-    return (size_t)CPU_COUNT(&set);
 }
 
 static enum att_status create_contexts(struct worker *worker, const struct srv_workers_options *options,
@@ -130,7 +98,7 @@ enum att_status srv_workers_start(const struct srv_workers_options *options, con
     assert(options->items_max > 0 && options->items_max <= BATCH_ITEMS_MAX);
     if (workers == NULL)
         return att_err_set(err, ATT_ENOMEM, "no memory for workers");
-    workers->n_workers = options->n_workers > 0 ? options->n_workers : cpu_count();
+    workers->n_workers = options->n_workers > 0 ? options->n_workers : att_cores_count();
     workers->n_models = models->n_models;
     workers->batcher = batcher;
     workers->metrics = metrics;
@@ -142,7 +110,7 @@ enum att_status srv_workers_start(const struct srv_workers_options *options, con
     for (size_t i = 0; i < workers->n_workers && status == ATT_OK; i++) {
         workers->list[i].workers = workers;
         workers->list[i].number = i;
-        workers->list[i].cpu = cpu_of(i);
+        workers->list[i].core = att_cores_pick(i);
         status = create_contexts(&workers->list[i], options, models, err);
     }
     for (size_t i = 0; i < workers->n_workers && status == ATT_OK; i++) {
