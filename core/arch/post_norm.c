@@ -11,6 +11,10 @@
 #include "core/ops/norm.h"
 #include "core/ops/relative.h"
 
+/* What a last-level cache holds of a model's weights; rows that a member must have where they come from memory; chunks
+ * for each member of long inputs, so that one who comes late takes fewer. */
+enum { CACHED_BYTES = 24 << 20, MEMORY_ROWS = 28, CHUNKS_EACH = 2 };
+
 /* ---- names that families share ---- */
 
 const struct att_slot att_post_norm_embeddings[ATT_POST_NORM_EMBEDDINGS_SEGMENTED] = {
@@ -181,7 +185,8 @@ void att_post_norm_plan(const void *state, const struct att_arch_info *info, con
     b->x = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->a = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
-    b->wide = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
+    for (size_t i = 0; i < 2; i++)
+        b->wide[i] = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
     b->bias = model->relative ? att_scratch_take(scratch, info->n_heads * 2 * longest, sizeof(float)) : NULL;
     att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, false, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
@@ -208,37 +213,117 @@ static void embed(const struct att_post_norm *model, const struct att_arch_info 
                        ATT_ACT_NONE, NULL, 0);
 }
 
-/* One encoder layer: x in, x out. */
-static void encode(const struct att_post_norm *model, const struct att_post_norm_layer *layer,
-                   const struct att_arch_info *info, const struct att_arch_batch *batch,
-                   const struct att_mha_bias *bias, const struct att_arch_tap *tap, size_t index,
-                   const struct att_post_norm_buffers *b)
+/* Layer `index` on its way through the batch. */
+struct pass {
+    const struct att_post_norm *model;
+    const struct att_post_norm_layer *layer, *next; /* next NULL: it is the last */
+    size_t hidden, n_tokens;
+    size_t rows; /* of a chunk */
+    struct att_mha_call attention;
+    const struct att_post_norm_buffers *b;
+    float *wide, *next_wide;
+};
+
+/* x and wide in, x and the next layer's wide out, rows begin..end. Only attention looks at other rows: at the keys and
+ * values of the whole sequence, which were there before. */
+static void encode_rows(const struct pass *pass, size_t begin, size_t end, void *space)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size;
-    att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
-    const struct att_mha_call call = {
-        .cu_query = batch->cu_seqlens,
-        .n_seqs = batch->n_seqs,
-        .query = b->wide,
-        .query_ld = 3 * hidden,
-        .key = b->wide + hidden,
-        .value = b->wide + 2 * hidden,
-        .kv_ld = 3 * hidden,
-        .bias = bias,
-        .out = b->context,
-        .out_ld = hidden,
-        .sink = tap ? &tap->attention : NULL,
-        .layer = index,
-        .longest_query = batch->longest,
-        .longest_key = batch->longest,
-    };
-    att_mha_run(batch->team, &model->mha, &call);
-    att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
-                   hidden);
-    att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, model->act};
-    att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
-    att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
+    const struct att_post_norm_layer *layer = pass->layer;
+    const size_t hidden = pass->hidden, m = end - begin;
+    const float eps = pass->model->eps;
+    float *x = pass->b->x + begin * hidden, *a = pass->b->a + begin * hidden;
+    att_mha_run_rows(&pass->model->mha, &pass->attention, begin, end, space);
+    att_linear_run_alone(&layer->attention_output, m, pass->b->context + begin * hidden, hidden, a, hidden,
+                         ATT_ACT_NONE, x, hidden, space);
+    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
+    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
+    att_feed_forward_run_alone(&inner, m, a, hidden, x, hidden, a, hidden, space);
+    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
+    if (pass->next)
+        att_linear_run_alone(&pass->next->query_key_value, m, x, hidden, pass->next_wide + begin * 3 * hidden,
+                             3 * hidden, ATT_ACT_NONE, NULL, 0, space);
+}
+
+static void encode_chunk(void *context, size_t chunk, void *space)
+{
+    const struct pass *pass = context;
+    const size_t begin = chunk * pass->rows, end = begin + pass->rows;
+    encode_rows(pass, begin, end < pass->n_tokens ? end : pass->n_tokens, space);
+}
+
+/* The same, one operation after the other, each split among the team by columns where that is better. */
+static void encode_by_operation(const struct pass *pass, struct att_team *team)
+{
+    const struct att_post_norm_layer *layer = pass->layer;
+    const size_t hidden = pass->hidden, m = pass->n_tokens;
+    const float eps = pass->model->eps;
+    float *x = pass->b->x, *a = pass->b->a;
+    att_mha_run(team, &pass->model->mha, &pass->attention);
+    att_linear_run(team, &layer->attention_output, m, pass->b->context, hidden, a, hidden, ATT_ACT_NONE, x, hidden);
+    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
+    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
+    att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
+    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
+    if (pass->next)
+        att_linear_run(team, &pass->next->query_key_value, m, x, hidden, pass->next_wide, 3 * hidden, ATT_ACT_NONE,
+                       NULL, 0);
+}
+
+/* Rows of a chunk; 0: by operation. Members that take rows wait for each other once a layer, but each reads all
+ * weights; so these must come out of a cache, or serve many rows. */
+static size_t chunk_rows(const struct pass *pass, const struct att_team *team, size_t weight_bytes)
+{
+    const size_t members = att_team_size(team), m = pass->n_tokens;
+    if (members == 1 || (pass->attention.sink && pass->attention.sink->take))
+        return m;
+    const size_t parts = m < members * ATT_LINEAR_ROWS ? members : CHUNKS_EACH * members;
+    return weight_bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
+}
+
+static void encode(struct pass *pass, struct att_team *team, size_t weight_bytes)
+{
+    pass->rows = chunk_rows(pass, team, weight_bytes);
+    if (pass->rows)
+        att_team_run(team, (pass->n_tokens + pass->rows - 1) / pass->rows, encode_chunk, pass);
+    else
+        encode_by_operation(pass, team);
+}
+
+static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_layers)
+{
+    return n_layers * (layer->query_key_value.bytes + layer->attention_output.bytes + layer->intermediate.bytes +
+                       layer->output.bytes);
+}
+
+static struct pass pass_of(const struct att_post_norm *model, const struct att_post_norm_layer *layers,
+                           const struct att_arch_info *info, const struct att_arch_batch *batch,
+                           const struct att_mha_bias *bias, const struct att_arch_tap *tap, size_t i,
+                           const struct att_post_norm_buffers *b)
+{
+    const size_t hidden = info->hidden_size;
+    float *wide = b->wide[i % 2];
+    return (struct pass){.model = model,
+                         .layer = &layers[i / model->layers_per_stored],
+                         .next = i + 1 < info->n_layers ? &layers[(i + 1) / model->layers_per_stored] : NULL,
+                         .hidden = hidden,
+                         .n_tokens = batch->n_tokens,
+                         .b = b,
+                         .wide = wide,
+                         .next_wide = b->wide[1 - i % 2],
+                         .attention = {.cu_query = batch->cu_seqlens,
+                                       .n_seqs = batch->n_seqs,
+                                       .query = wide,
+                                       .query_ld = 3 * hidden,
+                                       .key = wide + hidden,
+                                       .value = wide + 2 * hidden,
+                                       .kv_ld = 3 * hidden,
+                                       .bias = bias,
+                                       .out = b->context,
+                                       .out_ld = hidden,
+                                       .sink = tap ? &tap->attention : NULL,
+                                       .layer = i,
+                                       .longest_query = batch->longest,
+                                       .longest_key = batch->longest}};
 }
 
 void att_post_norm_forward(const void *state, const void *layers, const struct att_arch_info *info,
@@ -248,6 +333,7 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
     const struct att_post_norm *model = state;
     const struct att_post_norm_layer *layer = layers;
     const struct att_post_norm_buffers *b = buffers;
+    const size_t bytes = weight_bytes(layer, info->n_stored_layers), hidden = info->hidden_size;
     struct att_mha_bias bias = {.by_distance = NULL};
     assert(batch->n_tokens > 0);
     if (model->relative)
@@ -255,11 +341,14 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
                           &bias);
     embed(model, info, batch, b);
     if (tap && tap->hidden)
-        tap->hidden(tap->context, 0, b->x, batch->n_tokens, info->hidden_size);
+        tap->hidden(tap->context, 0, b->x, batch->n_tokens, hidden);
+    att_linear_run(batch->team, &layer->query_key_value, batch->n_tokens, b->x, hidden, b->wide[0], 3 * hidden,
+                   ATT_ACT_NONE, NULL, 0);
     for (size_t i = 0; i < info->n_layers; i++) {
-        encode(model, &layer[i / model->layers_per_stored], info, batch, &bias, tap, i, b);
+        struct pass pass = pass_of(model, layer, info, batch, &bias, tap, i, b);
+        encode(&pass, batch->team, bytes);
         if (tap && tap->hidden)
-            tap->hidden(tap->context, i + 1, b->x, batch->n_tokens, info->hidden_size);
+            tap->hidden(tap->context, i + 1, b->x, batch->n_tokens, hidden);
     }
     output->hidden = b->x;
     att_head_run(&model->head, info, batch, b->x, &b->head, output);

@@ -33,6 +33,7 @@ size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t lon
 /* Queries and keys of one sequence. */
 struct span {
     size_t seq, query_begin, n_query, n_key;
+    size_t first, end; /* the queries to be computed */
     const float *key, *value;
     size_t kv_ld;
 };
@@ -40,7 +41,7 @@ struct span {
 static struct span span_of(const struct att_mha_call *call, size_t seq)
 {
     struct span span = {.seq = seq, .query_begin = call->cu_query[seq]};
-    span.n_query = call->cu_query[seq + 1] - span.query_begin;
+    span.n_query = span.end = call->cu_query[seq + 1] - span.query_begin;
     if (call->cache) {
         span.n_key = call->cache->len[seq] + span.n_query;
         span.key = att_kv_cache_key(call->cache, call->layer, seq);
@@ -73,8 +74,8 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
     size_t past = span->n_key > span->n_query ? span->n_key - span->n_query : 0;
     size_t column = head * mha->head_dim, group = head / (mha->n_heads / mha->n_kv_heads) * mha->head_dim;
     size_t step = wanted || filled ? block_rows(call->longest_query) : span->n_query;
-    for (size_t first = 0; first < span->n_query; first += step) {
-        size_t count = span->n_query - first < step ? span->n_query - first : step;
+    for (size_t first = span->first; first < span->end; first += step) {
+        size_t count = span->end - first < step ? span->end - first : step;
         struct att_attention_call one = {
             .query = call->query + (span->query_begin + first) * call->query_ld + column,
             .key = span->key + group,
@@ -119,19 +120,23 @@ struct work {
     size_t units; /* of a chunk: a unit is one head of one sequence */
 };
 
+static bool is_wanted(const struct att_mha_call *call, size_t seq)
+{
+    const struct att_attention_sink *sink = call->sink;
+    return sink && sink->take && (!sink->wants || sink->wants(sink->context, seq));
+}
+
 static void heads_chunk(void *context, size_t chunk, void *space)
 {
     const struct work *work = context;
     const struct att_mha *mha = work->mha;
     const struct att_mha_call *call = work->call;
-    const struct att_attention_sink *sink = call->sink;
     const size_t total = call->n_seqs * mha->n_heads, begin = chunk * work->units;
     const size_t end = begin + work->units < total ? begin + work->units : total;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t seq = unit / mha->n_heads;
         const struct span span = span_of(call, seq);
-        const bool wanted = sink && sink->take && (!sink->wants || sink->wants(sink->context, seq));
-        run_head(mha, call, &span, unit % mha->n_heads, wanted, space);
+        run_head(mha, call, &span, unit % mha->n_heads, is_wanted(call, seq), space);
     }
 }
 
@@ -142,4 +147,32 @@ void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct 
     const size_t total = call->n_seqs * mha->n_heads, parts = alone ? 1 : CHUNKS_EACH * att_team_size(team);
     struct work work = {.mha = mha, .call = call, .units = (total + parts - 1) / parts};
     att_team_run(team, (total + work.units - 1) / work.units, heads_chunk, &work);
+}
+
+/* The first sequence that ends behind `row`. */
+static size_t seq_of(const struct att_mha_call *call, size_t row)
+{
+    size_t low = 0, high = call->n_seqs - 1;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (call->cu_query[middle + 1] > row)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+void att_mha_run_rows(const struct att_mha *mha, const struct att_mha_call *call, size_t begin, size_t end, void *space)
+{
+    assert(begin < end && end <= call->cu_query[call->n_seqs]);
+    for (size_t seq = seq_of(call, begin); seq < call->n_seqs && call->cu_query[seq] < end; seq++) {
+        struct span span = span_of(call, seq);
+        if (begin > span.query_begin)
+            span.first = begin - span.query_begin;
+        if (end < span.query_begin + span.n_query)
+            span.end = end - span.query_begin;
+        for (size_t head = 0; head < mha->n_heads; head++)
+            run_head(mha, call, &span, head, is_wanted(call, seq), space);
+    }
 }

@@ -71,5 +71,8 @@ struct att_mha_call {
 size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t longest_key);
 /* The sink, when there is one, is called by this thread alone. */
 void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct att_mha_call *call);
+/* The queries of rows begin..end alone, by this thread alone, in a workspace given. */
+void att_mha_run_rows(const struct att_mha *mha, const struct att_mha_call *call, size_t begin, size_t end,
+                      void *space);
 
 #endif

@@ -50,12 +50,17 @@ static void run_block(const struct call *call, size_t begin, size_t count, void 
                          call->residual ? call->residual + begin * call->ldr : NULL, call->ldr, rest);
 }
 
+static void run_rows(const struct call *call, size_t begin, size_t end, void *space)
+{
+    for (size_t i = begin; i < end; i += ROWS)
+        run_block(call, i, end - i < ROWS ? end - i : ROWS, space);
+}
+
 static void chunk_of(void *context, size_t chunk, void *space)
 {
     const struct call *call = context;
-    const size_t begin = chunk * call->rows, end = begin + call->rows < call->m ? begin + call->rows : call->m;
-    for (size_t i = begin; i < end; i += ROWS)
-        run_block(call, i, end - i < ROWS ? end - i : ROWS, space);
+    const size_t begin = chunk * call->rows;
+    run_rows(call, begin, begin + call->rows < call->m ? begin + call->rows : call->m, space);
 }
 
 /* Short inputs of a team: one product after the other. */
@@ -88,4 +93,12 @@ void att_feed_forward_run(struct att_team *team, const struct att_feed_forward *
     if (parts > CHUNKS_EACH)
         call.rows = (m + parts - 1) / parts;
     att_team_run(team, (m + call.rows - 1) / call.rows, chunk_of, &call);
+}
+
+void att_feed_forward_run_alone(const struct att_feed_forward *part, size_t m, const float *x, size_t ldx, float *y,
+                                size_t ldy, const float *residual, size_t ldr, void *space)
+{
+    const struct call call = {
+        .part = part, .m = m, .rows = m, .x = x, .residual = residual, .y = y, .ldx = ldx, .ldy = ldy, .ldr = ldr};
+    run_rows(&call, 0, m, space);
 }

@@ -21,5 +21,8 @@ size_t att_feed_forward_space(size_t inner, bool gated, size_t hidden);
 /* Row strides in floats; residual may be NULL and may be y; y may be x. */
 void att_feed_forward_run(struct att_team *team, const struct att_feed_forward *part, size_t m, const float *x,
                           size_t ldx, float *y, size_t ldy, const float *residual, size_t ldr);
+/* The same by this thread alone, in a workspace given. */
+void att_feed_forward_run_alone(const struct att_feed_forward *part, size_t m, const float *x, size_t ldx, float *y,
+                                size_t ldy, const float *residual, size_t ldr, void *space);
 
 #endif
