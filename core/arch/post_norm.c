@@ -13,7 +13,7 @@
 
 /* What a last-level cache holds of a model's weights; rows that a member must have where they come from memory; chunks
  * for each member of long inputs, so that one who comes late takes fewer. */
-enum { CACHED_BYTES = 24 << 20, MEMORY_ROWS = 28, CHUNKS_EACH = 2 };
+enum { CACHED_BYTES = 16 << 20, MEMORY_ROWS = 28, CHUNKS_EACH = 2 };
 
 /* ---- names that families share ---- */
 
