@@ -31,26 +31,30 @@ INLINE vec multiply_add(vec acc, vec x, const float *w)
 {
     return _mm512_dpbf16_ps(acc, (__m512bh)_mm512_castps_si512(x), (__m512bh)_mm512_loadu_si512(w));
 }
-INLINE void weights_store(weight *p, vec x, size_t n)
+INLINE void weights_store(weight *p, vec x)
 {
-    if (n >= VEC)
-        _mm256_storeu_si256((__m256i *)(void *)p, bf16_vector(x));
-    else
-        _mm256_mask_storeu_epi16(p, tail_mask(n), bf16_vector(x));
+    _mm256_storeu_si256((__m256i *)(void *)p, bf16_vector(x));
 }
 
 #include "core/kern/x86/attention_simd.h"
 
-static void values_store(const float *even, const float *odd, size_t d, float *out)
+INLINE void pairs_store(float *out, vec even, vec odd, __m512i order)
+{
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(odd, even)));
+}
+
+INLINE void values_store(const float *even, const float *odd, size_t d, float *out)
 {
     const __m512i order = _mm512_setr_epi32(0x00100000, 0x00110001, 0x00120002, 0x00130003, 0x00140004, 0x00150005,
                                             0x00160006, 0x00170007, 0x00180008, 0x00190009, 0x001a000a, 0x001b000b,
                                             0x001c000c, 0x001d000d, 0x001e000e, 0x001f000f);
-    for (size_t c = 0; c < padded(d); c += VEC) {
-        const size_t left = c < d ? d - c : 0, n = left < VEC ? left : VEC;
-        const vec low = n ? vec_load_tail(even + c, n) : vec_zero();
+    size_t c = 0;
+    for (; c + VEC <= d; c += VEC)
+        pairs_store(out + c, vec_load(even + c), odd ? vec_load(odd + c) : vec_zero(), order);
+    for (; c < padded(d); c += VEC) {
+        const size_t n = c < d ? d - c : 0;
         const vec high = n && odd ? vec_load_tail(odd + c, n) : vec_zero();
-        _mm512_storeu_si512(out + c, _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low)));
+        pairs_store(out + c, n ? vec_load_tail(even + c, n) : vec_zero(), high, order);
     }
 }
 

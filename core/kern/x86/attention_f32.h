@@ -20,21 +20,21 @@ INLINE vec multiply_add(vec acc, vec x, const float *w)
 {
     return vec_fma(x, vec_load(w), acc);
 }
-INLINE void weights_store(weight *p, vec x, size_t n)
+INLINE void weights_store(weight *p, vec x)
 {
-    if (n >= VEC)
-        vec_store(p, x);
-    else
-        vec_store_tail(p, x, n);
+    vec_store(p, x);
 }
 
 #include "core/kern/x86/attention_simd.h"
 
-static void values_store(const float *even, const float *odd, size_t d, float *out)
+INLINE void values_store(const float *even, const float *odd, size_t d, float *out)
 {
+    size_t c = 0;
     (void)odd;
-    for (size_t c = 0; c < padded(d); c++)
-        out[c] = c < d ? even[c] : 0;
+    for (; c + VEC <= d; c += VEC)
+        vec_store(out + c, vec_load(even + c));
+    for (; c < padded(d); c += VEC)
+        vec_store(out + c, c < d ? vec_load_tail(even + c, d - c) : vec_zero());
 }
 
 static const weight *queries_of(const struct att_attention_call *call, size_t i, size_t rows, weight *space,

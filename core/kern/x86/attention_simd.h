@@ -45,7 +45,7 @@ static size_t units(size_t n)
 }
 
 /* d values as f32, or two rows of them side by side; zeros up to padded(d). */
-static void values_store(const float *even, const float *odd, size_t d, float *out);
+INLINE void values_store(const float *even, const float *odd, size_t d, float *out);
 /* The rows i .. i + rows of the query, in `space` or where they are. */
 static const weight *queries_of(const struct att_attention_call *call, size_t i, size_t rows, weight *space,
                                 size_t *ret_ld);
@@ -161,9 +161,11 @@ struct block {
     const struct att_attention_call *call;
     float *keys, *values, *sums, *scores;
     weight *weights, *queries;
-    size_t ld;      /* of scores and weights: keys of a chunk */
-    size_t i, rows; /* its queries */
-    vec top, total; /* lane r: the largest score of query i + r so far, and the sum of its weights */
+    size_t ld;       /* of scores and weights: keys of a chunk */
+    size_t i, rows;  /* its queries */
+    struct att_span span;
+    vec factor;      /* scores times this are in powers of 2 */
+    vec top, total;  /* lane r: the largest power of query i + r so far, and the sum of its weights */
 };
 
 static struct block block_of(const struct att_attention_call *call)
@@ -173,7 +175,9 @@ static struct block block_of(const struct att_attention_call *call)
     assert(fits);
     (void)fits;
     char *at = call->scratch;
-    struct block b = {.call = call, .ld = padded(call->n_key < CHUNK ? call->n_key : CHUNK)};
+    struct block b = {.call = call,
+                      .ld = padded(call->n_key < CHUNK ? call->n_key : CHUNK),
+                      .factor = vec_set((call->bias ? 1.0f : call->scale) * 1.44269504f)};
     b.keys = (float *)(void *)at;
     b.values = (float *)(void *)(at += sizes.keys);
     b.sums = (float *)(void *)(at += sizes.values);
@@ -181,34 +185,6 @@ static struct block block_of(const struct att_attention_call *call)
     b.weights = (weight *)(void *)(at += sizes.scores);
     b.queries = (weight *)(void *)(at + sizes.weights);
     return b;
-}
-
-INLINE vec largest_lanes(size_t n, const float *x)
-{
-    const vec low = vec_set(-INFINITY);
-    vec top = low;
-    size_t j = 0;
-    for (; j + VEC <= n; j += VEC)
-        top = vec_max(top, vec_load(x + j));
-    return j < n ? vec_max(top, vec_first(vec_load_tail(x + j, n - j), n - j, low)) : top;
-}
-
-/* weights = e^(x * scale - top); answers their sum, lane by lane. */
-INLINE vec weigh_row(size_t n, const float *x, vec scale, vec top, weight *weights)
-{
-    vec total = vec_zero();
-    size_t j = 0;
-    for (; j + VEC <= n; j += VEC) {
-        const vec e = exp_below(vec_mul(vec_load(x + j), scale), top);
-        total = vec_add(total, e);
-        weights_store(weights + j, e, VEC);
-    }
-    if (j < n) {
-        const vec e = vec_first(exp_below(vec_mul(vec_load_tail(x + j, n - j), scale), top), n - j, vec_zero());
-        total = vec_add(total, e);
-        weights_store(weights + j, e, n - j);
-    }
-    return total;
 }
 
 /* The keys of `chunk` that query i sees; where there are none, an empty span in it. */
@@ -220,83 +196,143 @@ static struct att_span seen_of(const struct att_attention_call *call, size_t i, 
     return seen;
 }
 
-/* The chunk's scores of every query with its bias, kept for the probabilities; lane r: the largest of query r. */
-static vec finish_scores(const struct block *b, struct att_span chunk, const struct att_span seen[ROWS], vec scale)
+/* The chunk's scores of query i with its bias; what it does not see becomes -infinity. */
+static void finish_scores(const struct block *b, struct att_span chunk, size_t i, float *scores)
 {
     const struct att_attention_call *call = b->call;
+    const struct att_span seen = seen_of(call, i, chunk);
+    const size_t begin = seen.begin - chunk.begin, end = seen.end - chunk.begin, n = chunk.end - chunk.begin;
+    const vec hidden = vec_set(-INFINITY);
+    if (call->bias && begin < end)
+        scale_and_add(end - begin, scores + begin, call->scale,
+                      call->bias + (ptrdiff_t)i * call->bias_ld + seen.begin);
+    size_t j = 0;
+    for (; j + VEC <= begin; j += VEC)
+        vec_store(scores + j, hidden);
+    if (j < begin)
+        vec_store(scores + j, vec_first(hidden, begin - j, vec_load(scores + j)));
+    j = end / VEC * VEC;
+    if (j < end) {
+        vec_store(scores + j, vec_first(vec_load(scores + j), end - j, hidden));
+        j += VEC;
+    }
+    for (; j < n; j += VEC)
+        vec_store(scores + j, hidden);
+    if (call->probs && begin < end) {
+        float factor[VEC];
+        vec_store(factor, b->factor);
+        scale_row(end - begin, scores + begin, factor[0], call->probs + i * call->n_key + seen.begin);
+    }
+}
+
+/* Lane r: the largest of the n scores of query r. */
+INLINE vec largest_scores(const struct block *b, size_t n)
+{
+    const vec low = vec_set(-INFINITY);
     vec tops[VEC];
 #pragma GCC unroll 16
     for (size_t r = 0; r < VEC; r++)
-        tops[r] = vec_zero();
+        tops[r] = low;
     for (size_t r = 0; r < b->rows; r++) {
-        const size_t i = b->i + r, n = seen[r].end - seen[r].begin;
-        float *x = b->scores + r * b->ld + (seen[r].begin - chunk.begin);
-        if (n > 0 && call->bias)
-            scale_and_add(n, x, call->scale, call->bias + (ptrdiff_t)i * call->bias_ld + seen[r].begin);
-        if (n > 0 && call->probs)
-            scale_row(n, x, call->bias ? 1.0f : call->scale, call->probs + i * call->n_key + seen[r].begin);
-        tops[r] = largest_lanes(n, x);
+        const float *x = b->scores + r * b->ld;
+        vec top = low;
+        size_t j = 0;
+        for (; j + VEC <= n; j += VEC)
+            top = vec_max(top, vec_load(x + j));
+        tops[r] = j < n ? vec_max(top, vec_first(vec_load(x + j), n - j, low)) : top;
     }
-    return vec_mul(fold_max(tops), scale);
+    return fold_max(tops);
+}
+
+/* weights = 2^(x * factor - top), zeros from n on; answers their sum, lane by lane. */
+INLINE vec weigh_row(size_t n, const float *x, vec factor, vec top, weight *weights)
+{
+    vec total = vec_zero();
+    size_t j = 0;
+    for (; j + VEC <= n; j += VEC) {
+        const vec e = vec_exp2(vec_fms(vec_load(x + j), factor, top));
+        total = vec_add(total, e);
+        weights_store(weights + j, e);
+    }
+    if (j < n) {
+        const vec e = vec_first(vec_exp2(vec_fms(vec_load(x + j), factor, top)), n - j, vec_zero());
+        total = vec_add(total, e);
+        weights_store(weights + j, e);
+    }
+    return total;
 }
 
 /* Scores become weights; answers what the sums so far are to be multiplied by. */
 static vec weigh(struct block *b, struct att_span chunk)
 {
-    const vec scale = vec_set(b->call->bias ? 1.0f : b->call->scale);
-    struct att_span seen[ROWS];
-    for (size_t r = 0; r < b->rows; r++)
-        seen[r] = seen_of(b->call, b->i + r, chunk);
+    const struct att_attention_call *call = b->call;
+    const size_t n = chunk.end - chunk.begin;
+    if (call->causal || call->local || call->bias || call->probs)
+        for (size_t r = 0; r < b->rows; r++)
+            finish_scores(b, chunk, b->i + r, b->scores + r * b->ld);
     const vec before = b->top;
-    b->top = vec_max(before, finish_scores(b, chunk, seen, scale));
-    const vec largest = vec_keep_finite_low(b->top, b->top), fade = exp_below(before, largest);
+    b->top = vec_max(before, vec_mul(largest_scores(b, n), b->factor));
+    const vec largest = vec_keep_finite_low(b->top, b->top);
     vec sums[VEC];
     float top[VEC];
     vec_store(top, largest);
 #pragma GCC unroll 16
     for (size_t r = 0; r < VEC; r++)
         sums[r] = vec_zero();
-    for (size_t r = 0; r < b->rows; r++) {
-        const float *scores = b->scores + r * b->ld;
-        weight *weights = b->weights + r * b->ld;
-        const size_t begin = seen[r].begin - chunk.begin, end = seen[r].end - chunk.begin;
-        memset(weights, 0, begin * sizeof *weights);
-        sums[r] = weigh_row(end - begin, scores + begin, scale, vec_set(top[r]), weights + begin);
-        memset(weights + end, 0, (KU * units(chunk.end - chunk.begin) - end) * sizeof *weights);
+    for (size_t r = 0; r < b->rows; r++)
+        sums[r] = weigh_row(n, b->scores + r * b->ld, b->factor, vec_set(top[r]), b->weights + r * b->ld);
+    if (chunk.begin == b->span.begin) {
+        b->total = fold_add(sums);
+        return vec_zero();
     }
+    const vec fade = vec_exp2(vec_sub(before, largest));
     b->total = vec_fma(b->total, fade, fold_add(sums));
     return fade;
 }
 
-/* sums = sums * fade + weights · values */
+/* sums = sums * fade + weights · values; behind the last chunk, out = sums / totals. */
 static void add_values(const struct block *b, struct att_span chunk, vec fade)
 {
-    const size_t ld = padded(b->call->head_dim);
-    float factors[VEC];
-    vec_store(factors, fade);
+    const struct att_attention_call *call = b->call;
+    const size_t d = call->head_dim, ld = padded(d);
+    const bool first = chunk.begin == b->span.begin, last = chunk.end == b->span.end;
+    float fades[VEC], inverse[VEC];
+    vec_store(fades, fade);
+    vec_store(inverse, vec_keep_nonzero(vec_div(vec_set(1), b->total), b->total));
     for (size_t c = 0; c < ld; c += PANEL) {
-        float out[ROWS][PANEL] __attribute__((aligned(64)));
+        float block[ROWS][PANEL] __attribute__((aligned(64)));
         multiply_rows(b->rows, units(chunk.end - chunk.begin), b->weights, b->ld, b->values + chunk.begin / KU * ld + c,
-                      ld, out[0], PANEL);
+                      ld, block[0], PANEL);
         for (size_t r = 0; r < b->rows; r++)
-            for (size_t h = 0; h < PANEL; h += VEC) {
-                float *sums = b->sums + r * ld + c + h;
-                vec_store(sums, vec_fma(vec_load(sums), vec_set(factors[r]), vec_load(out[r] + h)));
+            for (size_t h = 0; h < PANEL && c + h < d; h += VEC) {
+                float *sums = b->sums + r * ld + c + h, *out = call->out + (b->i + r) * call->out_ld + c + h;
+                vec y = vec_load(block[r] + h);
+                if (!first)
+                    y = vec_fma(vec_load(sums), vec_set(fades[r]), y);
+                if (!last)
+                    vec_store(sums, y);
+                else if (d - c - h >= VEC)
+                    vec_store(out, vec_mul(y, vec_set(inverse[r])));
+                else
+                    vec_store_tail(out, vec_mul(y, vec_set(inverse[r])), d - c - h);
             }
     }
 }
 
-/* The scores kept in probs become probabilities. */
-static void finish_probs(const struct block *b, const float top[VEC], const float inverse[VEC])
+/* The scores kept in probs, in powers of 2, become probabilities. */
+static void finish_probs(const struct block *b)
 {
     const struct att_attention_call *call = b->call;
+    float top[VEC], inverse[VEC];
+    vec_store(top, vec_keep_finite_low(b->top, b->top));
+    vec_store(inverse, vec_keep_nonzero(vec_div(vec_set(1), b->total), b->total));
     for (size_t r = 0; r < b->rows; r++) {
         const struct att_span seen = att_mask_visible(call, b->i + r);
         float *probs = call->probs + (b->i + r) * call->n_key;
         memset(probs, 0, seen.begin * sizeof *probs);
         for (size_t j = seen.begin; j < seen.end; j += VEC) {
             const size_t n = seen.end - j < VEC ? seen.end - j : VEC;
-            const vec e = exp_below(vec_load_tail(probs + j, n), vec_set(top[r]));
+            const vec e = vec_exp2(vec_sub(vec_load_tail(probs + j, n), vec_set(top[r])));
             vec_store_tail(probs + j, vec_mul(e, vec_set(inverse[r])), n);
         }
         memset(probs + seen.end, 0, (call->n_key - seen.end) * sizeof *probs);
@@ -306,29 +342,23 @@ static void finish_probs(const struct block *b, const float top[VEC], const floa
 static void run_block(struct block *b)
 {
     const struct att_attention_call *call = b->call;
-    const size_t d = call->head_dim, ld = padded(d), n = units(d);
-    const struct att_span span = att_mask_span(call, b->i, b->rows, PANEL);
+    const size_t n = units(call->head_dim);
     size_t query_ld;
     const weight *queries = queries_of(call, b->i, b->rows, b->queries, &query_ld);
-    memset(b->sums, 0, b->rows * ld * sizeof *b->sums);
+    b->span = att_mask_span(call, b->i, b->rows, PANEL);
     b->top = vec_set(-INFINITY);
     b->total = vec_zero();
-    for (struct att_span chunk = {.begin = span.begin}; chunk.begin < span.end; chunk.begin = chunk.end) {
+    for (size_t r = 0; b->span.begin >= b->span.end && r < b->rows; r++)
+        memset(call->out + (b->i + r) * call->out_ld, 0, call->head_dim * sizeof *call->out); /* nothing is seen */
+    for (struct att_span chunk = {.begin = b->span.begin}; chunk.begin < b->span.end; chunk.begin = chunk.end) {
         const size_t next = (chunk.begin / CHUNK + 1) * CHUNK;
-        chunk.end = next < span.end ? next : span.end;
+        chunk.end = next < b->span.end ? next : b->span.end;
         for (size_t j = chunk.begin; j < chunk.end; j += PANEL)
             multiply_rows(b->rows, n, queries, query_ld, b->keys + j * n, PANEL, b->scores + (j - chunk.begin), b->ld);
         add_values(b, chunk, weigh(b, chunk));
     }
-    float top[VEC], total[VEC], inverse[VEC];
-    vec_store(top, vec_keep_finite_low(b->top, b->top));
-    vec_store(total, b->total);
-    for (size_t r = 0; r < b->rows; r++) {
-        inverse[r] = total[r] == 0 ? 0 : 1.0f / total[r];
-        scale_row(d, b->sums + r * ld, inverse[r], call->out + (b->i + r) * call->out_ld);
-    }
     if (call->probs)
-        finish_probs(b, top, inverse);
+        finish_probs(b);
 }
 
 static void run(const struct att_attention_call *call)

@@ -72,6 +72,10 @@ INLINE vec vec_fma(vec a, vec b, vec c)
 {
     return _mm512_fmadd_ps(a, b, c);
 }
+INLINE vec vec_fms(vec a, vec b, vec c)
+{
+    return _mm512_fmsub_ps(a, b, c);
+}
 /* When one is NaN, the second operand wins: pass the data second. */
 INLINE vec vec_max(vec a, vec b)
 {
@@ -110,6 +114,16 @@ INLINE vec vec_pow2(vec n)
 INLINE vec vec_keep_finite_low(vec x, vec d)
 {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, vec_set(-INFINITY), _CMP_NEQ_UQ), x);
+}
+/* x where d is not 0, else 0. */
+INLINE vec vec_keep_nonzero(vec x, vec d)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, vec_zero(), _CMP_NEQ_UQ), x);
+}
+/* x · 2^n for n = round(t); 0 where t is below -126. */
+INLINE vec vec_scale_pow2(vec x, vec n, vec t)
+{
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(t, vec_set(-126), _CMP_NLT_UQ), x, n);
 }
 INLINE __m256 vec_low(vec x)
 {
@@ -185,6 +199,10 @@ INLINE vec vec_fma(vec a, vec b, vec c)
 {
     return _mm256_fmadd_ps(a, b, c);
 }
+INLINE vec vec_fms(vec a, vec b, vec c)
+{
+    return _mm256_fmsub_ps(a, b, c);
+}
 INLINE vec vec_max(vec a, vec b)
 {
     return _mm256_max_ps(a, b);
@@ -217,6 +235,15 @@ INLINE vec vec_pow2(vec n)
 INLINE vec vec_keep_finite_low(vec x, vec d)
 {
     return _mm256_and_ps(x, _mm256_cmp_ps(d, vec_set(-INFINITY), _CMP_NEQ_UQ));
+}
+INLINE vec vec_keep_nonzero(vec x, vec d)
+{
+    return _mm256_and_ps(x, _mm256_cmp_ps(d, vec_zero(), _CMP_NEQ_UQ));
+}
+INLINE vec vec_scale_pow2(vec x, vec n, vec t)
+{
+    return _mm256_and_ps(vec_mul(x, vec_pow2(vec_max(vec_set(-126), n))),
+                         _mm256_cmp_ps(t, vec_set(-126), _CMP_NLT_UQ));
 }
 INLINE __m256 vec_fold_add(vec x)
 {
@@ -265,6 +292,21 @@ INLINE vec vec_exp(vec x)
     p = vec_fma(vec_mul(p, r), r, r);
     const vec scale = vec_pow2(n);
     return vec_fma(p, scale, scale);
+}
+
+/*
+ * 2^t for t <= 127, 0 below -126 and for -infinity: t = n + f with |f| <= 1/2, 2^f = 1 + f q(f), q of degree 4 fitted
+ * for the least relative error (9.2e-8; with rounding 1.6e-7).
+ */
+INLINE vec vec_exp2(vec t)
+{
+    const vec n = vec_round(t), f = vec_sub(t, n);
+    vec q = vec_set(0.00132647273f);
+    q = vec_fma(q, f, vec_set(0.00967151299f));
+    q = vec_fma(q, f, vec_set(0.0555073358f));
+    q = vec_fma(q, f, vec_set(0.240222424f));
+    q = vec_fma(q, f, vec_set(0.693147004f));
+    return vec_scale_pow2(vec_fma(q, f, vec_set(1)), n, t);
 }
 
 /*
