@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/base/pages.h"
 #include "core/kern/kern.h"
 
 /* Below so many multiply-adds a product is not worth telling others; chunks for each member, so that one who comes late
@@ -22,7 +23,7 @@ enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype,
     const struct att_gemm *gemm = att_kern()->gemm[dtype];
     size_t bytes = gemm->packed_bytes(n, k);
     struct att_linear made = {.n = n, .k = k, .gemm = gemm, .bytes = bytes + (bias ? n * sizeof *bias : 0)};
-    made.packed = bytes ? att_mem_aligned(bytes, 1) : NULL;
+    made.packed = att_pages_take(bytes);
     made.bias = bias ? att_mem_aligned(n, sizeof *bias) : NULL;
     if (!made.packed || (bias && !made.bias)) {
         att_linear_finish(&made);
@@ -37,7 +38,7 @@ enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype,
 
 void att_linear_finish(struct att_linear *linear)
 {
-    att_mem_free(linear->packed);
+    att_pages_give(linear->packed);
     att_mem_free(linear->bias);
     *linear = (struct att_linear){.n = 0};
 }
