@@ -283,6 +283,8 @@ static size_t chunk_rows(const struct pass *pass, const struct att_team *team, s
 static void encode(struct pass *pass, struct att_team *team, size_t weight_bytes)
 {
     pass->rows = chunk_rows(pass, team, weight_bytes);
+    if (pass->rows >= pass->n_tokens || !pass->rows)
+        pass->next_wide = pass->wide; /* nobody attends to it any more: less for the caches to hold */
     if (pass->rows)
         att_team_run(team, (pass->n_tokens + pass->rows - 1) / pass->rows, encode_chunk, pass);
     else
@@ -298,10 +300,9 @@ static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_lay
 static struct pass pass_of(const struct att_post_norm *model, const struct att_post_norm_layer *layers,
                            const struct att_arch_info *info, const struct att_arch_batch *batch,
                            const struct att_mha_bias *bias, const struct att_arch_tap *tap, size_t i,
-                           const struct att_post_norm_buffers *b)
+                           const struct att_post_norm_buffers *b, float *wide)
 {
     const size_t hidden = info->hidden_size;
-    float *wide = b->wide[i % 2];
     return (struct pass){.model = model,
                          .layer = &layers[i / model->layers_per_stored],
                          .next = i + 1 < info->n_layers ? &layers[(i + 1) / model->layers_per_stored] : NULL,
@@ -309,7 +310,7 @@ static struct pass pass_of(const struct att_post_norm *model, const struct att_p
                          .n_tokens = batch->n_tokens,
                          .b = b,
                          .wide = wide,
-                         .next_wide = b->wide[1 - i % 2],
+                         .next_wide = b->wide[wide == b->wide[0]],
                          .attention = {.cu_query = batch->cu_seqlens,
                                        .n_seqs = batch->n_seqs,
                                        .query = wide,
@@ -344,9 +345,11 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
         tap->hidden(tap->context, 0, b->x, batch->n_tokens, hidden);
     att_linear_run(batch->team, &layer->query_key_value, batch->n_tokens, b->x, hidden, b->wide[0], 3 * hidden,
                    ATT_ACT_NONE, NULL, 0);
+    float *wide = b->wide[0];
     for (size_t i = 0; i < info->n_layers; i++) {
-        struct pass pass = pass_of(model, layer, info, batch, &bias, tap, i, b);
+        struct pass pass = pass_of(model, layer, info, batch, &bias, tap, i, b, wide);
         encode(&pass, batch->team, bytes);
+        wide = pass.next_wide;
         if (tap && tap->hidden)
             tap->hidden(tap->context, i + 1, b->x, batch->n_tokens, hidden);
     }
