@@ -13,7 +13,8 @@
  * two of them widened), so that one driver serves all. Panels lie end to end, so
  * two prefetches a step run AHEAD bytes before the weights that are used, and one
  * more brings the next panel while the first two blocks of this one run: weights
- * from L3 or memory are there in time. Every element is one chain of
+ * from L3 or memory are there in time. Behind the last panel stand the weights that
+ * are wanted next, when they were packed in the order of their use (base/pages.h). Every element is one chain of
  * multiply-adds in order of k, whatever its block: this is what makes results
  * independent of the batch.
  *
@@ -157,7 +158,7 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
                               .epilogue = epilogue};
     for (size_t j = columns.begin; j < columns.end; j += PANEL) {
         const char *panel = p.packed + j * p.steps * STEP;
-        const char *next = j + PANEL < columns.end ? panel + p.steps * PANEL_STEP : panel;
+        const char *next = panel + p.steps * PANEL_STEP;
         const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE;
         for (size_t i = 0; i < m;) {
             const size_t left = m - i, blocks = (left + ROWS - 1) / ROWS;
