@@ -22,6 +22,7 @@
 #ifndef ATT_KERN_GEMM_H
 #define ATT_KERN_GEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,9 @@ struct att_gemm_epilogue {
     enum att_act act;
     const float *residual; /* [m][n] with stride ldr, or NULL; may alias c when ldr == ldc */
     size_t ldr;
+    /* Rows of a row that `converts`: instead of c, what `convert` would make of it for the next product, input_bytes(n)
+     * apart; then no residual. NULL: c. */
+    void *converted;
 };
 
 /* Columns begin..end of a product; begin is a multiple of the row's panel. */
@@ -60,6 +64,7 @@ struct att_gemm {
     enum att_dtype dtype;
     uint32_t needs;   /* enum att_cpu_feature */
     size_t panel, ku; /* columns of a panel; k is rounded up to ku */
+    bool converts;    /* its epilogue can, see there */
     /* Bytes of a packed [n][k] matrix; 0 when the size overflows or k is above ATT_GEMM_K_MAX. */
     size_t (*packed_bytes)(size_t n, size_t k);
     /* Packs w[n][k] (row stride ldw floats) into `packed`, aligned to 64 bytes. */

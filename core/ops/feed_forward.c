@@ -40,6 +40,13 @@ static void run_block(const struct call *call, size_t begin, size_t count, void 
 {
     const struct att_linear *up = call->part->up, *down = call->part->down;
     const bool gated = up->n != down->k;
+    const float *residual = call->residual ? call->residual + begin * call->ldr : NULL;
+    if (!gated && down->gemm->converts && up->gemm == down->gemm) {
+        void *rest = (char *)space + count * down->gemm->input_bytes(down->k);
+        att_linear_run_to_input(up, count, call->x + begin * call->ldx, call->ldx, space, call->part->act, rest);
+        att_linear_run_from_input(down, count, space, call->y + begin * call->ldy, call->ldy, residual, call->ldr);
+        return;
+    }
     float *inner = space;
     void *rest = (char *)space + lines(count * up->n * sizeof *inner);
     att_linear_run_alone(up, count, call->x + begin * call->ldx, call->ldx, inner, up->n,
@@ -47,7 +54,7 @@ static void run_block(const struct call *call, size_t begin, size_t count, void 
     if (gated)
         att_gate_run(count, down->k, call->part->act, inner, up->n, inner, up->n);
     att_linear_run_alone(down, count, inner, up->n, call->y + begin * call->ldy, call->ldy, ATT_ACT_NONE,
-                         call->residual ? call->residual + begin * call->ldr : NULL, call->ldr, rest);
+                         residual, call->ldr, rest);
 }
 
 static void run_rows(const struct call *call, size_t begin, size_t end, void *space)

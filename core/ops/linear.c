@@ -155,3 +155,23 @@ void att_linear_run(struct att_team *team, const struct att_linear *linear, size
     else
         run_in_team(team, &call);
 }
+
+void att_linear_run_to_input(const struct att_linear *linear, size_t m, const float *x, size_t ldx, void *input,
+                             enum att_act act, void *space)
+{
+    const struct att_gemm *gemm = linear->gemm;
+    const struct att_gemm_epilogue epilogue = {.bias = linear->bias, .act = act, .converted = input};
+    assert(m > 0 && m <= ATT_LINEAR_ROWS && gemm->converts);
+    gemm->convert(m, linear->k, x, ldx, space);
+    gemm->run(m, linear->n, linear->k, space, gemm->input_bytes(linear->k), linear->packed, NULL, 0, &epilogue,
+              (struct att_gemm_columns){0, linear->n});
+}
+
+void att_linear_run_from_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
+                               const float *residual, size_t ldr)
+{
+    const struct att_gemm_epilogue epilogue = {.bias = linear->bias, .residual = residual, .ldr = ldr};
+    assert(m > 0);
+    linear->gemm->run(m, linear->n, linear->k, input, linear->gemm->input_bytes(linear->k), linear->packed, y, ldy,
+                      &epilogue, (struct att_gemm_columns){0, linear->n});
+}

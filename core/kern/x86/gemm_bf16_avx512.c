@@ -8,6 +8,7 @@ const struct att_gemm att_gemm_bf16_avx512 = {
     .needs = ATT_CPU_AVX512 | ATT_CPU_AVX512_BF16,
     .panel = PANEL,
     .ku = KU,
+    .converts = true,
     .packed_bytes = panels_bytes,
     .pack = pack,
     .input_bytes = input_bytes,

@@ -20,7 +20,8 @@
  *
  * The includer defines ROWS, KU, `sums`, `weights`, `inputs` and the inline
  * functions sums_zero, weights_load, inputs_load, multiply_add, `struct columns`,
- * columns_load and columns_value (gemm_f32.h, gemm_bf16.h, gemm_int8.h).
+ * columns_load and columns_value, and CONVERTED_BYTES with converted_store
+ * (gemm_f32.h, gemm_bf16.h, gemm_int8.h).
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
 #define ATT_KERN_X86_GEMM_SIMD_H
@@ -33,6 +34,8 @@
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 4096 };
+
+static size_t input_bytes(size_t k);
 
 static size_t steps_of(size_t k)
 {
@@ -120,16 +123,29 @@ INLINE void finish(const enum att_act act, size_t rows, size_t columns, float (*
         }
 }
 
+/* The same into rows of the next product's input. */
+INLINE void finish_converted(const enum att_act act, size_t rows, size_t columns, float (*out)[PANEL], char *input,
+                             size_t stride)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t h = 0; h < columns; h += VEC)
+            converted_store(input + r * stride, h, vec_act(vec_load(out[r] + h), act), columns - h);
+}
+
 static void finish_block(const struct product *p, size_t rows, size_t i, size_t j, float (*out)[PANEL])
 {
     const struct att_gemm_epilogue *e = p->epilogue;
     const float *residual = e->residual ? e->residual + i * e->ldr + j : NULL;
     const size_t columns = p->n - j < PANEL ? p->n - j : PANEL;
-    float *c = p->c + i * p->ldc + j;
+    float *c = e->converted ? NULL : p->c + i * p->ldc + j;
+    char *input = e->converted ? (char *)e->converted + i * input_bytes(p->n) + j * CONVERTED_BYTES : NULL;
     switch (e->act) {
 #define CASE(ACT)                                                                                                      \
     case ACT:                                                                                                          \
-        finish(ACT, rows, columns, out, residual, e->ldr, c, p->ldc);                                                  \
+        if (CONVERTED_BYTES && input)                                                                                  \
+            finish_converted(ACT, rows, columns, out, input, input_bytes(p->n));                                       \
+        else                                                                                                           \
+            finish(ACT, rows, columns, out, residual, e->ldr, c, p->ldc);                                              \
         break
         CASE(ATT_ACT_NONE);
         CASE(ATT_ACT_RELU);
@@ -147,6 +163,7 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
                 const struct att_gemm_epilogue *epilogue, struct att_gemm_columns columns)
 {
     assert(m > 0 && n > 0 && k > 0 && columns.begin % PANEL == 0 && columns.end <= n);
+    assert(!epilogue->converted || (CONVERTED_BYTES && !epilogue->residual));
     const struct product p = {.n = n,
                               .steps = steps_of(k),
                               .stride = stride,
@@ -159,7 +176,7 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
     for (size_t j = columns.begin; j < columns.end; j += PANEL) {
         const char *panel = p.packed + j * p.steps * STEP;
         const char *next = panel + p.steps * PANEL_STEP;
-        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE;
+        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->converted;
         for (size_t i = 0; i < m;) {
             const size_t left = m - i, blocks = (left + ROWS - 1) / ROWS;
             const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
