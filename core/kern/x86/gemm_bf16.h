@@ -95,6 +95,11 @@ INLINE void converted_store(char *row, size_t h, vec y, size_t n)
 #endif
 }
 
+INLINE vec activation(vec x, enum att_act act)
+{
+    return vec_act_short(x, act);
+}
+
 #include "core/kern/x86/gemm_simd.h"
 
 INLINE struct columns columns_load(const struct product *p, size_t j, size_t h)

@@ -150,6 +150,11 @@ INLINE void converted_store(char *row, size_t h, vec y, size_t n)
     (void)n;
 }
 
+INLINE vec activation(vec x, enum att_act act)
+{
+    return vec_act_short(x, act);
+}
+
 #include "core/kern/x86/gemm_simd.h"
 
 INLINE struct columns columns_load(const struct product *p, size_t j, size_t h)
@@ -191,24 +196,32 @@ static size_t input_bytes(size_t k)
 /* Least and largest of a row; *ret_finite is false when it holds NaN or infinity. */
 INLINE void range_of(size_t n, const float *x, float *ret_low, float *ret_high, bool *ret_finite)
 {
+    enum { CHAINS = 4 }; /* none waits for itself */
     const vec zero = vec_zero(), first = vec_set(x[0]);
-    vec low = first, high = first, odd = zero;
+    vec low[CHAINS], high[CHAINS], odd[CHAINS];
+    for (size_t c = 0; c < CHAINS; c++) {
+        low[c] = high[c] = first;
+        odd[c] = zero;
+    }
     size_t i = 0;
-    for (; i + VEC <= n; i += VEC) {
-        const vec v = vec_load(x + i);
-        low = vec_min(low, v);
-        high = vec_max(high, v);
-        odd = vec_fma(v, zero, odd); /* NaN once v is not finite */
+    for (; i + CHAINS * VEC <= n; i += CHAINS * VEC)
+        for (size_t c = 0; c < CHAINS; c++) {
+            const vec v = vec_load(x + i + c * VEC);
+            low[c] = vec_min(low[c], v);
+            high[c] = vec_max(high[c], v);
+            odd[c] = vec_fma(v, zero, odd[c]); /* NaN once v is not finite */
+        }
+    for (; i < n; i += VEC) {
+        const vec v = n - i >= VEC ? vec_load(x + i) : vec_first(vec_load_tail(x + i, n - i), n - i, first);
+        low[0] = vec_min(low[0], v);
+        high[0] = vec_max(high[0], v);
+        odd[0] = vec_fma(v, zero, odd[0]);
     }
-    if (i < n) {
-        const vec v = vec_first(vec_load_tail(x + i, n - i), n - i, first);
-        low = vec_min(low, v);
-        high = vec_max(high, v);
-        odd = vec_fma(v, zero, odd);
-    }
-    *ret_low = -vec_largest(vec_sub(zero, low));
-    *ret_high = vec_largest(high);
-    *ret_finite = vec_sum(odd) == 0;
+    low[0] = vec_min(vec_min(low[0], low[1]), vec_min(low[2], low[3]));
+    high[0] = vec_max(vec_max(high[0], high[1]), vec_max(high[2], high[3]));
+    *ret_low = -vec_largest(vec_sub(zero, low[0]));
+    *ret_high = vec_largest(high[0]);
+    *ret_finite = vec_sum(vec_add(vec_add(odd[0], odd[1]), vec_add(odd[2], odd[3]))) == 0;
 }
 
 static void convert_row(size_t k, const float *x, char *row)

@@ -20,7 +20,7 @@
  *
  * The includer defines ROWS, KU, `sums`, `weights`, `inputs` and the inline
  * functions sums_zero, weights_load, inputs_load, multiply_add, `struct columns`,
- * columns_load and columns_value, and CONVERTED_BYTES with converted_store
+ * columns_load, columns_value and activation, and CONVERTED_BYTES with converted_store
  * (gemm_f32.h, gemm_bf16.h, gemm_int8.h).
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
@@ -111,7 +111,7 @@ INLINE void finish(const enum att_act act, size_t rows, size_t columns, float (*
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t h = 0; h < columns; h += VEC) {
-            vec y = vec_act(vec_load(out[r] + h), act);
+            vec y = activation(vec_load(out[r] + h), act);
             const size_t n = columns - h;
             if (n >= VEC) {
                 y = residual ? vec_add(y, vec_load(residual + r * ldr + h)) : y;
@@ -129,7 +129,7 @@ INLINE void finish_converted(const enum att_act act, size_t rows, size_t columns
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t h = 0; h < columns; h += VEC)
-            converted_store(input + r * stride, h, vec_act(vec_load(out[r] + h), act), columns - h);
+            converted_store(input + r * stride, h, activation(vec_load(out[r] + h), act), columns - h);
 }
 
 static void finish_block(const struct product *p, size_t rows, size_t i, size_t j, float (*out)[PANEL])

@@ -346,6 +346,16 @@ INLINE vec vec_tanh(vec x)
 /* x Φ(x). */
 #if defined(__AVX512F__)
 
+/* The interval of |x|, and where in it, -1/2 to 1/2. */
+INLINE __m512i gelu_interval(vec x, vec *ret_u)
+{
+    const vec magic = vec_set(0x1p23f);
+    const vec at = vec_min(vec_set(15.49f), vec_mul(vec_abs(x), vec_set(1 / 0.36f)));
+    const vec shifted = vec_add(at, magic); /* its low bits are the nearest integer */
+    *ret_u = vec_sub(at, vec_sub(shifted, magic));
+    return _mm512_castps_si512(shifted);
+}
+
 /*
  * Φ(|x|) - 1/2 by a polynomial of degree 5 on each of 16 intervals of width
  * 0.36 around their centres, its coefficients picked by permutes: half the work
@@ -461,18 +471,32 @@ INLINE vec vec_gelu(vec x)
                                                                         3.10395514e-08f,
                                                                         6.51852883e-09f,
                                                                     }};
-    const vec magic = vec_set(0x1p23f), size = vec_abs(x), steps = vec_set(1 / 0.36f);
-    const vec at = vec_min(vec_set(15.49f), vec_mul(size, steps));
-    const vec shifted = vec_add(at, magic); /* its low bits are the nearest integer: the interval */
-    const __m512i k = _mm512_castps_si512(shifted);
-    const vec u = vec_sub(at, vec_sub(shifted, magic));
+    vec u;
+    const __m512i k = gelu_interval(x, &u);
     vec p = _mm512_permutexvar_ps(k, vec_load(table[5]));
     p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[4])));
     p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[3])));
     p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[2])));
     p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[1])));
     p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[0])));
-    return vec_fma(size, p, vec_mul(vec_set(0.5f), x));
+    return vec_fma(vec_abs(x), p, vec_mul(vec_set(0.5f), x));
+}
+
+/* The same of degree 3, for results that are rounded to 8 bits or fewer: largest error 2.7e-6 · max(1,|x|). */
+INLINE vec vec_gelu_short(vec x)
+{
+    static const float table[4][16] __attribute__((aligned(64))) = {
+        {0.0f, 0.140574336f, 0.264234513f, 0.359926522f, 0.425065279f, 0.464069843f, 0.484614432f, 0.494133025f, 0.498012155f, 0.499402642f, 0.499841005f, 0.499962568f, 0.499992222f, 0.499998569f, 0.499999762f, 0.49999997f},
+        {0.143618047f, 0.13460651f, 0.110826373f, 0.0801561773f, 0.0509267263f, 0.0284227673f, 0.0139346663f, 0.00600110181f, 0.00227020402f, 0.000754383858f, 0.000220194619f, 5.64547008e-05f, 1.27134663e-05f, 2.51471556e-06f, 4.36881123e-07f, 6.66616558e-08f},
+        {0.0f, -0.00865535904f, -0.0142672919f, -0.0155052636f, -0.0131668802f, -0.00921444688f, -0.00544192782f, -0.00274671987f, -0.0011938113f, -0.00044898421f, -0.000146603255f, -4.16583498e-05f, -1.03196617e-05f, -2.23156599e-06f, -4.21678891e-07f, -6.96844609e-08f},
+        {-0.00308340904f, -0.00251496327f, -0.00115193613f, 0.000277073181f, 0.00116727187f, 0.00136642612f, 0.00110091129f, 0.000695178111f, 0.000360339473f, 0.000156781738f, 5.79875086e-05f, 1.83767461e-05f, 5.01660543e-06f, 1.18411356e-06f, 2.42344299e-07f, 4.30958877e-08f}};
+    vec u;
+    const __m512i k = gelu_interval(x, &u);
+    vec p = _mm512_permutexvar_ps(k, vec_load(table[3]));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[2])));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[1])));
+    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[0])));
+    return vec_fma(vec_abs(x), p, vec_mul(vec_set(0.5f), x));
 }
 
 #else
@@ -481,6 +505,10 @@ INLINE vec vec_gelu(vec x)
 {
     const vec half = vec_mul(vec_set(0.5f), x);
     return vec_fma(half, vec_erf(vec_mul(x, vec_set(0.70710678118f))), half);
+}
+INLINE vec vec_gelu_short(vec x)
+{
+    return vec_gelu(x);
 }
 
 #endif
@@ -504,6 +532,12 @@ INLINE vec vec_act(vec x, enum att_act act)
     default:
         return x;
     }
+}
+
+/* vec_act where what follows rounds the result to 8 bits or fewer. */
+INLINE vec vec_act_short(vec x, enum att_act act)
+{
+    return act == ATT_ACT_GELU ? vec_gelu_short(x) : vec_act(x, act);
 }
 
 #endif
