@@ -132,7 +132,7 @@ static void embed(const struct bert4rec *model, const struct att_arch_batch *bat
         b->ids[b->cu[s] + len] = model->mask_id;
         b->cu[s + 1] = b->cu[s] + (uint32_t)len + 1;
     }
-    const struct att_positions positions = {b->cu, n_seqs, 0, NULL};
+    const struct att_positions positions = {.cu_seqlens = b->cu, .n_seqs = n_seqs};
     att_embedding_set(model->item, b->cu[n_seqs], b->ids, 1.0f, b->x);
     att_embedding_add_positions(model->position, &positions, b->x);
 }

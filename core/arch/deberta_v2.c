@@ -468,7 +468,7 @@ static void convolve(const struct deberta *model, const struct att_arch_info *in
 static void embed(const struct deberta *model, const struct att_arch_info *info, const struct att_arch_batch *batch,
                   const struct buffers *b)
 {
-    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, 0, NULL};
+    const struct att_positions positions = {.cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs};
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     att_embedding_set(model->word, n, batch->ids, 1.0f, b->x);
     if (model->position)

@@ -183,8 +183,9 @@ static void forward(const void *state, const void *layers, const struct att_arch
     const struct gpt2_layer *layer = layers;
     const struct buffers *b = buffers;
     size_t n = batch->n_tokens, hidden = info->hidden_size;
-    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, 0,
-                                            batch->past.cache ? batch->past.cache->len : NULL};
+    const struct att_positions positions = {.cu_seqlens = batch->cu_seqlens,
+                                            .n_seqs = batch->n_seqs,
+                                            .offsets = batch->past.cache ? batch->past.cache->len : NULL};
     assert(n > 0);
     att_embedding_set(model->word, n, batch->ids, 1.0f, b->x);
     att_embedding_add_positions(model->position, &positions, b->x);

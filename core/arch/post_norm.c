@@ -1,4 +1,4 @@
-/* The forward pass of BERT-shaped encoders; see post_norm.h. */
+/* Names, configuration and buffers of BERT-shaped encoders; see post_norm.h. */
 #include "core/arch/post_norm.h"
 
 #include <assert.h>
@@ -6,14 +6,8 @@
 #include <string.h>
 
 #include "core/arch/config.h"
-#include "core/ops/embedding.h"
 #include "core/ops/feed_forward.h"
-#include "core/ops/norm.h"
 #include "core/ops/relative.h"
-
-/* What a last-level cache holds of a model's weights; rows that a member must have where they come from memory; chunks
- * for each member of long inputs, so that one who comes late takes fewer. */
-enum { CACHED_BYTES = 16 << 20, MEMORY_ROWS = 28, CHUNKS_EACH = 2 };
 
 /* ---- names that families share ---- */
 
@@ -191,168 +185,4 @@ void att_post_norm_plan(const void *state, const struct att_arch_info *info, con
     att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, false, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
-}
-
-static void embed(const struct att_post_norm *model, const struct att_arch_info *info,
-                  const struct att_arch_batch *batch, const struct att_post_norm_buffers *b)
-{
-    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, 0, NULL};
-    size_t width = model->word->cols;
-    float *x = model->projection.packed ? b->a : b->x;
-    att_embedding_set(model->word, batch->n_tokens, batch->ids, 1.0f, x);
-    if (model->segment)
-        att_embedding_add(model->segment, batch->n_tokens, batch->type_ids, x);
-    if (model->positions == ATT_POSITIONS_COUNTED)
-        att_embedding_add_counted_positions(model->position, batch->cu_seqlens, batch->n_seqs, batch->ids,
-                                            model->pad_id, x);
-    else
-        att_embedding_add_positions(model->position, &positions, x);
-    att_norm_run(&model->embedding_norm, batch->n_tokens, width, model->eps, x, x);
-    if (model->projection.packed)
-        att_linear_run(batch->team, &model->projection, batch->n_tokens, x, width, b->x, info->hidden_size,
-                       ATT_ACT_NONE, NULL, 0);
-}
-
-/* Layer `index` on its way through the batch. */
-struct pass {
-    const struct att_post_norm *model;
-    const struct att_post_norm_layer *layer, *next; /* next NULL: it is the last */
-    size_t hidden, n_tokens;
-    size_t rows; /* of a chunk */
-    struct att_mha_call attention;
-    const struct att_post_norm_buffers *b;
-    float *wide, *next_wide;
-};
-
-/* x and wide in, x and the next layer's wide out, rows begin..end. Only attention looks at other rows: at the keys and
- * values of the whole sequence, which were there before. */
-static void encode_rows(const struct pass *pass, size_t begin, size_t end, void *space)
-{
-    const struct att_post_norm_layer *layer = pass->layer;
-    const size_t hidden = pass->hidden, m = end - begin;
-    const float eps = pass->model->eps;
-    float *x = pass->b->x + begin * hidden, *a = pass->b->a + begin * hidden;
-    att_mha_run_rows(&pass->model->mha, &pass->attention, begin, end, space);
-    att_linear_run_alone(&layer->attention_output, m, pass->b->context + begin * hidden, hidden, a, hidden,
-                         ATT_ACT_NONE, x, hidden, space);
-    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
-    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
-    att_feed_forward_run_alone(&inner, m, a, hidden, x, hidden, a, hidden, space);
-    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
-    if (pass->next)
-        att_linear_run_alone(&pass->next->query_key_value, m, x, hidden, pass->next_wide + begin * 3 * hidden,
-                             3 * hidden, ATT_ACT_NONE, NULL, 0, space);
-}
-
-static void encode_chunk(void *context, size_t chunk, void *space)
-{
-    const struct pass *pass = context;
-    const size_t begin = chunk * pass->rows, end = begin + pass->rows;
-    encode_rows(pass, begin, end < pass->n_tokens ? end : pass->n_tokens, space);
-}
-
-/* The same, one operation after the other, each split among the team by columns where that is better. */
-static void encode_by_operation(const struct pass *pass, struct att_team *team)
-{
-    const struct att_post_norm_layer *layer = pass->layer;
-    const size_t hidden = pass->hidden, m = pass->n_tokens;
-    const float eps = pass->model->eps;
-    float *x = pass->b->x, *a = pass->b->a;
-    att_mha_run(team, &pass->model->mha, &pass->attention);
-    att_linear_run(team, &layer->attention_output, m, pass->b->context, hidden, a, hidden, ATT_ACT_NONE, x, hidden);
-    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
-    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
-    att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
-    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
-    if (pass->next)
-        att_linear_run(team, &pass->next->query_key_value, m, x, hidden, pass->next_wide, 3 * hidden, ATT_ACT_NONE,
-                       NULL, 0);
-}
-
-/* Rows of a chunk; 0: by operation. Members that take rows wait for each other once a layer, but each reads all
- * weights; so these must come out of a cache, or serve many rows. */
-static size_t chunk_rows(const struct pass *pass, const struct att_team *team, size_t weight_bytes)
-{
-    const size_t members = att_team_size(team), m = pass->n_tokens;
-    if (members == 1 || (pass->attention.sink && pass->attention.sink->take))
-        return m;
-    const size_t parts = m < members * ATT_LINEAR_ROWS ? members : CHUNKS_EACH * members;
-    return weight_bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
-}
-
-static void encode(struct pass *pass, struct att_team *team, size_t weight_bytes)
-{
-    pass->rows = chunk_rows(pass, team, weight_bytes);
-    if (pass->rows >= pass->n_tokens || !pass->rows)
-        pass->next_wide = pass->wide; /* nobody attends to it any more: less for the caches to hold */
-    if (pass->rows)
-        att_team_run(team, (pass->n_tokens + pass->rows - 1) / pass->rows, encode_chunk, pass);
-    else
-        encode_by_operation(pass, team);
-}
-
-static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_layers)
-{
-    return n_layers * (layer->query_key_value.bytes + layer->attention_output.bytes + layer->intermediate.bytes +
-                       layer->output.bytes);
-}
-
-static struct pass pass_of(const struct att_post_norm *model, const struct att_post_norm_layer *layers,
-                           const struct att_arch_info *info, const struct att_arch_batch *batch,
-                           const struct att_mha_bias *bias, const struct att_arch_tap *tap, size_t i,
-                           const struct att_post_norm_buffers *b, float *wide)
-{
-    const size_t hidden = info->hidden_size;
-    return (struct pass){.model = model,
-                         .layer = &layers[i / model->layers_per_stored],
-                         .next = i + 1 < info->n_layers ? &layers[(i + 1) / model->layers_per_stored] : NULL,
-                         .hidden = hidden,
-                         .n_tokens = batch->n_tokens,
-                         .b = b,
-                         .wide = wide,
-                         .next_wide = b->wide[wide == b->wide[0]],
-                         .attention = {.cu_query = batch->cu_seqlens,
-                                       .n_seqs = batch->n_seqs,
-                                       .query = wide,
-                                       .query_ld = 3 * hidden,
-                                       .key = wide + hidden,
-                                       .value = wide + 2 * hidden,
-                                       .kv_ld = 3 * hidden,
-                                       .bias = bias,
-                                       .out = b->context,
-                                       .out_ld = hidden,
-                                       .sink = tap ? &tap->attention : NULL,
-                                       .layer = i,
-                                       .longest_query = batch->longest,
-                                       .longest_key = batch->longest}};
-}
-
-void att_post_norm_forward(const void *state, const void *layers, const struct att_arch_info *info,
-                           const struct att_arch_batch *batch, const struct att_arch_tap *tap, void *buffers,
-                           struct att_arch_output *output)
-{
-    const struct att_post_norm *model = state;
-    const struct att_post_norm_layer *layer = layers;
-    const struct att_post_norm_buffers *b = buffers;
-    const size_t bytes = weight_bytes(layer, info->n_stored_layers), hidden = info->hidden_size;
-    struct att_mha_bias bias = {.by_distance = NULL};
-    assert(batch->n_tokens > 0);
-    if (model->relative)
-        att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
-                          &bias);
-    embed(model, info, batch, b);
-    if (tap && tap->hidden)
-        tap->hidden(tap->context, 0, b->x, batch->n_tokens, hidden);
-    att_linear_run(batch->team, &layer->query_key_value, batch->n_tokens, b->x, hidden, b->wide[0], 3 * hidden,
-                   ATT_ACT_NONE, NULL, 0);
-    float *wide = b->wide[0];
-    for (size_t i = 0; i < info->n_layers; i++) {
-        struct pass pass = pass_of(model, layer, info, batch, &bias, tap, i, b, wide);
-        encode(&pass, batch->team, bytes);
-        wide = pass.next_wide;
-        if (tap && tap->hidden)
-            tap->hidden(tap->context, i + 1, b->x, batch->n_tokens, hidden);
-    }
-    output->hidden = b->x;
-    att_head_run(&model->head, info, batch, b->x, &b->head, output);
 }

@@ -153,7 +153,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
 /* Histories end to end, positions 1..n. */
 static void embed_packed(const struct sasrec *sasrec, const struct att_arch_batch *batch, float *x)
 {
-    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, 1, NULL};
+    const struct att_positions positions = {.cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs, .first = 1};
     att_embedding_set(sasrec->item, batch->n_tokens, batch->ids, sasrec->scale, x);
     att_embedding_add_positions(sasrec->position, &positions, x);
 }
@@ -167,7 +167,7 @@ static void embed_padded(const struct sasrec *sasrec, const struct att_arch_info
         size_t begin = batch->cu_seqlens[s], len = batch->cu_seqlens[s + 1] - begin;
         float *row = b->x + s * slots * hidden, *real = row + (slots - len) * hidden;
         const uint32_t cu_one[2] = {0, (uint32_t)len};
-        const struct att_positions positions = {cu_one, 1, 1 + slots - len, NULL};
+        const struct att_positions positions = {.cu_seqlens = cu_one, .n_seqs = 1, .first = 1 + slots - len};
         b->cu_slots[s] = (uint32_t)(s * slots);
         memset(row, 0, (slots - len) * hidden * sizeof *row);
         att_embedding_set(sasrec->item, len, batch->ids + begin, sasrec->scale, real);

@@ -97,8 +97,10 @@ void att_s2s_plan(const void *state, const struct att_arch_info *info, const str
 static void embed(const struct att_s2s *model, const struct att_arch_batch *batch, const struct att_table *word,
                   const struct att_table *position, const struct att_norm *norm, float *x)
 {
-    const struct att_positions positions = {batch->cu_seqlens, batch->n_seqs, model->first_position,
-                                            batch->past.cache ? batch->past.cache->len : NULL};
+    const struct att_positions positions = {.cu_seqlens = batch->cu_seqlens,
+                                            .n_seqs = batch->n_seqs,
+                                            .first = model->first_position,
+                                            .offsets = batch->past.cache ? batch->past.cache->len : NULL};
     att_embedding_set(word, batch->n_tokens, batch->ids, model->scale, x);
     if (model->positions == ATT_S2S_LEARNED)
         att_embedding_add_positions(position, &positions, x);

@@ -1,0 +1,235 @@
+/*
+ * The forward pass of BERT-shaped encoders; see post_norm.h.
+ *
+ * Only attention looks at other rows than its own. So a thread takes some rows
+ * through the whole of a layer, from attention to the next layer's queries, keys
+ * and values, and waits for the others once a layer. Each thread then reads all
+ * weights; where these come from memory and rows are few, the team goes through a
+ * layer operation by operation instead, and splits the columns of each.
+ */
+#include <assert.h>
+
+#include "core/arch/post_norm.h"
+#include "core/ops/embedding.h"
+#include "core/ops/feed_forward.h"
+#include "core/ops/norm.h"
+#include "core/ops/relative.h"
+
+/* What a last-level cache holds of a model's weights; rows that a member must have where they come from memory; chunks
+ * for each member of long inputs, so that one who comes late takes fewer. */
+enum { CACHED_BYTES = 16 << 20, MEMORY_ROWS = 28, CHUNKS_EACH = 2 };
+
+/* A batch on its way through the model. */
+struct pass {
+    const struct att_post_norm *model;
+    const struct att_post_norm_layer *layers;
+    const struct att_arch_info *info;
+    const struct att_arch_batch *batch;
+    const struct att_mha_bias *bias;
+    const struct att_arch_tap *tap;
+    const struct att_post_norm_buffers *b;
+    size_t hidden, weight_bytes;
+    size_t index;            /* of the present layer */
+    size_t rows;             /* of a chunk of the present step */
+    float *wide, *next_wide; /* query|key|value of the present layer, and where the next one's go */
+};
+
+static const struct att_post_norm_layer *layer_of(const struct pass *pass, size_t i)
+{
+    return &pass->layers[i / pass->model->layers_per_stored];
+}
+
+/* ---- embeddings and the first layer's query|key|value ---- */
+
+/* Where the sums stand: x, or, before a projection to the hidden size, a. */
+static float *sums_of(const struct pass *pass)
+{
+    return pass->model->projection.packed ? pass->b->a : pass->b->x;
+}
+
+static void embed_words(const struct pass *pass, size_t begin, size_t end)
+{
+    const struct att_post_norm *model = pass->model;
+    const struct att_arch_batch *batch = pass->batch;
+    const struct att_positions positions = {
+        .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs, .begin = begin, .end = end};
+    const size_t width = model->word->cols, m = end - begin;
+    float *sums = sums_of(pass), *x = sums + begin * width;
+    att_embedding_set(model->word, m, batch->ids + begin, 1.0f, x);
+    if (model->segment)
+        att_embedding_add(model->segment, m, batch->type_ids ? batch->type_ids + begin : NULL, x);
+    if (model->positions == ATT_POSITIONS_COUNTED)
+        att_embedding_add_counted_positions(model->position, &positions, batch->ids, model->pad_id, sums);
+    else
+        att_embedding_add_positions(model->position, &positions, sums);
+    att_norm_run(&model->embedding_norm, m, width, model->eps, x, x);
+}
+
+static void embed_rows(const struct pass *pass, size_t begin, size_t end, void *space)
+{
+    const struct att_post_norm *model = pass->model;
+    const size_t hidden = pass->hidden, width = model->word->cols, m = end - begin;
+    float *x = pass->b->x + begin * hidden;
+    embed_words(pass, begin, end);
+    if (model->projection.packed)
+        att_linear_run_alone(&model->projection, m, sums_of(pass) + begin * width, width, x, hidden, ATT_ACT_NONE, NULL,
+                             0, space);
+    att_linear_run_alone(&layer_of(pass, 0)->query_key_value, m, x, hidden, pass->wide + begin * 3 * hidden, 3 * hidden,
+                         ATT_ACT_NONE, NULL, 0, space);
+}
+
+static void embed_by_operation(const struct pass *pass)
+{
+    const struct att_post_norm *model = pass->model;
+    const size_t hidden = pass->hidden, width = model->word->cols, m = pass->batch->n_tokens;
+    embed_words(pass, 0, m);
+    if (model->projection.packed)
+        att_linear_run(pass->batch->team, &model->projection, m, sums_of(pass), width, pass->b->x, hidden, ATT_ACT_NONE,
+                       NULL, 0);
+    att_linear_run(pass->batch->team, &layer_of(pass, 0)->query_key_value, m, pass->b->x, hidden, pass->wide,
+                   3 * hidden, ATT_ACT_NONE, NULL, 0);
+}
+
+/* ---- a layer: x and wide in, x and the next layer's wide out ---- */
+
+static struct att_mha_call attention_of(const struct pass *pass)
+{
+    const struct att_arch_batch *batch = pass->batch;
+    const size_t hidden = pass->hidden;
+    return (struct att_mha_call){.cu_query = batch->cu_seqlens,
+                                 .n_seqs = batch->n_seqs,
+                                 .query = pass->wide,
+                                 .query_ld = 3 * hidden,
+                                 .key = pass->wide + hidden,
+                                 .value = pass->wide + 2 * hidden,
+                                 .kv_ld = 3 * hidden,
+                                 .bias = pass->bias,
+                                 .out = pass->b->context,
+                                 .out_ld = hidden,
+                                 .sink = pass->tap ? &pass->tap->attention : NULL,
+                                 .layer = pass->index,
+                                 .longest_query = batch->longest,
+                                 .longest_key = batch->longest};
+}
+
+static void encode_rows(const struct pass *pass, size_t begin, size_t end, void *space)
+{
+    const struct att_post_norm_layer *layer = layer_of(pass, pass->index);
+    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
+    const struct att_mha_call attention = attention_of(pass);
+    const size_t hidden = pass->hidden, m = end - begin;
+    const float eps = pass->model->eps;
+    float *x = pass->b->x + begin * hidden, *a = pass->b->a + begin * hidden;
+    att_mha_run_rows(&pass->model->mha, &attention, begin, end, space);
+    att_linear_run_alone(&layer->attention_output, m, pass->b->context + begin * hidden, hidden, a, hidden,
+                         ATT_ACT_NONE, x, hidden, space);
+    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
+    att_feed_forward_run_alone(&inner, m, a, hidden, x, hidden, a, hidden, space);
+    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
+    if (pass->index + 1 < pass->info->n_layers)
+        att_linear_run_alone(&layer_of(pass, pass->index + 1)->query_key_value, m, x, hidden,
+                             pass->next_wide + begin * 3 * hidden, 3 * hidden, ATT_ACT_NONE, NULL, 0, space);
+}
+
+static void encode_by_operation(const struct pass *pass)
+{
+    const struct att_post_norm_layer *layer = layer_of(pass, pass->index);
+    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
+    const struct att_mha_call attention = attention_of(pass);
+    const size_t hidden = pass->hidden, m = pass->batch->n_tokens;
+    const float eps = pass->model->eps;
+    struct att_team *team = pass->batch->team;
+    float *x = pass->b->x, *a = pass->b->a;
+    att_mha_run(team, &pass->model->mha, &attention);
+    att_linear_run(team, &layer->attention_output, m, pass->b->context, hidden, a, hidden, ATT_ACT_NONE, x, hidden);
+    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
+    att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
+    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
+    if (pass->index + 1 < pass->info->n_layers)
+        att_linear_run(team, &layer_of(pass, pass->index + 1)->query_key_value, m, x, hidden, pass->next_wide,
+                       3 * hidden, ATT_ACT_NONE, NULL, 0);
+}
+
+/* ---- who computes what ---- */
+
+static void embed_chunk(void *context, size_t chunk, void *space)
+{
+    const struct pass *pass = context;
+    const size_t begin = chunk * pass->rows, end = begin + pass->rows, n = pass->batch->n_tokens;
+    embed_rows(pass, begin, end < n ? end : n, space);
+}
+
+static void encode_chunk(void *context, size_t chunk, void *space)
+{
+    const struct pass *pass = context;
+    const size_t begin = chunk * pass->rows, end = begin + pass->rows, n = pass->batch->n_tokens;
+    encode_rows(pass, begin, end < n ? end : n, space);
+}
+
+/* Rows of a chunk; 0: by operation. A sink is called by this thread alone, sequence by sequence. */
+static size_t chunk_rows(const struct pass *pass)
+{
+    const size_t members = att_team_size(pass->batch->team), m = pass->batch->n_tokens;
+    if (members == 1 || (pass->tap && pass->tap->attention.take))
+        return m;
+    const size_t parts = m < members * ATT_LINEAR_ROWS ? members : CHUNKS_EACH * members;
+    return pass->weight_bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
+}
+
+static void step(struct pass *pass, att_team_work *by_rows, void (*by_operation)(const struct pass *pass))
+{
+    const size_t m = pass->batch->n_tokens;
+    pass->rows = chunk_rows(pass);
+    /* Who computes all rows is done with attention when the next query|key|value come: they overwrite the old ones, and
+     * caches have less to hold. */
+    pass->next_wide = pass->rows == 0 || pass->rows >= m ? pass->wide : pass->b->wide[pass->wide == pass->b->wide[0]];
+    if (pass->rows)
+        att_team_run(pass->batch->team, (m + pass->rows - 1) / pass->rows, by_rows, pass);
+    else
+        by_operation(pass);
+}
+
+static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_layers)
+{
+    return n_layers * (layer->query_key_value.bytes + layer->attention_output.bytes + layer->intermediate.bytes +
+                       layer->output.bytes);
+}
+
+static void hidden_state(const struct pass *pass, size_t i)
+{
+    const struct att_arch_tap *tap = pass->tap;
+    if (tap && tap->hidden)
+        tap->hidden(tap->context, i, pass->b->x, pass->batch->n_tokens, pass->hidden);
+}
+
+void att_post_norm_forward(const void *state, const void *layers, const struct att_arch_info *info,
+                           const struct att_arch_batch *batch, const struct att_arch_tap *tap, void *buffers,
+                           struct att_arch_output *output)
+{
+    const struct att_post_norm *model = state;
+    const struct att_post_norm_buffers *b = buffers;
+    struct att_mha_bias bias = {.by_distance = NULL};
+    struct pass pass = {.model = model,
+                        .layers = layers,
+                        .info = info,
+                        .batch = batch,
+                        .bias = &bias,
+                        .tap = tap,
+                        .b = b,
+                        .hidden = info->hidden_size,
+                        .weight_bytes = weight_bytes(layers, info->n_stored_layers),
+                        .wide = b->wide[0]};
+    assert(batch->n_tokens > 0);
+    if (model->relative)
+        att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
+                          &bias);
+    step(&pass, embed_chunk, embed_by_operation);
+    hidden_state(&pass, 0);
+    for (; pass.index < info->n_layers; pass.index++) {
+        step(&pass, encode_chunk, encode_by_operation);
+        pass.wide = pass.next_wide;
+        hidden_state(&pass, pass.index + 1);
+    }
+    output->hidden = b->x;
+    att_head_run(&model->head, info, batch, b->x, &b->head, output);
+}
