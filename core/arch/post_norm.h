@@ -87,7 +87,7 @@ enum att_status att_post_norm_configure(const struct att_post_norm_family *famil
 
 struct att_post_norm_buffers {
     float *x, *a;   /* [tokens][hidden] */
-    float *wide[2]; /* [tokens][3 * hidden]: query|key|value, of this layer and of the next one */
+    void *wide[2];  /* [tokens][3 * hidden]: query|key|value, of this layer and of the next one */
     float *context; /* [tokens][hidden] */
     float *bias;    /* [heads][2 * longest - 1], where there is a relative bias */
     struct att_head_buffers head;

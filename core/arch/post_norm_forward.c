@@ -31,12 +31,34 @@ struct pass {
     size_t hidden, weight_bytes;
     size_t index;            /* of the present layer */
     size_t rows;             /* of a chunk of the present step */
-    float *wide, *next_wide; /* query|key|value of the present layer, and where the next one's go */
+    bool rounded;           /* wide is bfloat16: the product rounds, and attention takes it so; else f32 */
+    void *wide, *next_wide; /* query|key|value of the present layer, and where the next one's go */
 };
 
 static const struct att_post_norm_layer *layer_of(const struct pass *pass, size_t i)
 {
     return &pass->layers[i / pass->model->layers_per_stored];
+}
+
+static void project_rows(const struct pass *pass, size_t layer, size_t begin, size_t m, void *wide, void *space)
+{
+    const struct att_linear *linear = &layer_of(pass, layer)->query_key_value;
+    const size_t hidden = pass->hidden, n = 3 * hidden;
+    const float *x = pass->b->x + begin * hidden;
+    if (pass->rounded)
+        att_linear_run_rounded_alone(linear, m, x, hidden, (uint16_t *)wide + begin * n, n, ATT_ACT_NONE, space);
+    else
+        att_linear_run_alone(linear, m, x, hidden, (float *)wide + begin * n, n, ATT_ACT_NONE, NULL, 0, space);
+}
+
+static void project_by_columns(const struct pass *pass, size_t layer, void *wide)
+{
+    const struct att_linear *linear = &layer_of(pass, layer)->query_key_value;
+    const size_t hidden = pass->hidden, m = pass->batch->n_tokens;
+    if (pass->rounded)
+        att_linear_run_rounded(pass->batch->team, linear, m, pass->b->x, hidden, wide, 3 * hidden);
+    else
+        att_linear_run(pass->batch->team, linear, m, pass->b->x, hidden, wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
 }
 
 /* ---- embeddings and the first layer's query|key|value ---- */
@@ -74,8 +96,7 @@ static void embed_rows(const struct pass *pass, size_t begin, size_t end, void *
     if (model->projection.packed)
         att_linear_run_alone(&model->projection, m, sums_of(pass) + begin * width, width, x, hidden, ATT_ACT_NONE, NULL,
                              0, space);
-    att_linear_run_alone(&layer_of(pass, 0)->query_key_value, m, x, hidden, pass->wide + begin * 3 * hidden, 3 * hidden,
-                         ATT_ACT_NONE, NULL, 0, space);
+    project_rows(pass, 0, begin, m, pass->wide, space);
 }
 
 static void embed_by_operation(const struct pass *pass)
@@ -86,8 +107,7 @@ static void embed_by_operation(const struct pass *pass)
     if (model->projection.packed)
         att_linear_run(pass->batch->team, &model->projection, m, sums_of(pass), width, pass->b->x, hidden, ATT_ACT_NONE,
                        NULL, 0);
-    att_linear_run(pass->batch->team, &layer_of(pass, 0)->query_key_value, m, pass->b->x, hidden, pass->wide,
-                   3 * hidden, ATT_ACT_NONE, NULL, 0);
+    project_by_columns(pass, 0, pass->wide);
 }
 
 /* ---- a layer: x and wide in, x and the next layer's wide out ---- */
@@ -96,20 +116,27 @@ static struct att_mha_call attention_of(const struct pass *pass)
 {
     const struct att_arch_batch *batch = pass->batch;
     const size_t hidden = pass->hidden;
-    return (struct att_mha_call){.cu_query = batch->cu_seqlens,
-                                 .n_seqs = batch->n_seqs,
-                                 .query = pass->wide,
-                                 .query_ld = 3 * hidden,
-                                 .key = pass->wide + hidden,
-                                 .value = pass->wide + 2 * hidden,
-                                 .kv_ld = 3 * hidden,
-                                 .bias = pass->bias,
-                                 .out = pass->b->context,
-                                 .out_ld = hidden,
-                                 .sink = pass->tap ? &pass->tap->attention : NULL,
-                                 .layer = pass->index,
-                                 .longest_query = batch->longest,
-                                 .longest_key = batch->longest};
+    struct att_mha_call call = {
+        .cu_query = batch->cu_seqlens,
+        .n_seqs = batch->n_seqs,
+        .query_ld = 3 * hidden,
+        .kv_ld = 3 * hidden,
+        .bias = pass->bias,
+        .out = pass->b->context,
+        .out_ld = hidden,
+        .sink = pass->tap ? &pass->tap->attention : NULL,
+        .layer = pass->index,
+        .longest_query = batch->longest,
+        .longest_key = batch->longest,
+    };
+    if (pass->rounded) {
+        call.rounded = pass->wide;
+    } else {
+        call.query = pass->wide;
+        call.key = call.query + hidden;
+        call.value = call.query + 2 * hidden;
+    }
+    return call;
 }
 
 static void encode_rows(const struct pass *pass, size_t begin, size_t end, void *space)
@@ -127,8 +154,7 @@ static void encode_rows(const struct pass *pass, size_t begin, size_t end, void 
     att_feed_forward_run_alone(&inner, m, a, hidden, x, hidden, a, hidden, space);
     att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
     if (pass->index + 1 < pass->info->n_layers)
-        att_linear_run_alone(&layer_of(pass, pass->index + 1)->query_key_value, m, x, hidden,
-                             pass->next_wide + begin * 3 * hidden, 3 * hidden, ATT_ACT_NONE, NULL, 0, space);
+        project_rows(pass, pass->index + 1, begin, m, pass->next_wide, space);
 }
 
 static void encode_by_operation(const struct pass *pass)
@@ -146,8 +172,7 @@ static void encode_by_operation(const struct pass *pass)
     att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
     att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
     if (pass->index + 1 < pass->info->n_layers)
-        att_linear_run(team, &layer_of(pass, pass->index + 1)->query_key_value, m, x, hidden, pass->next_wide,
-                       3 * hidden, ATT_ACT_NONE, NULL, 0);
+        project_by_columns(pass, pass->index + 1, pass->next_wide);
 }
 
 /* ---- who computes what ---- */
@@ -195,6 +220,11 @@ static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_lay
                        layer->output.bytes);
 }
 
+static bool takes_rounded(const struct att_post_norm *model, const struct att_post_norm_layer *layers)
+{
+    return layers->query_key_value.gemm->rounds && model->mha.head_dim % 2 == 0 && att_mha_takes_rounded(&model->mha);
+}
+
 static void hidden_state(const struct pass *pass, size_t i)
 {
     const struct att_arch_tap *tap = pass->tap;
@@ -218,6 +248,7 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
                         .b = b,
                         .hidden = info->hidden_size,
                         .weight_bytes = weight_bytes(layers, info->n_stored_layers),
+                        .rounded = takes_rounded(model, layers),
                         .wide = b->wide[0]};
     assert(batch->n_tokens > 0);
     if (model->relative)

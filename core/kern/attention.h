@@ -20,6 +20,9 @@
 struct att_attention_call {
     const float *query, *key, *value; /* row strides in floats below */
     size_t query_ld, key_ld, value_ld;
+    /* Where a row `takes_rounded`: instead of query, key and value, they as bfloat16, strides in values; head_dim is
+     * even. The same bits as of f32 that is rounded so. NULL: none. */
+    const uint16_t *rounded_query, *rounded_key, *rounded_value;
     float *out;
     size_t out_ld;
     size_t n_query, n_key, head_dim; /* each >= 1 */
@@ -37,6 +40,7 @@ struct att_attention_call {
 struct att_attention {
     const char *name;
     enum att_dtype dtype; /* of the inner products */
+    bool takes_rounded;
     uint32_t needs;
     /* Never decreasing in each argument; 0 on overflow. */
     size_t (*scratch_bytes)(size_t n_query, size_t n_key, size_t head_dim);

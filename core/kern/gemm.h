@@ -7,7 +7,8 @@
  * ku, so layout and kernel cannot disagree. Activations are row-major:
  *
  *   f32    read as they are
- *   bf16   rounded to bfloat16 (nearest even) by `convert`; sums in f32
+ *   bf16   rounded to bfloat16 (nearest even, denormals to zero) by `convert`;
+ *          sums in f32
  *   int8   every row of x to 0..255 by its own least and largest value, every
  *          row of w to -127..127 by its largest magnitude; sums are exact
  *          integers, so that all int8 rows give the same sums
@@ -50,9 +51,10 @@ struct att_gemm_epilogue {
     enum att_act act;
     const float *residual; /* [m][n] with stride ldr, or NULL; may alias c when ldr == ldc */
     size_t ldr;
-    /* Rows of a row that `converts`: instead of c, what `convert` would make of it for the next product, input_bytes(n)
-     * apart; then no residual. NULL: c. */
-    void *converted;
+    /* Where a row `rounds`: instead of c, its values as bfloat16, [m] rows of stride ldb >= n, and behind an odd n a
+     * zero; then no residual. NULL: c. */
+    uint16_t *rounded;
+    size_t ldb;
 };
 
 /* Columns begin..end of a product; begin is a multiple of the row's panel. */
@@ -65,7 +67,7 @@ struct att_gemm {
     enum att_dtype dtype;
     uint32_t needs;   /* enum att_cpu_feature */
     size_t panel, ku; /* columns of a panel; k is rounded up to ku */
-    bool converts;    /* its epilogue can, see there */
+    bool rounds;      /* its epilogue can, see there */
     /* Bytes of a packed [n][k] matrix; 0 when the size overflows or k is above ATT_GEMM_K_MAX. */
     size_t (*packed_bytes)(size_t n, size_t k);
     /* Packs w[n][k] (row stride ldw floats) into `packed`, aligned to 64 bytes. */

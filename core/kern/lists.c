@@ -18,7 +18,7 @@ static const struct att_gemm *const gemm_rows[] = {
 #endif
     &att_gemm_bf16_ref,
 #if defined(__x86_64__)
-    &att_gemm_int8_avx512, &att_gemm_int8_avxvnni, &att_gemm_int8_avx2,
+    &att_gemm_int8_avx512bf16, &att_gemm_int8_avx512, &att_gemm_int8_avxvnni, &att_gemm_int8_avx2,
 #endif
     &att_gemm_int8_ref,
 };

@@ -23,6 +23,11 @@ static size_t block_bytes(size_t longest_query, size_t longest_key)
     return bytes / ATT_MEM_ALIGN * ATT_MEM_ALIGN;
 }
 
+bool att_mha_takes_rounded(const struct att_mha *mha)
+{
+    return att_kern()->attention[mha->dtype]->takes_rounded;
+}
+
 size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t longest_key)
 {
     size_t kernel = att_kern()->attention[mha->dtype]->scratch_bytes(longest_query, longest_key, mha->head_dim);
@@ -52,6 +57,8 @@ static struct span span_of(const struct att_mha_call *call, size_t seq)
         span.key = call->memory[seq] + call->layer * span.n_key * call->kv_ld;
         span.value = span.key + call->kv_ld / 2;
         span.kv_ld = call->kv_ld;
+    } else if (call->rounded) {
+        span.n_key = span.n_query;
     } else {
         const uint32_t *cu = call->cu_key ? call->cu_key : call->cu_query;
         span.n_key = cu[seq + 1] - cu[seq];
@@ -77,9 +84,6 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
     for (size_t first = span->first; first < span->end; first += step) {
         size_t count = span->end - first < step ? span->end - first : step;
         struct att_attention_call one = {
-            .query = call->query + (span->query_begin + first) * call->query_ld + column,
-            .key = span->key + group,
-            .value = span->value + group,
             .query_ld = call->query_ld,
             .key_ld = span->kv_ld,
             .value_ld = span->kv_ld,
@@ -96,6 +100,18 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
             .probs = wanted ? probs : NULL,
             .scratch = (char *)space + 2 * block,
         };
+        if (call->rounded) {
+            const size_t width = mha->n_heads * mha->head_dim;
+            const uint16_t *rows = call->rounded + span->query_begin * call->query_ld + column;
+            one.rounded_query = rows + first * call->query_ld;
+            one.rounded_key = rows + width;
+            one.rounded_value = rows + 2 * width;
+            one.key_ld = one.value_ld = call->query_ld;
+        } else {
+            one.query = call->query + (span->query_begin + first) * call->query_ld + column;
+            one.key = span->key + group;
+            one.value = span->value + group;
+        }
         if (filled) {
             bias->fill(bias->context, span->seq, head, first, count, span->n_key, biases);
             one.bias = biases;

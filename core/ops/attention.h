@@ -54,6 +54,9 @@ struct att_mha_call {
     size_t query_ld;
     const float *key, *value;
     size_t kv_ld;
+    /* Instead of query, key and value: query | key | value as bfloat16 in rows of query_ld values, to themselves, and as
+     * many groups as heads. For a kernel that takes_rounded. NULL: none. */
+    const uint16_t *rounded;
     const uint32_t *cu_key;     /* sequences of key and value; NULL: the queries' */
     const float *const *memory; /* instead of key and value: [n_seqs], each [layers][memory_len][key | value] of row
                                    stride kv_ld; NULL: none */
@@ -67,6 +70,8 @@ struct att_mha_call {
     size_t longest_query, longest_key; /* as the workspace was counted, or less */
 };
 
+/* Whether a call may have its inputs rounded. */
+bool att_mha_takes_rounded(const struct att_mha *mha);
 /* Workspace for sequences of up to that many queries and keys; 0 on overflow. */
 size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t longest_key);
 /* The sink, when there is one, is called by this thread alone. */

@@ -76,10 +76,12 @@ static void run_rows(const struct call *call, size_t begin, size_t end, void *sp
         struct att_gemm_epilogue epilogue = call->epilogue;
         if (epilogue.residual)
             epilogue.residual += i * epilogue.ldr;
+        if (epilogue.rounded)
+            epilogue.rounded += i * epilogue.ldb;
         if (row)
             gemm->convert(count, linear->k, x, call->ldx, space);
         gemm->run(count, linear->n, linear->k, row ? space : x, row ? row : call->ldx * sizeof *x, linear->packed,
-                  call->y + i * call->ldy, call->ldy, &epilogue, (struct att_gemm_columns){0, linear->n});
+                  call->y ? call->y + i * call->ldy : NULL, call->ldy, &epilogue, (struct att_gemm_columns){0, linear->n});
     }
 }
 
@@ -125,6 +127,16 @@ static void run_in_team(struct att_team *team, struct call *call)
     att_team_run(team, divide_up(linear->n, call->columns), columns_chunk, call);
 }
 
+static void run_call(struct att_team *team, struct call *call)
+{
+    const struct att_linear *linear = call->linear;
+    assert(linear->packed && call->m > 0);
+    if (!team || att_team_size(team) == 1 || call->m * linear->n * linear->k < TEAM_WORK_MIN)
+        run_rows(call, 0, call->m, team ? team->space : NULL);
+    else
+        run_in_team(team, call);
+}
+
 void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
                           enum att_act act, const float *residual, size_t ldr, void *space)
 {
@@ -149,26 +161,35 @@ void att_linear_run(struct att_team *team, const struct att_linear *linear, size
                         .y = y,
                         .ldy = ldy,
                         .epilogue = {.bias = linear->bias, .act = act, .residual = residual, .ldr = ldr}};
-    assert(linear->packed && m > 0);
-    if (!team || att_team_size(team) == 1 || m * linear->n * linear->k < TEAM_WORK_MIN)
-        run_rows(&call, 0, m, team ? team->space : NULL);
-    else
-        run_in_team(team, &call);
+    run_call(team, &call);
 }
 
-void att_linear_run_to_input(const struct att_linear *linear, size_t m, const float *x, size_t ldx, void *input,
-                             enum att_act act, void *space)
+void att_linear_run_rounded(struct att_team *team, const struct att_linear *linear, size_t m, const float *x,
+                            size_t ldx, uint16_t *y, size_t ldy)
 {
-    const struct att_gemm *gemm = linear->gemm;
-    const struct att_gemm_epilogue epilogue = {.bias = linear->bias, .act = act, .converted = input};
-    assert(m > 0 && m <= ATT_LINEAR_ROWS && gemm->converts);
-    gemm->convert(m, linear->k, x, ldx, space);
-    gemm->run(m, linear->n, linear->k, space, gemm->input_bytes(linear->k), linear->packed, NULL, 0, &epilogue,
-              (struct att_gemm_columns){0, linear->n});
+    struct call call = {.linear = linear,
+                        .m = m,
+                        .x = x,
+                        .ldx = ldx,
+                        .epilogue = {.bias = linear->bias, .rounded = y, .ldb = ldy}};
+    assert(linear->gemm->rounds);
+    run_call(team, &call);
 }
 
-void att_linear_run_from_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
-                               const float *residual, size_t ldr)
+void att_linear_run_rounded_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, uint16_t *y,
+                                  size_t ldy, enum att_act act, void *space)
+{
+    const struct call call = {.linear = linear,
+                              .m = m,
+                              .x = x,
+                              .ldx = ldx,
+                              .epilogue = {.bias = linear->bias, .act = act, .rounded = y, .ldb = ldy}};
+    assert(linear->packed && m > 0 && linear->gemm->rounds);
+    run_rows(&call, 0, m, space);
+}
+
+void att_linear_run_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
+                          const float *residual, size_t ldr)
 {
     const struct att_gemm_epilogue epilogue = {.bias = linear->bias, .residual = residual, .ldr = ldr};
     assert(m > 0);

@@ -36,11 +36,13 @@ void att_linear_run(struct att_team *team, const struct att_linear *linear, size
 /* The same by this thread alone, in a workspace given. */
 void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
                           enum att_act act, const float *residual, size_t ldr, void *space);
-/* y as a product over it reads it, rows of gemm->input_bytes(n), aligned to 64, and such a product; m <=
- * ATT_LINEAR_ROWS. For layers of a gemm that converts. */
-void att_linear_run_to_input(const struct att_linear *linear, size_t m, const float *x, size_t ldx, void *input,
-                             enum att_act act, void *space);
-void att_linear_run_from_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
-                               const float *residual, size_t ldr);
+/* y rounded to bfloat16, row stride ldy in values, even; for layers of a gemm that rounds. */
+void att_linear_run_rounded(struct att_team *team, const struct att_linear *linear, size_t m, const float *x,
+                            size_t ldx, uint16_t *y, size_t ldy);
+void att_linear_run_rounded_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, uint16_t *y,
+                                  size_t ldy, enum att_act act, void *space);
+/* x as the gemm reads it, rows of input_bytes(k); by this thread alone. */
+void att_linear_run_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
+                          const float *residual, size_t ldr);
 
 #endif

@@ -8,15 +8,26 @@
 
 #include <string.h>
 
+#include "core/kern/attention.h"
 #include "core/kern/x86/bf16.h"
 #include "core/kern/x86/simd.h"
 
 enum { KU = 2 };
 typedef uint16_t weight;
 
-/* VEC pairs from n values of a row, zeros behind them. */
-INLINE vec units_load(const float *row, size_t n)
+INLINE __mmask32 pairs_mask(size_t n)
 {
+    return n >= 2 * VEC ? ~(__mmask32)0 : (__mmask32)((1u << n) - 1);
+}
+
+/* VEC pairs of key j from value p on, zeros behind head_dim. */
+INLINE vec keys_load(const struct att_attention_call *call, size_t j, size_t p)
+{
+    const size_t n = call->head_dim - p;
+    if (call->rounded_key)
+        return _mm512_castsi512_ps(
+            _mm512_maskz_loadu_epi16(pairs_mask(n), call->rounded_key + j * call->key_ld + p));
+    const float *row = call->key + j * call->key_ld + p;
     const vec low = n >= VEC ? vec_load(row) : vec_load_tail(row, n);
     const vec high = n >= 2 * VEC ? vec_load(row + VEC) : n > VEC ? vec_load_tail(row + VEC, n - VEC) : vec_zero();
     return _mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(high, low));
@@ -38,23 +49,30 @@ INLINE void weights_store(weight *p, vec x)
 
 #include "core/kern/x86/attention_simd.h"
 
-INLINE void pairs_store(float *out, vec even, vec odd, __m512i order)
+/* 2 * VEC values from c on of row j, rounded; zeros behind head_dim, and for the row behind the last one. */
+INLINE __m512i values_load(const struct att_attention_call *call, size_t j, size_t c)
 {
-    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(odd, even)));
+    const size_t d = call->head_dim, n = c < d ? d - c : 0;
+    if (j == call->n_key || n == 0)
+        return _mm512_setzero_si512();
+    if (call->rounded_value)
+        return _mm512_maskz_loadu_epi16(pairs_mask(n), call->rounded_value + j * call->value_ld + c);
+    const float *row = call->value + j * call->value_ld + c;
+    const vec low = n >= VEC ? vec_load(row) : vec_load_tail(row, n);
+    const vec high = n >= 2 * VEC ? vec_load(row + VEC) : n > VEC ? vec_load_tail(row + VEC, n - VEC) : vec_zero();
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-INLINE void values_store(const float *even, const float *odd, size_t d, float *out)
+INLINE void values_pack(const struct att_attention_call *call, size_t j, float *out)
 {
-    const __m512i order = _mm512_setr_epi32(0x00100000, 0x00110001, 0x00120002, 0x00130003, 0x00140004, 0x00150005,
-                                            0x00160006, 0x00170007, 0x00180008, 0x00190009, 0x001a000a, 0x001b000b,
-                                            0x001c000c, 0x001d000d, 0x001e000e, 0x001f000f);
-    size_t c = 0;
-    for (; c + VEC <= d; c += VEC)
-        pairs_store(out + c, vec_load(even + c), odd ? vec_load(odd + c) : vec_zero(), order);
-    for (; c < padded(d); c += VEC) {
-        const size_t n = c < d ? d - c : 0;
-        const vec high = n && odd ? vec_load_tail(odd + c, n) : vec_zero();
-        pairs_store(out + c, n ? vec_load_tail(even + c, n) : vec_zero(), high, order);
+    const __m512i low = _mm512_setr_epi32(0x00200000, 0x00210001, 0x00220002, 0x00230003, 0x00240004, 0x00250005,
+                                          0x00260006, 0x00270007, 0x00280008, 0x00290009, 0x002a000a, 0x002b000b,
+                                          0x002c000c, 0x002d000d, 0x002e000e, 0x002f000f);
+    const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(VEC));
+    for (size_t c = 0; c < padded(call->head_dim); c += 2 * VEC) {
+        const __m512i even = values_load(call, j, c), odd = values_load(call, j + 1, c);
+        _mm512_storeu_si512(out + c, _mm512_permutex2var_epi16(even, low, odd));
+        _mm512_storeu_si512(out + c + VEC, _mm512_permutex2var_epi16(even, high, odd));
     }
 }
 
@@ -62,6 +80,10 @@ static const weight *queries_of(const struct att_attention_call *call, size_t i,
                                 size_t *ret_ld)
 {
     const size_t d = call->head_dim;
+    if (call->rounded_query) {
+        *ret_ld = call->query_ld;
+        return call->rounded_query + i * call->query_ld;
+    }
     *ret_ld = padded(d);
     for (size_t r = 0; r < rows; r++) {
         bf16_convert(d, call->query + (i + r) * call->query_ld, space + r * *ret_ld);

@@ -2,14 +2,17 @@
 #ifndef ATT_KERN_X86_ATTENTION_F32_H
 #define ATT_KERN_X86_ATTENTION_F32_H
 
+#include "core/kern/attention.h"
 #include "core/kern/x86/simd.h"
 
 enum { KU = 1 };
 typedef float weight;
 
-/* n of VEC values from a row, zeros behind them. */
-INLINE vec units_load(const float *row, size_t n)
+/* VEC values of key j from value p on, zeros behind head_dim. */
+INLINE vec keys_load(const struct att_attention_call *call, size_t j, size_t p)
 {
+    const float *row = call->key + j * call->key_ld + p;
+    const size_t n = call->head_dim - p;
     return n >= VEC ? vec_load(row) : vec_load_tail(row, n);
 }
 INLINE vec unit_broadcast(const weight *p)
@@ -27,14 +30,15 @@ INLINE void weights_store(weight *p, vec x)
 
 #include "core/kern/x86/attention_simd.h"
 
-INLINE void values_store(const float *even, const float *odd, size_t d, float *out)
+INLINE void values_pack(const struct att_attention_call *call, size_t j, float *out)
 {
+    const float *row = call->value + j * call->value_ld;
+    const size_t d = call->head_dim;
     size_t c = 0;
-    (void)odd;
     for (; c + VEC <= d; c += VEC)
-        vec_store(out + c, vec_load(even + c));
+        vec_store(out + c, vec_load(row + c));
     for (; c < padded(d); c += VEC)
-        vec_store(out + c, c < d ? vec_load_tail(even + c, d - c) : vec_zero());
+        vec_store(out + c, c < d ? vec_load_tail(row + c, d - c) : vec_zero());
 }
 
 static const weight *queries_of(const struct att_attention_call *call, size_t i, size_t rows, weight *space,

@@ -17,7 +17,7 @@
  * hides weigh 0.
  *
  * The includer defines ROWS, KU, `weight` and the inline functions units_load,
- * unit_broadcast, multiply_add, weights_store, values_store and queries_of
+ * keys_load, unit_broadcast, multiply_add, weights_store, values_pack and queries_of
  * (attention_f32.h, attention_bf16.h).
  */
 #ifndef ATT_KERN_X86_ATTENTION_SIMD_H
@@ -44,8 +44,8 @@ static size_t units(size_t n)
     return (n + KU - 1) / KU;
 }
 
-/* d values as f32, or two rows of them side by side; zeros up to padded(d). */
-INLINE void values_store(const float *even, const float *odd, size_t d, float *out);
+/* The values of the keys of one unit, from key j on, side by side; zeros up to padded(head_dim). */
+INLINE void values_pack(const struct att_attention_call *call, size_t j, float *out);
 /* The rows i .. i + rows of the query, in `space` or where they are. */
 static const weight *queries_of(const struct att_attention_call *call, size_t i, size_t rows, weight *space,
                                 size_t *ret_ld);
@@ -138,9 +138,7 @@ static void pack_keys(const struct att_attention_call *call, float *keys)
                 float block[VEC][PANEL];
                 vec rows[VEC];
                 for (size_t r = 0; r < VEC; r++)
-                    rows[r] = j + h + r < call->n_key
-                                  ? units_load(call->key + (j + h + r) * call->key_ld + KU * u, d - KU * u)
-                                  : vec_zero();
+                    rows[r] = j + h + r < call->n_key ? keys_load(call, j + h + r, KU * u) : vec_zero();
                 const bool whole = n - u >= VEC;
                 transpose(rows, whole ? keys + u * PANEL + h : block[0], PANEL);
                 for (size_t p = 0; !whole && p < n - u; p++)
@@ -150,10 +148,8 @@ static void pack_keys(const struct att_attention_call *call, float *keys)
 
 static void pack_values(const struct att_attention_call *call, float *values)
 {
-    for (size_t j = 0; j < call->n_key; j += KU, values += padded(call->head_dim)) {
-        const float *even = call->value + j * call->value_ld;
-        values_store(even, j + 1 < call->n_key ? even + call->value_ld : NULL, call->head_dim, values);
-    }
+    for (size_t j = 0; j < call->n_key; j += KU, values += padded(call->head_dim))
+        values_pack(call, j, values);
 }
 
 /* A block of queries on its way through the chunks. */

@@ -26,7 +26,7 @@ INLINE __m256i bf16_vector(__m512 x)
 }
 
 /* n values, out needs no alignment. */
-static void bf16_convert(size_t n, const float *x, uint16_t *out)
+INLINE void bf16_convert(size_t n, const float *x, uint16_t *out)
 {
     size_t i = 0;
     for (; i + VEC <= n; i += VEC)
@@ -35,12 +35,33 @@ static void bf16_convert(size_t n, const float *x, uint16_t *out)
         _mm256_mask_storeu_epi16(out + i, tail_mask(n - i), bf16_vector(vec_load_tail(x + i, n - i)));
 }
 
+/* Whether rounded_store is there: a GEMM row compiled so rounds in its epilogue. */
+enum { ROUNDS = 1 };
+
+/* The first n values of y, or all; behind an odd n a zero, which y then has. */
+INLINE void rounded_store(uint16_t *out, __m512 y, size_t n)
+{
+    if (n >= VEC)
+        _mm256_storeu_si256((__m256i *)(void *)out, bf16_vector(y));
+    else
+        _mm256_mask_storeu_epi16(out, tail_mask((n + 1) / 2 * 2), bf16_vector(y));
+}
+
 #else
 
-static void bf16_convert(size_t n, const float *x, uint16_t *out)
+INLINE void bf16_convert(size_t n, const float *x, uint16_t *out)
 {
     for (size_t i = 0; i < n; i++)
         out[i] = bf16_of(x[i]);
+}
+
+enum { ROUNDS = 0 };
+
+INLINE void rounded_store(uint16_t *out, vec y, size_t n)
+{
+    (void)out;
+    (void)y;
+    (void)n;
 }
 
 #endif

@@ -76,25 +76,6 @@ INLINE vec columns_value(sums acc, const char *row, const struct columns *column
     return vec_add(acc, columns->bias);
 }
 
-/* Values h .. h + VEC of the next product's input; n are left of the row. What stands behind them is zero, and so is the
- * half of a pair that has no other. */
-enum { CONVERTED_BYTES = sizeof(uint16_t) };
-INLINE void converted_store(char *row, size_t h, vec y, size_t n)
-{
-    uint16_t *out = (uint16_t *)(void *)row + h;
-#if defined(__AVX512BF16__)
-    if (n >= VEC)
-        _mm256_storeu_si256((__m256i *)(void *)out, bf16_vector(y));
-    else
-        _mm256_mask_storeu_epi16(out, tail_mask((n + 1) / 2 * 2), bf16_vector(y));
-#else
-    float values[VEC];
-    vec_store(values, y);
-    for (size_t i = 0; i < VEC && i < (n + 1) / 2 * 2; i++)
-        out[i] = bf16_of(values[i]);
-#endif
-}
-
 INLINE vec activation(vec x, enum att_act act)
 {
     return vec_act_short(x, act);

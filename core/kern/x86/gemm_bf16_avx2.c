@@ -8,7 +8,6 @@ const struct att_gemm att_gemm_bf16_avx2 = {
     .needs = ATT_CPU_AVX2,
     .panel = PANEL,
     .ku = KU,
-    .converts = true,
     .packed_bytes = panels_bytes,
     .pack = pack,
     .input_bytes = input_bytes,

@@ -38,15 +38,6 @@ INLINE vec columns_value(sums acc, const char *row, const struct columns *column
     return vec_add(acc, columns->bias);
 }
 
-/* Its epilogue converts nothing. */
-enum { CONVERTED_BYTES = 0 };
-INLINE void converted_store(char *row, size_t h, vec y, size_t n)
-{
-    (void)row;
-    (void)h;
-    (void)y;
-    (void)n;
-}
 
 INLINE vec activation(vec x, enum att_act act)
 {

@@ -20,7 +20,7 @@
  *
  * The includer defines ROWS, KU, `sums`, `weights`, `inputs` and the inline
  * functions sums_zero, weights_load, inputs_load, multiply_add, `struct columns`,
- * columns_load, columns_value and activation, and CONVERTED_BYTES with converted_store
+ * columns_load, columns_value and activation
  * (gemm_f32.h, gemm_bf16.h, gemm_int8.h).
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
@@ -30,12 +30,11 @@
 
 #include "core/base/mem.h"
 #include "core/kern/cpu.h"
+#include "core/kern/x86/bf16.h"
 #include "core/kern/x86/simd.h"
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 4096 };
-
-static size_t input_bytes(size_t k);
 
 static size_t steps_of(size_t k)
 {
@@ -88,7 +87,8 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
     }
     const struct columns left = columns_load(p, j, 0), right = columns_load(p, j, VEC);
     const float *residual = out || !p->epilogue->residual ? NULL : p->epilogue->residual + i * p->epilogue->ldr + j;
-    float *c = out ? out[0] : p->c + i * p->ldc + j;
+    uint16_t *rounded = out || !ROUNDS || !p->epilogue->rounded ? NULL : p->epilogue->rounded + i * p->epilogue->ldb + j;
+    float *c = out ? out[0] : rounded ? NULL : p->c + i * p->ldc + j;
     const size_t ldc = out ? PANEL : p->ldc;
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; r++) {
@@ -98,8 +98,13 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
             y0 = vec_add(y0, vec_load(residual + r * p->epilogue->ldr));
             y1 = vec_add(y1, vec_load(residual + r * p->epilogue->ldr + VEC));
         }
-        vec_store(c + r * ldc, y0);
-        vec_store(c + r * ldc + VEC, y1);
+        if (rounded) {
+            rounded_store(rounded + r * p->epilogue->ldb, y0, VEC);
+            rounded_store(rounded + r * p->epilogue->ldb + VEC, y1, VEC);
+        } else {
+            vec_store(c + r * ldc, y0);
+            vec_store(c + r * ldc + VEC, y1);
+        }
     }
 }
 
@@ -123,13 +128,13 @@ INLINE void finish(const enum att_act act, size_t rows, size_t columns, float (*
         }
 }
 
-/* The same into rows of the next product's input. */
-INLINE void finish_converted(const enum att_act act, size_t rows, size_t columns, float (*out)[PANEL], char *input,
-                             size_t stride)
+/* The same, rounded. */
+INLINE void finish_rounded(const enum att_act act, size_t rows, size_t columns, float (*out)[PANEL], uint16_t *y,
+                           size_t ldy)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t h = 0; h < columns; h += VEC)
-            converted_store(input + r * stride, h, activation(vec_load(out[r] + h), act), columns - h);
+            rounded_store(y + r * ldy + h, activation(vec_load(out[r] + h), act), columns - h);
 }
 
 static void finish_block(const struct product *p, size_t rows, size_t i, size_t j, float (*out)[PANEL])
@@ -137,13 +142,13 @@ static void finish_block(const struct product *p, size_t rows, size_t i, size_t 
     const struct att_gemm_epilogue *e = p->epilogue;
     const float *residual = e->residual ? e->residual + i * e->ldr + j : NULL;
     const size_t columns = p->n - j < PANEL ? p->n - j : PANEL;
-    float *c = e->converted ? NULL : p->c + i * p->ldc + j;
-    char *input = e->converted ? (char *)e->converted + i * input_bytes(p->n) + j * CONVERTED_BYTES : NULL;
+    float *c = e->rounded ? NULL : p->c + i * p->ldc + j;
+    uint16_t *rounded = e->rounded ? e->rounded + i * e->ldb + j : NULL;
     switch (e->act) {
 #define CASE(ACT)                                                                                                      \
     case ACT:                                                                                                          \
-        if (CONVERTED_BYTES && input)                                                                                  \
-            finish_converted(ACT, rows, columns, out, input, input_bytes(p->n));                                       \
+        if (ROUNDS && rounded)                                                                                         \
+            finish_rounded(ACT, rows, columns, out, rounded, e->ldb);                                                  \
         else                                                                                                           \
             finish(ACT, rows, columns, out, residual, e->ldr, c, p->ldc);                                              \
         break
@@ -163,7 +168,7 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
                 const struct att_gemm_epilogue *epilogue, struct att_gemm_columns columns)
 {
     assert(m > 0 && n > 0 && k > 0 && columns.begin % PANEL == 0 && columns.end <= n);
-    assert(!epilogue->converted || (CONVERTED_BYTES && !epilogue->residual));
+    assert(!epilogue->rounded || (ROUNDS && !epilogue->residual));
     const struct product p = {.n = n,
                               .steps = steps_of(k),
                               .stride = stride,
@@ -176,7 +181,7 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
     for (size_t j = columns.begin; j < columns.end; j += PANEL) {
         const char *panel = p.packed + j * p.steps * STEP;
         const char *next = panel + p.steps * PANEL_STEP;
-        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->converted;
+        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE;
         for (size_t i = 0; i < m;) {
             const size_t left = m - i, blocks = (left + ROWS - 1) / ROWS;
             const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */

@@ -208,6 +208,73 @@ static void attention_keeps_bits(void **state)
     free(part);
 }
 
+/* n rows of d values as bfloat16, in a block of exactly that size. */
+static uint16_t *rounded_of(const float *x, size_t n, size_t d)
+{
+    const struct att_gemm *gemm = att_gemm_choose(ATT_BF16, features);
+    uint16_t *y = malloc(n * d * sizeof *y);
+    void *input = aligned_alloc(64, gemm->input_bytes(d));
+    assert_non_null(y);
+    assert_non_null(input);
+    for (size_t i = 0; i < n; i++) {
+        gemm->convert(1, d, x + i * d, d, input);
+        memcpy(y + i * d, input, d * sizeof *y);
+    }
+    free(input);
+    return y;
+}
+
+static void rounded_check(const struct att_attention *attention, size_t n, size_t d)
+{
+    float *q = fresh(n * d), *k = fresh(n * d), *v = fresh(n * d), *out = fresh(n * d), *same = fresh(n * d);
+    k[0] = 1e-40f; /* denormals are rounded to zero in both */
+    uint16_t *rq = rounded_of(q, n, d), *rk = rounded_of(k, n, d), *rv = rounded_of(v, n, d);
+    void *scratch = aligned_alloc(64, (attention->scratch_bytes(n, n, d) + 63) / 64 * 64);
+    assert_non_null(scratch);
+    struct att_attention_call call = {.query = q,
+                                      .key = k,
+                                      .value = v,
+                                      .query_ld = d,
+                                      .key_ld = d,
+                                      .value_ld = d,
+                                      .out = out,
+                                      .out_ld = d,
+                                      .n_query = n,
+                                      .n_key = n,
+                                      .head_dim = d,
+                                      .scale = 0.3f,
+                                      .scratch = scratch};
+    attention->run(&call);
+    call.query = call.key = call.value = NULL;
+    call.rounded_query = rq;
+    call.rounded_key = rk;
+    call.rounded_value = rv;
+    call.out = same;
+    attention->run(&call);
+    assert_memory_equal(out, same, n * d * sizeof *out);
+    void *blocks[] = {q, k, v, out, same, rq, rk, rv, scratch};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        free(blocks[i]);
+}
+
+/* Inputs that were rounded before give the bits of inputs that the kernel rounds. */
+static void attention_takes_rounded(void **state)
+{
+    (void)state;
+    size_t count, checked = 0;
+    const struct att_attention *const *rows = att_attention_rows(&count);
+    for (size_t r = 0; r < count; r++) {
+        if ((rows[r]->needs & ~features) || !rows[r]->takes_rounded)
+            continue;
+        for (size_t n = 1; n < 70; n++)
+            rounded_check(rows[r], n, 2 + 2 * (n % 40));
+        rounded_check(rows[r], 600, 64);
+        checked++;
+    }
+    if (checked == 0)
+        skip(); /* no kernel of this CPU takes them */
+}
+
 static int detect(void **state)
 {
     (void)state;
@@ -220,6 +287,7 @@ int main(void)
         cmocka_unit_test(attention_attends),
         cmocka_unit_test(attention_attends_far),
         cmocka_unit_test(attention_keeps_bits),
+        cmocka_unit_test(attention_takes_rounded),
     };
     return cmocka_run_group_tests_name("attention", tests, detect, NULL);
 }
