@@ -1,6 +1,6 @@
 /*
  * The row operations of rows.h on vectors, compiled for each instruction set.
- * Sums use two or four vector accumulators whose pattern depends on n alone;
+ * Sums use four vector accumulators whose pattern depends on n alone;
  * tails are masked, so nothing is read or written outside a row.
  */
 #ifndef ATT_KERN_X86_ROWS_SIMD_H
@@ -14,34 +14,51 @@
 
 static float sum_of(size_t n, const float *x)
 {
-    vec a = vec_zero(), b = vec_zero();
+    vec a = vec_zero(), b = vec_zero(), c = vec_zero(), d = vec_zero();
     size_t i = 0;
-    for (; i + 2 * VEC <= n; i += 2 * VEC) {
+    for (; i + 4 * VEC <= n; i += 4 * VEC) {
         a = vec_add(a, vec_load(x + i));
         b = vec_add(b, vec_load(x + i + VEC));
+        c = vec_add(c, vec_load(x + i + 2 * VEC));
+        d = vec_add(d, vec_load(x + i + 3 * VEC));
     }
     for (; i + VEC <= n; i += VEC)
         a = vec_add(a, vec_load(x + i));
     if (i < n)
         b = vec_add(b, vec_load_tail(x + i, n - i));
-    return vec_sum(vec_add(a, b));
+    return vec_sum(vec_add(vec_add(a, b), vec_add(c, d)));
+}
+
+INLINE vec add_square(vec sum, vec x, vec mean)
+{
+    const vec d = vec_sub(x, mean);
+    return vec_fma(d, d, sum);
+}
+
+/* Sum of the squares of x - mean. */
+static float squares_of(size_t n, const float *x, vec mean)
+{
+    vec a = vec_zero(), b = vec_zero(), c = vec_zero(), d = vec_zero();
+    size_t i = 0;
+    for (; i + 4 * VEC <= n; i += 4 * VEC) {
+        a = add_square(a, vec_load(x + i), mean);
+        b = add_square(b, vec_load(x + i + VEC), mean);
+        c = add_square(c, vec_load(x + i + 2 * VEC), mean);
+        d = add_square(d, vec_load(x + i + 3 * VEC), mean);
+    }
+    for (; i + VEC <= n; i += VEC)
+        a = add_square(a, vec_load(x + i), mean);
+    if (i < n)
+        b = add_square(b, vec_first(vec_load_tail(x + i, n - i), n - i, mean), mean);
+    return vec_sum(vec_add(vec_add(a, b), vec_add(c, d)));
 }
 
 static void layer_norm(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y)
 {
     const vec mean = vec_set(sum_of(n, x) / (float)n);
-    vec squares = vec_zero();
+    const vec scale = vec_set(1.0f / sqrtf(squares_of(n, x, mean) / (float)n + eps));
     size_t i = 0;
     for (; i + VEC <= n; i += VEC) {
-        const vec d = vec_sub(vec_load(x + i), mean);
-        squares = vec_fma(d, d, squares);
-    }
-    if (i < n) {
-        const vec d = vec_first(vec_sub(vec_load_tail(x + i, n - i), mean), n - i, vec_zero());
-        squares = vec_fma(d, d, squares);
-    }
-    const vec scale = vec_set(1.0f / sqrtf(vec_sum(squares) / (float)n + eps));
-    for (i = 0; i + VEC <= n; i += VEC) {
         const vec d = vec_mul(vec_sub(vec_load(x + i), mean), scale);
         vec_store(y + i, vec_fma(d, vec_load(weight + i), vec_load(bias + i)));
     }
