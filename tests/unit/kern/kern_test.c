@@ -56,6 +56,12 @@ static double act_exact(double x, enum att_act act)
     }
 }
 
+/* How far GELU of x may be from the true one behind a product of this dtype: what gemm.h promises. */
+static double gelu_bound(enum att_dtype dtype, double x)
+{
+    return (dtype == ATT_F32 ? 2e-7 : 3e-6) * fmax(1, fabs(x));
+}
+
 static void *packed_of(const struct att_gemm *gemm, size_t n, size_t k, const float *w, size_t ldw)
 {
     size_t bytes = gemm->packed_bytes(n, k);
@@ -114,16 +120,20 @@ static void gemm_check(const struct att_gemm *gemm, size_t m, size_t n, size_t k
     float *before = malloc(((m - 1) * ldc + n) * sizeof *before);
     memcpy(before, c, ((m - 1) * ldc + n) * sizeof *before);
     void *packed = packed_of(gemm, n, k, w, ldw);
-    const struct att_gemm_epilogue e = {bias ? b : NULL, act, residual ? r : NULL, ldr};
+    const struct att_gemm_epilogue e = {
+        .bias = bias ? b : NULL, .act = act, .residual = residual ? r : NULL, .ldr = ldr};
     gemm_run(gemm, m, n, k, a, lda, packed, c, ldc, &e);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             double sum = 0;
             for (size_t p = 0; p < k; p++)
                 sum += (double)a[i * lda + p] * (double)w[j * ldw + p];
-            double y = act_exact(sum + (bias ? (double)b[j] : 0), act) + (residual ? (double)r[i * ldr + j] : 0);
-            /* No activation is steeper than 1.13. */
+            double x = sum + (bias ? (double)b[j] : 0);
+            double y = act_exact(x, act) + (residual ? (double)r[i * ldr + j] : 0);
+            /* No activation is steeper than 1.13. In f32 its own error is within that of the sums. */
             double bound = 1.13 * gemm_bound(gemm->dtype, k, a + i * lda, w + j * ldw);
+            if (act == ATT_ACT_GELU && gemm->dtype != ATT_F32)
+                bound += gelu_bound(gemm->dtype, x);
             if (!(fabs((double)c[i * ldc + j] - y) <= bound))
                 fail_msg("%s m %zu n %zu k %zu act %d: c[%zu][%zu] is %.9g, expected %.9g", gemm->name, m, n, k, act, i,
                          j, (double)c[i * ldc + j], y);
@@ -168,7 +178,7 @@ static void gemm_bits_do_not_depend_on_the_batch(void **state)
         if (rows[g]->needs & ~features)
             continue;
         void *packed = packed_of(rows[g], N, K, w, K);
-        const struct att_gemm_epilogue e = {b, ATT_ACT_GELU, NULL, 0};
+        const struct att_gemm_epilogue e = {.bias = b, .act = ATT_ACT_GELU};
         for (size_t i = 0; i < M; i++)
             gemm_run(rows[g], 1, N, K, a + i * K, K, packed, one + i * N, N, &e);
         for (size_t m = 1; m <= M; m++)
@@ -199,7 +209,7 @@ static void gemm_columns_are_independent(void **state)
         void *packed = packed_of(rows[g], N, K, w, K);
         const size_t row = rows[g]->input_bytes(K), step = rows[g]->panel * 2;
         void *input = aligned_alloc(64, row ? M * row : 64);
-        const struct att_gemm_epilogue e = {b, ATT_ACT_SILU, NULL, 0};
+        const struct att_gemm_epilogue e = {.bias = b, .act = ATT_ACT_SILU};
         if (row)
             rows[g]->convert(M, K, a, K, input);
         gemm_run(rows[g], M, N, K, a, K, packed, whole, N, &e);
@@ -230,7 +240,7 @@ static void int8_rows_give_the_same_bits(void **state)
             a[i] = i % K ? 1 : -1e-3f;
         for (size_t i = 0; extreme && i < N * K; i++)
             w[i] = i / K % 2 ? 3 : -3;
-        const struct att_gemm_epilogue e = {b, ATT_ACT_NONE, NULL, 0};
+        const struct att_gemm_epilogue e = {.bias = b, .act = ATT_ACT_NONE};
         for (size_t g = count; g-- > 0;) {
             if (rows[g]->dtype != ATT_INT8 || (rows[g]->needs & ~features))
                 continue;
@@ -261,9 +271,9 @@ static void gemm_residual_may_be_the_output(void **state)
             continue;
         float *a = fresh(M * K), *w = fresh(N * K), *r = fresh(M * N), *c = fresh(M * N);
         void *packed = packed_of(rows[g], N, K, w, K);
-        const struct att_gemm_epilogue apart = {NULL, ATT_ACT_RELU, r, N};
+        const struct att_gemm_epilogue apart = {.act = ATT_ACT_RELU, .residual = r, .ldr = N};
         gemm_run(rows[g], M, N, K, a, K, packed, c, N, &apart);
-        const struct att_gemm_epilogue same = {NULL, ATT_ACT_RELU, r, N};
+        const struct att_gemm_epilogue same = {.act = ATT_ACT_RELU, .residual = r, .ldr = N};
         gemm_run(rows[g], M, N, K, a, K, packed, r, N, &same);
         assert_memory_equal(c, r, M * N * sizeof(float));
         free(a);
@@ -287,7 +297,7 @@ static void gemm_keeps_nan_in_its_row(void **state)
             float *a = fresh(M * K), *w = fresh(N * K), *c = fresh(M * N);
             a[3 * K + 2] = NAN;
             void *packed = packed_of(rows[g], N, K, w, K);
-            const struct att_gemm_epilogue e = {NULL, (enum att_act)act, NULL, 0};
+            const struct att_gemm_epilogue e = {.act = (enum att_act)act};
             gemm_run(rows[g], M, N, K, a, K, packed, c, N, &e);
             for (size_t i = 0; i < M; i++)
                 for (size_t j = 0; j < N; j++)
@@ -297,6 +307,165 @@ static void gemm_keeps_nan_in_its_row(void **state)
             free(c);
             free(packed);
         }
+    }
+}
+
+/* Behind weights of zero the bias alone is left, so that an activation's error is not hidden by the product's. */
+static void gemm_activations_hold_their_bound(void **state)
+{
+    (void)state;
+    enum { N = 24001 };
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    float *w = calloc(N, sizeof *w), *b = fresh(N), *c = fresh(N);
+    for (size_t j = 0; j < N; j++)
+        b[j] = (float)((int)j - N / 2) / 1000;
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        void *packed = packed_of(rows[g], N, 1, w, 1);
+        for (int act = 0; act < ATT_ACT_COUNT; act++) {
+            const struct att_gemm_epilogue e = {.bias = b, .act = (enum att_act)act};
+            gemm_run(rows[g], 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
+            for (size_t j = 0; j < N; j++) {
+                const double x = (double)b[j], y = act_exact(x, (enum att_act)act);
+                const double bound = act == ATT_ACT_GELU ? gelu_bound(rows[g]->dtype, x) : 2.5e-7 * fmax(1, fabs(x));
+                if (!(fabs((double)c[j] - y) <= bound))
+                    fail_msg("%s act %d of %.9g is %.9g, expected %.9g", rows[g]->name, act, x, (double)c[j], y);
+            }
+        }
+        free(packed);
+    }
+    free(w);
+    free(b);
+    free(c);
+}
+
+/* ---- epilogue.rounded ---- */
+
+/* A product whose epilogue rounds; the blocks are of the exact size. */
+struct rounding {
+    const struct att_gemm *gemm;
+    size_t m, n, k, ld; /* ld of the rounded rows: n, or one more that makes it even */
+    void *input, *packed;
+    float *bias;
+};
+
+enum { ROUNDING_ROWS = 112 };
+
+static void rounding_init(struct rounding *p, const struct att_gemm *gemm, size_t n, size_t k)
+{
+    float *a = fresh(ROUNDING_ROWS * k), *w = fresh(n * k);
+    *p = (struct rounding){.gemm = gemm, .n = n, .k = k, .ld = (n + 1) / 2 * 2, .bias = fresh(n)};
+    for (size_t j = 0; j < n; j++)
+        p->bias[j] *= 6; /* to the flat ends of the activations */
+    p->packed = packed_of(gemm, n, k, w, k);
+    p->input = aligned_alloc(64, ROUNDING_ROWS * gemm->input_bytes(k));
+    assert_non_null(p->input);
+    gemm->convert(ROUNDING_ROWS, k, a, k, p->input);
+    free(a);
+    free(w);
+}
+
+static void rounding_finish(struct rounding *p)
+{
+    free(p->input);
+    free(p->packed);
+    free(p->bias);
+}
+
+/* All bits set, so that a value which is not written is seen. */
+static uint16_t *rounded_block(const struct rounding *p)
+{
+    uint16_t *block = malloc(p->m * p->ld * sizeof *block);
+    assert_non_null(block);
+    memset(block, 0xff, p->m * p->ld * sizeof *block);
+    return block;
+}
+
+static void rounding_run(const struct rounding *p, const struct att_gemm_epilogue *e, float *c,
+                         struct att_gemm_columns columns)
+{
+    p->gemm->run(p->m, p->n, p->k, p->input, p->gemm->input_bytes(p->k), p->packed, c, p->n, e, columns);
+}
+
+/* What `convert` of bf16 makes of c, the zero behind an odd n with it. */
+static uint16_t *rounded_apart(const struct rounding *p, struct att_gemm_epilogue e)
+{
+    const struct att_gemm *bf16 = att_gemm_choose(ATT_BF16, features);
+    float *c = fresh(p->m * p->n);
+    uint16_t *block = rounded_block(p);
+    char *row = aligned_alloc(64, bf16->input_bytes(p->n));
+    assert_non_null(row);
+    e.rounded = NULL;
+    rounding_run(p, &e, c, (struct att_gemm_columns){0, p->n});
+    for (size_t i = 0; i < p->m; i++) {
+        bf16->convert(1, p->n, c + i * p->n, p->n, row);
+        memcpy(block + i * p->ld, row, p->ld * sizeof *block);
+        assert_true(p->ld == p->n || block[i * p->ld + p->n] == 0);
+    }
+    free(row);
+    free(c);
+    return block;
+}
+
+static void rounded_equal(const struct rounding *p, enum att_act act, const uint16_t *got, const uint16_t *expected)
+{
+    for (size_t i = 0; i < p->m; i++)
+        if (memcmp(got + i * p->ld, expected + i * p->ld, p->ld * sizeof *got) != 0)
+            fail_msg("%s m %zu n %zu act %d: row %zu is not c, rounded", p->gemm->name, p->m, p->n, act, i);
+}
+
+/* Every second part first, then those between them: none writes into its neighbours. */
+static void rounded_in_parts(const struct rounding *p, const struct att_gemm_epilogue *e, size_t first)
+{
+    const size_t step = p->gemm->panel, n_parts = (p->n + step - 1) / step;
+    for (size_t turn = 0; turn < 2; turn++)
+        for (size_t part = (first + turn) % 2; part < n_parts; part += 2) {
+            const size_t begin = part * step, end = begin + step < p->n ? begin + step : p->n;
+            rounding_run(p, e, NULL, (struct att_gemm_columns){begin, end});
+        }
+}
+
+static void check_rounded(const struct rounding *p, enum att_act act)
+{
+    struct att_gemm_epilogue e = {.bias = (p->m + p->n) % 3 ? p->bias : NULL, .act = act, .ldb = p->ld};
+    uint16_t *expected = rounded_apart(p, e), *got = rounded_block(p);
+    e.rounded = got;
+    rounding_run(p, &e, NULL, (struct att_gemm_columns){0, p->n});
+    rounded_equal(p, act, got, expected);
+    for (size_t first = 0; first < 2; first++) {
+        memset(got, 0xff, p->m * p->ld * sizeof *got);
+        rounded_in_parts(p, &e, first);
+        rounded_equal(p, act, got, expected);
+    }
+    free(got);
+    free(expected);
+}
+
+static void check_rounding(const struct att_gemm *gemm, size_t n)
+{
+    struct rounding p;
+    rounding_init(&p, gemm, n, 5 + n % 7);
+    for (p.m = 1; p.m <= ROUNDING_ROWS; p.m += p.m < 15 ? 1 : ROUNDING_ROWS - 15)
+        for (int act = 0; act < ATT_ACT_COUNT; act++)
+            check_rounded(&p, (enum att_act)act);
+    rounding_finish(&p);
+}
+
+/* What the epilogue rounds is c rounded as for the next product, bit for bit, whole or in a team's parts. */
+static void gemm_rounds_as_the_next_product_reads(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (!rows[g]->rounds || (rows[g]->needs & ~features))
+            continue;
+        for (size_t n = 1; n <= 70; n++)
+            check_rounding(rows[g], n);
+        check_rounding(rows[g], 384);
+        check_rounding(rows[g], 385);
     }
 }
 
@@ -519,6 +688,8 @@ int main(void)
         cmocka_unit_test(gemm_columns_are_independent),
         cmocka_unit_test(int8_rows_give_the_same_bits),
         cmocka_unit_test(gemm_keeps_nan_in_its_row),
+        cmocka_unit_test(gemm_activations_hold_their_bound),
+        cmocka_unit_test(gemm_rounds_as_the_next_product_reads),
         cmocka_unit_test(gemm_sizes_do_not_wrap),
         cmocka_unit_test(rows_are_right_at_every_length),
         cmocka_unit_test(activations_hold_their_bound),
