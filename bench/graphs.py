@@ -1,5 +1,6 @@
 """One BERT encoder as an ONNX graph, twice: of the operators that ONNX Runtime's own optimiser fuses a BERT into, and of
-plain operators for other engines. Both: token ids in, mean-pooled vectors of length 1 out."""
+plain operators for other engines. Both: token ids in, mean-pooled vectors of length 1 out. And as a CTranslate2 model:
+token ids in, the last layer's rows out."""
 import json
 import os
 
@@ -146,3 +147,44 @@ def build_plain(directory):
                     helper.make_tensor_value_info("positions", TensorProto.INT32, ["B", "T"]),
                     helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["B", 1, 1, "T"]),
                     helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["B", "T", 1])])
+
+
+def build_spec(directory, tokenizer):
+    """As CTranslate2's own converter makes it, less the pooler. Its save() needs a folder."""
+    from ctranslate2 import specs
+    from ctranslate2.specs import common_spec
+    g = Graph(directory)
+
+    def norm(spec, name):
+        spec.gamma, spec.beta = g.weights[name + ".weight"], g.weights[name + ".bias"]
+
+    def linear(spec, *names):
+        spec.weight = np.concatenate([g.weights[n + ".weight"] for n in names])
+        spec.bias = np.concatenate([g.weights[n + ".bias"] for n in names])
+
+    encoder = specs.TransformerEncoderSpec(
+        g.config["num_hidden_layers"], g.config["num_attention_heads"], pre_norm=False,
+        activation=common_spec.Activation.GELU, layernorm_embedding=True, num_source_embeddings=2,
+        embeddings_merge=common_spec.EmbeddingsMerge.ADD)
+    encoder.scale_embeddings = False
+    encoder.embeddings[0].weight = g.weights["embeddings.word_embeddings.weight"]
+    encoder.embeddings[1].weight = g.weights["embeddings.token_type_embeddings.weight"]
+    encoder.position_encodings.encodings = g.weights["embeddings.position_embeddings.weight"]
+    norm(encoder.layernorm_embedding, "embeddings.LayerNorm")
+    for i, layer in enumerate(encoder.layer):
+        name = f"encoder.layer.{i}."
+        attention = layer.self_attention
+        linear(attention.linear[0], *[f"{name}attention.self.{x}" for x in ("query", "key", "value")])
+        linear(attention.linear[1], name + "attention.output.dense")
+        norm(attention.layer_norm, name + "attention.output.LayerNorm")
+        linear(layer.ffn.linear_0, name + "intermediate.dense")
+        linear(layer.ffn.linear_1, name + "output.dense")
+        norm(layer.ffn.layer_norm, name + "output.LayerNorm")
+    model = specs.TransformerEncoderModelSpec(encoder)
+    vocabulary = tokenizer.get_vocab()
+    model.register_vocabulary(sorted(vocabulary, key=vocabulary.get))
+    model.config.unk_token = tokenizer.model.unk_token
+    model.config.layer_norm_epsilon = g.config["layer_norm_eps"]
+    model.validate()
+    model.optimize()
+    return model

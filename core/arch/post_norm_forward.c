@@ -29,8 +29,8 @@ struct pass {
     const struct att_arch_tap *tap;
     const struct att_post_norm_buffers *b;
     size_t hidden, weight_bytes;
-    size_t index;            /* of the present layer */
-    size_t rows;             /* of a chunk of the present step */
+    size_t index;           /* of the present layer */
+    size_t rows;            /* of a chunk of the present step */
     bool rounded;           /* wide is bfloat16: the product rounds, and attention takes it so; else f32 */
     void *wide, *next_wide; /* query|key|value of the present layer, and where the next one's go */
 };

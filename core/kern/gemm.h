@@ -51,8 +51,8 @@ struct att_gemm_epilogue {
     enum att_act act;
     const float *residual; /* [m][n] with stride ldr, or NULL; may alias c when ldr == ldc */
     size_t ldr;
-    /* Where a row `rounds`: instead of c, its values as bfloat16, [m] rows of stride ldb >= n, and behind an odd n a
-     * zero; then no residual. NULL: c. */
+    /* Where a row `rounds`: instead of c, its values as bfloat16, [m] rows of stride ldb, and behind an odd n a zero,
+     * so that ldb >= n rounded up to 2; then no residual. NULL: c. */
     uint16_t *rounded;
     size_t ldb;
 };

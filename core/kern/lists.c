@@ -10,15 +10,21 @@
 
 static const struct att_gemm *const gemm_rows[] = {
 #if defined(__x86_64__)
-    &att_gemm_f32_avx512,  &att_gemm_f32_avx2,
+    &att_gemm_f32_avx512,
+    &att_gemm_f32_avx2,
 #endif
-    &att_gemm_blas,        &att_gemm_f32_ref,
+    &att_gemm_blas,
+    &att_gemm_f32_ref,
 #if defined(__x86_64__)
-    &att_gemm_bf16_avx512, &att_gemm_bf16_avx2,
+    &att_gemm_bf16_avx512,
+    &att_gemm_bf16_avx2,
 #endif
     &att_gemm_bf16_ref,
 #if defined(__x86_64__)
-    &att_gemm_int8_avx512bf16, &att_gemm_int8_avx512, &att_gemm_int8_avxvnni, &att_gemm_int8_avx2,
+    &att_gemm_int8_avx512bf16,
+    &att_gemm_int8_avx512,
+    &att_gemm_int8_avxvnni,
+    &att_gemm_int8_avx2,
 #endif
     &att_gemm_int8_ref,
 };

@@ -54,8 +54,8 @@ struct att_mha_call {
     size_t query_ld;
     const float *key, *value;
     size_t kv_ld;
-    /* Instead of query, key and value: query | key | value as bfloat16 in rows of query_ld values, to themselves, and as
-     * many groups as heads. For a kernel that takes_rounded. NULL: none. */
+    /* Instead of query, key and value: query | key | value as bfloat16 in rows of query_ld values, to themselves, and
+     * as many groups as heads. For a kernel that takes_rounded. NULL: none. */
     const uint16_t *rounded;
     const uint32_t *cu_key;     /* sequences of key and value; NULL: the queries' */
     const float *const *memory; /* instead of key and value: [n_seqs], each [layers][memory_len][key | value] of row

@@ -41,7 +41,8 @@ static void run_block(const struct call *call, size_t begin, size_t count, void 
     const struct att_linear *up = call->part->up, *down = call->part->down;
     const bool gated = up->n != down->k;
     const float *residual = call->residual ? call->residual + begin * call->ldr : NULL;
-    if (!gated && up->gemm->rounds && down->gemm->dtype == ATT_BF16) { /* the second product reads what the first wrote */
+    if (!gated && up->gemm->rounds &&
+        down->gemm->dtype == ATT_BF16) { /* the second product reads what the first wrote */
         const size_t row = down->gemm->input_bytes(down->k);
         att_linear_run_rounded_alone(up, count, call->x + begin * call->ldx, call->ldx, space, row / sizeof(uint16_t),
                                      call->part->act, (char *)space + count * row);
@@ -54,8 +55,8 @@ static void run_block(const struct call *call, size_t begin, size_t count, void 
                          gated ? ATT_ACT_NONE : call->part->act, NULL, 0, rest);
     if (gated)
         att_gate_run(count, down->k, call->part->act, inner, up->n, inner, up->n);
-    att_linear_run_alone(down, count, inner, up->n, call->y + begin * call->ldy, call->ldy, ATT_ACT_NONE,
-                         residual, call->ldr, rest);
+    att_linear_run_alone(down, count, inner, up->n, call->y + begin * call->ldy, call->ldy, ATT_ACT_NONE, residual,
+                         call->ldr, rest);
 }
 
 static void run_rows(const struct call *call, size_t begin, size_t end, void *space)

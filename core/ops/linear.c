@@ -81,7 +81,8 @@ static void run_rows(const struct call *call, size_t begin, size_t end, void *sp
         if (row)
             gemm->convert(count, linear->k, x, call->ldx, space);
         gemm->run(count, linear->n, linear->k, row ? space : x, row ? row : call->ldx * sizeof *x, linear->packed,
-                  call->y ? call->y + i * call->ldy : NULL, call->ldy, &epilogue, (struct att_gemm_columns){0, linear->n});
+                  call->y ? call->y + i * call->ldy : NULL, call->ldy, &epilogue,
+                  (struct att_gemm_columns){0, linear->n});
     }
 }
 
@@ -167,11 +168,8 @@ void att_linear_run(struct att_team *team, const struct att_linear *linear, size
 void att_linear_run_rounded(struct att_team *team, const struct att_linear *linear, size_t m, const float *x,
                             size_t ldx, uint16_t *y, size_t ldy)
 {
-    struct call call = {.linear = linear,
-                        .m = m,
-                        .x = x,
-                        .ldx = ldx,
-                        .epilogue = {.bias = linear->bias, .rounded = y, .ldb = ldy}};
+    struct call call = {
+        .linear = linear, .m = m, .x = x, .ldx = ldx, .epilogue = {.bias = linear->bias, .rounded = y, .ldb = ldy}};
     assert(linear->gemm->rounds);
     run_call(team, &call);
 }

@@ -25,8 +25,7 @@ INLINE vec keys_load(const struct att_attention_call *call, size_t j, size_t p)
 {
     const size_t n = call->head_dim - p;
     if (call->rounded_key)
-        return _mm512_castsi512_ps(
-            _mm512_maskz_loadu_epi16(pairs_mask(n), call->rounded_key + j * call->key_ld + p));
+        return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(pairs_mask(n), call->rounded_key + j * call->key_ld + p));
     const float *row = call->key + j * call->key_ld + p;
     const vec low = n >= VEC ? vec_load(row) : vec_load_tail(row, n);
     const vec high = n >= 2 * VEC ? vec_load(row + VEC) : n > VEC ? vec_load_tail(row + VEC, n - VEC) : vec_zero();

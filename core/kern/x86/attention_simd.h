@@ -157,11 +157,11 @@ struct block {
     const struct att_attention_call *call;
     float *keys, *values, *sums, *scores;
     weight *weights, *queries;
-    size_t ld;       /* of scores and weights: keys of a chunk */
-    size_t i, rows;  /* its queries */
+    size_t ld;      /* of scores and weights: keys of a chunk */
+    size_t i, rows; /* its queries */
     struct att_span span;
-    vec factor;      /* scores times this are in powers of 2 */
-    vec top, total;  /* lane r: the largest power of query i + r so far, and the sum of its weights */
+    vec factor;     /* scores times this are in powers of 2 */
+    vec top, total; /* lane r: the largest power of query i + r so far, and the sum of its weights */
 };
 
 static struct block block_of(const struct att_attention_call *call)
@@ -200,8 +200,7 @@ static void finish_scores(const struct block *b, struct att_span chunk, size_t i
     const size_t begin = seen.begin - chunk.begin, end = seen.end - chunk.begin, n = chunk.end - chunk.begin;
     const vec hidden = vec_set(-INFINITY);
     if (call->bias && begin < end)
-        scale_and_add(end - begin, scores + begin, call->scale,
-                      call->bias + (ptrdiff_t)i * call->bias_ld + seen.begin);
+        scale_and_add(end - begin, scores + begin, call->scale, call->bias + (ptrdiff_t)i * call->bias_ld + seen.begin);
     size_t j = 0;
     for (; j + VEC <= begin; j += VEC)
         vec_store(scores + j, hidden);

@@ -38,13 +38,13 @@ INLINE void bf16_convert(size_t n, const float *x, uint16_t *out)
 /* Whether rounded_store is there: a GEMM row compiled so rounds in its epilogue. */
 enum { ROUNDS = 1 };
 
-/* The first n values of y, or all; behind an odd n a zero, which y then has. */
+/* The first n values of y, or all; behind an odd n a zero. */
 INLINE void rounded_store(uint16_t *out, __m512 y, size_t n)
 {
     if (n >= VEC)
         _mm256_storeu_si256((__m256i *)(void *)out, bf16_vector(y));
     else
-        _mm256_mask_storeu_epi16(out, tail_mask((n + 1) / 2 * 2), bf16_vector(y));
+        _mm256_mask_storeu_epi16(out, tail_mask((n + 1) / 2 * 2), bf16_vector(vec_first(y, n, vec_zero())));
 }
 
 #else

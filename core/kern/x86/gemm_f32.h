@@ -38,7 +38,6 @@ INLINE vec columns_value(sums acc, const char *row, const struct columns *column
     return vec_add(acc, columns->bias);
 }
 
-
 INLINE vec activation(vec x, enum att_act act)
 {
     return vec_act(x, act);

@@ -140,7 +140,6 @@ INLINE vec columns_value(sums acc, const char *row, const struct columns *column
     return vec_fma(vec_fma(sums_float(acc), vec_set(header[0]), low), columns->scale, columns->bias);
 }
 
-
 INLINE vec activation(vec x, enum att_act act)
 {
     return vec_act_short(x, act);

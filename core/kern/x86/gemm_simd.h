@@ -87,7 +87,8 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
     }
     const struct columns left = columns_load(p, j, 0), right = columns_load(p, j, VEC);
     const float *residual = out || !p->epilogue->residual ? NULL : p->epilogue->residual + i * p->epilogue->ldr + j;
-    uint16_t *rounded = out || !ROUNDS || !p->epilogue->rounded ? NULL : p->epilogue->rounded + i * p->epilogue->ldb + j;
+    uint16_t *rounded =
+        out || !ROUNDS || !p->epilogue->rounded ? NULL : p->epilogue->rounded + i * p->epilogue->ldb + j;
     float *c = out ? out[0] : rounded ? NULL : p->c + i * p->ldc + j;
     const size_t ldc = out ? PANEL : p->ldc;
 #pragma GCC unroll 16
