@@ -41,8 +41,8 @@ static void run_block(const struct call *call, size_t begin, size_t count, void 
     const struct att_linear *up = call->part->up, *down = call->part->down;
     const bool gated = up->n != down->k;
     const float *residual = call->residual ? call->residual + begin * call->ldr : NULL;
-    if (!gated && up->gemm->rounds &&
-        down->gemm->dtype == ATT_BF16) { /* the second product reads what the first wrote */
+    if (!gated && up->gemm->rounds && down->gemm->dtype == ATT_BF16) {
+        /* The second product reads what the first one wrote. */
         const size_t row = down->gemm->input_bytes(down->k);
         att_linear_run_rounded_alone(up, count, call->x + begin * call->ldx, call->ldx, space, row / sizeof(uint16_t),
                                      call->part->act, (char *)space + count * row);

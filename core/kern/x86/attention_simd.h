@@ -33,6 +33,7 @@
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, CHUNK = 512 };
+#define LOG2_E 1.44269504f
 
 static size_t padded(size_t n)
 {
@@ -173,7 +174,7 @@ static struct block block_of(const struct att_attention_call *call)
     char *at = call->scratch;
     struct block b = {.call = call,
                       .ld = padded(call->n_key < CHUNK ? call->n_key : CHUNK),
-                      .factor = vec_set((call->bias ? 1.0f : call->scale) * 1.44269504f)};
+                      .factor = vec_set(call->bias ? 1.0f : call->scale * LOG2_E)};
     b.keys = (float *)(void *)at;
     b.values = (float *)(void *)(at += sizes.keys);
     b.sums = (float *)(void *)(at += sizes.values);
@@ -192,6 +193,18 @@ static struct att_span seen_of(const struct att_attention_call *call, size_t i, 
     return seen;
 }
 
+/* x = x * scale + bias, in powers of 2; a bias of zeros gives the bits of no bias. */
+static void add_bias(size_t n, float *x, float scale, const float *bias)
+{
+    const vec factor = vec_set(scale), unit = vec_set(LOG2_E);
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vec_store(x + i, vec_fma(vec_load(x + i), factor, vec_mul(vec_load(bias + i), unit)));
+    if (i < n)
+        vec_store_tail(
+            x + i, vec_fma(vec_load_tail(x + i, n - i), factor, vec_mul(vec_load_tail(bias + i, n - i), unit)), n - i);
+}
+
 /* The chunk's scores of query i with its bias; what it does not see becomes -infinity. */
 static void finish_scores(const struct block *b, struct att_span chunk, size_t i, float *scores)
 {
@@ -200,7 +213,8 @@ static void finish_scores(const struct block *b, struct att_span chunk, size_t i
     const size_t begin = seen.begin - chunk.begin, end = seen.end - chunk.begin, n = chunk.end - chunk.begin;
     const vec hidden = vec_set(-INFINITY);
     if (call->bias && begin < end)
-        scale_and_add(end - begin, scores + begin, call->scale, call->bias + (ptrdiff_t)i * call->bias_ld + seen.begin);
+        add_bias(end - begin, scores + begin, call->scale * LOG2_E,
+                 call->bias + (ptrdiff_t)i * call->bias_ld + seen.begin);
     size_t j = 0;
     for (; j + VEC <= begin; j += VEC)
         vec_store(scores + j, hidden);
@@ -245,12 +259,12 @@ INLINE vec weigh_row(size_t n, const float *x, vec factor, vec top, weight *weig
     vec total = vec_zero();
     size_t j = 0;
     for (; j + VEC <= n; j += VEC) {
-        const vec e = vec_exp2(vec_fms(vec_load(x + j), factor, top));
+        const vec e = vec_exp2(vec_sub(vec_mul(vec_load(x + j), factor), top));
         total = vec_add(total, e);
         weights_store(weights + j, e);
     }
     if (j < n) {
-        const vec e = vec_first(vec_exp2(vec_fms(vec_load(x + j), factor, top)), n - j, vec_zero());
+        const vec e = vec_first(vec_exp2(vec_sub(vec_mul(vec_load(x + j), factor), top)), n - j, vec_zero());
         total = vec_add(total, e);
         weights_store(weights + j, e);
     }

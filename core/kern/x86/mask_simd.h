@@ -32,15 +32,4 @@ static struct att_span att_mask_span(const struct att_attention_call *call, size
     return (struct att_span){(begin < end ? begin : 0) / panel * panel, end};
 }
 
-/* x = x * scale + bias */
-static void scale_and_add(size_t n, float *x, float scale, const float *bias)
-{
-    const vec factor = vec_set(scale);
-    size_t i = 0;
-    for (; i + VEC <= n; i += VEC)
-        vec_store(x + i, vec_fma(vec_load(x + i), factor, vec_load(bias + i)));
-    if (i < n)
-        vec_store_tail(x + i, vec_fma(vec_load_tail(x + i, n - i), factor, vec_load_tail(bias + i, n - i)), n - i);
-}
-
 #endif

@@ -72,10 +72,6 @@ INLINE vec vec_fma(vec a, vec b, vec c)
 {
     return _mm512_fmadd_ps(a, b, c);
 }
-INLINE vec vec_fms(vec a, vec b, vec c)
-{
-    return _mm512_fmsub_ps(a, b, c);
-}
 /* When one is NaN, the second operand wins: pass the data second. */
 INLINE vec vec_max(vec a, vec b)
 {
@@ -198,10 +194,6 @@ INLINE vec vec_div(vec a, vec b)
 INLINE vec vec_fma(vec a, vec b, vec c)
 {
     return _mm256_fmadd_ps(a, b, c);
-}
-INLINE vec vec_fms(vec a, vec b, vec c)
-{
-    return _mm256_fmsub_ps(a, b, c);
 }
 INLINE vec vec_max(vec a, vec b)
 {

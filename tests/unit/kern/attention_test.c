@@ -208,6 +208,47 @@ static void attention_keeps_bits(void **state)
     free(part);
 }
 
+/* A bias of zeros, as of events that weigh the same, gives the bits of no bias. */
+static void attention_takes_bias_of_zeros(void **state)
+{
+    (void)state;
+    enum { N = 70, D = 16 };
+    float *q = fresh(N * D), *k = fresh(N * D), *v = fresh(N * D), *out = fresh(N * D), *same = fresh(N * D);
+    float zeros[N] = {0};
+    size_t count;
+    const struct att_attention *const *rows = att_attention_rows(&count);
+    for (size_t r = 0; r < count; r++) {
+        if (rows[r]->needs & ~features)
+            continue;
+        void *scratch = aligned_alloc(64, (rows[r]->scratch_bytes(N, N, D) + 63) / 64 * 64);
+        assert_non_null(scratch);
+        struct att_attention_call call = {.query = q,
+                                          .key = k,
+                                          .value = v,
+                                          .query_ld = D,
+                                          .key_ld = D,
+                                          .value_ld = D,
+                                          .out = out,
+                                          .out_ld = D,
+                                          .n_query = N,
+                                          .n_key = N,
+                                          .head_dim = D,
+                                          .scale = 0.3f,
+                                          .scratch = scratch};
+        rows[r]->run(&call);
+        call.bias = zeros;
+        call.out = same;
+        rows[r]->run(&call);
+        assert_memory_equal(out, same, N * D * sizeof *out);
+        free(scratch);
+    }
+    free(q);
+    free(k);
+    free(v);
+    free(out);
+    free(same);
+}
+
 /* n rows of d values as bfloat16, in a block of exactly that size. */
 static uint16_t *rounded_of(const float *x, size_t n, size_t d)
 {
@@ -284,9 +325,8 @@ static int detect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_attends),
-        cmocka_unit_test(attention_attends_far),
-        cmocka_unit_test(attention_keeps_bits),
+        cmocka_unit_test(attention_attends),       cmocka_unit_test(attention_attends_far),
+        cmocka_unit_test(attention_keeps_bits),    cmocka_unit_test(attention_takes_bias_of_zeros),
         cmocka_unit_test(attention_takes_rounded),
     };
     return cmocka_run_group_tests_name("attention", tests, detect, NULL);
