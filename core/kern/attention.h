@@ -31,8 +31,7 @@ struct att_attention_call {
     bool causal;                     /* query i sees keys j <= first + i */
     bool local;                      /* query i sees keys |first + i - j| <= window */
     size_t window;
-    const float
-        *bias; /* added to the scaled score of query i, key j: bias[i * bias_ld + j]; zeros give the bits of NULL */
+    const float *bias; /* bias[i * bias_ld + j] is added to the scaled score of query i, key j; zeros: bits of NULL */
     ptrdiff_t bias_ld; /* -1 for a bias by distance: bias[j - i]; 0 for a bias by key: bias[j] */
     float *probs;      /* [n_query][n_key], row-major: filled when not NULL; masked entries 0 */
     void *scratch;     /* scratch_bytes(n_query, n_key, head_dim) bytes, aligned to 64 */
