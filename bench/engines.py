@@ -9,8 +9,8 @@ three once more and for longer, and the fastest of each workload takes the turns
 one, whichever is faster.
 ONNX Runtime's graph is made of the operators that its own optimiser fuses a BERT into: that is its best; its int8 is
 dynamic quantisation. OpenVINO's int8 is NNCF's quantisation for transformers, calibrated on the texts themselves.
-CTranslate2 quantises weights by row and activations as they come; it uses AVX-512 only when told to, and has no bf16 on
-most CPUs.
+CTranslate2 quantises weights by row and activations as they come; it uses AVX-512 only when told to; its bf16 is left
+out on a CPU for which it offers none.
 """
 import argparse
 import concurrent.futures
@@ -98,7 +98,8 @@ class OpenVino:
                                            subset_size=300)
 
     def session(self, threads):
-        config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
+        # Pinned sessions of one thread would share a core.
+        config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": threads > 1,
                   "INFERENCE_PRECISION_HINT": "bf16" if self.dtype == "bf16" else "f32"}
         compiled = self.core.compile_model(self.model, "CPU", config)
         request = compiled.create_infer_request()
@@ -128,8 +129,8 @@ class Layout:
     """Sessions that share the batches of one workload, each with `threads` threads."""
 
     def __init__(self, sessions, threads, ordered, batch):
-        self.name = f"batches of {batch}, " + (f"{len(sessions)} × 1 thread" if len(sessions) > 1 else f"{threads} threads")
-        self.sessions = sessions
+        shape = f"{len(sessions)} × 1 thread" if len(sessions) > 1 else f"{threads} threads"
+        self.name, self.sessions = f"batches of {batch}, {shape}", sessions
         self.feeds = [make_feed(ordered[i:i + batch]) for i in range(0, len(ordered), batch)]
         # Of four of the largest batches the second, in smaller ones where this layout has them: the same texts for all.
         self.sample = [feed for i, feed in enumerate(self.feeds) if i * batch // max(BATCHES) % 4 == 1]
@@ -185,7 +186,8 @@ class Subject:
         self.sequences = sequences
         ordered = sorted(sequences, key=len, reverse=True)
         several, one = [engine.session(1) for _ in range(options.threads)], engine.session(options.threads)
-        self.one = min((one, several[0]), key=lambda session: min(single_p50_ms(session, ordered[::16]) for _ in range(2)))
+        self.one = min((one, several[0]),
+                       key=lambda session: min(single_p50_ms(session, ordered[::16]) for _ in range(2)))
         got = np.concatenate([self.one(make_feed([s])) for s in sequences])
         self.cosine = float((got * exact).sum(1).min())
         layouts = [Layout(sessions, threads, ordered, batch) for batch in BATCHES
