@@ -2,14 +2,20 @@
 #include "core/base/team.h"
 
 #include <assert.h>
+#include <time.h>
 
-enum { SPINS = 4000, SPINS_IDLE = 2000, SPINS_HELD = 8 * SPINS_IDLE };
+enum { SPINS = 4000, SPINS_IDLE = 2000, SPINS_HELD = 8 * SPINS_IDLE, SPINS_AWAKE = 128, NAP_NS = 20000 };
 
 static void pause_cpu(void)
 {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){0, NAP_NS}, NULL);
 }
 
 void att_team_init(struct att_team *team, void *space)
@@ -118,12 +124,18 @@ size_t att_team_help(struct att_team *team, void *space, bool (*leave)(void *con
     size_t chunk, idle = 0, computed = 0;
     bool begun = false, held = false;
     atomic_fetch_add(&team->helpers, 1);
-    while (idle < (held ? SPINS_HELD : SPINS_IDLE)) {
+    for (;;) {
+        const bool in_pass = atomic_load_explicit(&team->open, memory_order_acquire);
         held = atomic_load_explicit(&team->held, memory_order_acquire);
-        const bool open = held || atomic_load_explicit(&team->open, memory_order_acquire);
-        if (begun && !open)
+        if (begun && !held && !in_pass)
             break;
-        begun = begun || open;
+        begun = begun || held || in_pass;
+        if (idle >= (held ? SPINS_HELD : SPINS_IDLE)) {
+            if (!in_pass)
+                break;
+            nap(); /* the leader computes alone what it began alone; the next operation is for both */
+            idle -= SPINS_AWAKE;
+        }
         if (claim(team, &chunk)) {
             team->work(team->context, chunk, space);
             finish_chunk(team);

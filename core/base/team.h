@@ -49,9 +49,9 @@ size_t att_team_size(const struct att_team *team);
 /* Computes chunks 0..n_chunks-1, n_chunks <= ATT_TEAM_CHUNKS_MAX; returns when all are done. Spins a moment for a
  * helper's last chunk, then parks. */
 void att_team_run(struct att_team *team, size_t n_chunks, att_team_work *work, void *context);
-/* Helps with the pass that is open or opens soon, until it ends, until leave says so (asked between chunks; NULL:
- * never), or until nothing was to do for some ten microseconds, or some hundred of a team that is held. Chunks
- * computed. */
+/* Helps with the pass that is open or opens soon, until it ends or leave says so (asked between chunks and while there
+ * is none; NULL: never). Where nothing is to do for some ten microseconds it sleeps between looks; outside a pass it
+ * goes then, or after some hundred when the team is held. Chunks computed. */
 size_t att_team_help(struct att_team *team, void *space, bool (*leave)(void *context), void *context);
 
 #endif

@@ -78,27 +78,42 @@ static void a_late_helper_takes_part(void **state)
     att_team_finish(&fixture.team);
 }
 
+struct asked {
+    size_t times, enough; /* enough 0: never */
+};
+
 static bool is_asked(void *context)
 {
-    atomic_fetch_add((atomic_size_t *)context, 1);
-    return false;
+    struct asked *asked = context;
+    return ++asked->times == asked->enough;
 }
 
-/* A helper leaves a pass that has ended, and stays where another is worth waiting for, for some time. */
-static void a_held_team_is_waited_for(void **state)
+static void wait_as_helper(struct att_team *team, struct asked *asked)
+{
+    assert_int_equal(att_team_help(team, NULL, is_asked, asked), 0);
+    assert_int_equal(att_team_size(team), 1);
+}
+
+/* A helper goes where there is no pass, stays where another is worth waiting for, for some time, and in a pass in which
+ * the leader has nothing for it yet, until it is wanted elsewhere. */
+static void helpers_wait_as_long_as_it_is_worth(void **state)
 {
     struct att_team team;
-    atomic_size_t asked_held = 0, asked_open = 0;
     (void)state;
     att_team_init(&team, NULL);
+    struct asked idle = {0}, held = {0};
+    wait_as_helper(&team, &idle);
     att_team_hold(&team);
-    assert_int_equal(att_team_help(&team, NULL, is_asked, &asked_held), 0);
+    wait_as_helper(&team, &held);
     att_team_release(&team);
+    assert_true(idle.times > 0);
+    assert_true(held.times > 4 * idle.times);
+
+    struct asked in_pass = {.enough = 2 * held.times};
     att_team_begin(&team);
-    assert_int_equal(att_team_help(&team, NULL, is_asked, &asked_open), 0);
+    wait_as_helper(&team, &in_pass);
     att_team_end(&team);
-    assert_true(asked_held > 4 * asked_open);
-    assert_true(asked_open > 0);
+    assert_int_equal(in_pass.times, in_pass.enough);
     att_team_finish(&team);
 }
 
@@ -106,7 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_late_helper_takes_part),
-        cmocka_unit_test(a_held_team_is_waited_for),
+        cmocka_unit_test(helpers_wait_as_long_as_it_is_worth),
     };
     return cmocka_run_group_tests_name("base/team", tests, NULL, NULL);
 }
