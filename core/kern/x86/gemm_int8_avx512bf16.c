@@ -3,7 +3,7 @@ enum { ROWS = 14 };
 #include "core/kern/x86/gemm_int8.h"
 
 const struct att_gemm att_gemm_int8_avx512bf16 = {
-    .name = "avx512vnni-int8",
+    .name = "avx512vnni+bf16-int8",
     .dtype = ATT_INT8,
     .needs = ATT_CPU_AVX512 | ATT_CPU_AVX512_VNNI | ATT_CPU_AVX512_BF16,
     .panel = PANEL,
