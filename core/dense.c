@@ -78,7 +78,7 @@ static enum att_status layer_read(struct att_weights *weights, size_t n, size_t 
             status = att_err_set(err, ATT_EUNSUPPORTED, "%s: tensor '%s' belongs to no layer of a Dense module",
                                  weights->shard_names[0], weights->tensors[i].name);
     if (status == ATT_OK)
-        status = att_linear_init(linear, ATT_F32, n, k, weight, bias, err);
+        status = att_linear_init(linear, ATT_F32, n, k, weight, bias, NULL, err);
     att_mem_free(weight);
     att_mem_free(bias);
     return status;

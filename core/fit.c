@@ -48,7 +48,7 @@ enum att_status att_fit_create(const struct att_fit_rows *rows, struct att_fit *
                 columns[j * n + i] = rows->features[i * d + j];
     }
     if (status == ATT_OK)
-        status = att_linear_init(&fit->transposed, ATT_F32, d, n, columns, NULL, err);
+        status = att_linear_init(&fit->transposed, ATT_F32, d, n, columns, NULL, NULL, err);
     att_mem_free(columns);
     if (status != ATT_OK)
         att_fit_destroy(fit);
@@ -80,7 +80,7 @@ static enum att_status compute_logits(struct att_fit *fit, const double *theta, 
             fit->weights[k * d + j] = (float)theta[k * (d + 1) + j];
         fit->bias[k] = (float)theta[k * (d + 1) + d];
     }
-    enum att_status status = att_linear_init(&linear, ATT_F32, c, d, fit->weights, fit->bias, err);
+    enum att_status status = att_linear_init(&linear, ATT_F32, c, d, fit->weights, fit->bias, NULL, err);
     if (status != ATT_OK)
         return status;
     att_linear_run(NULL, &linear, fit->rows.n, fit->rows.features, d, fit->logits, c, ATT_ACT_NONE, NULL, 0);

@@ -181,7 +181,7 @@ static enum att_status heads_read(struct att_model *model, struct att_weights *w
         }
     }
     if (status == ATT_OK)
-        status = att_linear_init(&model->heads, ATT_F32, total, hidden, weight, bias, err);
+        status = att_linear_init(&model->heads, ATT_F32, total, hidden, weight, bias, NULL, err);
     att_mem_free(weight);
     att_mem_free(bias);
     return status;

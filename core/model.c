@@ -175,8 +175,8 @@ static enum att_status stack_load(struct att_model *model, size_t k, const struc
     const size_t *dims = model->arch_info.dims;
     for (size_t i = 0; i < stored_layers(model, k); i++) {
         void *layer = layer_at(model, k, i);
-        enum att_status status =
-            att_slots_load(stack->slots, stack->n_slots, layer, i, dims, model->arch_info.dtype, source, err);
+        enum att_status status = att_slots_load(stack->slots, stack->n_slots, layer, i, dims, model->arch_info.dtype,
+                                                source, &model->pages, err);
         if (status != ATT_OK)
             return status;
         model->info.weight_bytes += att_slots_bytes(stack->slots, stack->n_slots, layer, dims);
@@ -202,7 +202,7 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
     struct att_source source = att_checkpoint_source(&loading->checkpoint);
     for (size_t i = 0; i < ATT_ARCH_SETS; i++) {
         enum att_status status = att_slots_load(info->sets[i].slots, info->sets[i].n_slots, model->state, 0, info->dims,
-                                                ATT_F32, &source, err);
+                                                ATT_F32, &source, &model->pages, err);
         if (status != ATT_OK)
             return status;
         model->info.weight_bytes +=
@@ -554,6 +554,7 @@ void att_model_unref(struct att_model *model)
         att_slots_finish(model->arch_info.sets[i].slots, model->arch_info.sets[i].n_slots, model->state);
     if (!model->borrowed)
         att_mem_free(model->state);
+    att_pages_finish(&model->pages);
     att_linear_finish(&model->heads);
     for (size_t i = 0; !model->dense_borrowed && i < model->n_dense; i++)
         att_linear_finish(&model->dense[i].linear);

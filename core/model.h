@@ -22,6 +22,7 @@ enum { ATT_DENSE_MAX = 8 };
 struct att_model {
     atomic_size_t refs;
     struct att_arena arena; /* strings and arrays of info */
+    struct att_pages pages; /* weights of linear layers */
     struct att_model_info info;
     const struct att_arch *arch;
     struct att_arch_info arch_info;

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/base/mem.h"
-#include "core/base/pages.h"
 #include "core/kern/kern.h"
 
 /* Below so many multiply-adds a product is not worth telling others; chunks for each member, so that one who comes late
@@ -17,13 +16,15 @@
 enum { TEAM_WORK_MIN = 1 << 18, CHUNKS_EACH = 2 };
 
 enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype, size_t n, size_t k,
-                                const float *weight, const float *bias, struct att_err *err)
+                                const float *weight, const float *bias, struct att_pages *pages, struct att_err *err)
 {
     assert(linear && weight);
     const struct att_gemm *gemm = att_kern()->gemm[dtype];
     size_t bytes = gemm->packed_bytes(n, k);
     struct att_linear made = {.n = n, .k = k, .gemm = gemm, .bytes = bytes + (bias ? n * sizeof *bias : 0)};
-    made.packed = att_pages_take(bytes);
+    made.in_pages = pages != NULL;
+    if (bytes)
+        made.packed = pages ? att_pages_take(pages, bytes) : att_mem_aligned(bytes, 1);
     made.bias = bias ? att_mem_aligned(n, sizeof *bias) : NULL;
     if (!made.packed || (bias && !made.bias)) {
         att_linear_finish(&made);
@@ -38,7 +39,8 @@ enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype,
 
 void att_linear_finish(struct att_linear *linear)
 {
-    att_pages_give(linear->packed);
+    if (!linear->in_pages)
+        att_mem_free(linear->packed);
     att_mem_free(linear->bias);
     *linear = (struct att_linear){.n = 0};
 }

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "core/base/pages.h"
 #include "core/base/status.h"
 #include "core/base/team.h"
 #include "core/kern/gemm.h"
@@ -18,14 +19,17 @@ enum { ATT_LINEAR_ROWS = 112 };
 struct att_linear {
     size_t n, k; /* outputs, inputs */
     void *packed;
-    float *bias; /* [n] or NULL */
+    bool in_pages; /* packed is a block of somebody's pages, else its own memory */
+    float *bias;   /* [n] or NULL */
     const struct att_gemm *gemm;
     size_t bytes; /* of packed and bias */
 };
 
-/* weight is row-major [n][k]; bias [n] or NULL. Both are copied. */
+/* weight is row-major [n][k]; bias [n] or NULL. Both are copied, the weight into a block of `pages`, which outlive the
+ * layer, or, where that is NULL, into memory of its own. */
 enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype, size_t n, size_t k,
-                                const float *weight, const float *bias, struct att_err *err) ATT_MUST_USE;
+                                const float *weight, const float *bias, struct att_pages *pages,
+                                struct att_err *err) ATT_MUST_USE;
 void att_linear_finish(struct att_linear *linear);
 /* Workspace of a run, bytes aligned to 64; 0: none is needed (f32). */
 size_t att_linear_space(const struct att_linear *linear);

@@ -99,7 +99,7 @@ static enum att_status read_stack(const struct att_slot *slot, const struct stac
 
 static enum att_status load_linear(const struct att_slot *slot, struct att_linear *linear, size_t layer,
                                    const size_t *dims, enum att_dtype dtype, const struct att_source *source,
-                                   struct att_err *err)
+                                   struct att_pages *pages, struct att_err *err)
 {
     size_t rows = dims[slot->rows], floats = 0, total = 0;
     struct stack stack = {.count = pattern_count(slot), .cols = dims[slot->cols]};
@@ -117,7 +117,7 @@ static enum att_status load_linear(const struct att_slot *slot, struct att_linea
         status = read_stack(slot, &stack, layer, source, err);
     if (status == ATT_OK)
         status = att_linear_init(linear, dtype, take, stack.cols, stack.weight + skip * stack.cols,
-                                 biased ? stack.bias + skip : NULL, err);
+                                 biased ? stack.bias + skip : NULL, pages, err);
     att_mem_free(stack.weight);
     att_mem_free(stack.bias);
     return status;
@@ -149,7 +149,7 @@ static enum att_status load_convolution(const struct att_slot *slot, struct att_
             for (size_t k = 0; k < kernel; k++)
                 turned[i * width + k * cols + j] = weight[i * width + j * kernel + k];
     if (status == ATT_OK)
-        status = att_linear_init(linear, ATT_F32, rows, width, turned, bias, err);
+        status = att_linear_init(linear, ATT_F32, rows, width, turned, bias, NULL, err);
     att_mem_free(weight);
     att_mem_free(turned);
     att_mem_free(bias);
@@ -177,7 +177,7 @@ static enum att_status load_norm(const struct att_slot *slot, struct att_norm *n
 
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
                                const size_t *dims, enum att_dtype dtype, const struct att_source *source,
-                               struct att_err *err)
+                               struct att_pages *pages, struct att_err *err)
 {
     assert((slots || n_slots == 0) && target && source);
     for (size_t i = 0; i < n_slots; i++) {
@@ -192,7 +192,7 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
         void *at = member(target, slot->offset);
         switch (slot->kind) {
         case ATT_SLOT_LINEAR:
-            status = load_linear(slot, at, layer, dims, dtype, source, err);
+            status = load_linear(slot, at, layer, dims, dtype, source, pages, err);
             break;
         case ATT_SLOT_CONVOLUTION:
             status = load_convolution(slot, at, layer, dims, source, err);

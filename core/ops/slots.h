@@ -109,10 +109,10 @@ struct att_slot {
         .kind = ATT_SLOT_VECTOR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r)                  \
     }
 
-/* dtype: of the linear layers. */
+/* dtype: of the linear layers, whose weights go into blocks of `pages`. */
 enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, void *target, size_t layer,
                                const size_t *dims, enum att_dtype dtype, const struct att_source *source,
-                               struct att_err *err) ATT_MUST_USE;
+                               struct att_pages *pages, struct att_err *err) ATT_MUST_USE;
 void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target);
 /* The largest workspace that one of the linear layers needs. */
 size_t att_slots_space(const struct att_slot *slots, size_t n_slots, const void *target);
