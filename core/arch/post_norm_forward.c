@@ -29,10 +29,11 @@ struct pass {
     const struct att_arch_tap *tap;
     const struct att_post_norm_buffers *b;
     size_t hidden, weight_bytes;
-    size_t index;           /* of the present layer */
-    size_t rows;            /* of a chunk of the present step */
-    bool rounded;           /* wide is bfloat16: the product rounds, and attention takes it so; else f32 */
-    void *wide, *next_wide; /* query|key|value of the present layer, and where the next one's go */
+    size_t index;            /* of the present layer */
+    const struct step *step; /* the present one */
+    size_t rows;             /* of a chunk of it */
+    bool rounded;            /* wide is bfloat16: the product rounds, and attention takes it so; else f32 */
+    void *wide, *next_wide;  /* query|key|value of the present layer, and where the next one's go */
 };
 
 static const struct att_post_norm_layer *layer_of(const struct pass *pass, size_t i)
@@ -177,18 +178,19 @@ static void encode_by_operation(const struct pass *pass)
 
 /* ---- who computes what ---- */
 
-static void embed_chunk(void *context, size_t chunk, void *space)
-{
-    const struct pass *pass = context;
-    const size_t begin = chunk * pass->rows, end = begin + pass->rows, n = pass->batch->n_tokens;
-    embed_rows(pass, begin, end < n ? end : n, space);
-}
+/* What all rows go through between two waits. */
+struct step {
+    void (*by_rows)(const struct pass *pass, size_t begin, size_t end, void *space);
+    void (*by_operation)(const struct pass *pass);
+};
 
-static void encode_chunk(void *context, size_t chunk, void *space)
+static const struct step embed = {embed_rows, embed_by_operation}, encode = {encode_rows, encode_by_operation};
+
+static void chunk_of(void *context, size_t chunk, void *space)
 {
     const struct pass *pass = context;
     const size_t begin = chunk * pass->rows, end = begin + pass->rows, n = pass->batch->n_tokens;
-    encode_rows(pass, begin, end < n ? end : n, space);
+    pass->step->by_rows(pass, begin, end < n ? end : n, space);
 }
 
 /* Rows of a chunk; 0: by operation. A sink is called by this thread alone, sequence by sequence. */
@@ -201,17 +203,18 @@ static size_t chunk_rows(const struct pass *pass)
     return pass->weight_bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
 }
 
-static void step(struct pass *pass, att_team_work *by_rows, void (*by_operation)(const struct pass *pass))
+static void run_step(struct pass *pass, const struct step *step)
 {
     const size_t m = pass->batch->n_tokens;
+    pass->step = step;
     pass->rows = chunk_rows(pass);
     /* Who computes all rows is done with attention when the next query|key|value come: they overwrite the old ones, and
      * caches have less to hold. */
     pass->next_wide = pass->rows == 0 || pass->rows >= m ? pass->wide : pass->b->wide[pass->wide == pass->b->wide[0]];
     if (pass->rows)
-        att_team_run(pass->batch->team, (m + pass->rows - 1) / pass->rows, by_rows, pass);
+        att_team_run(pass->batch->team, (m + pass->rows - 1) / pass->rows, chunk_of, pass);
     else
-        by_operation(pass);
+        step->by_operation(pass);
 }
 
 static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_layers)
@@ -254,10 +257,10 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
     if (model->relative)
         att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
                           &bias);
-    step(&pass, embed_chunk, embed_by_operation);
+    run_step(&pass, &embed);
     hidden_state(&pass, 0);
     for (; pass.index < info->n_layers; pass.index++) {
-        step(&pass, encode_chunk, encode_by_operation);
+        run_step(&pass, &encode);
         pass.wide = pass.next_wide;
         hidden_state(&pass, pass.index + 1);
     }

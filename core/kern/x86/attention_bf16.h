@@ -15,21 +15,22 @@
 enum { KU = 2 };
 typedef uint16_t weight;
 
-INLINE __mmask32 pairs_mask(size_t n)
+/* 2 * VEC values as bfloat16 from a row, of which n are left, and zeros behind them; rounded NULL: from f32. */
+INLINE __m512i values_load(const float *row, const uint16_t *rounded, size_t n)
 {
-    return n >= 2 * VEC ? ~(__mmask32)0 : (__mmask32)((1u << n) - 1);
+    if (rounded)
+        return _mm512_maskz_loadu_epi16(n >= 2 * VEC ? ~(__mmask32)0 : (__mmask32)((1u << n) - 1), rounded);
+    const vec low = n >= VEC ? vec_load(row) : vec_load_tail(row, n);
+    const vec high = n >= 2 * VEC ? vec_load(row + VEC) : n > VEC ? vec_load_tail(row + VEC, n - VEC) : vec_zero();
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
 /* VEC pairs of key j from value p on, zeros behind head_dim. */
 INLINE vec keys_load(const struct att_attention_call *call, size_t j, size_t p)
 {
-    const size_t n = call->head_dim - p;
-    if (call->rounded_key)
-        return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(pairs_mask(n), call->rounded_key + j * call->key_ld + p));
-    const float *row = call->key + j * call->key_ld + p;
-    const vec low = n >= VEC ? vec_load(row) : vec_load_tail(row, n);
-    const vec high = n >= 2 * VEC ? vec_load(row + VEC) : n > VEC ? vec_load_tail(row + VEC, n - VEC) : vec_zero();
-    return _mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(high, low));
+    const size_t at = j * call->key_ld + p;
+    const uint16_t *rounded = call->rounded_key ? call->rounded_key + at : NULL;
+    return _mm512_castsi512_ps(values_load(rounded ? NULL : call->key + at, rounded, call->head_dim - p));
 }
 INLINE vec unit_broadcast(const weight *p)
 {
@@ -48,18 +49,14 @@ INLINE void weights_store(weight *p, vec x)
 
 #include "core/kern/x86/attention_simd.h"
 
-/* 2 * VEC values from c on of row j, rounded; zeros behind head_dim, and for the row behind the last one. */
-INLINE __m512i values_load(const struct att_attention_call *call, size_t j, size_t c)
+/* Value j from c on; zeros behind head_dim, and for the one behind the last. */
+INLINE __m512i value_load(const struct att_attention_call *call, size_t j, size_t c)
 {
-    const size_t d = call->head_dim, n = c < d ? d - c : 0;
-    if (j == call->n_key || n == 0)
+    const size_t at = j * call->value_ld + c;
+    if (j == call->n_key)
         return _mm512_setzero_si512();
-    if (call->rounded_value)
-        return _mm512_maskz_loadu_epi16(pairs_mask(n), call->rounded_value + j * call->value_ld + c);
-    const float *row = call->value + j * call->value_ld + c;
-    const vec low = n >= VEC ? vec_load(row) : vec_load_tail(row, n);
-    const vec high = n >= 2 * VEC ? vec_load(row + VEC) : n > VEC ? vec_load_tail(row + VEC, n - VEC) : vec_zero();
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    const uint16_t *rounded = call->rounded_value ? call->rounded_value + at : NULL;
+    return values_load(rounded ? NULL : call->value + at, rounded, call->head_dim - c);
 }
 
 INLINE void values_pack(const struct att_attention_call *call, size_t j, float *out)
@@ -68,8 +65,8 @@ INLINE void values_pack(const struct att_attention_call *call, size_t j, float *
                                           0x00260006, 0x00270007, 0x00280008, 0x00290009, 0x002a000a, 0x002b000b,
                                           0x002c000c, 0x002d000d, 0x002e000e, 0x002f000f);
     const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(VEC));
-    for (size_t c = 0; c < padded(call->head_dim); c += 2 * VEC) {
-        const __m512i even = values_load(call, j, c), odd = values_load(call, j + 1, c);
+    for (size_t c = 0; c < call->head_dim; c += 2 * VEC) { /* up to padded(head_dim) */
+        const __m512i even = value_load(call, j, c), odd = value_load(call, j + 1, c);
         _mm512_storeu_si512(out + c, _mm512_permutex2var_epi16(even, low, odd));
         _mm512_storeu_si512(out + c + VEC, _mm512_permutex2var_epi16(even, high, odd));
     }

@@ -8,7 +8,7 @@
  *     for every CHUNK of the keys that one of them sees
  *       scores = query · keys           registers over head_dim, broadcast query
  *       tops, totals, weights           online softmax (Milakov & Gimelshein 2018)
- *       sums = sums · e^(top before - top) + weights · values
+ *       sums = sums · 2^(top before - top) + weights · values
  *     out = sums / totals
  *
  * Scores and weights of a chunk stay in L1 however long the sequence; one chunk
@@ -16,7 +16,7 @@
  * chunks begin at multiples of CHUNK, whatever block it is in. Keys that the mask
  * hides weigh 0.
  *
- * The includer defines ROWS, KU, `weight` and the inline functions units_load,
+ * The includer defines ROWS, KU, `weight` and the inline functions
  * keys_load, unit_broadcast, multiply_add, weights_store, values_pack and queries_of
  * (attention_f32.h, attention_bf16.h).
  */
@@ -161,7 +161,7 @@ struct block {
     size_t ld;      /* of scores and weights: keys of a chunk */
     size_t i, rows; /* its queries */
     struct att_span span;
-    vec factor;     /* scores times this are in powers of 2 */
+    float factor;   /* scores times this are in powers of 2 */
     vec top, total; /* lane r: the largest power of query i + r so far, and the sum of its weights */
 };
 
@@ -174,7 +174,7 @@ static struct block block_of(const struct att_attention_call *call)
     char *at = call->scratch;
     struct block b = {.call = call,
                       .ld = padded(call->n_key < CHUNK ? call->n_key : CHUNK),
-                      .factor = vec_set(call->bias ? 1.0f : call->scale * LOG2_E)};
+                      .factor = call->bias ? 1.0f : call->scale * LOG2_E};
     b.keys = (float *)(void *)at;
     b.values = (float *)(void *)(at += sizes.keys);
     b.sums = (float *)(void *)(at += sizes.values);
@@ -227,11 +227,8 @@ static void finish_scores(const struct block *b, struct att_span chunk, size_t i
     }
     for (; j < n; j += VEC)
         vec_store(scores + j, hidden);
-    if (call->probs && begin < end) {
-        float factor[VEC];
-        vec_store(factor, b->factor);
-        scale_row(end - begin, scores + begin, factor[0], call->probs + i * call->n_key + seen.begin);
-    }
+    if (call->probs && begin < end)
+        scale_row(end - begin, scores + begin, b->factor, call->probs + i * call->n_key + seen.begin);
 }
 
 /* Lane r: the largest of the n scores of query r. */
@@ -276,11 +273,12 @@ static vec weigh(struct block *b, struct att_span chunk)
 {
     const struct att_attention_call *call = b->call;
     const size_t n = chunk.end - chunk.begin;
+    const vec factor = vec_set(b->factor);
     if (call->causal || call->local || call->bias || call->probs)
         for (size_t r = 0; r < b->rows; r++)
             finish_scores(b, chunk, b->i + r, b->scores + r * b->ld);
     const vec before = b->top;
-    b->top = vec_max(before, vec_mul(largest_scores(b, n), b->factor));
+    b->top = vec_max(before, vec_mul(largest_scores(b, n), factor));
     const vec largest = vec_keep_finite_low(b->top, b->top);
     vec sums[VEC];
     float top[VEC];
@@ -289,7 +287,7 @@ static vec weigh(struct block *b, struct att_span chunk)
     for (size_t r = 0; r < VEC; r++)
         sums[r] = vec_zero();
     for (size_t r = 0; r < b->rows; r++)
-        sums[r] = weigh_row(n, b->scores + r * b->ld, b->factor, vec_set(top[r]), b->weights + r * b->ld);
+        sums[r] = weigh_row(n, b->scores + r * b->ld, factor, vec_set(top[r]), b->weights + r * b->ld);
     if (chunk.begin == b->span.begin) {
         b->total = fold_add(sums);
         return vec_zero();
@@ -297,6 +295,12 @@ static vec weigh(struct block *b, struct att_span chunk)
     const vec fade = vec_exp2(vec_sub(before, largest));
     b->total = vec_fma(b->total, fade, fold_add(sums));
     return fade;
+}
+
+/* 0 for a query that sees nothing. */
+INLINE vec inverse_totals(const struct block *b)
+{
+    return vec_keep_nonzero(vec_div(vec_set(1), b->total), b->total);
 }
 
 /* sums = sums * fade + weights · values; behind the last chunk, out = sums / totals. */
@@ -307,7 +311,7 @@ static void add_values(const struct block *b, struct att_span chunk, vec fade)
     const bool first = chunk.begin == b->span.begin, last = chunk.end == b->span.end;
     float fades[VEC], inverse[VEC];
     vec_store(fades, fade);
-    vec_store(inverse, vec_keep_nonzero(vec_div(vec_set(1), b->total), b->total));
+    vec_store(inverse, inverse_totals(b));
     for (size_t c = 0; c < ld; c += PANEL) {
         float block[ROWS][PANEL] __attribute__((aligned(64)));
         multiply_rows(b->rows, units(chunk.end - chunk.begin), b->weights, b->ld, b->values + chunk.begin / KU * ld + c,
@@ -334,7 +338,7 @@ static void finish_probs(const struct block *b)
     const struct att_attention_call *call = b->call;
     float top[VEC], inverse[VEC];
     vec_store(top, vec_keep_finite_low(b->top, b->top));
-    vec_store(inverse, vec_keep_nonzero(vec_div(vec_set(1), b->total), b->total));
+    vec_store(inverse, inverse_totals(b));
     for (size_t r = 0; r < b->rows; r++) {
         const struct att_span seen = att_mask_visible(call, b->i + r);
         float *probs = call->probs + (b->i + r) * call->n_key;

@@ -337,14 +337,19 @@ INLINE vec vec_tanh(vec x)
 /* x Φ(x). */
 #if defined(__AVX512F__)
 
-/* The interval of |x|, and where in it, -1/2 to 1/2. */
-INLINE __m512i gelu_interval(vec x, vec *ret_u)
+/* By a polynomial in u, -1/2 to 1/2, where |x| lies in its interval; row i of the table: its coefficients of u^i. */
+INLINE vec gelu_by_table(const size_t degree, const float (*table)[16], vec x)
 {
-    const vec magic = vec_set(0x1p23f);
-    const vec at = vec_min(vec_set(15.49f), vec_mul(vec_abs(x), vec_set(1 / 0.36f)));
-    const vec shifted = vec_add(at, magic); /* its low bits are the nearest integer */
-    *ret_u = vec_sub(at, vec_sub(shifted, magic));
-    return _mm512_castps_si512(shifted);
+    const vec magic = vec_set(0x1p23f), size = vec_abs(x);
+    const vec at = vec_min(vec_set(15.49f), vec_mul(size, vec_set(1 / 0.36f)));
+    const vec shifted = vec_add(at, magic); /* its low bits are the nearest integer: the interval */
+    const __m512i k = _mm512_castps_si512(shifted);
+    const vec u = vec_sub(at, vec_sub(shifted, magic));
+    vec p = _mm512_permutexvar_ps(k, vec_load(table[degree]));
+#pragma GCC unroll 8
+    for (size_t i = degree; i-- > 0;)
+        p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[i])));
+    return vec_fma(size, p, vec_mul(vec_set(0.5f), x));
 }
 
 /*
@@ -462,15 +467,7 @@ INLINE vec vec_gelu(vec x)
                                                                         3.10395514e-08f,
                                                                         6.51852883e-09f,
                                                                     }};
-    vec u;
-    const __m512i k = gelu_interval(x, &u);
-    vec p = _mm512_permutexvar_ps(k, vec_load(table[5]));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[4])));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[3])));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[2])));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[1])));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[0])));
-    return vec_fma(vec_abs(x), p, vec_mul(vec_set(0.5f), x));
+    return gelu_by_table(5, table, x);
 }
 
 /* The same of degree 3, for results that are rounded to 8 bits or fewer: largest error 2.7e-6 · max(1,|x|). */
@@ -488,13 +485,7 @@ INLINE vec vec_gelu_short(vec x)
         {-0.00308340904f, -0.00251496327f, -0.00115193613f, 0.000277073181f, 0.00116727187f, 0.00136642612f,
          0.00110091129f, 0.000695178111f, 0.000360339473f, 0.000156781738f, 5.79875086e-05f, 1.83767461e-05f,
          5.01660543e-06f, 1.18411356e-06f, 2.42344299e-07f, 4.30958877e-08f}};
-    vec u;
-    const __m512i k = gelu_interval(x, &u);
-    vec p = _mm512_permutexvar_ps(k, vec_load(table[3]));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[2])));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[1])));
-    p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[0])));
-    return vec_fma(vec_abs(x), p, vec_mul(vec_set(0.5f), x));
+    return gelu_by_table(3, table, x);
 }
 
 #else
