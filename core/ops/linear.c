@@ -130,10 +130,24 @@ static void run_in_team(struct att_team *team, struct call *call)
     att_team_run(team, divide_up(linear->n, call->columns), columns_chunk, call);
 }
 
+/* The epilogue's bias is the layer's. */
+static struct call call_of(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
+                           struct att_gemm_epilogue epilogue)
+{
+    assert(linear->packed && m > 0);
+    epilogue.bias = linear->bias;
+    return (struct call){.linear = linear, .m = m, .x = x, .ldx = ldx, .y = y, .ldy = ldy, .epilogue = epilogue};
+}
+
+static struct att_gemm_epilogue rounding(const struct att_linear *linear, enum att_act act, uint16_t *y, size_t ldy)
+{
+    assert(linear->gemm->rounds);
+    return (struct att_gemm_epilogue){.act = act, .rounded = y, .ldb = ldy};
+}
+
 static void run_call(struct att_team *team, struct call *call)
 {
     const struct att_linear *linear = call->linear;
-    assert(linear->packed && call->m > 0);
     if (!team || att_team_size(team) == 1 || call->m * linear->n * linear->k < TEAM_WORK_MIN)
         run_rows(call, 0, call->m, team ? team->space : NULL);
     else
@@ -143,48 +157,30 @@ static void run_call(struct att_team *team, struct call *call)
 void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
                           enum att_act act, const float *residual, size_t ldr, void *space)
 {
-    const struct call call = {.linear = linear,
-                              .m = m,
-                              .x = x,
-                              .ldx = ldx,
-                              .y = y,
-                              .ldy = ldy,
-                              .epilogue = {.bias = linear->bias, .act = act, .residual = residual, .ldr = ldr}};
-    assert(linear->packed && m > 0);
+    const struct att_gemm_epilogue epilogue = {.act = act, .residual = residual, .ldr = ldr};
+    const struct call call = call_of(linear, m, x, ldx, y, ldy, epilogue);
     run_rows(&call, 0, m, space);
 }
 
 void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
                     float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr)
 {
-    struct call call = {.linear = linear,
-                        .m = m,
-                        .x = x,
-                        .ldx = ldx,
-                        .y = y,
-                        .ldy = ldy,
-                        .epilogue = {.bias = linear->bias, .act = act, .residual = residual, .ldr = ldr}};
+    const struct att_gemm_epilogue epilogue = {.act = act, .residual = residual, .ldr = ldr};
+    struct call call = call_of(linear, m, x, ldx, y, ldy, epilogue);
     run_call(team, &call);
 }
 
 void att_linear_run_rounded(struct att_team *team, const struct att_linear *linear, size_t m, const float *x,
                             size_t ldx, uint16_t *y, size_t ldy)
 {
-    struct call call = {
-        .linear = linear, .m = m, .x = x, .ldx = ldx, .epilogue = {.bias = linear->bias, .rounded = y, .ldb = ldy}};
-    assert(linear->gemm->rounds);
+    struct call call = call_of(linear, m, x, ldx, NULL, 0, rounding(linear, ATT_ACT_NONE, y, ldy));
     run_call(team, &call);
 }
 
 void att_linear_run_rounded_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, uint16_t *y,
                                   size_t ldy, enum att_act act, void *space)
 {
-    const struct call call = {.linear = linear,
-                              .m = m,
-                              .x = x,
-                              .ldx = ldx,
-                              .epilogue = {.bias = linear->bias, .act = act, .rounded = y, .ldb = ldy}};
-    assert(linear->packed && m > 0 && linear->gemm->rounds);
+    const struct call call = call_of(linear, m, x, ldx, NULL, 0, rounding(linear, act, y, ldy));
     run_rows(&call, 0, m, space);
 }
 

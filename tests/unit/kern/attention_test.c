@@ -162,6 +162,25 @@ static void attention_attends_far(void **state)
     }
 }
 
+/* One head of n tokens over themselves, rows of d values. */
+static struct att_attention_call call_of(const float *q, const float *k, const float *v, float *out, size_t n, size_t d,
+                                         void *scratch)
+{
+    return (struct att_attention_call){.query = q,
+                                       .key = k,
+                                       .value = v,
+                                       .query_ld = d,
+                                       .key_ld = d,
+                                       .value_ld = d,
+                                       .out = out,
+                                       .out_ld = d,
+                                       .n_query = n,
+                                       .n_key = n,
+                                       .head_dim = d,
+                                       .scale = 0.3f,
+                                       .scratch = scratch};
+}
+
 /* A query's bits do not depend on which other queries the call holds. */
 static void attention_keeps_bits(void **state)
 {
@@ -175,21 +194,9 @@ static void attention_keeps_bits(void **state)
             continue;
         void *scratch = aligned_alloc(64, (rows[r]->scratch_bytes(N, N, D) + 63) / 64 * 64);
         assert_non_null(scratch);
-        struct att_attention_call call = {.query = q,
-                                          .key = k,
-                                          .value = v,
-                                          .query_ld = D,
-                                          .key_ld = D,
-                                          .value_ld = D,
-                                          .out = all,
-                                          .out_ld = D,
-                                          .n_query = N,
-                                          .n_key = N,
-                                          .head_dim = D,
-                                          .scale = 0.3f,
-                                          .local = true,
-                                          .window = 90,
-                                          .scratch = scratch};
+        struct att_attention_call call = call_of(q, k, v, all, N, D, scratch);
+        call.local = true;
+        call.window = 90;
         rows[r]->run(&call);
         for (size_t first = 0, n = 1; first < N; first += n, n = n % 37 + 5) {
             call.first = first;
@@ -222,19 +229,7 @@ static void attention_takes_bias_of_zeros(void **state)
             continue;
         void *scratch = aligned_alloc(64, (rows[r]->scratch_bytes(N, N, D) + 63) / 64 * 64);
         assert_non_null(scratch);
-        struct att_attention_call call = {.query = q,
-                                          .key = k,
-                                          .value = v,
-                                          .query_ld = D,
-                                          .key_ld = D,
-                                          .value_ld = D,
-                                          .out = out,
-                                          .out_ld = D,
-                                          .n_query = N,
-                                          .n_key = N,
-                                          .head_dim = D,
-                                          .scale = 0.3f,
-                                          .scratch = scratch};
+        struct att_attention_call call = call_of(q, k, v, out, N, D, scratch);
         rows[r]->run(&call);
         call.bias = zeros;
         call.out = same;
@@ -272,19 +267,7 @@ static void rounded_check(const struct att_attention *attention, size_t n, size_
     uint16_t *rq = rounded_of(q, n, d), *rk = rounded_of(k, n, d), *rv = rounded_of(v, n, d);
     void *scratch = aligned_alloc(64, (attention->scratch_bytes(n, n, d) + 63) / 64 * 64);
     assert_non_null(scratch);
-    struct att_attention_call call = {.query = q,
-                                      .key = k,
-                                      .value = v,
-                                      .query_ld = d,
-                                      .key_ld = d,
-                                      .value_ld = d,
-                                      .out = out,
-                                      .out_ld = d,
-                                      .n_query = n,
-                                      .n_key = n,
-                                      .head_dim = d,
-                                      .scale = 0.3f,
-                                      .scratch = scratch};
+    struct att_attention_call call = call_of(q, k, v, out, n, d, scratch);
     attention->run(&call);
     call.query = call.key = call.value = NULL;
     call.rounded_query = rq;
