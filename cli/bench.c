@@ -1,9 +1,11 @@
 /*
  * attend bench: how fast a model is on this machine, as one JSON line.
  * Throughput: every thread runs packed batches of its own, texts in the order of
- * the file up to the token budget, no padding; real tokens are counted. Latency:
- * single texts, one at a time, on all threads. Threads are pinned, as the
- * daemon's workers are: two that share a core would measure the scheduler.
+ * the file up to the token budget, no padding; real tokens are counted. The clock
+ * stops at the end of a pass over the file, whose first texts may be longer than
+ * others, or at OVERTIME times --seconds. Latency: single texts, one at a time,
+ * on all threads. Threads are pinned, as the daemon's workers are: two that share
+ * a core would measure the scheduler.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +19,7 @@
 #include "core/base/clock.h"
 #include "core/base/cores.h"
 
-enum { BUDGET = 256, BATCH_SEQS = 256, SINGLES_MAX = 2000 };
+enum { BUDGET = 256, BATCH_SEQS = 256, SINGLES_MAX = 2000, OVERTIME = 4 };
 static const double seconds_default = 5;
 
 struct bench {
@@ -26,9 +28,11 @@ struct bench {
     struct cli_text *texts;
     size_t n_texts, budget, n_threads;
     size_t *begins, n_batches; /* batch i is texts begins[i] .. begins[i + 1] */
-    uint64_t end_us;
     double load_ms, seconds, p50_ms, p99_ms;
-    atomic_size_t next, texts_done, tokens_done;
+    pthread_mutex_t lock; /* of next */
+    size_t next;          /* batch, counted through all passes */
+    uint64_t end_us, overtime_us;
+    atomic_size_t texts_done, tokens_done;
     struct att_context *leader; /* whom the others help */
     atomic_bool stop_helping;
 };
@@ -84,13 +88,27 @@ static enum att_status run_texts(struct worker *worker, size_t begin, size_t end
     return att_forward(worker->context, &batch, NULL, &out, &worker->err);
 }
 
+static bool take_batch(struct bench *bench, size_t *ret_batch)
+{
+    pthread_mutex_lock(&bench->lock);
+    const uint64_t now = att_clock_us();
+    const size_t batch = bench->next % bench->n_batches;
+    const bool taken = now < (batch == 0 ? bench->end_us : bench->overtime_us);
+    if (taken)
+        bench->next++;
+    pthread_mutex_unlock(&bench->lock);
+    *ret_batch = batch;
+    return taken;
+}
+
 static void *work(void *argument)
 {
     struct worker *worker = argument;
     struct bench *bench = worker->bench;
     att_cores_pin(worker->core);
-    while (worker->status == ATT_OK && att_clock_us() < bench->end_us) {
-        size_t i = atomic_fetch_add(&bench->next, 1) % bench->n_batches, tokens = 0;
+    size_t i;
+    while (worker->status == ATT_OK && take_batch(bench, &i)) {
+        size_t tokens = 0;
         worker->status =
             run_texts(worker, bench->begins[i], bench->begins[i + 1], bench->options.with_tokenizer, &tokens);
         atomic_fetch_add(&bench->texts_done, bench->begins[i + 1] - bench->begins[i]);
@@ -167,6 +185,7 @@ static enum att_status measure_throughput(struct bench *bench, struct worker *wo
     uint64_t begin = att_clock_us();
     double seconds = bench->options.seconds > 0 ? bench->options.seconds : seconds_default;
     bench->end_us = begin + (uint64_t)(seconds * 1e6);
+    bench->overtime_us = begin + (uint64_t)(OVERTIME * seconds * 1e6);
     while (started < bench->n_threads && pthread_create(&workers[started].id, NULL, work, &workers[started]) == 0)
         started++;
     work(&workers[0]);
@@ -284,7 +303,7 @@ static const char about[] =
 
 int cli_bench(int argc, char **argv)
 {
-    struct bench bench = {.n_texts = 0};
+    struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct att_err err;
     int usage = cli_options_parse(argc, argv, "model base dtype input threads batch-tokens seconds with-tokenizer",
                                   about, &bench.options);
