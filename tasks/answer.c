@@ -8,11 +8,14 @@
 void task_id_make(const char *prefix, char text[TASK_ID_BYTES])
 {
     unsigned char random[12] = {0};
-    int at = snprintf(text, TASK_ID_BYTES, "%s-", prefix);
+    char hex[2 * sizeof random + 1] = "";
     /* getrandom of 12 bytes neither blocks after boot nor fails. */
-    if (getrandom(random, sizeof random, 0) == (ssize_t)sizeof random && at > 0)
-        for (size_t i = 0; i < sizeof random && (size_t)at + 2 < TASK_ID_BYTES; i++)
-            at += snprintf(text + at, TASK_ID_BYTES - (size_t)at, "%02x", random[i]);
+    if (getrandom(random, sizeof random, 0) == (ssize_t)sizeof random)
+        for (size_t i = 0; i < sizeof random; i++) {
+            hex[2 * i] = "0123456789abcdef"[random[i] >> 4];
+            hex[2 * i + 1] = "0123456789abcdef"[random[i] & 15];
+        }
+    snprintf(text, TASK_ID_BYTES, "%s-%s", prefix, hex);
 }
 
 void task_render_id(struct att_jsonw *answer, const char *prefix)

@@ -1,7 +1,6 @@
 /*
  * Writing JSON into one growing buffer. No tree is built: answers are written
- * once, front to back. Floats are printed with the fewest digits (6 to 9) that
- * read back to the same float.
+ * once, front to back.
  */
 #include "core/base/jsonw.h"
 
@@ -9,9 +8,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
 #include "core/base/mem.h"
 #include "core/base/utf8.h"
 
@@ -172,72 +171,19 @@ void att_jsonw_null(struct att_jsonw *w)
     att_jsonw_raw(w, "null", 4);
 }
 
-/* The digits of q / 10^places without the zeros at its end; its length. */
-static int fixed_print(bool negative, uint64_t q, uint64_t scale, int places, char text[32])
-{
-    char digits[24];
-    int n = 0, len = 0;
-    uint64_t whole = q / scale, rest = q % scale;
-    do
-        digits[n++] = (char)('0' + whole % 10);
-    while ((whole /= 10) > 0);
-    if (negative)
-        text[len++] = '-';
-    while (n > 0)
-        text[len++] = digits[--n];
-    if (rest == 0)
-        return len;
-    text[len++] = '.';
-    for (int i = places; i-- > 0; rest /= 10)
-        text[len + i] = (char)('0' + rest % 10);
-    len += places;
-    while (text[len - 1] == '0')
-        len--;
-    return len;
-}
-
-/*
- * What the loop of att_jsonw_float finds, for floats of 0.0001 up to a million, some
- * ten times as fast: q digits with q / 10^places nearest to the value. q and
- * the power are exact doubles, so the quotient is the decimal's nearest double;
- * that is rounded once more to a float, which is right unless the double lies
- * half-way between two floats. 0: not found here.
- */
-static int float_print(float value, char text[32])
-{
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
-    const double x = fabs((double)value);
-    int exponent = -4;
-    if (!(x >= 1e-4 && x < 1e6))
-        return 0;
-    while (exponent < 0 ? x * powers[-exponent - 1] >= 1 : x >= powers[exponent + 1])
-        exponent++;
-    for (int digits = 6; digits <= 9; digits++) {
-        const int places = digits - 1 - exponent;
-        const double q = rint(x * powers[places]), y = q / powers[places];
-        uint64_t bits;
-        memcpy(&bits, &y, sizeof bits);
-        if ((bits & 0x1fffffffu) == 0x10000000u)
-            return 0;
-        if ((float)y == (float)x)
-            return fixed_print(value < 0, (uint64_t)q, (uint64_t)powers[places], places, text);
-    }
-    return 0;
-}
-
 void att_jsonw_float(struct att_jsonw *w, float value)
 {
     if (!isfinite(value)) {
         att_jsonw_null(w);
         return;
     }
-    char text[32];
-    int n = float_print(value, text);
-    for (int digits = 6; n == 0 && digits <= 9; digits++) {
-        int len = snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        n = digits == 9 || strtof(text, NULL) == value ? len : 0;
+    att_jsonw_separate(w);
+    if (!w->failed && w->capacity - w->len > ATT_DECIMAL_BYTES && w->limit - w->len > ATT_DECIMAL_BYTES) {
+        w->len += att_decimal_print(value, w->bytes + w->len);
+        return;
     }
-    att_jsonw_raw(w, text, (size_t)n);
+    char text[ATT_DECIMAL_BYTES];
+    att_jsonw_append(w, text, att_decimal_print(value, text));
 }
 
 void att_jsonw_double(struct att_jsonw *w, double value, int digits)
