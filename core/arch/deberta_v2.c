@@ -335,7 +335,8 @@ static enum att_status project(const struct deberta *model, const struct att_lin
     void *space = space_bytes ? att_mem_aligned(space_bytes, 1) : NULL;
     enum att_status status = ATT_OK;
     if (wide && table && (space || !space_bytes)) {
-        att_linear_run_alone(linear, rows, relative, hidden, wide->data, linear->n, ATT_ACT_NONE, NULL, 0, space);
+        struct att_team alone = att_team_alone(space);
+        att_linear_run(&alone, linear, rows, relative, hidden, wide->data, linear->n, ATT_ACT_NONE, NULL, 0);
         for (size_t i = 0; i < rows; i++)
             memcpy(table->data + i * hidden, wide->data + i * linear->n + first, hidden * sizeof(float));
         *ret_table = table;
@@ -396,7 +397,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->wide = att_scratch_take(scratch, tokens * columns, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->embedded = model->kernel ? att_scratch_take(scratch, tokens * hidden, sizeof(float)) : NULL;
-    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, false, hidden));
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
@@ -439,7 +440,7 @@ static void encode(const struct deberta *model, const struct deberta_layer *laye
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, model->act};
+    const struct att_feed_forward inner = {.up = &layer->intermediate, .down = &layer->output, .act = model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
 }

@@ -21,13 +21,13 @@
 
 enum { LAYERS_MAX = 128, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 17 };
 
-enum { HIDDEN, QKV, INTERMEDIATE, TWICE, VOCAB, LABELS, ATTENTION_BIAS, MLP_BIAS, NORM_BIAS, HEAD_BIAS, DECODER_BIAS };
+enum { HIDDEN, QKV, INTERMEDIATE, VOCAB, LABELS, ATTENTION_BIAS, MLP_BIAS, NORM_BIAS, HEAD_BIAS, DECODER_BIAS };
 
 enum attention_kind { GLOBAL, LOCAL, KINDS };
 
 struct modernbert_layer {
     struct att_norm attention_norm, mlp_norm;
-    struct att_linear query_key_value, attention_output, gated, output;
+    struct att_linear query_key_value, attention_output, gate, up, output;
 };
 
 struct modernbert {
@@ -59,7 +59,10 @@ static const struct att_slot layer_slots[] = {
     ATT_LINEAR_BIASED(struct modernbert_layer, attention_output, HIDDEN, HIDDEN, ATT_BIAS_IF(ATTENTION_BIAS),
                       "layers.#.attn.Wo.*"),
     ATT_NORM_BIASED(struct modernbert_layer, mlp_norm, HIDDEN, ATT_BIAS_IF(NORM_BIAS), "layers.#.mlp_norm.*"),
-    ATT_LINEAR_BIASED(struct modernbert_layer, gated, TWICE, HIDDEN, ATT_BIAS_IF(MLP_BIAS), "layers.#.mlp.Wi.*"),
+    ATT_LINEAR_PART_BIASED(struct modernbert_layer, gate, INTERMEDIATE, HIDDEN, ATT_BIAS_IF(MLP_BIAS),
+                           "layers.#.mlp.Wi.*", 0, 1, 2),
+    ATT_LINEAR_PART_BIASED(struct modernbert_layer, up, INTERMEDIATE, HIDDEN, ATT_BIAS_IF(MLP_BIAS),
+                           "layers.#.mlp.Wi.*", 1, 1, 2),
     ATT_LINEAR_BIASED(struct modernbert_layer, output, HIDDEN, INTERMEDIATE, ATT_BIAS_IF(MLP_BIAS),
                       "layers.#.mlp.Wo.*"),
 };
@@ -200,7 +203,6 @@ static enum att_status configure(const struct att_json *config, void *state, str
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[QKV] = 3 * info->hidden_size;
     info->dims[INTERMEDIATE] = info->intermediate_size;
-    info->dims[TWICE] = 2 * info->intermediate_size;
     info->dims[VOCAB] = info->vocab_size;
     info->dims[LABELS] = n_labels;
     info->sets[0].slots = model_slots;
@@ -231,7 +233,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
         b->cosines[k] = att_scratch_take(scratch, tokens * model->rope[k].dim / 2, sizeof(float));
         b->sines[k] = att_scratch_take(scratch, tokens * model->rope[k].dim / 2, sizeof(float));
     }
-    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, true, hidden));
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha[GLOBAL], longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
@@ -269,7 +271,7 @@ static void encode(const struct modernbert *model, const struct modernbert_layer
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->mlp_norm, n, hidden, model->eps, b->x, b->a);
-    const struct att_feed_forward inner = {&layer->gated, &layer->output, model->act};
+    const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->output, model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->x, hidden);
 }
 

@@ -23,7 +23,7 @@ enum { LAYERS_MAX = 128, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1
 enum { HIDDEN, QKV, INTERMEDIATE, VOCAB, SEGMENTS, LABELS };
 
 struct nomic_layer {
-    struct att_linear query_key_value, attention_output, gate_up, output;
+    struct att_linear query_key_value, attention_output, gate, up, output;
     struct att_norm attention_norm, output_norm;
 };
 
@@ -48,8 +48,8 @@ static const struct att_slot layer_slots[] = {
     ATT_LINEAR_BIASED(struct nomic_layer, attention_output, HIDDEN, HIDDEN, ATT_NO_BIAS,
                       "encoder.layers.#.attn.out_proj.*"),
     ATT_NORM(struct nomic_layer, attention_norm, HIDDEN, "encoder.layers.#.norm1.*"),
-    ATT_LINEAR_BIASED(struct nomic_layer, gate_up, INTERMEDIATE, HIDDEN, ATT_NO_BIAS, "encoder.layers.#.mlp.fc12.*",
-                      "encoder.layers.#.mlp.fc11.*"),
+    ATT_LINEAR_BIASED(struct nomic_layer, gate, INTERMEDIATE, HIDDEN, ATT_NO_BIAS, "encoder.layers.#.mlp.fc12.*"),
+    ATT_LINEAR_BIASED(struct nomic_layer, up, INTERMEDIATE, HIDDEN, ATT_NO_BIAS, "encoder.layers.#.mlp.fc11.*"),
     ATT_LINEAR_BIASED(struct nomic_layer, output, HIDDEN, INTERMEDIATE, ATT_NO_BIAS, "encoder.layers.#.mlp.fc2.*"),
     ATT_NORM(struct nomic_layer, output_norm, HIDDEN, "encoder.layers.#.norm2.*"),
 };
@@ -221,7 +221,7 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->cosines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
     b->sines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
-    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, true, hidden));
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }
@@ -253,7 +253,7 @@ static void encode(const struct nomic *model, const struct nomic_layer *layer, c
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    const struct att_feed_forward inner = {&layer->gate_up, &layer->output, model->act};
+    const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->output, model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
 }

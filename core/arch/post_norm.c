@@ -182,7 +182,7 @@ void att_post_norm_plan(const void *state, const struct att_arch_info *info, con
     for (size_t i = 0; i < 2; i++)
         b->wide[i] = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
     b->bias = model->relative ? att_scratch_take(scratch, info->n_heads * 2 * longest, sizeof(float)) : NULL;
-    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, false, hidden));
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));
     att_head_plan(&model->head, info, limits, scratch, &b->head);
 }

@@ -19,6 +19,11 @@
  * for each member of long inputs, so that one who comes late takes fewer. */
 enum { CACHED_BYTES = 16 << 20, MEMORY_ROWS = 28, CHUNKS_EACH = 2 };
 
+struct pass;
+struct part;
+/* What rows go through between two waits. */
+typedef void stage(const struct pass *pass, const struct part *part);
+
 /* A batch on its way through the model. */
 struct pass {
     const struct att_post_norm *model;
@@ -29,11 +34,11 @@ struct pass {
     const struct att_arch_tap *tap;
     const struct att_post_norm_buffers *b;
     size_t hidden, weight_bytes;
-    size_t index;            /* of the present layer */
-    const struct step *step; /* the present one */
-    size_t rows;             /* of a chunk of it */
-    bool rounded;            /* wide is bfloat16: the product rounds, and attention takes it so; else f32 */
-    void *wide, *next_wide;  /* query|key|value of the present layer, and where the next one's go */
+    size_t index;           /* of the present layer */
+    stage *stage;           /* the present one */
+    size_t rows;            /* of a chunk of it */
+    bool rounded;           /* wide is bfloat16: the product rounds, and attention takes it so; else f32 */
+    void *wide, *next_wide; /* query|key|value of the present layer, and where the next one's go */
 };
 
 static const struct att_post_norm_layer *layer_of(const struct pass *pass, size_t i)
@@ -41,43 +46,39 @@ static const struct att_post_norm_layer *layer_of(const struct pass *pass, size_
     return &pass->layers[i / pass->model->layers_per_stored];
 }
 
-static void project_rows(const struct pass *pass, size_t layer, size_t begin, size_t m, void *wide, void *space)
+/* Rows begin..end of a stage, by a team: all of them by the batch's, operation by operation, or a chunk of them by a
+ * thread alone. */
+struct part {
+    struct att_team *team;
+    size_t begin, end;
+};
+
+/* x → the query|key|value of `layer`. */
+static void project(const struct pass *pass, const struct part *part, size_t layer, void *wide)
 {
-    const struct att_linear *linear = &layer_of(pass, layer)->query_key_value;
     const size_t hidden = pass->hidden, n = 3 * hidden;
-    const float *x = pass->b->x + begin * hidden;
-    if (pass->rounded)
-        att_linear_run_rounded_alone(linear, m, x, hidden, (uint16_t *)wide + begin * n, n, ATT_ACT_NONE, space);
-    else
-        att_linear_run_alone(linear, m, x, hidden, (float *)wide + begin * n, n, ATT_ACT_NONE, NULL, 0, space);
+    struct att_linear_call call = {.linear = &layer_of(pass, layer)->query_key_value,
+                                   .m = part->end - part->begin,
+                                   .x = pass->b->x + part->begin * hidden,
+                                   .ldx = hidden};
+    if (pass->rounded) {
+        call.rounded = (uint16_t *)wide + part->begin * n;
+        call.ld_rounded = n;
+    } else {
+        call.y = (float *)wide + part->begin * n;
+        call.ldy = n;
+    }
+    att_linear_call(part->team, &call);
 }
 
-static void project_by_columns(const struct pass *pass, size_t layer, void *wide)
-{
-    const struct att_linear *linear = &layer_of(pass, layer)->query_key_value;
-    const size_t hidden = pass->hidden, m = pass->batch->n_tokens;
-    if (pass->rounded)
-        att_linear_run_rounded(pass->batch->team, linear, m, pass->b->x, hidden, wide, 3 * hidden);
-    else
-        att_linear_run(pass->batch->team, linear, m, pass->b->x, hidden, wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
-}
-
-/* ---- embeddings and the first layer's query|key|value ---- */
-
-/* Where the sums stand: x, or, before a projection to the hidden size, a. */
-static float *sums_of(const struct pass *pass)
-{
-    return pass->model->projection.packed ? pass->b->a : pass->b->x;
-}
-
-static void embed_words(const struct pass *pass, size_t begin, size_t end)
+static void embed_words(const struct pass *pass, size_t begin, size_t end, float *sums)
 {
     const struct att_post_norm *model = pass->model;
     const struct att_arch_batch *batch = pass->batch;
     const struct att_positions positions = {
         .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs, .begin = begin, .end = end};
     const size_t width = model->word->cols, m = end - begin;
-    float *sums = sums_of(pass), *x = sums + begin * width;
+    float *x = sums + begin * width;
     att_embedding_set(model->word, m, batch->ids + begin, 1.0f, x);
     if (model->segment)
         att_embedding_add(model->segment, m, batch->type_ids ? batch->type_ids + begin : NULL, x);
@@ -88,32 +89,20 @@ static void embed_words(const struct pass *pass, size_t begin, size_t end)
     att_norm_run(&model->embedding_norm, m, width, model->eps, x, x);
 }
 
-static void embed_rows(const struct pass *pass, size_t begin, size_t end, void *space)
+/* The embeddings, and the first layer's query|key|value. */
+static void embed(const struct pass *pass, const struct part *part)
 {
     const struct att_post_norm *model = pass->model;
-    const size_t hidden = pass->hidden, width = model->word->cols, m = end - begin;
-    float *x = pass->b->x + begin * hidden;
-    embed_words(pass, begin, end);
+    const size_t hidden = pass->hidden, width = model->word->cols, m = part->end - part->begin;
+    float *sums = model->projection.packed ? pass->b->a : pass->b->x;
+    embed_words(pass, part->begin, part->end, sums);
     if (model->projection.packed)
-        att_linear_run_alone(&model->projection, m, sums_of(pass) + begin * width, width, x, hidden, ATT_ACT_NONE, NULL,
-                             0, space);
-    project_rows(pass, 0, begin, m, pass->wide, space);
+        att_linear_run(part->team, &model->projection, m, sums + part->begin * width, width,
+                       pass->b->x + part->begin * hidden, hidden, ATT_ACT_NONE, NULL, 0);
+    project(pass, part, 0, pass->wide);
 }
 
-static void embed_by_operation(const struct pass *pass)
-{
-    const struct att_post_norm *model = pass->model;
-    const size_t hidden = pass->hidden, width = model->word->cols, m = pass->batch->n_tokens;
-    embed_words(pass, 0, m);
-    if (model->projection.packed)
-        att_linear_run(pass->batch->team, &model->projection, m, sums_of(pass), width, pass->b->x, hidden, ATT_ACT_NONE,
-                       NULL, 0);
-    project_by_columns(pass, 0, pass->wide);
-}
-
-/* ---- a layer: x and wide in, x and the next layer's wide out ---- */
-
-static struct att_mha_call attention_of(const struct pass *pass)
+static struct att_mha_call attention_of(const struct pass *pass, const struct part *part)
 {
     const struct att_arch_batch *batch = pass->batch;
     const size_t hidden = pass->hidden;
@@ -129,6 +118,8 @@ static struct att_mha_call attention_of(const struct pass *pass)
         .layer = pass->index,
         .longest_query = batch->longest,
         .longest_key = batch->longest,
+        .begin = part->begin,
+        .end = part->end,
     };
     if (pass->rounded) {
         call.rounded = pass->wide;
@@ -140,57 +131,34 @@ static struct att_mha_call attention_of(const struct pass *pass)
     return call;
 }
 
-static void encode_rows(const struct pass *pass, size_t begin, size_t end, void *space)
+/* A layer: x and wide in, x and the next layer's wide out. */
+static void encode(const struct pass *pass, const struct part *part)
 {
     const struct att_post_norm_layer *layer = layer_of(pass, pass->index);
-    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
-    const struct att_mha_call attention = attention_of(pass);
-    const size_t hidden = pass->hidden, m = end - begin;
+    const struct att_feed_forward inner = {.up = &layer->intermediate, .down = &layer->output, .act = pass->model->act};
+    const struct att_mha_call attention = attention_of(pass, part);
+    const size_t hidden = pass->hidden, m = part->end - part->begin, first = part->begin * hidden;
     const float eps = pass->model->eps;
-    float *x = pass->b->x + begin * hidden, *a = pass->b->a + begin * hidden;
-    att_mha_run_rows(&pass->model->mha, &attention, begin, end, space);
-    att_linear_run_alone(&layer->attention_output, m, pass->b->context + begin * hidden, hidden, a, hidden,
-                         ATT_ACT_NONE, x, hidden, space);
+    float *x = pass->b->x + first, *a = pass->b->a + first;
+    att_mha_run(part->team, &pass->model->mha, &attention);
+    att_linear_run(part->team, &layer->attention_output, m, pass->b->context + first, hidden, a, hidden, ATT_ACT_NONE,
+                   x, hidden);
     att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
-    att_feed_forward_run_alone(&inner, m, a, hidden, x, hidden, a, hidden, space);
+    att_feed_forward_run(part->team, &inner, m, a, hidden, x, hidden, a, hidden);
     att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
     if (pass->index + 1 < pass->info->n_layers)
-        project_rows(pass, pass->index + 1, begin, m, pass->next_wide, space);
-}
-
-static void encode_by_operation(const struct pass *pass)
-{
-    const struct att_post_norm_layer *layer = layer_of(pass, pass->index);
-    const struct att_feed_forward inner = {&layer->intermediate, &layer->output, pass->model->act};
-    const struct att_mha_call attention = attention_of(pass);
-    const size_t hidden = pass->hidden, m = pass->batch->n_tokens;
-    const float eps = pass->model->eps;
-    struct att_team *team = pass->batch->team;
-    float *x = pass->b->x, *a = pass->b->a;
-    att_mha_run(team, &pass->model->mha, &attention);
-    att_linear_run(team, &layer->attention_output, m, pass->b->context, hidden, a, hidden, ATT_ACT_NONE, x, hidden);
-    att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
-    att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
-    att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
-    if (pass->index + 1 < pass->info->n_layers)
-        project_by_columns(pass, pass->index + 1, pass->next_wide);
+        project(pass, part, pass->index + 1, pass->next_wide);
 }
 
 /* ---- who computes what ---- */
 
-/* What all rows go through between two waits. */
-struct step {
-    void (*by_rows)(const struct pass *pass, size_t begin, size_t end, void *space);
-    void (*by_operation)(const struct pass *pass);
-};
-
-static const struct step embed = {embed_rows, embed_by_operation}, encode = {encode_rows, encode_by_operation};
-
+/* A chunk of the batch's team. */
 static void chunk_of(void *context, size_t chunk, void *space)
 {
     const struct pass *pass = context;
     const size_t begin = chunk * pass->rows, end = begin + pass->rows, n = pass->batch->n_tokens;
-    pass->step->by_rows(pass, begin, end < n ? end : n, space);
+    struct att_team alone = att_team_alone(space);
+    pass->stage(pass, &(struct part){&alone, begin, end < n ? end : n});
 }
 
 /* Rows of a chunk; 0: by operation. A sink is called by this thread alone, sequence by sequence. */
@@ -203,10 +171,10 @@ static size_t chunk_rows(const struct pass *pass)
     return pass->weight_bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
 }
 
-static void run_step(struct pass *pass, const struct step *step)
+static void run_stage(struct pass *pass, stage *next)
 {
     const size_t m = pass->batch->n_tokens;
-    pass->step = step;
+    pass->stage = next;
     pass->rows = chunk_rows(pass);
     /* Who computes all rows is done with attention when the next query|key|value come: they overwrite the old ones, and
      * caches have less to hold. */
@@ -214,7 +182,7 @@ static void run_step(struct pass *pass, const struct step *step)
     if (pass->rows)
         att_team_run(pass->batch->team, (m + pass->rows - 1) / pass->rows, chunk_of, pass);
     else
-        step->by_operation(pass);
+        pass->stage(pass, &(struct part){pass->batch->team, 0, m});
 }
 
 static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_layers)
@@ -257,10 +225,10 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
     if (model->relative)
         att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
                           &bias);
-    run_step(&pass, &embed);
+    run_stage(&pass, embed);
     hidden_state(&pass, 0);
     for (; pass.index < info->n_layers; pass.index++) {
-        run_step(&pass, &encode);
+        run_stage(&pass, encode);
         pass.wide = pass.next_wide;
         hidden_state(&pass, pass.index + 1);
     }

@@ -8,7 +8,7 @@
 #include "core/arch/config.h"
 #include "core/arch/rope_config.h"
 #include "core/ops/embedding.h"
-#include "core/ops/gate.h"
+#include "core/ops/feed_forward.h"
 #include "core/ops/norm.h"
 
 enum { HIDDEN_MAX = 65536, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 24, HEAD_DIM_MAX = 1024 };
@@ -54,8 +54,10 @@ const struct att_slot att_rotary_layer_slots[ATT_ROTARY_LAYER_SLOTS] = {
      .rows = HEAD_DIM,
      .when = ATT_WHEN(HEAD_NORMS)},
     ATT_VECTOR(struct att_rotary_layer, mlp_norm, HIDDEN, "layers.#.post_attention_layernorm.weight"),
-    ATT_LINEAR_BIASED(struct att_rotary_layer, gate_up, INTERMEDIATE, HIDDEN, ATT_BIAS_IF(MLP_BIAS),
-                      "layers.#.mlp.gate_proj.*", "layers.#.mlp.up_proj.*"),
+    ATT_LINEAR_BIASED(struct att_rotary_layer, gate, INTERMEDIATE, HIDDEN, ATT_BIAS_IF(MLP_BIAS),
+                      "layers.#.mlp.gate_proj.*"),
+    ATT_LINEAR_BIASED(struct att_rotary_layer, up, INTERMEDIATE, HIDDEN, ATT_BIAS_IF(MLP_BIAS),
+                      "layers.#.mlp.up_proj.*"),
     ATT_LINEAR_BIASED(struct att_rotary_layer, down, HIDDEN, INTERMEDIATE, ATT_BIAS_IF(MLP_BIAS),
                       "layers.#.mlp.down_proj.*"),
 };
@@ -200,11 +202,10 @@ void att_rotary_plan(const void *state, const struct att_arch_info *info, const 
     b->query = att_scratch_take(scratch, tokens * query, sizeof(float));
     b->key_value = att_scratch_take(scratch, tokens * key_value, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * query, sizeof(float));
-    b->gate_up = att_scratch_take(scratch, tokens * 2 * info->intermediate_size, sizeof(float));
-    b->inner = att_scratch_take(scratch, tokens * info->intermediate_size, sizeof(float));
     b->cosines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
     b->sines = att_scratch_take(scratch, tokens * model->rope.dim / 2, sizeof(float));
     att_scratch_need(scratch, att_mha_space(&model->mha[0], longest, longest_key));
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, info->hidden_size));
 }
 
 /* Queries, keys and values of the new tokens, turned to their places; into the cache where there is one. */
@@ -234,7 +235,8 @@ static void run_layer(const struct att_rotary *model, const struct att_rotary_la
                       const struct att_arch_info *info, const struct att_arch_batch *batch,
                       const struct att_arch_tap *tap, size_t index, const struct att_rotary_buffers *b)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size, inner = info->intermediate_size;
+    const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->down, model->act};
+    size_t n = batch->n_tokens, hidden = info->hidden_size;
     size_t query = info->n_heads * info->head_dim, width = info->n_kv_heads * info->head_dim;
     att_rms_norm_run(layer->attention_norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
     project(model, layer, info, batch, index, b);
@@ -258,9 +260,7 @@ static void run_layer(const struct att_rotary *model, const struct att_rotary_la
     att_linear_run(batch->team, &layer->attention_output, n, b->context, query, b->x, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_rms_norm_run(layer->mlp_norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
-    att_linear_run(batch->team, &layer->gate_up, n, b->a, hidden, b->gate_up, 2 * inner, ATT_ACT_NONE, NULL, 0);
-    att_gate_run(n, inner, model->act, b->gate_up, 2 * inner, b->inner, inner);
-    att_linear_run(batch->team, &layer->down, n, b->inner, inner, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->x, hidden);
 }
 
 void att_rotary_forward(const void *state, const void *layers, const struct att_arch_info *info,

@@ -28,7 +28,7 @@ struct att_rotary_family {
 
 struct att_rotary_layer {
     float *attention_norm, *mlp_norm, *query_norm, *key_norm;
-    struct att_linear query, key_value, attention_output, gate_up, down;
+    struct att_linear query, key_value, attention_output, gate, up, down;
 };
 
 struct att_rotary {
@@ -48,11 +48,10 @@ struct att_rotary_buffers {
     float *query;           /* [tokens][heads * head_dim] */
     float *key_value;       /* [tokens][2 * kv heads * head_dim] */
     float *context;         /* [tokens][heads * head_dim] */
-    float *gate_up, *inner; /* [tokens][2 * intermediate], [tokens][intermediate] */
     float *cosines, *sines; /* [tokens][rope.dim / 2] */
 };
 
-enum { ATT_ROTARY_LAYER_SLOTS = 9 };
+enum { ATT_ROTARY_LAYER_SLOTS = 10 };
 extern const struct att_slot att_rotary_layer_slots[ATT_ROTARY_LAYER_SLOTS];
 extern const char *const att_rotary_aliases[][2];
 

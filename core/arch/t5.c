@@ -15,7 +15,7 @@
 #include "core/arch/arch.h"
 #include "core/arch/config.h"
 #include "core/ops/embedding.h"
-#include "core/ops/gate.h"
+#include "core/ops/feed_forward.h"
 #include "core/ops/norm.h"
 #include "core/ops/relative.h"
 
@@ -30,7 +30,7 @@ struct t5_attention {
 
 struct t5_inner {
     float *norm;
-    struct att_linear up, gate_up, down; /* up or gate_up */
+    struct att_linear gate, up, down;
 };
 
 struct t5_encoder_layer {
@@ -73,8 +73,15 @@ struct t5 {
          .bias = ATT_NO_BIAS,                                                                                          \
          .when = ATT_WHEN(PLAIN)},                                                                                     \
         {.kind = ATT_SLOT_LINEAR,                                                                                      \
-         .offset = offsetof(type, inner.gate_up),                                                                      \
-         .patterns = {layer ".DenseReluDense.wi_0.*", layer ".DenseReluDense.wi_1.*"},                                 \
+         .offset = offsetof(type, inner.gate),                                                                         \
+         .patterns = {layer ".DenseReluDense.wi_0.*"},                                                                 \
+         .rows = INNER,                                                                                                \
+         .cols = HIDDEN,                                                                                               \
+         .bias = ATT_NO_BIAS,                                                                                          \
+         .when = ATT_WHEN(GATED)},                                                                                     \
+        {.kind = ATT_SLOT_LINEAR,                                                                                      \
+         .offset = offsetof(type, inner.up),                                                                           \
+         .patterns = {layer ".DenseReluDense.wi_1.*"},                                                                 \
          .rows = INNER,                                                                                                \
          .cols = HIDDEN,                                                                                               \
          .bias = ATT_NO_BIAS,                                                                                          \
@@ -234,7 +241,6 @@ struct buffers {
     float *query;     /* [tokens][heads * head_dim] */
     float *key_value; /* [tokens][2 * heads * head_dim] */
     float *context;   /* [tokens][heads * head_dim] */
-    float *inner;     /* [tokens][2 * intermediate] */
     float *memory;    /* [tokens][hidden] */
     float *bias;      /* [heads][2 * longest] */
 };
@@ -252,10 +258,10 @@ static void plan(const void *state, const struct att_arch_info *info, const stru
     b->query = att_scratch_take(scratch, tokens * width, sizeof(float));
     b->key_value = att_scratch_take(scratch, tokens * 2 * width, sizeof(float));
     b->context = att_scratch_take(scratch, tokens * width, sizeof(float));
-    b->inner = att_scratch_take(scratch, tokens * 2 * info->intermediate_size, sizeof(float));
     b->memory = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     b->bias = att_scratch_take(scratch, info->n_heads * 2 * longest_key, sizeof(float));
     att_scratch_need(scratch, att_mha_space(&model->encoder, longest, longest_key));
+    att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, hidden));
 }
 
 /* What the three kinds of attention share: x = x + output(attention). */
@@ -323,16 +329,10 @@ static void attend_memory(const struct t5 *model, const struct t5_attention *att
 static void run_inner(const struct t5 *model, const struct t5_inner *inner, const struct att_arch_info *info,
                       const struct att_arch_batch *batch, const struct buffers *b)
 {
-    size_t n = batch->n_tokens, hidden = info->hidden_size, width = info->intermediate_size;
-    size_t ld = model->gated ? 2 * width : width;
+    const struct att_feed_forward part = {model->gated ? &inner->gate : NULL, &inner->up, &inner->down, model->act};
+    size_t n = batch->n_tokens, hidden = info->hidden_size;
     att_rms_norm_run(inner->norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
-    if (model->gated) {
-        att_linear_run(batch->team, &inner->gate_up, n, b->a, hidden, b->inner, ld, ATT_ACT_NONE, NULL, 0);
-        att_gate_run(n, width, model->act, b->inner, ld, b->inner, ld);
-    } else {
-        att_linear_run(batch->team, &inner->up, n, b->a, hidden, b->inner, ld, model->act, NULL, 0);
-    }
-    att_linear_run(batch->team, &inner->down, n, b->inner, ld, b->x, hidden, ATT_ACT_NONE, b->x, hidden);
+    att_feed_forward_run(batch->team, &part, n, b->a, hidden, b->x, hidden, b->x, hidden);
 }
 
 static void forward(const void *state, const void *layers, const struct att_arch_info *info,

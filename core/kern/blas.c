@@ -12,22 +12,28 @@
 /* Of one call: the order of OpenBLAS's sums depends on their number too, so a team's parts begin at multiples of it. */
 enum { COLUMNS = 256 };
 
+static void sum_columns(size_t count, size_t k, const float *w, const float *x, const float *bias, float sums[COLUMNS])
+{
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)count, (blasint)k, 1, w, (blasint)k, x, 1, 0, sums, 1);
+    for (size_t j = 0; bias && j < count; j++)
+        sums[j] += bias[j];
+}
+
 static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
                 const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
 {
     assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
-    float sums[COLUMNS];
-    const float *w = packed;
+    float sums[COLUMNS], gates[COLUMNS] = {0};
+    const float *w = packed, *gate = e->gate;
     for (size_t i = 0; i < m; i++)
         for (size_t j = columns.begin; j < columns.end; j += COLUMNS) {
             const float *a = (const float *)(const void *)((const char *)x + i * stride);
-            size_t count = columns.end - j < COLUMNS ? columns.end - j : COLUMNS;
-            cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)count, (blasint)k, 1, w + j * k, (blasint)k, a, 1, 0,
-                        sums, 1);
-            for (size_t q = 0; q < count; q++) {
-                float y = att_ref_act(sums[q] + (e->bias ? e->bias[j + q] : 0), e->act);
-                c[i * ldc + j + q] = e->residual ? y + e->residual[i * e->ldr + j + q] : y;
-            }
+            const size_t count = columns.end - j < COLUMNS ? columns.end - j : COLUMNS;
+            sum_columns(count, k, w + j * k, a, e->bias ? e->bias + j : NULL, sums);
+            if (gate)
+                sum_columns(count, k, gate + j * k, a, e->gate_bias ? e->gate_bias + j : NULL, gates);
+            for (size_t q = 0; q < count; q++)
+                c[i * ldc + j + q] = att_ref_finish(sums[q], gates[q], i, j + q, e);
         }
 }
 

@@ -45,11 +45,13 @@ enum att_act {
 
 enum { ATT_GEMM_K_MAX = 1 << 16 }; /* int8 sums of so many products fit 32 bits */
 
-/* c = act(sum + bias) + residual, in that order. */
+/* c = act(sum + bias) + residual, in that order; with a gate act(gate's sum + gate_bias) · (sum + bias) + residual. */
 struct att_gemm_epilogue {
     const float *bias; /* [n] or NULL */
     enum att_act act;
-    const float *residual; /* [m][n] with stride ldr, or NULL; may alias c when ldr == ldc */
+    const void *gate;       /* of a gated layer (Shazeer 2020), [n][k] packed as w is; or NULL */
+    const float *gate_bias; /* [n] or NULL */
+    const float *residual;  /* [m][n] with stride ldr, or NULL; may alias c when ldr == ldc */
     size_t ldr;
     /* Where a row `rounds`: instead of c, its values as bfloat16, [m] rows of stride ldb, and behind an odd n a zero,
      * so that ldb >= n rounded up to 2; then no residual. NULL: c. */

@@ -24,12 +24,8 @@ struct att_rows {
     void (*rms_norm)(size_t n, const float *x, const float *weight, float eps, float *y);
     /* x = softmax(x * scale), the largest value subtracted. A row of -inf alone becomes zeros. */
     void (*softmax)(size_t n, float *x, float scale);
-    /* x = act(x). */
-    void (*activate)(size_t n, float *x, enum att_act act);
     /* y += x. */
     void (*add)(size_t n, const float *x, float *y);
-    /* y *= x. */
-    void (*multiply)(size_t n, const float *x, float *y);
     /* y = x * scale. */
     void (*scale)(size_t n, const float *x, float scale, float *y);
     float (*dot)(size_t n, const float *x, const float *y);

@@ -47,6 +47,10 @@ static struct span span_of(const struct att_mha_call *call, size_t seq)
 {
     struct span span = {.seq = seq, .query_begin = call->cu_query[seq]};
     span.n_query = span.end = call->cu_query[seq + 1] - span.query_begin;
+    if (call->begin > span.query_begin)
+        span.first = call->begin - span.query_begin;
+    if (call->end && call->end < call->cu_query[seq + 1])
+        span.end = call->end - span.query_begin;
     if (call->cache) {
         span.n_key = call->cache->len[seq] + span.n_query;
         span.key = att_kv_cache_key(call->cache, call->layer, seq);
@@ -133,7 +137,7 @@ static void run_head(const struct att_mha *mha, const struct att_mha_call *call,
 struct work {
     const struct att_mha *mha;
     const struct att_mha_call *call;
-    size_t units; /* of a chunk: a unit is one head of one sequence */
+    size_t first_seq, n_units, units; /* all; of a chunk: a unit is one head of one sequence */
 };
 
 static bool is_wanted(const struct att_mha_call *call, size_t seq)
@@ -147,25 +151,15 @@ static void heads_chunk(void *context, size_t chunk, void *space)
     const struct work *work = context;
     const struct att_mha *mha = work->mha;
     const struct att_mha_call *call = work->call;
-    const size_t total = call->n_seqs * mha->n_heads, begin = chunk * work->units;
-    const size_t end = begin + work->units < total ? begin + work->units : total;
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t seq = unit / mha->n_heads;
+    const size_t begin = chunk * work->units, end = begin + work->units;
+    for (size_t unit = begin; unit < end && unit < work->n_units; unit++) {
+        const size_t seq = work->first_seq + unit / mha->n_heads;
         const struct span span = span_of(call, seq);
         run_head(mha, call, &span, unit % mha->n_heads, is_wanted(call, seq), space);
     }
 }
 
-void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct att_mha_call *call)
-{
-    assert(team && mha->n_kv_heads > 0 && mha->n_heads % mha->n_kv_heads == 0);
-    const bool alone = att_team_size(team) == 1 || (call->sink && call->sink->take);
-    const size_t total = call->n_seqs * mha->n_heads, parts = alone ? 1 : CHUNKS_EACH * att_team_size(team);
-    struct work work = {.mha = mha, .call = call, .units = (total + parts - 1) / parts};
-    att_team_run(team, (total + work.units - 1) / work.units, heads_chunk, &work);
-}
-
-/* The first sequence that ends behind `row`. */
+/* The sequence of a row. */
 static size_t seq_of(const struct att_mha_call *call, size_t row)
 {
     size_t low = 0, high = call->n_seqs - 1;
@@ -179,16 +173,14 @@ static size_t seq_of(const struct att_mha_call *call, size_t row)
     return low;
 }
 
-void att_mha_run_rows(const struct att_mha *mha, const struct att_mha_call *call, size_t begin, size_t end, void *space)
+void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct att_mha_call *call)
 {
-    assert(begin < end && end <= call->cu_query[call->n_seqs]);
-    for (size_t seq = seq_of(call, begin); seq < call->n_seqs && call->cu_query[seq] < end; seq++) {
-        struct span span = span_of(call, seq);
-        if (begin > span.query_begin)
-            span.first = begin - span.query_begin;
-        if (end < span.query_begin + span.n_query)
-            span.end = end - span.query_begin;
-        for (size_t head = 0; head < mha->n_heads; head++)
-            run_head(mha, call, &span, head, is_wanted(call, seq), space);
-    }
+    assert(team && mha->n_kv_heads > 0 && mha->n_heads % mha->n_kv_heads == 0);
+    assert(call->end ? call->begin < call->end && call->end <= call->cu_query[call->n_seqs] : call->begin == 0);
+    const bool alone = att_team_size(team) == 1 || (call->sink && call->sink->take);
+    const size_t first = seq_of(call, call->begin), last = call->end ? seq_of(call, call->end - 1) : call->n_seqs - 1;
+    const size_t n_units = (last + 1 - first) * mha->n_heads, parts = alone ? 1 : CHUNKS_EACH * att_team_size(team);
+    struct work work = {
+        .mha = mha, .call = call, .first_seq = first, .n_units = n_units, .units = (n_units + parts - 1) / parts};
+    att_team_run(team, (n_units + work.units - 1) / work.units, heads_chunk, &work);
 }

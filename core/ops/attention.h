@@ -68,6 +68,7 @@ struct att_mha_call {
     const struct att_attention_sink *sink; /* NULL: nobody asks */
     size_t layer;
     size_t longest_query, longest_key; /* as the workspace was counted, or less */
+    size_t begin, end;                 /* the queries of these rows alone; end 0: of all */
 };
 
 /* Whether a call may have its inputs rounded. */
@@ -76,8 +77,5 @@ bool att_mha_takes_rounded(const struct att_mha *mha);
 size_t att_mha_space(const struct att_mha *mha, size_t longest_query, size_t longest_key);
 /* The sink, when there is one, is called by this thread alone. */
 void att_mha_run(struct att_team *team, const struct att_mha *mha, const struct att_mha_call *call);
-/* The queries of rows begin..end alone, by this thread alone, in a workspace given. */
-void att_mha_run_rows(const struct att_mha *mha, const struct att_mha_call *call, size_t begin, size_t end,
-                      void *space);
 
 #endif

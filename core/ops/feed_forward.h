@@ -1,28 +1,23 @@
 /*
  * The feed-forward part of a layer: y = act(x · upᵀ) · downᵀ + residual, or with
- * a gate (Shazeer 2020) y = (act(first half of x · upᵀ) ⊙ second half) · downᵀ +
- * residual. Runs in blocks of rows, so that the wide inner rows never leave the
- * cache of the thread that computes them.
+ * a gate (Shazeer 2020) y = (act(x · gateᵀ) ⊙ (x · upᵀ)) · downᵀ + residual. Runs in
+ * blocks of rows, so that the wide inner rows never leave the cache of the thread
+ * that computes them.
  */
 #ifndef ATT_OPS_FEED_FORWARD_H
 #define ATT_OPS_FEED_FORWARD_H
 
-#include <stdbool.h>
-
 #include "core/ops/linear.h"
 
 struct att_feed_forward {
-    const struct att_linear *up, *down; /* up->n is down->k, with a gate twice that */
+    const struct att_linear *gate, *up, *down; /* gate: of up's shape, or NULL */
     enum att_act act;
 };
 
 /* Workspace of a run for this shape, whatever its dtype; 0 on overflow. */
-size_t att_feed_forward_space(size_t inner, bool gated, size_t hidden);
+size_t att_feed_forward_space(size_t inner, size_t hidden);
 /* Row strides in floats; residual may be NULL and may be y; y may be x. */
 void att_feed_forward_run(struct att_team *team, const struct att_feed_forward *part, size_t m, const float *x,
                           size_t ldx, float *y, size_t ldy, const float *residual, size_t ldr);
-/* The same by this thread alone, in a workspace given. */
-void att_feed_forward_run_alone(const struct att_feed_forward *part, size_t m, const float *x, size_t ldx, float *y,
-                                size_t ldy, const float *residual, size_t ldr, void *space);
 
 #endif

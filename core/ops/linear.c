@@ -50,13 +50,9 @@ size_t att_linear_space(const struct att_linear *linear)
     return linear->packed ? linear->gemm->input_bytes(linear->k) * ATT_LINEAR_ROWS : 0;
 }
 
-struct call {
-    const struct att_linear *linear;
-    size_t m;
-    const float *x;
-    size_t ldx;
-    float *y;
-    size_t ldy;
+/* A call on its way through a team. */
+struct work {
+    const struct att_linear_call *call;
     struct att_gemm_epilogue epilogue;
     /* by columns: */
     const void *input;
@@ -66,8 +62,9 @@ struct call {
 };
 
 /* Rows begin..end, all columns. */
-static void run_rows(const struct call *call, size_t begin, size_t end, void *space)
+static void run_rows(const struct work *work, size_t begin, size_t end, void *space)
 {
+    const struct att_linear_call *call = work->call;
     const struct att_linear *linear = call->linear;
     const struct att_gemm *gemm = linear->gemm;
     const size_t row = gemm->input_bytes(linear->k), step = row ? ATT_LINEAR_ROWS : end - begin;
@@ -75,7 +72,7 @@ static void run_rows(const struct call *call, size_t begin, size_t end, void *sp
     for (size_t i = begin; i < end; i += step) {
         const size_t count = end - i < step ? end - i : step;
         const float *x = call->x + i * call->ldx;
-        struct att_gemm_epilogue epilogue = call->epilogue;
+        struct att_gemm_epilogue epilogue = work->epilogue;
         if (epilogue.residual)
             epilogue.residual += i * epilogue.ldr;
         if (epilogue.rounded)
@@ -90,20 +87,19 @@ static void run_rows(const struct call *call, size_t begin, size_t end, void *sp
 
 static void rows_chunk(void *context, size_t chunk, void *space)
 {
-    const struct call *call = context;
-    const size_t begin = chunk * call->rows, end = begin + call->rows < call->m ? begin + call->rows : call->m;
-    run_rows(call, begin, end, space);
+    const struct work *work = context;
+    const size_t begin = chunk * work->rows, end = begin + work->rows, m = work->call->m;
+    run_rows(work, begin, end < m ? end : m, space);
 }
 
 static void columns_chunk(void *context, size_t chunk, void *space)
 {
-    const struct call *call = context;
-    const struct att_linear *linear = call->linear;
-    const size_t begin = chunk * call->columns, n = linear->n;
-    const struct att_gemm_columns columns = {begin, begin + call->columns < n ? begin + call->columns : n};
+    const struct work *work = context;
+    const struct att_linear_call *call = work->call;
+    const size_t begin = chunk * work->columns, end = begin + work->columns, n = call->linear->n;
     (void)space;
-    linear->gemm->run(call->m, n, linear->k, call->input, call->stride, linear->packed, call->y, call->ldy,
-                      &call->epilogue, columns);
+    call->linear->gemm->run(call->m, n, call->linear->k, work->input, work->stride, call->linear->packed, call->y,
+                            call->ldy, &work->epilogue, (struct att_gemm_columns){begin, end < n ? end : n});
 }
 
 static size_t divide_up(size_t a, size_t b)
@@ -111,77 +107,58 @@ static size_t divide_up(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-static void run_in_team(struct att_team *team, struct call *call)
+static void run_in_team(struct att_team *team, struct work *work)
 {
+    const struct att_linear_call *call = work->call;
     const struct att_linear *linear = call->linear;
     const struct att_gemm *gemm = linear->gemm;
     const size_t parts = CHUNKS_EACH * att_team_size(team), row = gemm->input_bytes(linear->k);
     if (call->m >= ATT_LINEAR_ROWS) {
-        call->rows = divide_up(call->m, parts);
-        att_team_run(team, divide_up(call->m, call->rows), rows_chunk, call);
+        work->rows = divide_up(call->m, parts);
+        att_team_run(team, divide_up(call->m, work->rows), rows_chunk, work);
         return;
     }
     const size_t panels = divide_up(linear->n, gemm->panel);
-    call->columns = divide_up(panels, parts < panels ? parts : panels) * gemm->panel;
-    call->input = row ? team->space : (const void *)call->x;
-    call->stride = row ? row : call->ldx * sizeof *call->x;
+    work->columns = divide_up(panels, parts < panels ? parts : panels) * gemm->panel;
+    work->input = row ? team->space : (const void *)call->x;
+    work->stride = row ? row : call->ldx * sizeof *call->x;
     if (row)
         gemm->convert(call->m, linear->k, call->x, call->ldx, team->space);
-    att_team_run(team, divide_up(linear->n, call->columns), columns_chunk, call);
+    att_team_run(team, divide_up(linear->n, work->columns), columns_chunk, work);
 }
 
-/* The epilogue's bias is the layer's. */
-static struct call call_of(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
-                           struct att_gemm_epilogue epilogue)
+void att_linear_call(struct att_team *team, const struct att_linear_call *call)
 {
-    assert(linear->packed && m > 0);
-    epilogue.bias = linear->bias;
-    return (struct call){.linear = linear, .m = m, .x = x, .ldx = ldx, .y = y, .ldy = ldy, .epilogue = epilogue};
-}
-
-static struct att_gemm_epilogue rounding(const struct att_linear *linear, enum att_act act, uint16_t *y, size_t ldy)
-{
-    assert(linear->gemm->rounds);
-    return (struct att_gemm_epilogue){.act = act, .rounded = y, .ldb = ldy};
-}
-
-static void run_call(struct att_team *team, struct call *call)
-{
-    const struct att_linear *linear = call->linear;
+    const struct att_linear *linear = call->linear, *gate = call->gate;
+    assert(linear->packed && call->m > 0 && (!call->rounded || linear->gemm->rounds));
+    assert(!gate || (gate->n == linear->n && gate->k == linear->k && gate->gemm == linear->gemm));
+    struct work work = {.call = call,
+                        .epilogue = {.bias = linear->bias,
+                                     .act = call->act,
+                                     .gate = gate ? gate->packed : NULL,
+                                     .gate_bias = gate ? gate->bias : NULL,
+                                     .residual = call->residual,
+                                     .ldr = call->ldr,
+                                     .rounded = call->rounded,
+                                     .ldb = call->ld_rounded}};
     if (!team || att_team_size(team) == 1 || call->m * linear->n * linear->k < TEAM_WORK_MIN)
-        run_rows(call, 0, call->m, team ? team->space : NULL);
+        run_rows(&work, 0, call->m, team ? team->space : NULL);
     else
-        run_in_team(team, call);
-}
-
-void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
-                          enum att_act act, const float *residual, size_t ldr, void *space)
-{
-    const struct att_gemm_epilogue epilogue = {.act = act, .residual = residual, .ldr = ldr};
-    const struct call call = call_of(linear, m, x, ldx, y, ldy, epilogue);
-    run_rows(&call, 0, m, space);
+        run_in_team(team, &work);
 }
 
 void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
                     float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr)
 {
-    const struct att_gemm_epilogue epilogue = {.act = act, .residual = residual, .ldr = ldr};
-    struct call call = call_of(linear, m, x, ldx, y, ldy, epilogue);
-    run_call(team, &call);
-}
-
-void att_linear_run_rounded(struct att_team *team, const struct att_linear *linear, size_t m, const float *x,
-                            size_t ldx, uint16_t *y, size_t ldy)
-{
-    struct call call = call_of(linear, m, x, ldx, NULL, 0, rounding(linear, ATT_ACT_NONE, y, ldy));
-    run_call(team, &call);
-}
-
-void att_linear_run_rounded_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, uint16_t *y,
-                                  size_t ldy, enum att_act act, void *space)
-{
-    const struct call call = call_of(linear, m, x, ldx, NULL, 0, rounding(linear, act, y, ldy));
-    run_rows(&call, 0, m, space);
+    att_linear_call(team, &(struct att_linear_call){.linear = linear,
+                                                    .act = act,
+                                                    .m = m,
+                                                    .x = x,
+                                                    .ldx = ldx,
+                                                    .y = y,
+                                                    .ldy = ldy,
+                                                    .residual = residual,
+                                                    .ldr = ldr});
 }
 
 void att_linear_run_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,

@@ -37,14 +37,24 @@ size_t att_linear_space(const struct att_linear *linear);
  * alone, for a layer that needs no workspace. */
 void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
                     float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr);
-/* The same by this thread alone, in a workspace given. */
-void att_linear_run_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, float *y, size_t ldy,
-                          enum att_act act, const float *residual, size_t ldr, void *space);
-/* y rounded to bfloat16, row stride ldy in values, even; for layers of a gemm that rounds. */
-void att_linear_run_rounded(struct att_team *team, const struct att_linear *linear, size_t m, const float *x,
-                            size_t ldx, uint16_t *y, size_t ldy);
-void att_linear_run_rounded_alone(const struct att_linear *linear, size_t m, const float *x, size_t ldx, uint16_t *y,
-                                  size_t ldy, enum att_act act, void *space);
+
+/* A run with all that a product can do on its way. */
+struct att_linear_call {
+    const struct att_linear *linear;
+    const struct att_linear *gate; /* of the same shape: y = act(gate(x)) · linear(x) + residual; or NULL */
+    enum att_act act;
+    size_t m;
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    uint16_t *rounded; /* instead of y, for layers of a gemm that rounds: y as bfloat16; then no residual; or NULL */
+    size_t ld_rounded; /* in values, even */
+    const float *residual;
+    size_t ldr;
+};
+
+void att_linear_call(struct att_team *team, const struct att_linear_call *call);
 /* x as the gemm reads it, rows of input_bytes(k); by this thread alone. */
 void att_linear_run_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
                           const float *residual, size_t ldr);

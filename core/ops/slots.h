@@ -81,9 +81,11 @@ struct att_slot {
         .transposed = true                                                                                             \
     }
 #define ATT_LINEAR_PART(type, member, r, c, pattern, first, count, total)                                              \
+    ATT_LINEAR_PART_BIASED(type, member, r, c, ATT_BIAS, pattern, first, count, total)
+#define ATT_LINEAR_PART_BIASED(type, member, r, c, has_bias, pattern, first, count, total)                             \
     {                                                                                                                  \
         .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c),    \
-        .part = (first), .span = (count), .parts = (total)                                                             \
+        .bias = (has_bias), .part = (first), .span = (count), .parts = (total)                                         \
     }
 #define ATT_NORM(type, member, r, pattern)                                                                             \
     {                                                                                                                  \

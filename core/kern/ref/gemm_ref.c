@@ -27,11 +27,31 @@ float att_ref_act(float x, enum att_act act)
     }
 }
 
-/* The residual may be c itself: an element is read before it is written. */
-static void finish(float y, size_t i, size_t j, float *c, size_t ldc, const struct att_gemm_epilogue *e)
+/* value and gate: sums with their bias. The residual may be c itself: an element is read before it is written. */
+float att_ref_finish(float value, float gate, size_t i, size_t j, const struct att_gemm_epilogue *e)
 {
-    y = att_ref_act(y, e->act);
-    c[i * ldc + j] = e->residual ? y + e->residual[i * e->ldr + j] : y;
+    const float y = e->gate ? att_ref_act(gate, e->act) * value : att_ref_act(value, e->act);
+    return e->residual ? y + e->residual[i * e->ldr + j] : y;
+}
+
+/* One element of a product with its bias (NULL: none): row x, column j of a packed [n][k]. */
+typedef float element(const void *x, const void *packed, size_t n, size_t k, size_t j, const float *bias);
+
+static float bias_at(const float *bias, size_t j)
+{
+    return bias ? bias[j] : 0;
+}
+
+static void run_elements(element *value, size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed,
+                         float *c, size_t ldc, const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
+{
+    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = columns.begin; j < columns.end; j++) {
+            const void *row = (const char *)x + i * stride;
+            const float gate = e->gate ? value(row, e->gate, n, k, j, e->gate_bias) : 0;
+            c[i * ldc + j] = att_ref_finish(value(row, packed, n, k, j, e->bias), gate, i, j, e);
+        }
 }
 
 static size_t matrix_bytes(size_t n, size_t k, size_t size)
@@ -67,19 +87,20 @@ size_t att_ref_input_bytes(size_t k)
     return 0;
 }
 
-static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
-                const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
+static float f32_element(const void *x, const void *packed, size_t n, size_t k, size_t j, const float *bias)
 {
-    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = columns.begin; j < columns.end; j++) {
-            const float *a = (const float *)(const void *)((const char *)x + i * stride);
-            const float *w = (const float *)packed + j * k;
-            float sum = 0;
-            for (size_t p = 0; p < k; p++)
-                sum += a[p] * w[p];
-            finish(sum + (e->bias ? e->bias[j] : 0), i, j, c, ldc, e);
-        }
+    const float *a = x, *w = (const float *)packed + j * k;
+    float sum = 0;
+    (void)n;
+    for (size_t p = 0; p < k; p++)
+        sum += a[p] * w[p];
+    return sum + bias_at(bias, j);
+}
+
+static void f32_run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c,
+                    size_t ldc, const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
+{
+    run_elements(f32_element, m, n, k, x, stride, packed, c, ldc, e, columns);
 }
 
 /* ---- bf16: the upper half of an f32, rounded to the nearest even; denormals are zero ---- */
@@ -127,19 +148,20 @@ static void bf16_convert(size_t m, size_t k, const float *x, size_t ldx, void *i
         bf16_pack(1, k, x + i * ldx, ldx, (char *)input + i * bf16_input_bytes(k));
 }
 
+static float bf16_element(const void *x, const void *packed, size_t n, size_t k, size_t j, const float *bias)
+{
+    const uint16_t *a = x, *w = (const uint16_t *)packed + j * k;
+    float sum = 0;
+    (void)n;
+    for (size_t p = 0; p < k; p++)
+        sum += float_of(a[p]) * float_of(w[p]);
+    return sum + bias_at(bias, j);
+}
+
 static void bf16_run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c,
                      size_t ldc, const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
 {
-    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = columns.begin; j < columns.end; j++) {
-            const uint16_t *a = (const uint16_t *)(const void *)((const char *)x + i * stride);
-            const uint16_t *w = (const uint16_t *)packed + j * k;
-            float sum = 0;
-            for (size_t p = 0; p < k; p++)
-                sum += float_of(a[p]) * float_of(w[p]);
-            finish(sum + (e->bias ? e->bias[j] : 0), i, j, c, ldc, e);
-        }
+    run_elements(bf16_element, m, n, k, x, stride, packed, c, ldc, e, columns);
 }
 
 /* ---- int8: see int8.h; packed is q[n][k], then scale[n] and sum[n] ---- */
@@ -190,22 +212,22 @@ static void int8_convert(size_t m, size_t k, const float *x, size_t ldx, void *i
     }
 }
 
+static float int8_element(const void *x, const void *packed, size_t n, size_t k, size_t j, const float *bias)
+{
+    const float *scale = (const float *)(const void *)((const char *)packed + int8_tail(n, k)), *sums = scale + n;
+    const float *header = x;
+    const uint8_t *a = (const uint8_t *)x + HEADER;
+    const int8_t *w = (const int8_t *)packed + j * k;
+    int32_t sum = 0;
+    for (size_t p = 0; p < k; p++)
+        sum += (int32_t)a[p] * w[p];
+    return fmaf(fmaf((float)sum, header[0], header[1] * sums[j]), scale[j], bias_at(bias, j));
+}
+
 static void int8_run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c,
                      size_t ldc, const struct att_gemm_epilogue *e, struct att_gemm_columns columns)
 {
-    assert(m > 0 && n > 0 && k > 0 && columns.end <= n);
-    const float *scale = (const float *)(const void *)((const char *)packed + int8_tail(n, k)), *sums = scale + n;
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = columns.begin; j < columns.end; j++) {
-            const float *header = (const float *)(const void *)((const char *)x + i * stride);
-            const uint8_t *a = (const uint8_t *)header + HEADER;
-            const int8_t *w = (const int8_t *)packed + j * k;
-            int32_t sum = 0;
-            for (size_t p = 0; p < k; p++)
-                sum += (int32_t)a[p] * w[p];
-            float y = fmaf((float)sum, header[0], header[1] * sums[j]);
-            finish(fmaf(y, scale[j], e->bias ? e->bias[j] : 0), i, j, c, ldc, e);
-        }
+    run_elements(int8_element, m, n, k, x, stride, packed, c, ldc, e, columns);
 }
 
 const struct att_gemm att_gemm_f32_ref = {
@@ -216,7 +238,7 @@ const struct att_gemm att_gemm_f32_ref = {
     .packed_bytes = att_ref_packed_bytes,
     .pack = att_ref_pack,
     .input_bytes = att_ref_input_bytes,
-    .run = run,
+    .run = f32_run,
 };
 
 const struct att_gemm att_gemm_bf16_ref = {

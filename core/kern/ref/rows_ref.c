@@ -51,22 +51,10 @@ static void softmax(size_t n, float *x, float scale)
         x[i] /= sum;
 }
 
-static void activate(size_t n, float *x, enum att_act act)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = att_ref_act(x[i], act);
-}
-
 static void add_row(size_t n, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] += x[i];
-}
-
-static void multiply_row(size_t n, const float *x, float *y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] *= x[i];
 }
 
 static void scale_row(size_t n, const float *x, float scale, float *y)
@@ -102,9 +90,7 @@ const struct att_rows att_rows_ref = {
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,
     .softmax = softmax,
-    .activate = activate,
     .add = add_row,
-    .multiply = multiply_row,
     .scale = scale_row,
     .dot = dot,
     .l2_normalize = l2_normalize,

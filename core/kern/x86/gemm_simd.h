@@ -7,7 +7,7 @@
  *     for every block of rows        x is read row-major, by broadcast
  *       for every step of KU k's     sums[r][0..1] += x[r][step] · w[step][0..1]
  *       dequantise, bias, residual   in registers
- *       activation                   on the block while it is in L1
+ *       activation, gate             on the block while it is in L1; a gate's block comes before it
  *
  * A step is 32 bits of every row and column: one f32, two bf16, four int8 (or
  * two of them widened), so that one driver serves all. Panels lie end to end, so
@@ -61,6 +61,7 @@ struct product {
     size_t n, steps, stride;
     const char *x, *packed;
     size_t tail; /* bytes of the panels: what stands behind them */
+    const float *bias;
     float *c;
     size_t ldc;
     const struct att_gemm_epilogue *epilogue;
@@ -123,14 +124,26 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
 
 static void block_rows(size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL]);
 
-/* out → c with activation and residual; columns <= PANEL. */
-INLINE void finish(const enum att_act act, size_t rows, size_t columns, float (*out)[PANEL], const float *residual,
-                   size_t ldr, float *c, size_t ldc)
+/* What a block has: its sums with their bias, and of a gated layer the gate's, else NULL. */
+struct tile {
+    size_t rows, columns; /* columns <= PANEL */
+    float (*out)[PANEL], (*gate)[PANEL];
+};
+
+INLINE vec activated(const enum att_act act, const struct tile *tile, size_t r, size_t h)
 {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t h = 0; h < columns; h += VEC) {
-            vec y = activation(vec_load(out[r] + h), act);
-            const size_t n = columns - h;
+    const vec y = vec_load(tile->out[r] + h);
+    return tile->gate ? vec_mul(activation(vec_load(tile->gate[r] + h), act), y) : activation(y, act);
+}
+
+/* The tile → c with activation and residual. */
+INLINE void finish(const enum att_act act, const struct tile *tile, const float *residual, size_t ldr, float *c,
+                   size_t ldc)
+{
+    for (size_t r = 0; r < tile->rows; r++)
+        for (size_t h = 0; h < tile->columns; h += VEC) {
+            vec y = activated(act, tile, r, h);
+            const size_t n = tile->columns - h;
             if (n >= VEC) {
                 y = residual ? vec_add(y, vec_load(residual + r * ldr + h)) : y;
                 vec_store(c + r * ldc + h, y);
@@ -142,28 +155,26 @@ INLINE void finish(const enum att_act act, size_t rows, size_t columns, float (*
 }
 
 /* The same, rounded. */
-INLINE void finish_rounded(const enum att_act act, size_t rows, size_t columns, float (*out)[PANEL], uint16_t *y,
-                           size_t ldy)
+INLINE void finish_rounded(const enum att_act act, const struct tile *tile, uint16_t *y, size_t ldy)
 {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t h = 0; h < columns; h += VEC)
-            rounded_store(y + r * ldy + h, activation(vec_load(out[r] + h), act), columns - h);
+    for (size_t r = 0; r < tile->rows; r++)
+        for (size_t h = 0; h < tile->columns; h += VEC)
+            rounded_store(y + r * ldy + h, activated(act, tile, r, h), tile->columns - h);
 }
 
-static void finish_block(const struct product *p, size_t rows, size_t i, size_t j, float (*out)[PANEL])
+static void finish_tile(const struct product *p, size_t i, size_t j, const struct tile *tile)
 {
     const struct att_gemm_epilogue *e = p->epilogue;
     const float *residual = e->residual ? e->residual + i * e->ldr + j : NULL;
-    const size_t columns = p->n - j < PANEL ? p->n - j : PANEL;
     float *c = e->rounded ? NULL : p->c + i * p->ldc + j;
     uint16_t *rounded = e->rounded ? e->rounded + i * e->ldb + j : NULL;
     switch (e->act) {
 #define CASE(ACT)                                                                                                      \
     case ACT:                                                                                                          \
         if (ROUNDS && rounded)                                                                                         \
-            finish_rounded(ACT, rows, columns, out, rounded, e->ldb);                                                  \
+            finish_rounded(ACT, tile, rounded, e->ldb);                                                                \
         else                                                                                                           \
-            finish(ACT, rows, columns, out, residual, e->ldr, c, p->ldc);                                              \
+            finish(ACT, tile, residual, e->ldr, c, p->ldc);                                                            \
         break
         CASE(ATT_ACT_NONE);
         CASE(ATT_ACT_RELU);
@@ -188,20 +199,27 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
                               .x = x,
                               .packed = packed,
                               .tail = panels_bytes(n, k),
+                              .bias = epilogue->bias,
                               .c = c,
                               .ldc = ldc,
                               .epilogue = epilogue};
+    struct product gate = p;
+    gate.packed = epilogue->gate;
+    gate.bias = epilogue->gate_bias;
     for (size_t j = columns.begin; j < columns.end; j += PANEL) {
-        const char *panel = p.packed + j * p.steps * STEP;
-        const char *next = panel + p.steps * PANEL_STEP;
-        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE;
+        const size_t panel = j * p.steps * STEP;
+        size_t next = panel + p.steps * PANEL_STEP;
+        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->gate;
         for (size_t i = 0; i < m;) {
             const size_t left = m - i, blocks = (left + ROWS - 1) / ROWS;
             const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
-            float out[ROWS][PANEL] __attribute__((aligned(64)));
-            block_rows(rows, &p, i, j, next, direct ? NULL : out);
+            float out[2][ROWS][PANEL] __attribute__((aligned(64)));
+            const struct tile tile = {rows, n - j < PANEL ? n - j : PANEL, out[0], epilogue->gate ? out[1] : NULL};
+            if (epilogue->gate)
+                block_rows(rows, &gate, i, j, gate.packed + next, tile.gate);
+            block_rows(rows, &p, i, j, p.packed + next, direct ? NULL : tile.out);
             if (!direct)
-                finish_block(&p, rows, i, j, out);
+                finish_tile(&p, i, j, &tile);
             next = i == 0 ? next + p.steps * LINE : panel;
             i += rows;
         }
@@ -239,10 +257,9 @@ static void block_rows(size_t rows, const struct product *p, size_t i, size_t j,
 /* The bias of columns j + h ..; behind the last column zeros. */
 INLINE vec bias_load(const struct product *p, size_t j, size_t h)
 {
-    if (!p->epilogue->bias || j + h >= p->n)
+    if (!p->bias || j + h >= p->n)
         return vec_zero();
-    return p->n - j - h >= VEC ? vec_load(p->epilogue->bias + j + h)
-                               : vec_load_tail(p->epilogue->bias + j + h, p->n - j - h);
+    return p->n - j - h >= VEC ? vec_load(p->bias + j + h) : vec_load_tail(p->bias + j + h, p->n - j - h);
 }
 
 #endif

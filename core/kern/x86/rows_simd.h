@@ -97,15 +97,6 @@ static void rms_norm(size_t n, const float *x, const float *weight, float eps, f
                        n - i);
 }
 
-static void activate(size_t n, float *x, enum att_act act)
-{
-    size_t i = 0;
-    for (; i + VEC <= n; i += VEC)
-        vec_store(x + i, vec_act(vec_load(x + i), act));
-    if (i < n)
-        vec_store_tail(x + i, vec_act(vec_load_tail(x + i, n - i), act), n - i);
-}
-
 static void add_row(size_t n, const float *x, float *y)
 {
     size_t i = 0;
@@ -113,15 +104,6 @@ static void add_row(size_t n, const float *x, float *y)
         vec_store(y + i, vec_add(vec_load(y + i), vec_load(x + i)));
     if (i < n)
         vec_store_tail(y + i, vec_add(vec_load_tail(y + i, n - i), vec_load_tail(x + i, n - i)), n - i);
-}
-
-static void multiply_row(size_t n, const float *x, float *y)
-{
-    size_t i = 0;
-    for (; i + VEC <= n; i += VEC)
-        vec_store(y + i, vec_mul(vec_load(y + i), vec_load(x + i)));
-    if (i < n)
-        vec_store_tail(y + i, vec_mul(vec_load_tail(y + i, n - i), vec_load_tail(x + i, n - i)), n - i);
 }
 
 static void l2_normalize(size_t n, float *x)

@@ -341,6 +341,84 @@ static void gemm_activations_hold_their_bound(void **state)
     free(c);
 }
 
+static void gemm_activations_hold_at_the_ends(void **state)
+{
+    (void)state;
+    enum { N = 7 };
+    static const float w[N] = {0}, ends[N] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f, 100, -100};
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        float *c = fresh(N);
+        void *packed = packed_of(rows[g], N, 1, w, 1);
+        struct att_gemm_epilogue e = {.bias = ends, .act = ATT_ACT_RELU};
+        gemm_run(rows[g], 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
+        assert_true(isinf(c[0]) && c[1] == 0 && isnan(c[2]) && c[3] == 1e30f && c[4] == 0 && c[5] == 100 && c[6] == 0);
+        e.act = ATT_ACT_GELU;
+        gemm_run(rows[g], 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
+        assert_true(isnan(c[2]) && c[3] == 1e30f && c[5] == 100 && fabsf(c[6]) < 1e-4f);
+        free(c);
+        free(packed);
+    }
+}
+
+/* ---- epilogue.gate ---- */
+
+/* A gated layer is the product of two layers, bit for bit, all columns at once or in parts. */
+static void check_gate(const struct att_gemm *gemm, size_t m, size_t n, size_t k, enum att_act act, bool biased,
+                       bool residual)
+{
+    float *a = fresh(m * k), *w = fresh(n * k), *v = fresh(n * k), *b = fresh(n), *gate_bias = fresh(n);
+    float *gates = fresh(m * n), *ups = fresh(m * n), *got = fresh(m * n), *r = fresh(m * n);
+    void *up = packed_of(gemm, n, k, w, k), *gate = packed_of(gemm, n, k, v, k);
+    gemm_run(gemm, m, n, k, a, k, gate, gates, n,
+             &(struct att_gemm_epilogue){.bias = biased ? gate_bias : NULL, .act = act});
+    gemm_run(gemm, m, n, k, a, k, up, ups, n, &(struct att_gemm_epilogue){.bias = biased ? b : NULL});
+    const struct att_gemm_epilogue e = {.bias = biased ? b : NULL,
+                                        .act = act,
+                                        .gate = gate,
+                                        .gate_bias = biased ? gate_bias : NULL,
+                                        .residual = residual ? r : NULL,
+                                        .ldr = n};
+    gemm_run(gemm, m, n, k, a, k, up, got, n, &e);
+    for (size_t i = 0; i < m * n; i++) {
+        const float product = gates[i] * ups[i], expected = residual ? product + r[i] : product;
+        if (got[i] != expected)
+            fail_msg("%s m %zu n %zu k %zu act %d: %zu is %.9g, expected %.9g", gemm->name, m, n, k, act, i,
+                     (double)got[i], (double)expected);
+    }
+    if (gemm->input_bytes(k) == 0)
+        for (size_t j = 0; j < n; j += gemm->panel) {
+            float *part = fresh(m * n);
+            const size_t end = j + gemm->panel < n ? j + gemm->panel : n;
+            gemm->run(m, n, k, a, k * sizeof *a, up, part, n, &e, (struct att_gemm_columns){j, end});
+            for (size_t i = 0; i < m; i++)
+                assert_memory_equal(part + i * n + j, got + i * n + j, (end - j) * sizeof *got);
+            free(part);
+        }
+    float *const blocks[] = {a, w, v, b, gate_bias, gates, ups, got, r};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        free(blocks[i]);
+    free(up);
+    free(gate);
+}
+
+static void gemm_gates(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    for (size_t g = 0; g < count; g++) {
+        if (rows[g]->needs & ~features)
+            continue;
+        for (size_t m = 1; m <= 31; m += m < 16 ? 1 : 5)
+            for (size_t n = 1; n <= 70; n += n < 4 ? 1 : 6)
+                check_gate(rows[g], m, n, 1 + (m * n) % 40, (enum att_act)((m + n) % ATT_ACT_COUNT), m % 2, n % 3 == 0);
+    }
+}
+
 /* ---- epilogue.rounded ---- */
 
 /* A product whose epilogue rounds; the blocks are of the exact size. */
@@ -430,6 +508,7 @@ static void rounded_in_parts(const struct rounding *p, const struct att_gemm_epi
 static void check_rounded(const struct rounding *p, enum att_act act)
 {
     struct att_gemm_epilogue e = {.bias = (p->m + p->n) % 3 ? p->bias : NULL, .act = act, .ldb = p->ld};
+    e.gate = p->m % 2 ? p->packed : NULL;
     uint16_t *expected = rounded_apart(p, e), *got = rounded_block(p);
     e.rounded = got;
     rounding_run(p, &e, NULL, (struct att_gemm_columns){0, p->n});
@@ -595,35 +674,6 @@ static void rows_are_right_at_every_length(void **state)
         }
 }
 
-static void activations_hold_their_bound(void **state)
-{
-    (void)state;
-    enum { N = 4096 };
-    size_t count;
-    const struct att_rows *const *rows = att_rows_rows(&count);
-    static float x[N], y[N];
-    for (size_t r = 0; r < count; r++) {
-        if (rows[r]->needs & ~features)
-            continue;
-        for (int act = 0; act < ATT_ACT_COUNT; act++)
-            for (int part = 0; part < 64; part++) {
-                for (size_t i = 0; i < N; i++)
-                    x[i] = ((float)(part * N + (int)i) / (64.0f * N) - 0.5f) * 24;
-                memcpy(y, x, sizeof y);
-                rows[r]->activate(N, y, (enum att_act)act);
-                for (size_t i = 0; i < N; i++)
-                    near("activate", rows[r]->name, (size_t)act, (double)y[i],
-                         act_exact((double)x[i], (enum att_act)act), 2.5e-7 * fmax(1, fabs((double)x[i])));
-            }
-        float ends[] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f, 1e-40f, 0};
-        rows[r]->activate(7, ends, ATT_ACT_RELU);
-        assert_true(isinf(ends[0]) && ends[1] == 0 && isnan(ends[2]) && ends[3] == 1e30f && ends[4] == 0);
-        float big[] = {100, -100, 1e30f, NAN};
-        rows[r]->activate(4, big, ATT_ACT_GELU);
-        assert_true(big[0] == 100 && fabsf(big[1]) < 1e-4f && big[2] == 1e30f && isnan(big[3]));
-    }
-}
-
 static void masks_hide_features(void **state)
 {
     (void)state;
@@ -689,10 +739,11 @@ int main(void)
         cmocka_unit_test(int8_rows_give_the_same_bits),
         cmocka_unit_test(gemm_keeps_nan_in_its_row),
         cmocka_unit_test(gemm_activations_hold_their_bound),
+        cmocka_unit_test(gemm_activations_hold_at_the_ends),
+        cmocka_unit_test(gemm_gates),
         cmocka_unit_test(gemm_rounds_as_the_next_product_reads),
         cmocka_unit_test(gemm_sizes_do_not_wrap),
         cmocka_unit_test(rows_are_right_at_every_length),
-        cmocka_unit_test(activations_hold_their_bound),
         cmocka_unit_test(masks_hide_features),
     };
     return cmocka_run_group_tests_name("kern", tests, detect, NULL);
