@@ -226,7 +226,7 @@ static enum att_status measure(struct bench *bench, struct worker *workers, stru
 static double flops(const struct bench *bench)
 {
     const struct att_model_info *info = att_model_info(bench->model);
-    double h = (double)info->hidden_size, inner = (double)info->intermediate_size, total = 0;
+    double h = (double)info->hidden_size, inner = (double)info->intermediate_size * (info->gated ? 1.5 : 1), total = 0;
     for (size_t i = 0; i < bench->n_texts; i++) {
         double t = (double)bench->texts[i].count;
         total += (double)info->n_layers * (t * (8 * h * h + 4 * h * inner) + 4 * t * t * h);

@@ -71,6 +71,7 @@ struct att_model_info {
     const char *base;       /* adapters and heads over another model: the name of that; else NULL */
     const char *task;       /* attend.json's task, or what the checkpoint implies: embed, classify, recommend */
     size_t hidden_size, n_layers, n_heads, intermediate_size;
+    bool gated; /* a layer's inner part has a gate: three products, not two */
     size_t vocab_size;   /* rows of the embedding table; for recommenders items + 1 (0 is padding) */
     size_t max_tokens;   /* longest sequence that it was made for, special tokens included */
     size_t limit_tokens; /* longest that can be computed: rotary positions have no end of their own */

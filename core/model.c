@@ -331,6 +331,7 @@ static enum att_status info_fill(struct att_model *model, const char *dir, struc
     info->n_layers = arch->n_layers;
     info->n_heads = arch->n_heads;
     info->intermediate_size = arch->intermediate_size;
+    info->gated = arch->gated;
     info->vocab_size = arch->vocab_size;
     info->dtype = arch->dtype;
     for (int dtype = 0; dtype < ATT_DTYPE_COUNT; dtype++)

@@ -25,6 +25,7 @@ struct att_arch_info {
     const char *class_name; /* of the document that configure was given */
     enum att_dtype dtype;   /* of the layers; set before configure */
     size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size;
+    bool gated; /* the inner part of a layer has a gate */
     size_t max_tokens;           /* longest sequence that can be computed */
     size_t trained_tokens;       /* longest it was made for, where that is less; 0: max_tokens */
     size_t n_kv_heads, head_dim; /* decoders: of their caches */

@@ -203,6 +203,7 @@ static enum att_status configure(const struct att_json *config, void *state, str
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[QKV] = 3 * info->hidden_size;
     info->dims[INTERMEDIATE] = info->intermediate_size;
+    info->gated = true;
     info->dims[VOCAB] = info->vocab_size;
     info->dims[LABELS] = n_labels;
     info->sets[0].slots = model_slots;

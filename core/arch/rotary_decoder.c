@@ -180,6 +180,7 @@ enum att_status att_rotary_configure(const struct att_rotary_family *family, con
     model->mha[1] = model->mha[0];
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[INTERMEDIATE] = info->intermediate_size;
+    info->gated = true;
     info->dims[VOCAB] = info->vocab_size;
     info->dims[QUERY] = info->n_heads * info->head_dim;
     info->dims[KEY_VALUE] = info->n_kv_heads * info->head_dim;

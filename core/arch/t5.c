@@ -221,6 +221,7 @@ static enum att_status configure(const struct att_json *config, void *state, str
     model->decoder.causal = true;
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[INNER] = info->intermediate_size;
+    info->gated = model->gated;
     info->dims[VOCAB] = info->vocab_size;
     info->dims[ATTENTION] = info->n_heads * info->head_dim;
     info->dims[BUCKETS] = model->buckets;
