@@ -83,7 +83,7 @@ static enum att_status run_texts(struct worker *worker, size_t begin, size_t end
             return worker->err.status;
         cu[i - begin + 1] = cu[i - begin] + (uint32_t)count;
     }
-    const struct att_batch batch = {.ids = ids, .cu_seqlens = cu, .n_seqs = end - begin};
+    const struct att_batch batch = {.ids = ids, .cu_seqlens = cu, .n_seqs = end - begin, .vectors_only = true};
     *ret_tokens = cu[end - begin];
     return att_forward(worker->context, &batch, NULL, &out, &worker->err);
 }
@@ -222,7 +222,7 @@ static enum att_status measure(struct bench *bench, struct worker *workers, stru
     return status;
 }
 
-/* Operations of the matrix products and of attention, for all texts once. */
+/* Operations of the matrix products and of attention, for all texts once, all layers in full. */
 static double flops(const struct bench *bench)
 {
     const struct att_model_info *info = att_model_info(bench->model);

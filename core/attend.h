@@ -71,7 +71,7 @@ struct att_model_info {
     const char *base;       /* adapters and heads over another model: the name of that; else NULL */
     const char *task;       /* attend.json's task, or what the checkpoint implies: embed, classify, recommend */
     size_t hidden_size, n_layers, n_heads, intermediate_size;
-    bool gated; /* a layer's inner part has a gate: three products, not two */
+    bool gated;          /* a layer's inner part has a gate: three products, not two */
     size_t vocab_size;   /* rows of the embedding table; for recommenders items + 1 (0 is padding) */
     size_t max_tokens;   /* longest sequence that it was made for, special tokens included */
     size_t limit_tokens; /* longest that can be computed: rotary positions have no end of their own */
@@ -160,6 +160,9 @@ struct att_batch {
      * are all equal change no bit. */
     const float *const *weights;
     const struct att_batch *target; /* encoder-decoders: the decoder's tokens for each sequence; NULL: encode alone */
+    /* hidden is not wanted, and is NULL: the last layer may then compute no more than pooled, pooler and logits need,
+     * in the same bits. Where they read the first token alone, this saves most of that layer. */
+    bool vectors_only;
 };
 
 /* Looks into a forward pass. Functions may be NULL. Data is valid during the call alone. */

@@ -203,6 +203,13 @@ static enum att_status decode(struct att_context *context, const struct att_batc
     return ATT_OK;
 }
 
+/* Who reads the last hidden state: the pooling, the caller, a tap, a decoder. What a family's own head reads it knows.
+ */
+static bool first_only(const struct att_model *model, const struct att_batch *batch, const struct att_tap *tap)
+{
+    return model->info.pooling == ATT_POOL_CLS && batch->vectors_only && !tap && !batch->target;
+}
+
 static enum att_status forward(struct att_context *context, const struct att_batch *batch, const struct att_tap *tap,
                                struct att_output *ret_output, struct att_err *err)
 {
@@ -214,6 +221,7 @@ static enum att_status forward(struct att_context *context, const struct att_bat
     if (status != ATT_OK)
         return status;
     checked.team = &context->team;
+    checked.first_only = first_only(model, batch, tap);
     struct att_arch_tap arch_tap = {.context = NULL};
     if (tap)
         arch_tap = (struct att_arch_tap){
@@ -239,8 +247,11 @@ static enum att_status forward(struct att_context *context, const struct att_bat
     const float *memory = batch->target ? out.hidden : NULL;
     if (batch->target && (status = decode(context, batch, &checked, tap, &out, err)) != ATT_OK)
         return status;
-    *ret_output = (struct att_output){
-        .hidden = out.hidden, .memory = memory, .pooler = out.pooler, .pooled = pooled, .logits = out.logits};
+    *ret_output = (struct att_output){.hidden = batch->vectors_only ? NULL : out.hidden,
+                                      .memory = memory,
+                                      .pooler = out.pooler,
+                                      .pooled = pooled,
+                                      .logits = out.logits};
     return ATT_OK;
 }
 

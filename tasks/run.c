@@ -147,8 +147,10 @@ static void run_plain(struct att_context *context, struct task_job *const *jobs,
     struct att_batch batch;
     struct att_output out;
     bool attention = pack(context, jobs, n_jobs, &batch), scans = false;
+    batch.vectors_only = true;
     for (size_t i = 0; i < n_jobs; i++) {
         weights[i] = jobs[i]->weights;
+        batch.vectors_only = batch.vectors_only && !jobs[i]->hidden;
         scans = scans || jobs[i]->scan;
     }
     batch.weights = weights;

@@ -25,7 +25,7 @@ struct att_arch_info {
     const char *class_name; /* of the document that configure was given */
     enum att_dtype dtype;   /* of the layers; set before configure */
     size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, type_vocab_size;
-    bool gated; /* the inner part of a layer has a gate */
+    bool gated;                  /* the inner part of a layer has a gate */
     size_t max_tokens;           /* longest sequence that can be computed */
     size_t trained_tokens;       /* longest it was made for, where that is less; 0: max_tokens */
     size_t n_kv_heads, head_dim; /* decoders: of their caches */
@@ -60,8 +60,10 @@ struct att_arch_batch {
     const uint32_t *cu_seqlens;
     size_t n_seqs, n_tokens, longest; /* longest: tokens of the longest sequence */
     const float *const *weights;      /* [n_seqs] of the tokens, see attend.h; NULL: all ones */
-    struct att_team *team;            /* who computes; never NULL */
-    struct att_arch_past past;        /* of decoders; else zeros */
+    /* Who reads output.hidden reads the first row of each sequence alone: the others may be anything. */
+    bool first_only;
+    struct att_team *team;     /* who computes; never NULL */
+    struct att_arch_past past; /* of decoders; else zeros */
 };
 
 struct att_arch_tap {

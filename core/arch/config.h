@@ -8,7 +8,7 @@
 
 #include "core/base/json.h"
 #include "core/base/status.h"
-#include "core/kern/gemm.h"
+#include "core/ops/linear.h" /* enum att_act */
 
 /* Integer field within [min, max]; absent or null: `otherwise`, or an error when otherwise is SIZE_MAX. */
 enum att_status att_config_size(const struct att_json *config, const char *field, size_t min, size_t max,

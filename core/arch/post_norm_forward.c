@@ -8,6 +8,7 @@
  * layer operation by operation instead, and splits the columns of each.
  */
 #include <assert.h>
+#include <string.h>
 
 #include "core/arch/post_norm.h"
 #include "core/ops/embedding.h"
@@ -131,23 +132,49 @@ static struct att_mha_call attention_of(const struct pass *pass, const struct pa
     return call;
 }
 
-/* A layer: x and wide in, x and the next layer's wide out. */
-static void encode(const struct pass *pass, const struct part *part)
+/* What stands behind attention in a layer, for m rows: x + context → x; a is their workspace. */
+static void feed_forward(const struct pass *pass, struct att_team *team, size_t m, const float *context, float *x,
+                         float *a)
 {
     const struct att_post_norm_layer *layer = layer_of(pass, pass->index);
     const struct att_feed_forward inner = {.up = &layer->intermediate, .down = &layer->output, .act = pass->model->act};
-    const struct att_mha_call attention = attention_of(pass, part);
-    const size_t hidden = pass->hidden, m = part->end - part->begin, first = part->begin * hidden;
+    const size_t hidden = pass->hidden;
     const float eps = pass->model->eps;
-    float *x = pass->b->x + first, *a = pass->b->a + first;
-    att_mha_run(part->team, &pass->model->mha, &attention);
-    att_linear_run(part->team, &layer->attention_output, m, pass->b->context + first, hidden, a, hidden, ATT_ACT_NONE,
-                   x, hidden);
+    att_linear_run(team, &layer->attention_output, m, context, hidden, a, hidden, ATT_ACT_NONE, x, hidden);
     att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
-    att_feed_forward_run(part->team, &inner, m, a, hidden, x, hidden, a, hidden);
+    att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
     att_norm_run(&layer->output_norm, m, hidden, eps, x, x);
+}
+
+/* A layer: x and wide in, x and the next layer's wide out. */
+static void encode(const struct pass *pass, const struct part *part)
+{
+    const struct att_mha_call attention = attention_of(pass, part);
+    const size_t first = part->begin * pass->hidden;
+    const struct att_post_norm_buffers *b = pass->b;
+    att_mha_run(part->team, &pass->model->mha, &attention);
+    feed_forward(pass, part->team, part->end - part->begin, b->context + first, b->x + first, b->a + first);
     if (pass->index + 1 < pass->info->n_layers)
         project(pass, part, pass->index + 1, pass->next_wide);
+}
+
+/* The last layer for the first row of each sequence, when no other is read. */
+static void encode_firsts(const struct pass *pass)
+{
+    const struct att_arch_batch *batch = pass->batch;
+    const struct att_post_norm_buffers *b = pass->b;
+    const size_t hidden = pass->hidden, bytes = hidden * sizeof(float);
+    struct att_team alone = att_team_alone(batch->team->space);
+    for (size_t s = 0; s < batch->n_seqs; s++) {
+        const size_t row = batch->cu_seqlens[s];
+        const struct att_mha_call attention = attention_of(pass, &(struct part){&alone, row, row + 1});
+        att_mha_run(&alone, &pass->model->mha, &attention);
+        memmove(b->context + s * hidden, b->context + row * hidden, bytes);
+        memmove(b->x + s * hidden, b->x + row * hidden, bytes);
+    }
+    feed_forward(pass, batch->team, batch->n_seqs, b->context, b->x, b->a);
+    for (size_t s = batch->n_seqs; s-- > 0;)
+        memmove(b->x + batch->cu_seqlens[s] * hidden, b->x + s * hidden, bytes);
 }
 
 /* ---- who computes what ---- */
@@ -221,14 +248,18 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
                         .weight_bytes = weight_bytes(layers, info->n_stored_layers),
                         .rounded = takes_rounded(model, layers),
                         .wide = b->wide[0]};
-    assert(batch->n_tokens > 0);
+    const bool firsts = batch->first_only && !info->per_token;
+    assert(batch->n_tokens > 0 && !(firsts && tap));
     if (model->relative)
         att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
                           &bias);
     run_stage(&pass, embed);
     hidden_state(&pass, 0);
     for (; pass.index < info->n_layers; pass.index++) {
-        run_stage(&pass, encode);
+        if (firsts && pass.index + 1 == info->n_layers)
+            encode_firsts(&pass);
+        else
+            run_stage(&pass, encode);
         pass.wide = pass.next_wide;
         hidden_state(&pass, pass.index + 1);
     }
