@@ -56,19 +56,19 @@ static bool shortest(float value, uint32_t *ret_digits, int *ret_exponent)
         return false;
     memcpy(&bits, &value, sizeof bits);
     const int binary = (int)(bits >> 23 & 0xff) - 127, e = exponent_of(x, binary);
-    const double scaled = x * powers[DIGITS - 1 - e], above = powers[DIGITS - 1 - e] * power_of_two(binary - 24);
-    const double below = bits & 0x7fffff ? above : above / 2; /* the gap below a power of two is half as wide */
+    const double scaled = x * powers[DIGITS - 1 - e], half_gap = powers[DIGITS - 1 - e] * power_of_two(binary - 24);
     double candidates[CANDIDATES], distances[CANDIDATES];
     unsigned near = 0;
     for (size_t i = 0; i < CANDIDATES; i++) {
         candidates[i] = nearest(scaled * inverse[i]) * steps[i];
         distances[i] = fabs(candidates[i] - scaled);
-        near |= (unsigned)(distances[i] <= (candidates[i] < scaled ? below : above) + doubt) << i;
+        near |= (unsigned)(distances[i] <= half_gap + doubt) << i;
     }
     const size_t i = (size_t)__builtin_ctz(near | 1u << (CANDIDATES - 1));
-    const double half_gap = candidates[i] < scaled ? below : above;
     if (distances[i] > half_gap - doubt || distances[i] > steps[i] / 2 - doubt || candidates[i] >= 1e9)
         return false;
+    if ((bits & 0x7fffff) == 0 && distances[i] > 0)
+        return false; /* the gap below a power of two is half as wide */
     *ret_digits = (uint32_t)candidates[i];
     *ret_exponent = e;
     return true;
