@@ -8,8 +8,8 @@
  * layer operation by operation instead, and splits the columns of each.
  */
 #include <assert.h>
-#include <string.h>
 
+#include "core/arch/firsts.h"
 #include "core/arch/post_norm.h"
 #include "core/ops/embedding.h"
 #include "core/ops/feed_forward.h"
@@ -69,7 +69,7 @@ static void project(const struct pass *pass, const struct part *part, size_t lay
         call.y = (float *)wide + part->begin * n;
         call.ldy = n;
     }
-    att_linear_call(part->team, &call);
+    att_linear_run_call(part->team, &call);
 }
 
 static void embed_words(const struct pass *pass, size_t begin, size_t end, float *sums)
@@ -163,18 +163,10 @@ static void encode_firsts(const struct pass *pass)
 {
     const struct att_arch_batch *batch = pass->batch;
     const struct att_post_norm_buffers *b = pass->b;
-    const size_t hidden = pass->hidden, bytes = hidden * sizeof(float);
-    struct att_team alone = att_team_alone(batch->team->space);
-    for (size_t s = 0; s < batch->n_seqs; s++) {
-        const size_t row = batch->cu_seqlens[s];
-        const struct att_mha_call attention = attention_of(pass, &(struct part){&alone, row, row + 1});
-        att_mha_run(&alone, &pass->model->mha, &attention);
-        memmove(b->context + s * hidden, b->context + row * hidden, bytes);
-        memmove(b->x + s * hidden, b->x + row * hidden, bytes);
-    }
+    const struct att_mha_call attention = attention_of(pass, &(struct part){.end = 0});
+    att_firsts_attend(&pass->model->mha, &attention, pass->info, batch, b->x);
     feed_forward(pass, batch->team, batch->n_seqs, b->context, b->x, b->a);
-    for (size_t s = batch->n_seqs; s-- > 0;)
-        memmove(b->x + batch->cu_seqlens[s] * hidden, b->x + s * hidden, bytes);
+    att_firsts_return(pass->info, batch, b->x);
 }
 
 /* ---- who computes what ---- */
@@ -248,15 +240,14 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
                         .weight_bytes = weight_bytes(layers, info->n_stored_layers),
                         .rounded = takes_rounded(model, layers),
                         .wide = b->wide[0]};
-    const bool firsts = batch->first_only && !info->per_token;
-    assert(batch->n_tokens > 0 && !(firsts && tap));
+    assert(batch->n_tokens > 0);
     if (model->relative)
         att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
                           &bias);
     run_stage(&pass, embed);
     hidden_state(&pass, 0);
     for (; pass.index < info->n_layers; pass.index++) {
-        if (firsts && pass.index + 1 == info->n_layers)
+        if (att_firsts_suffice(info, batch, pass.index))
             encode_firsts(&pass);
         else
             run_stage(&pass, encode);

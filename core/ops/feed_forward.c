@@ -58,14 +58,14 @@ static void run_block(const struct work *work, size_t begin, size_t count, void 
         struct att_team alone = att_team_alone((char *)space + count * row);
         call.rounded = space;
         call.ld_rounded = row / sizeof *call.rounded;
-        att_linear_call(&alone, &call);
+        att_linear_run_call(&alone, &call);
         att_linear_run_input(down, count, space, y, work->ldy, residual, work->ldr);
         return;
     }
     struct att_team alone = att_team_alone((char *)space + lines(count * up->n * sizeof(float)));
     call.y = space;
     call.ldy = up->n;
-    att_linear_call(&alone, &call);
+    att_linear_run_call(&alone, &call);
     att_linear_run(&alone, down, count, call.y, up->n, y, work->ldy, ATT_ACT_NONE, residual, work->ldr);
 }
 
@@ -86,7 +86,7 @@ static void run_by_columns(struct att_team *team, const struct work *work)
     team->space = (char *)space + lines(work->m * up->n * sizeof(float));
     call.y = space;
     call.ldy = up->n;
-    att_linear_call(team, &call);
+    att_linear_run_call(team, &call);
     att_linear_run(team, down, work->m, call.y, up->n, work->y, work->ldy, ATT_ACT_NONE, work->residual, work->ldr);
     team->space = space;
 }

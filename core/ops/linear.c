@@ -127,7 +127,7 @@ static void run_in_team(struct att_team *team, struct work *work)
     att_team_run(team, divide_up(linear->n, work->columns), columns_chunk, work);
 }
 
-void att_linear_call(struct att_team *team, const struct att_linear_call *call)
+void att_linear_run_call(struct att_team *team, const struct att_linear_call *call)
 {
     const struct att_linear *linear = call->linear, *gate = call->gate;
     assert(linear->packed && call->m > 0 && (!call->rounded || linear->gemm->rounds));
@@ -150,15 +150,15 @@ void att_linear_call(struct att_team *team, const struct att_linear_call *call)
 void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
                     float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr)
 {
-    att_linear_call(team, &(struct att_linear_call){.linear = linear,
-                                                    .act = act,
-                                                    .m = m,
-                                                    .x = x,
-                                                    .ldx = ldx,
-                                                    .y = y,
-                                                    .ldy = ldy,
-                                                    .residual = residual,
-                                                    .ldr = ldr});
+    att_linear_run_call(team, &(struct att_linear_call){.linear = linear,
+                                                        .act = act,
+                                                        .m = m,
+                                                        .x = x,
+                                                        .ldx = ldx,
+                                                        .y = y,
+                                                        .ldy = ldy,
+                                                        .residual = residual,
+                                                        .ldr = ldr});
 }
 
 void att_linear_run_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,

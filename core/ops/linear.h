@@ -54,7 +54,7 @@ struct att_linear_call {
     size_t ldr;
 };
 
-void att_linear_call(struct att_team *team, const struct att_linear_call *call);
+void att_linear_run_call(struct att_team *team, const struct att_linear_call *call);
 /* x as the gemm reads it, rows of input_bytes(k); by this thread alone. */
 void att_linear_run_input(const struct att_linear *linear, size_t m, const void *input, float *y, size_t ldy,
                           const float *residual, size_t ldr);

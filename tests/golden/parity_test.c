@@ -239,6 +239,8 @@ static void the_part_kept_here_is_equal(void **state)
         {"bert4rec", "golden/data/bert4rec", "golden/data/bert4rec/cases.jsonl"},
         {"albert-seqcls", "golden/data/albert-seqcls", "golden/data/albert-seqcls/cases.jsonl"},
         {"deberta-v2-conv", "golden/data/deberta-v2-conv-seqcls", "golden/data/deberta-v2-conv-seqcls/cases.jsonl"},
+        {"modernbert-cls", "golden/data/modernbert-cls-seqcls", "golden/data/modernbert-cls-seqcls/cases.jsonl"},
+        {"nomic-bert", "golden/data/nomic-bert-model", "golden/data/nomic-bert-model/cases.jsonl"},
         {"mpnet-model", "golden/data/mpnet-model", "golden/data/mpnet-model/cases.jsonl"},
         {"llama-f16", "golden/data/llama-f16", "golden/data/llama-f16/cases.jsonl"},
         {"qwen3", "golden/data/qwen3", "golden/data/qwen3/cases.jsonl"},
