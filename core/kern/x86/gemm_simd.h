@@ -35,8 +35,9 @@
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 4096 };
-/* Rows are addressed from every FAN-th: a processor's address adds 0, 1, 2 or 4 times a stride to a base. */
-enum { FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
+/* So many rows have a pointer each, in registers. More are addressed from every FAN-th: a processor's address adds 0,
+ * 1, 2 or 4 times a stride to a base. */
+enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
 
 static size_t steps_of(size_t k)
 {
@@ -72,11 +73,11 @@ struct product {
 INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL])
 {
     const char *x = p->x + i * p->stride, *panel = p->packed + j * p->steps * STEP;
-    const size_t stride = p->stride, steps = p->steps;
-    const char *base[BASES];
+    const char *first = x + HEADER, *base[BASES];
+    const size_t stride = p->stride, steps = p->steps, bases = rows > POINTERS ? (rows + FAN - 1) / FAN : 0;
 #pragma GCC unroll 3
-    for (size_t b = 0; b * FAN < rows; b++)
-        base[b] = x + HEADER + b * FAN * stride;
+    for (size_t b = 0; b < bases; b++)
+        base[b] = first + b * FAN * stride;
     sums acc[ROWS][2];
     for (size_t r = 0; r < rows; r++)
         acc[r][0] = acc[r][1] = sums_zero();
@@ -86,16 +87,16 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
             _mm_prefetch(panel + AHEAD + s * PANEL_STEP + line, _MM_HINT_T0);
         _mm_prefetch(next + s * LINE, _MM_HINT_T0);
 #pragma GCC unroll 3
-        for (size_t b = 0; b * FAN < rows; b++)
-            __asm__("" : "+r"(base[b])); /* else there is a pointer a row, and from 12 rows on too few registers */
+        for (size_t b = 0; b < bases; b++)
+            __asm__("" : "+r"(base[b])); /* else the compiler makes a pointer a row, more than there are registers */
 #pragma GCC unroll 16
         for (size_t r = 0; r < rows; r++) {
-            const inputs value = inputs_load(base[r / FAN] + r % FAN * stride);
+            const inputs value = inputs_load(bases ? base[r / FAN] + r % FAN * stride : first + r * stride + s * STEP);
             acc[r][0] = multiply_add(acc[r][0], value, w0);
             acc[r][1] = multiply_add(acc[r][1], value, w1);
         }
 #pragma GCC unroll 3
-        for (size_t b = 0; b * FAN < rows; b++)
+        for (size_t b = 0; b < bases; b++)
             base[b] += STEP;
     }
     const struct columns left = columns_load(p, j, 0), right = columns_load(p, j, VEC);
