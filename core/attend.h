@@ -160,8 +160,8 @@ struct att_batch {
      * are all equal change no bit. */
     const float *const *weights;
     const struct att_batch *target; /* encoder-decoders: the decoder's tokens for each sequence; NULL: encode alone */
-    /* hidden is not wanted, and is NULL: the last layer may then compute no more than pooled, pooler and logits need,
-     * in the same bits. Where they read the first token alone, this saves most of that layer. */
+    /* hidden is not wanted, and is NULL: the last layer may then compute no more than the other outputs need, in the
+     * same bits. Where they read the first token alone, this saves most of that layer. */
     bool vectors_only;
 };
 
@@ -184,7 +184,7 @@ struct att_tap {
                             size_t n_query, size_t n_key);
 };
 
-/* Points into the context until its next forward pass; NULL where the model has no such output. */
+/* Points into the context until its next forward pass; NULL where the model has no such output, or it is not wanted. */
 struct att_output {
     const float *hidden; /* [n_tokens][hidden_size], last hidden state; with a target: the decoder's, of its tokens */
     const float *memory; /* with a target: the encoder's last hidden state */

@@ -203,8 +203,7 @@ static enum att_status decode(struct att_context *context, const struct att_batc
     return ATT_OK;
 }
 
-/* Who reads the last hidden state: the pooling, the caller, a tap, a decoder. What a family's own head reads it knows.
- */
+/* Who reads the last hidden state: the pooling, the caller, a tap, a decoder; and a head (info.head_reads_all). */
 static bool first_only(const struct att_model *model, const struct att_batch *batch, const struct att_tap *tap)
 {
     return model->info.pooling == ATT_POOL_CLS && batch->vectors_only && !tap && !batch->target;

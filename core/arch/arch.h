@@ -35,7 +35,8 @@ struct att_arch_info {
     size_t n_stored_layers;   /* layers in the file when they are shared; 0: n_layers */
     size_t n_logits;          /* of the checkpoint's own head; 0: none */
     bool per_token, has_pooler, scores_items;
-    bool generates;             /* a decoder: lm_logits is there */
+    bool head_reads_all; /* the checkpoint's own head reads all rows of the last hidden state, not the first alone */
+    bool generates;      /* a decoder: lm_logits is there */
     size_t dims[ATT_ARCH_DIMS]; /* what the slots' rows and cols index */
     struct {
         const struct att_slot *slots;

@@ -379,7 +379,7 @@ static enum att_status prepare(void *state, void *layers, const struct att_arch_
 
 struct buffers {
     float *x, *a;    /* [tokens][hidden] */
-    float *wide;     /* [tokens][max(3 * hidden, intermediate, kernel * hidden)] */
+    float *wide;     /* [tokens][max(3, kernel) * hidden] */
     float *context;  /* [tokens][hidden] */
     float *embedded; /* [tokens][hidden], where there is a convolution */
     struct att_head_buffers head;
@@ -407,7 +407,6 @@ static void encode(const struct deberta *model, const struct deberta_layer *laye
                    const struct att_arch_batch *batch, const struct att_arch_tap *tap, size_t index,
                    const struct buffers *b)
 {
-    const bool firsts = att_firsts_suffice(info, batch, index);
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     struct att_disentangled terms = {
@@ -438,20 +437,14 @@ static void encode(const struct deberta *model, const struct deberta_layer *laye
         .longest_query = batch->longest,
         .longest_key = batch->longest,
     };
-    if (firsts) {
-        att_firsts_attend(&model->mha, &call, info, batch, b->x);
-        n = batch->n_seqs;
-    } else {
-        att_mha_run(batch->team, &model->mha, &call);
-    }
+    n = att_firsts_attend(&model->mha, &call, info, batch, b->x);
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
     const struct att_feed_forward inner = {.up = &layer->intermediate, .down = &layer->output, .act = model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
-    if (firsts)
-        att_firsts_return(info, batch, b->x);
+    att_firsts_return(info, batch, index, b->x);
 }
 
 /* x = LayerNorm(x + act(convolution of the embeddings)); beyond a sequence's ends are zeros. */

@@ -11,11 +11,11 @@
 
 /* Whether layer `index` computes no other rows. */
 bool att_firsts_suffice(const struct att_arch_info *info, const struct att_arch_batch *batch, size_t index);
-/* Attention of the first rows by this thread alone, into rows 0 .. n_seqs of call->out; x [n_tokens][hidden_size] is
- * gathered likewise. Without a sink. */
-void att_firsts_attend(const struct att_mha *mha, const struct att_mha_call *call, const struct att_arch_info *info,
-                       const struct att_arch_batch *batch, float *x);
-/* x back to its places. */
-void att_firsts_return(const struct att_arch_info *info, const struct att_arch_batch *batch, float *x);
+/* The call's attention, and the rows of call->out and x [n_tokens][hidden_size] that the layer goes on with: all of
+ * them or, where the first suffice, 0 .. n_seqs. */
+size_t att_firsts_attend(const struct att_mha *mha, const struct att_mha_call *call, const struct att_arch_info *info,
+                         const struct att_arch_batch *batch, float *x);
+/* Behind layer `index`: x back to its places. */
+void att_firsts_return(const struct att_arch_info *info, const struct att_arch_batch *batch, size_t index, float *x);
 
 #endif

@@ -35,7 +35,7 @@ enum att_status att_head_configure(const char *family, const struct att_head_cla
     head->act = class->act_of_config ? hidden_act : class->act;
     head->is_pooler = class->is_pooler;
     head->width = info->hidden_size;
-    info->per_token = head->kind >= ATT_HEAD_TOKEN;
+    info->per_token = info->head_reads_all = head->kind >= ATT_HEAD_TOKEN;
     info->n_logits = head->kind == ATT_HEAD_NONE        ? 0
                      : head->kind == ATT_HEAD_MASKED_LM ? info->vocab_size
                      : head->kind == ATT_HEAD_SPAN      ? 2

@@ -201,6 +201,7 @@ static enum att_status configure(const struct att_json *config, void *state, str
     model->head.act = head_act;
     model->head.eps = model->eps;
     model->head.mean = model->head.mean && model->head.kind == ATT_HEAD_SEQUENCE;
+    info->head_reads_all = info->head_reads_all || model->head.mean;
     info->dims[HIDDEN] = info->hidden_size;
     info->dims[QKV] = 3 * info->hidden_size;
     info->dims[INTERMEDIATE] = info->intermediate_size;
@@ -244,7 +245,6 @@ static void encode(const struct modernbert *model, const struct modernbert_layer
                    const struct att_arch_info *info, const struct att_arch_batch *batch, const struct att_arch_tap *tap,
                    size_t index, const struct buffers *b)
 {
-    const bool firsts = !model->head.mean && att_firsts_suffice(info, batch, index);
     size_t n = batch->n_tokens, hidden = info->hidden_size, k = model->kinds[index];
     const float *normed = b->x;
     if (layer->attention_norm.weight) {
@@ -270,19 +270,13 @@ static void encode(const struct modernbert *model, const struct modernbert_layer
         .longest_query = batch->longest,
         .longest_key = batch->longest,
     };
-    if (firsts) {
-        att_firsts_attend(&model->mha[k], &call, info, batch, b->x);
-        n = batch->n_seqs;
-    } else {
-        att_mha_run(batch->team, &model->mha[k], &call);
-    }
+    n = att_firsts_attend(&model->mha[k], &call, info, batch, b->x);
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->mlp_norm, n, hidden, model->eps, b->x, b->a);
     const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->output, model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->x, hidden);
-    if (firsts)
-        att_firsts_return(info, batch, b->x);
+    att_firsts_return(info, batch, index, b->x);
 }
 
 static void forward(const void *state, const void *layers, const struct att_arch_info *info,

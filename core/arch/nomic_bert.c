@@ -232,7 +232,6 @@ static void encode(const struct nomic *model, const struct nomic_layer *layer, c
                    const struct att_arch_batch *batch, const struct att_arch_tap *tap, size_t index,
                    const struct buffers *b)
 {
-    const bool firsts = att_firsts_suffice(info, batch, index);
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     att_linear_run(batch->team, &layer->query_key_value, n, b->x, hidden, b->wide, 3 * hidden, ATT_ACT_NONE, NULL, 0);
     /* Queries and keys are neighbours: twice the heads. */
@@ -252,20 +251,14 @@ static void encode(const struct nomic *model, const struct nomic_layer *layer, c
         .longest_query = batch->longest,
         .longest_key = batch->longest,
     };
-    if (firsts) {
-        att_firsts_attend(&model->mha, &call, info, batch, b->x);
-        n = batch->n_seqs;
-    } else {
-        att_mha_run(batch->team, &model->mha, &call);
-    }
+    n = att_firsts_attend(&model->mha, &call, info, batch, b->x);
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
     const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->output, model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
-    if (firsts)
-        att_firsts_return(info, batch, b->x);
+    att_firsts_return(info, batch, index, b->x);
 }
 
 static void forward(const void *state, const void *layers, const struct att_arch_info *info,

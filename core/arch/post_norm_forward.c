@@ -164,9 +164,9 @@ static void encode_firsts(const struct pass *pass)
     const struct att_arch_batch *batch = pass->batch;
     const struct att_post_norm_buffers *b = pass->b;
     const struct att_mha_call attention = attention_of(pass, &(struct part){.end = 0});
-    att_firsts_attend(&pass->model->mha, &attention, pass->info, batch, b->x);
-    feed_forward(pass, batch->team, batch->n_seqs, b->context, b->x, b->a);
-    att_firsts_return(pass->info, batch, b->x);
+    const size_t m = att_firsts_attend(&pass->model->mha, &attention, pass->info, batch, b->x);
+    feed_forward(pass, batch->team, m, b->context, b->x, b->a);
+    att_firsts_return(pass->info, batch, pass->index, b->x);
 }
 
 /* ---- who computes what ---- */

@@ -38,8 +38,7 @@ enum { ATT_TEAM_CHUNKS_MAX = 1 << 15 };
 
 void att_team_init(struct att_team *team, void *space);
 void att_team_finish(struct att_team *team);
-/* This thread alone, with a workspace: for a chunk of another team's that runs operations itself. Nobody helps it, and
- * it needs no finish. */
+/* This thread alone, with a workspace, for what takes a team. Nobody helps it, and it needs no finish. */
 static inline struct att_team att_team_alone(void *space)
 {
     return (struct att_team){.space = space};

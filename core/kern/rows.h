@@ -1,5 +1,5 @@
 /*
- * Row operations: norms, softmax, activations, sums, pooling. One table of
+ * Row operations: norms, softmax, sums, pooling. One table of
  * functions for each instruction set; plain C in ref/ is the reference.
  *
  * All work on f32 rows. n is a row's length, n >= 1. Pointers need no
@@ -12,8 +12,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-#include "core/kern/gemm.h"
 
 struct att_rows {
     const char *name;

@@ -1,5 +1,6 @@
 /*
- * A Linear layer: y[m][n] = act(x[m][k] · wᵀ + bias) + residual. Weights are
+ * A Linear layer: y[m][n] = act(x[m][k] · wᵀ + bias) + residual; or two of them,
+ * one of which gates the other. Weights are
  * packed once, in the dtype of the layer, for the chosen GEMM row; read-only
  * afterwards, shared by threads. Activations are f32 outside of the product.
  */
@@ -38,14 +39,14 @@ size_t att_linear_space(const struct att_linear *linear);
 void att_linear_run(struct att_team *team, const struct att_linear *linear, size_t m, const float *x, size_t ldx,
                     float *y, size_t ldy, enum att_act act, const float *residual, size_t ldr);
 
-/* A run with all that a product can do on its way. */
+/* A run with all that a product can do on its way; of x, y, residual, team and workspace what att_linear_run says. */
 struct att_linear_call {
     const struct att_linear *linear;
     const struct att_linear *gate; /* of the same shape: y = act(gate(x)) · linear(x) + residual; or NULL */
     enum att_act act;
     size_t m;
     const float *x;
-    size_t ldx;
+    size_t ldx; /* floats, as the other row strides but one */
     float *y;
     size_t ldy;
     uint16_t *rounded; /* instead of y, for layers of a gemm that rounds: y as bfloat16; then no residual; or NULL */

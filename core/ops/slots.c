@@ -236,6 +236,11 @@ void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target
     }
 }
 
+static bool is_there(const struct att_slot *slot, const size_t *dims)
+{
+    return !slot->when || dims[slot->when - 1] != 0;
+}
+
 size_t att_slots_space(const struct att_slot *slots, size_t n_slots, const void *target)
 {
     size_t largest = 0;
@@ -254,6 +259,8 @@ size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void 
     size_t bytes = 0;
     for (size_t i = 0; i < n_slots; i++) {
         const char *at = (const char *)target + slots[i].offset;
+        if (!is_there(&slots[i], dims))
+            continue;
         if (slots[i].kind == ATT_SLOT_LINEAR || slots[i].kind == ATT_SLOT_CONVOLUTION)
             bytes += ((const struct att_linear *)(const void *)at)->bytes;
         else if (slots[i].kind == ATT_SLOT_NORM)
@@ -270,7 +277,7 @@ size_t att_slots_bytes_as(const struct att_slot *slots, size_t n_slots, const vo
     size_t bytes = att_slots_bytes(slots, n_slots, target, dims);
     for (size_t i = 0; i < n_slots; i++) {
         const struct att_linear *linear = (const void *)((const char *)target + slots[i].offset);
-        if (slots[i].kind == ATT_SLOT_LINEAR && linear->packed)
+        if (slots[i].kind == ATT_SLOT_LINEAR && linear->packed && is_there(&slots[i], dims))
             bytes = bytes - linear->gemm->packed_bytes(linear->n, linear->k) +
                     att_kern()->gemm[dtype]->packed_bytes(linear->n, linear->k);
     }

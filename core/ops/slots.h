@@ -4,7 +4,7 @@
  *
  * In a pattern '#' stands for the layer number and '*' for "weight" or "bias".
  * A linear slot may stack up to three tensors as one (query, key, value), or
- * take a part of the rows of one (torch's in_proj).
+ * take a part of the rows of one (torch's in_proj, ModernBERT's Wi).
  */
 #ifndef ATT_OPS_SLOTS_H
 #define ATT_OPS_SLOTS_H

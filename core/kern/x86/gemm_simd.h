@@ -35,8 +35,8 @@
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 4096 };
-/* So many rows have a pointer each, in registers. More are addressed from every FAN-th: a processor's address adds 0,
- * 1, 2 or 4 times a stride to a base. */
+/* So many rows have a pointer each, in registers. More are addressed from every FAN-th: an address adds 0, 1, 2 or
+ * 4 times the stride to a base, and for the row between once or twice to a sum. */
 enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
 
 static size_t steps_of(size_t k)

@@ -388,9 +388,36 @@ static void scores_all_items_but_padding(void **state)
     att_model_unref(model);
 }
 
+static void count_weights(void *context, const struct att_tensor_info *tensor)
+{
+    size_t *total = context, count = 1;
+    for (size_t i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    *total += count;
+}
+
+/* Each weight once, whatever the number of slots that could hold it: T5's inner parts have two forms. */
+static void counts_the_bytes_of_weights(void **state)
+{
+    (void)state;
+    const char *root = getenv("ATT_SOURCE_ROOT");
+    char dir[512];
+    size_t count = 0;
+    struct att_model *model = NULL;
+    struct att_err err;
+    snprintf(dir, sizeof dir, "%s/tests/data/models/tiny-t5", root ? root : ".");
+    assert_int_equal(att_model_tensors(dir, count_weights, &count, &err), ATT_OK);
+    assert_int_equal(att_model_load(dir, &(struct att_model_options){0}, &model, &err), ATT_OK);
+    const size_t bytes = att_model_info(model)->weight_bytes;
+    if (bytes < count * sizeof(float) || bytes > count * sizeof(float) * 6 / 5) /* columns are padded to a panel's */
+        fail_msg("%zu bytes of %zu weights", bytes, count);
+    att_model_unref(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_the_bytes_of_weights),
         cmocka_unit_test(gives_the_reference_outputs),
         cmocka_unit_test(tells_what_it_is),
         cmocka_unit_test(equal_inputs_give_equal_bits),

@@ -362,10 +362,48 @@ static void floats_are_short_and_exact(void **state)
     }
 }
 
+/* One behind the other, where there is room for them already; and up to a limit that falls inside one. */
+static void floats_share_an_array(void **state)
+{
+    (void)state;
+    enum { N = 500 };
+    float values[N];
+    struct att_jsonw w;
+    att_jsonw_init(&w, 1 << 20);
+    att_jsonw_array_begin(&w);
+    for (size_t i = 0; i < N; i++) {
+        values[i] = (i % 2 ? -1.0f : 1.0f) * ldexpf(1 + (float)i / 7, (int)(i % 50) - 40);
+        att_jsonw_float(&w, values[i]);
+    }
+    att_jsonw_array_end(&w);
+    char *text = written(&w), *at = text;
+    assert_int_equal(*at++, '[');
+    for (size_t i = 0; i < N; i++) {
+        assert_true(strtof(at, &at) == values[i]);
+        assert_int_equal(*at++, i + 1 < N ? ',' : ']');
+    }
+    assert_int_equal(*at, '\0');
+    for (size_t limit = 1; limit < 64; limit++) {
+        char *bytes = NULL;
+        size_t len;
+        att_jsonw_init(&w, limit);
+        att_jsonw_array_begin(&w);
+        for (size_t i = 0; i < 5; i++)
+            att_jsonw_float(&w, 0.12345678f);
+        att_jsonw_array_end(&w);
+        const bool fits = limit > strlen("[0.12345678,0.12345678,0.12345678,0.12345678,0.12345678]");
+        assert_int_equal(att_jsonw_take(&w, &bytes, &len, NULL), fits ? ATT_OK : ATT_ELIMIT);
+        assert_true(!fits || len < limit);
+        att_mem_free(bytes);
+    }
+    att_mem_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floats_are_short_and_exact),
+        cmocka_unit_test(floats_share_an_array),
         cmocka_unit_test(reads_values),
         cmocka_unit_test(iterates_in_file_order),
         cmocka_unit_test(refuses),
