@@ -87,14 +87,14 @@ INLINE void multiply(const size_t rows, size_t n, const weight *x, size_t ldx, c
         acc[r][0] = acc[r][1] = vec_zero();
     for (size_t u = 0; u < n; u++) {
         const float *at = w + u * ldw;
-#pragma GCC unroll 16
+        UNROLL
         for (size_t r = 0; r < rows; r++) {
             const vec value = unit_broadcast(x + r * ldx + KU * u);
             acc[r][0] = multiply_add(acc[r][0], value, at);
             acc[r][1] = multiply_add(acc[r][1], value, at + VEC);
         }
     }
-#pragma GCC unroll 16
+    UNROLL
     for (size_t r = 0; r < rows; r++) {
         vec_store(out + r * ldo, acc[r][0]);
         vec_store(out + r * ldo + VEC, acc[r][1]);
@@ -236,7 +236,7 @@ INLINE vec largest_scores(const struct block *b, size_t n)
 {
     const vec low = vec_set(-INFINITY);
     vec tops[VEC];
-#pragma GCC unroll 16
+    UNROLL
     for (size_t r = 0; r < VEC; r++)
         tops[r] = low;
     for (size_t r = 0; r < b->rows; r++) {
@@ -283,7 +283,7 @@ static vec weigh(struct block *b, struct att_span chunk)
     vec sums[VEC];
     float top[VEC];
     vec_store(top, largest);
-#pragma GCC unroll 16
+    UNROLL
     for (size_t r = 0; r < VEC; r++)
         sums[r] = vec_zero();
     for (size_t r = 0; r < b->rows; r++)

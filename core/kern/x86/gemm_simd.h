@@ -75,7 +75,7 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
     const char *x = p->x + i * p->stride, *panel = p->packed + j * p->steps * STEP;
     const char *first = x + HEADER, *base[BASES];
     const size_t stride = p->stride, steps = p->steps, bases = rows > POINTERS ? (rows + FAN - 1) / FAN : 0;
-#pragma GCC unroll 3
+    UNROLL
     for (size_t b = 0; b < bases; b++)
         base[b] = first + b * FAN * stride;
     sums acc[ROWS][2];
@@ -86,16 +86,16 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
         for (size_t line = 0; line < PANEL_STEP; line += LINE)
             _mm_prefetch(panel + AHEAD + s * PANEL_STEP + line, _MM_HINT_T0);
         _mm_prefetch(next + s * LINE, _MM_HINT_T0);
-#pragma GCC unroll 3
+        UNROLL
         for (size_t b = 0; b < bases; b++)
             __asm__("" : "+r"(base[b])); /* else the compiler makes a pointer a row, more than there are registers */
-#pragma GCC unroll 16
+        UNROLL
         for (size_t r = 0; r < rows; r++) {
             const inputs value = inputs_load(bases ? base[r / FAN] + r % FAN * stride : first + r * stride + s * STEP);
             acc[r][0] = multiply_add(acc[r][0], value, w0);
             acc[r][1] = multiply_add(acc[r][1], value, w1);
         }
-#pragma GCC unroll 3
+        UNROLL
         for (size_t b = 0; b < bases; b++)
             base[b] += STEP;
     }
@@ -105,7 +105,7 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
         out || !ROUNDS || !p->epilogue->rounded ? NULL : p->epilogue->rounded + i * p->epilogue->ldb + j;
     float *c = out ? out[0] : rounded ? NULL : p->c + i * p->ldc + j;
     const size_t ldc = out ? PANEL : p->ldc;
-#pragma GCC unroll 16
+    UNROLL
     for (size_t r = 0; r < rows; r++) {
         vec y0 = columns_value(acc[r][0], x + r * p->stride, &left);
         vec y1 = columns_value(acc[r][1], x + r * p->stride, &right);

@@ -15,6 +15,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before a loop of a constant count, 16 at most: else sums are in memory, at half the speed. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #if defined(__AVX512F__)
 
 typedef __m512 vec;
@@ -346,7 +353,7 @@ INLINE vec gelu_by_table(const size_t degree, const float (*table)[16], vec x)
     const __m512i k = _mm512_castps_si512(shifted);
     const vec u = vec_sub(at, vec_sub(shifted, magic));
     vec p = _mm512_permutexvar_ps(k, vec_load(table[degree]));
-#pragma GCC unroll 8
+    UNROLL
     for (size_t i = degree; i-- > 0;)
         p = vec_fma(p, u, _mm512_permutexvar_ps(k, vec_load(table[i])));
     return vec_fma(size, p, vec_mul(vec_set(0.5f), x));
