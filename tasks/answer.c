@@ -11,10 +11,7 @@ void task_id_make(const char *prefix, char text[TASK_ID_BYTES])
     char hex[2 * sizeof random + 1] = "";
     /* getrandom of 12 bytes neither blocks after boot nor fails. */
     if (getrandom(random, sizeof random, 0) == (ssize_t)sizeof random)
-        for (size_t i = 0; i < sizeof random; i++) {
-            hex[2 * i] = "0123456789abcdef"[random[i] >> 4];
-            hex[2 * i + 1] = "0123456789abcdef"[random[i] & 15];
-        }
+        att_hex(random, sizeof random, hex);
     snprintf(text, TASK_ID_BYTES, "%s-%s", prefix, hex);
 }
 

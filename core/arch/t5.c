@@ -65,27 +65,9 @@ struct t5 {
 
 #define INNER_SLOTS(type, layer)                                                                                       \
     ATT_VECTOR(type, inner.norm, HIDDEN, layer ".layer_norm.weight"),                                                  \
-        {.kind = ATT_SLOT_LINEAR,                                                                                      \
-         .offset = offsetof(type, inner.up),                                                                           \
-         .patterns = {layer ".DenseReluDense.wi.*"},                                                                   \
-         .rows = INNER,                                                                                                \
-         .cols = HIDDEN,                                                                                               \
-         .bias = ATT_NO_BIAS,                                                                                          \
-         .when = ATT_WHEN(PLAIN)},                                                                                     \
-        {.kind = ATT_SLOT_LINEAR,                                                                                      \
-         .offset = offsetof(type, inner.gate),                                                                         \
-         .patterns = {layer ".DenseReluDense.wi_0.*"},                                                                 \
-         .rows = INNER,                                                                                                \
-         .cols = HIDDEN,                                                                                               \
-         .bias = ATT_NO_BIAS,                                                                                          \
-         .when = ATT_WHEN(GATED)},                                                                                     \
-        {.kind = ATT_SLOT_LINEAR,                                                                                      \
-         .offset = offsetof(type, inner.up),                                                                           \
-         .patterns = {layer ".DenseReluDense.wi_1.*"},                                                                 \
-         .rows = INNER,                                                                                                \
-         .cols = HIDDEN,                                                                                               \
-         .bias = ATT_NO_BIAS,                                                                                          \
-         .when = ATT_WHEN(GATED)},                                                                                     \
+        ATT_LINEAR_WHEN(PLAIN, type, inner.up, INNER, HIDDEN, ATT_NO_BIAS, layer ".DenseReluDense.wi.*"),              \
+        ATT_LINEAR_WHEN(GATED, type, inner.gate, INNER, HIDDEN, ATT_NO_BIAS, layer ".DenseReluDense.wi_0.*"),          \
+        ATT_LINEAR_WHEN(GATED, type, inner.up, INNER, HIDDEN, ATT_NO_BIAS, layer ".DenseReluDense.wi_1.*"),            \
         ATT_LINEAR_BIASED(type, inner.down, HIDDEN, INNER, ATT_NO_BIAS, layer ".DenseReluDense.wo.*")
 
 static const struct att_slot encoder_slots[] = {

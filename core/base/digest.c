@@ -45,13 +45,14 @@ static char hex_digit(unsigned nibble)
     return (char)(nibble + '0' + (((9U - nibble) >> 8) & 39U));
 }
 
-static void put_hex(const unsigned char raw[RAW_BYTES], char ret_hex[65])
+void att_hex(const void *bytes, size_t len, char *ret_hex)
 {
-    for (size_t i = 0; i < RAW_BYTES; i++) {
+    const unsigned char *raw = bytes;
+    for (size_t i = 0; i < len; i++) {
         ret_hex[2 * i] = hex_digit(raw[i] >> 4);
         ret_hex[2 * i + 1] = hex_digit(raw[i] & 15);
     }
-    ret_hex[64] = '\0';
+    ret_hex[2 * len] = '\0';
 }
 
 void att_digest_end(struct att_digest_state *state, char ret_hex[65])
@@ -61,7 +62,7 @@ void att_digest_end(struct att_digest_state *state, char ret_hex[65])
     unsigned char raw[RAW_BYTES];
     gnutls_hash_deinit(state->hash, raw);
     if (ret_hex)
-        put_hex(raw, ret_hex);
+        att_hex(raw, RAW_BYTES, ret_hex);
     att_mem_free(state);
 }
 
@@ -71,7 +72,7 @@ void att_digest(const void *bytes, size_t len, char ret_hex[65])
     int failure = gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, len, raw);
     assert(failure == 0); /* only where GnuTLS lacks the algorithm */
     (void)failure;
-    put_hex(raw, ret_hex);
+    att_hex(raw, RAW_BYTES, ret_hex);
 }
 
 enum att_status att_digest_hmac(const void *key, size_t key_len, const struct att_digest_part *parts, size_t n_parts,
@@ -87,6 +88,6 @@ enum att_status att_digest_hmac(const void *key, size_t key_len, const struct at
     gnutls_hmac_deinit(hmac, raw);
     if (failed)
         return att_err_set(err, ATT_EINTERNAL, "HMAC-SHA256 failed");
-    put_hex(raw, ret_hex);
+    att_hex(raw, RAW_BYTES, ret_hex);
     return ATT_OK;
 }

@@ -17,6 +17,9 @@ void att_digest_end(struct att_digest_state *state, char ret_hex[65]);
 /* All at once: 64 hexadecimal digits and a NUL. Takes no memory, so it cannot fail. */
 void att_digest(const void *bytes, size_t len, char ret_hex[65]);
 
+/* 2 * len hexadecimal digits and a NUL. */
+void att_hex(const void *bytes, size_t len, char *ret_hex);
+
 /* A keyed digest of the parts, one behind the other, as 64 hexadecimal digits and a NUL. */
 struct att_digest_part {
     const void *bytes;

@@ -75,6 +75,11 @@ struct att_slot {
         .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {__VA_ARGS__}, .rows = (r),             \
         .cols = (c), .bias = (has_bias)                                                                                \
     }
+#define ATT_LINEAR_WHEN(d, type, member, r, c, has_bias, ...)                                                          \
+    {                                                                                                                  \
+        .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {__VA_ARGS__}, .rows = (r),             \
+        .cols = (c), .bias = (has_bias), .when = ATT_WHEN(d)                                                           \
+    }
 #define ATT_LINEAR_TRANSPOSED(type, member, r, c, pattern)                                                             \
     {                                                                                                                  \
         .kind = ATT_SLOT_LINEAR, .offset = offsetof(type, member), .patterns = {pattern}, .rows = (r), .cols = (c),    \

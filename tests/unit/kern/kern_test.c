@@ -62,6 +62,16 @@ static double gelu_bound(enum att_dtype dtype, double x)
     return (dtype == ATT_F32 ? 2e-7 : 3e-6) * fmax(1, fabs(x));
 }
 
+/* The rows that this CPU can run, one after the other; NULL behind the last. */
+static const struct att_gemm *next_gemm(size_t *at)
+{
+    size_t count;
+    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    while (*at < count && (rows[*at]->needs & ~features))
+        ++*at;
+    return *at < count ? rows[(*at)++] : NULL;
+}
+
 static void *packed_of(const struct att_gemm *gemm, size_t n, size_t k, const float *w, size_t ldw)
 {
     size_t bytes = gemm->packed_bytes(n, k);
@@ -154,15 +164,12 @@ static void gemm_multiplies(void **state)
 {
     (void)state;
     static const size_t ks[] = {1, 2, 7, 31, 64, 384};
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
         for (size_t m = 1; m <= 31; m += m < 16 ? 1 : 5)
             for (size_t n = 1; n <= 67; n += n < 4 ? 1 : 9)
                 for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
-                    gemm_check(rows[g], m, n, ks[i], (enum att_act)((m + n + i) % ATT_ACT_COUNT), (m + i) % 2,
+                    gemm_check(gemm, m, n, ks[i], (enum att_act)((m + n + i) % ATT_ACT_COUNT), (m + i) % 2,
                                (n + i) % 3 == 0);
     }
 }
@@ -171,19 +178,16 @@ static void gemm_bits_do_not_depend_on_the_batch(void **state)
 {
     (void)state;
     enum { M = 40, N = 96, K = 129 };
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    const struct att_gemm *gemm;
     float *a = fresh(M * K), *w = fresh(N * K), *b = fresh(N), *one = fresh(M * N), *many = fresh(M * N);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
-        void *packed = packed_of(rows[g], N, K, w, K);
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
+        void *packed = packed_of(gemm, N, K, w, K);
         const struct att_gemm_epilogue e = {.bias = b, .act = ATT_ACT_GELU};
         for (size_t i = 0; i < M; i++)
-            gemm_run(rows[g], 1, N, K, a + i * K, K, packed, one + i * N, N, &e);
+            gemm_run(gemm, 1, N, K, a + i * K, K, packed, one + i * N, N, &e);
         for (size_t m = 1; m <= M; m++)
             for (size_t first = 0; first + m <= M; first += 7) {
-                gemm_run(rows[g], m, N, K, a + first * K, K, packed, many, N, &e);
+                gemm_run(gemm, m, N, K, a + first * K, K, packed, many, N, &e);
                 assert_memory_equal(many, one + first * N, m * N * sizeof(float));
             }
         free(packed);
@@ -200,22 +204,19 @@ static void gemm_columns_are_independent(void **state)
 {
     (void)state;
     enum { M = 9, N = 150, K = 77 };
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
         float *a = fresh(M * K), *w = fresh(N * K), *b = fresh(N), *whole = fresh(M * N), *parts = fresh(M * N);
-        void *packed = packed_of(rows[g], N, K, w, K);
-        const size_t row = rows[g]->input_bytes(K), step = rows[g]->panel * 2;
+        void *packed = packed_of(gemm, N, K, w, K);
+        const size_t row = gemm->input_bytes(K), step = gemm->panel * 2;
         void *input = aligned_alloc(64, row ? M * row : 64);
         const struct att_gemm_epilogue e = {.bias = b, .act = ATT_ACT_SILU};
         if (row)
-            rows[g]->convert(M, K, a, K, input);
-        gemm_run(rows[g], M, N, K, a, K, packed, whole, N, &e);
+            gemm->convert(M, K, a, K, input);
+        gemm_run(gemm, M, N, K, a, K, packed, whole, N, &e);
         for (size_t begin = 0; begin < N; begin += step)
-            rows[g]->run(M, N, K, row ? input : a, row ? row : K * sizeof *a, packed, parts, N, &e,
-                         (struct att_gemm_columns){begin, begin + step < N ? begin + step : N});
+            gemm->run(M, N, K, row ? input : a, row ? row : K * sizeof *a, packed, parts, N, &e,
+                      (struct att_gemm_columns){begin, begin + step < N ? begin + step : N});
         assert_memory_equal(whole, parts, M * N * sizeof *whole);
         free(a);
         free(w);
@@ -264,17 +265,14 @@ static void gemm_residual_may_be_the_output(void **state)
 {
     (void)state;
     enum { M = 17, N = 50, K = 33 };
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
         float *a = fresh(M * K), *w = fresh(N * K), *r = fresh(M * N), *c = fresh(M * N);
-        void *packed = packed_of(rows[g], N, K, w, K);
+        void *packed = packed_of(gemm, N, K, w, K);
         const struct att_gemm_epilogue apart = {.act = ATT_ACT_RELU, .residual = r, .ldr = N};
-        gemm_run(rows[g], M, N, K, a, K, packed, c, N, &apart);
+        gemm_run(gemm, M, N, K, a, K, packed, c, N, &apart);
         const struct att_gemm_epilogue same = {.act = ATT_ACT_RELU, .residual = r, .ldr = N};
-        gemm_run(rows[g], M, N, K, a, K, packed, r, N, &same);
+        gemm_run(gemm, M, N, K, a, K, packed, r, N, &same);
         assert_memory_equal(c, r, M * N * sizeof(float));
         free(a);
         free(w);
@@ -288,17 +286,14 @@ static void gemm_keeps_nan_in_its_row(void **state)
 {
     (void)state;
     enum { M = 15, N = 40, K = 20 };
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
         for (int act = 0; act < ATT_ACT_COUNT; act++) {
             float *a = fresh(M * K), *w = fresh(N * K), *c = fresh(M * N);
             a[3 * K + 2] = NAN;
-            void *packed = packed_of(rows[g], N, K, w, K);
+            void *packed = packed_of(gemm, N, K, w, K);
             const struct att_gemm_epilogue e = {.act = (enum att_act)act};
-            gemm_run(rows[g], M, N, K, a, K, packed, c, N, &e);
+            gemm_run(gemm, M, N, K, a, K, packed, c, N, &e);
             for (size_t i = 0; i < M; i++)
                 for (size_t j = 0; j < N; j++)
                     assert_int_equal(isnan(c[i * N + j]) != 0, i == 3);
@@ -315,23 +310,20 @@ static void gemm_activations_hold_their_bound(void **state)
 {
     (void)state;
     enum { N = 24001 };
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
+    const struct att_gemm *gemm;
     float *w = calloc(N, sizeof *w), *b = fresh(N), *c = fresh(N);
     for (size_t j = 0; j < N; j++)
         b[j] = (float)((int)j - N / 2) / 1000;
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
-        void *packed = packed_of(rows[g], N, 1, w, 1);
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
+        void *packed = packed_of(gemm, N, 1, w, 1);
         for (int act = 0; act < ATT_ACT_COUNT; act++) {
             const struct att_gemm_epilogue e = {.bias = b, .act = (enum att_act)act};
-            gemm_run(rows[g], 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
+            gemm_run(gemm, 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
             for (size_t j = 0; j < N; j++) {
                 const double x = (double)b[j], y = act_exact(x, (enum att_act)act);
-                const double bound = act == ATT_ACT_GELU ? gelu_bound(rows[g]->dtype, x) : 2.5e-7 * fmax(1, fabs(x));
+                const double bound = act == ATT_ACT_GELU ? gelu_bound(gemm->dtype, x) : 2.5e-7 * fmax(1, fabs(x));
                 if (!(fabs((double)c[j] - y) <= bound))
-                    fail_msg("%s act %d of %.9g is %.9g, expected %.9g", rows[g]->name, act, x, (double)c[j], y);
+                    fail_msg("%s act %d of %.9g is %.9g, expected %.9g", gemm->name, act, x, (double)c[j], y);
             }
         }
         free(packed);
@@ -346,18 +338,15 @@ static void gemm_activations_hold_at_the_ends(void **state)
     (void)state;
     enum { N = 7 };
     static const float w[N] = {0}, ends[N] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f, 100, -100};
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
         float *c = fresh(N);
-        void *packed = packed_of(rows[g], N, 1, w, 1);
+        void *packed = packed_of(gemm, N, 1, w, 1);
         struct att_gemm_epilogue e = {.bias = ends, .act = ATT_ACT_RELU};
-        gemm_run(rows[g], 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
+        gemm_run(gemm, 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
         assert_true(isinf(c[0]) && c[1] == 0 && isnan(c[2]) && c[3] == 1e30f && c[4] == 0 && c[5] == 100 && c[6] == 0);
         e.act = ATT_ACT_GELU;
-        gemm_run(rows[g], 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
+        gemm_run(gemm, 1, N, 1, (const float[]){0.75f}, 1, packed, c, N, &e);
         assert_true(isnan(c[2]) && c[3] == 1e30f && c[5] == 100 && fabsf(c[6]) < 1e-4f);
         free(c);
         free(packed);
@@ -408,14 +397,11 @@ static void check_gate(const struct att_gemm *gemm, size_t m, size_t n, size_t k
 static void gemm_gates(void **state)
 {
     (void)state;
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
         for (size_t m = 1; m <= 31; m += m < 16 ? 1 : 5)
             for (size_t n = 1; n <= 70; n += n < 4 ? 1 : 6)
-                check_gate(rows[g], m, n, 1 + (m * n) % 40, (enum att_act)((m + n) % ATT_ACT_COUNT), m % 2, n % 3 == 0);
+                check_gate(gemm, m, n, 1 + (m * n) % 40, (enum att_act)((m + n) % ATT_ACT_COUNT), m % 2, n % 3 == 0);
     }
 }
 
@@ -536,28 +522,24 @@ static void check_rounding(const struct att_gemm *gemm, size_t n)
 static void gemm_rounds_as_the_next_product_reads(void **state)
 {
     (void)state;
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (!rows[g]->rounds || (rows[g]->needs & ~features))
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
+        if (!gemm->rounds)
             continue;
         for (size_t n = 1; n <= 70; n++)
-            check_rounding(rows[g], n);
-        check_rounding(rows[g], 384);
-        check_rounding(rows[g], 385);
+            check_rounding(gemm, n);
+        check_rounding(gemm, 384);
+        check_rounding(gemm, 385);
     }
 }
 
 static void gemm_sizes_do_not_wrap(void **state)
 {
     (void)state;
-    size_t count;
-    const struct att_gemm *const *rows = att_gemm_rows(&count);
-    for (size_t g = 0; g < count; g++) {
-        if (rows[g]->needs & ~features)
-            continue;
-        assert_int_equal(rows[g]->packed_bytes(SIZE_MAX / 2, 8), 0);
-        assert_int_equal(rows[g]->packed_bytes(SIZE_MAX, SIZE_MAX), 0);
+    const struct att_gemm *gemm;
+    for (size_t at = 0; (gemm = next_gemm(&at)) != NULL;) {
+        assert_int_equal(gemm->packed_bytes(SIZE_MAX / 2, 8), 0);
+        assert_int_equal(gemm->packed_bytes(SIZE_MAX, SIZE_MAX), 0);
     }
     size_t n;
     const struct att_attention *const *attention = att_attention_rows(&n);
