@@ -196,6 +196,19 @@ static size_t table_bytes(const void *state, const struct att_slot *slot)
     return table ? att_table_bytes(table) : 0;
 }
 
+/* Memory of what is outside the layers; an adapter's tables are its base's. */
+static void count_sets(struct att_model *model)
+{
+    const struct att_arch_info *info = &model->arch_info;
+    for (size_t i = 0; i < ATT_ARCH_SETS; i++) {
+        const struct att_slot *slots = info->sets[i].slots;
+        model->info.weight_bytes += att_slots_bytes(slots, info->sets[i].n_slots, model->state, info->dims);
+        for (size_t j = 0; j < info->sets[i].n_slots && !model->base; j++)
+            if (slots[j].kind == ATT_SLOT_TABLE)
+                model->info.weight_bytes += table_bytes(model->state, &slots[j]);
+    }
+}
+
 static enum att_status weights_load(struct att_model *model, struct loading *loading, struct att_err *err)
 {
     const struct att_arch_info *info = &model->arch_info;
@@ -205,18 +218,17 @@ static enum att_status weights_load(struct att_model *model, struct loading *loa
                                                 ATT_F32, &source, &model->pages, err);
         if (status != ATT_OK)
             return status;
-        model->info.weight_bytes +=
-            att_slots_bytes(info->sets[i].slots, info->sets[i].n_slots, model->state, info->dims);
-        for (size_t j = 0; j < info->sets[i].n_slots && !model->base; j++)
-            if (info->sets[i].slots[j].kind == ATT_SLOT_TABLE)
-                model->info.weight_bytes += table_bytes(model->state, &info->sets[i].slots[j]);
     }
     for (size_t k = 0; k < ATT_ARCH_STACKS; k++) {
         enum att_status status = stack_load(model, k, &source, err);
         if (status != ATT_OK)
             return status;
     }
-    return model->arch->prepare ? model->arch->prepare(model->state, model->layers[0], info, err) : ATT_OK;
+    enum att_status status =
+        model->arch->prepare ? model->arch->prepare(model->state, model->layers[0], info, err) : ATT_OK;
+    if (status == ATT_OK)
+        count_sets(model);
+    return status;
 }
 
 /* Buffers that old files carry and no model reads. */

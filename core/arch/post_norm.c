@@ -17,6 +17,7 @@ const struct att_slot att_post_norm_embeddings[ATT_POST_NORM_EMBEDDINGS_SEGMENTE
     ATT_TABLE(struct att_post_norm, position, ATT_POST_NORM_POSITIONS, ATT_POST_NORM_EMBEDDING,
               "embeddings.position_embeddings.weight"),
     ATT_NORM(struct att_post_norm, embedding_norm, ATT_POST_NORM_EMBEDDING, "embeddings.LayerNorm.*"),
+    {.kind = ATT_SLOT_PROJECTED, .offset = offsetof(struct att_post_norm, projected), .derived = true},
     ATT_TABLE(struct att_post_norm, segment, ATT_POST_NORM_SEGMENTS, ATT_POST_NORM_EMBEDDING,
               "embeddings.token_type_embeddings.weight"),
 };
@@ -53,6 +54,9 @@ const struct att_slot att_post_norm_span[1] = {
     ATT_LINEAR(struct att_post_norm, head.out, ATT_POST_NORM_SPAN, ATT_POST_NORM_HIDDEN, "qa_outputs.*"),
 };
 
+/* With more layers the first one's query|key|value are a fiftieth of the work; with more positions their products take
+ * more memory than that is worth. */
+enum { PROJECTED_LAYERS_MAX = 12, PROJECTED_POSITIONS_MAX = 1024 };
 enum { LAYERS_MAX = 256, HIDDEN_MAX = 16384, VOCAB_MAX = 1 << 22, TOKENS_MAX = 1 << 15, BUCKETS_MAX = 1024 };
 
 static enum att_status configure_sizes(const struct att_post_norm_family *family, const struct att_json *config,
@@ -169,6 +173,27 @@ enum att_status att_post_norm_configure(const struct att_post_norm_family *famil
     return ATT_OK;
 }
 
+bool att_post_norm_rounds(const struct att_post_norm *model, const struct att_post_norm_layer *layers)
+{
+    return layers->query_key_value.gemm->rounds && model->mha.head_dim % 2 == 0 && att_mha_takes_rounded(&model->mha);
+}
+
+enum att_status att_post_norm_prepare(void *state, void *layers, const struct att_arch_info *info, struct att_err *err)
+{
+    struct att_post_norm *model = state;
+    const struct att_post_norm_layer *first = layers;
+    const struct att_projected_parts parts = {.linear = &first->query_key_value,
+                                              .norm = &model->embedding_norm,
+                                              .word = model->word,
+                                              .position = model->position,
+                                              .segment = model->segment,
+                                              .rounded = att_post_norm_rounds(model, first)};
+    if (model->projection.packed || info->n_layers > PROJECTED_LAYERS_MAX ||
+        model->position->rows > PROJECTED_POSITIONS_MAX)
+        return ATT_OK;
+    return att_projected_create(&parts, &model->projected, err);
+}
+
 void att_post_norm_plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
                         struct att_scratch *scratch, void *buffers)
 {
@@ -181,6 +206,9 @@ void att_post_norm_plan(const void *state, const struct att_arch_info *info, con
     b->context = att_scratch_take(scratch, tokens * hidden, sizeof(float));
     for (size_t i = 0; i < 2; i++)
         b->wide[i] = att_scratch_take(scratch, tokens * 3 * hidden, sizeof(float));
+    b->positions = att_scratch_take(scratch, tokens, sizeof *b->positions);
+    b->scales = model->projected ? att_scratch_take(scratch, tokens, sizeof *b->scales) : NULL;
+    b->word_rows = model->projected ? att_scratch_take(scratch, tokens, sizeof *b->word_rows) : NULL;
     b->bias = model->relative ? att_scratch_take(scratch, info->n_heads * 2 * longest, sizeof(float)) : NULL;
     att_scratch_need(scratch, att_feed_forward_space(info->intermediate_size, hidden));
     att_scratch_need(scratch, att_mha_space(&model->mha, longest, longest));

@@ -14,6 +14,7 @@
 #define ATT_ARCH_POST_NORM_H
 
 #include "core/arch/head.h"
+#include "core/ops/projected.h"
 
 enum {
     ATT_POST_NORM_HIDDEN,
@@ -41,8 +42,9 @@ enum att_post_norm_positions {
 struct att_post_norm {
     struct att_table *word, *position, *segment; /* segment NULL: none */
     struct att_norm embedding_norm;
-    struct att_linear projection; /* embedding_size to hidden_size; packed NULL: none */
-    struct att_table *relative;   /* [buckets][heads], a bias by distance; NULL: none */
+    struct att_linear projection;    /* embedding_size to hidden_size; packed NULL: none */
+    struct att_projected *projected; /* the first layer's query|key|value; NULL: multiplied */
+    struct att_table *relative;      /* [buckets][heads], a bias by distance; NULL: none */
     struct att_head head;
     struct att_mha mha;
     enum att_act act;
@@ -68,7 +70,7 @@ struct att_post_norm_family {
 };
 
 /* What most families call by the same names. */
-enum { ATT_POST_NORM_EMBEDDINGS = 3, ATT_POST_NORM_EMBEDDINGS_SEGMENTED = 4, ATT_POST_NORM_BERT_LAYER = 6 };
+enum { ATT_POST_NORM_EMBEDDINGS = 4, ATT_POST_NORM_EMBEDDINGS_SEGMENTED = 5, ATT_POST_NORM_BERT_LAYER = 6 };
 extern const struct att_slot att_post_norm_embeddings[ATT_POST_NORM_EMBEDDINGS_SEGMENTED]; /* the segments come last */
 extern const struct att_slot att_post_norm_bert_layer[ATT_POST_NORM_BERT_LAYER];
 extern const struct att_slot att_post_norm_pooler[1], att_post_norm_token[1], att_post_norm_span[1];
@@ -86,13 +88,21 @@ enum att_status att_post_norm_configure(const struct att_post_norm_family *famil
                                         struct att_err *err) ATT_MUST_USE;
 
 struct att_post_norm_buffers {
-    float *x, *a;   /* [tokens][hidden] */
-    void *wide[2];  /* [tokens][3 * hidden]: query|key|value, of this layer and of the next one */
-    float *context; /* [tokens][hidden] */
-    float *bias;    /* [heads][2 * longest - 1], where there is a relative bias */
+    float *x, *a;       /* [tokens][hidden] */
+    void *wide[2];      /* [tokens][3 * hidden]: query|key|value, of this layer and of the next one */
+    float *context;     /* [tokens][hidden] */
+    float *bias;        /* [heads][2 * longest - 1], where there is a relative bias */
+    int32_t *positions; /* [tokens] */
+    /* where words are projected: */
+    float *scales;          /* [tokens] */
+    const void **word_rows; /* [tokens] */
     struct att_head_buffers head;
 };
 
+enum att_status att_post_norm_prepare(void *state, void *layers, const struct att_arch_info *info,
+                                      struct att_err *err) ATT_MUST_USE;
+/* Whether query, key and value leave their product as the bfloat16 that attention multiplies. */
+bool att_post_norm_rounds(const struct att_post_norm *model, const struct att_post_norm_layer *layers);
 void att_post_norm_plan(const void *state, const struct att_arch_info *info, const struct att_arch_limits *limits,
                         struct att_scratch *scratch, void *buffers);
 void att_post_norm_forward(const void *state, const void *layers, const struct att_arch_info *info,
@@ -102,6 +112,6 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
 /* The functions of an att_arch of this shape. */
 #define ATT_POST_NORM_FUNCTIONS                                                                                        \
     .state_bytes = sizeof(struct att_post_norm), .buffers_bytes = sizeof(struct att_post_norm_buffers),                \
-    .plan = att_post_norm_plan, .forward = att_post_norm_forward
+    .prepare = att_post_norm_prepare, .plan = att_post_norm_plan, .forward = att_post_norm_forward
 
 #endif

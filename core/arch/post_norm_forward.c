@@ -76,18 +76,43 @@ static void embed_words(const struct pass *pass, size_t begin, size_t end, float
 {
     const struct att_post_norm *model = pass->model;
     const struct att_arch_batch *batch = pass->batch;
-    const struct att_positions positions = {
+    const struct att_positions tokens = {
         .cu_seqlens = batch->cu_seqlens, .n_seqs = batch->n_seqs, .begin = begin, .end = end};
     const size_t width = model->word->cols, m = end - begin;
+    int32_t *positions = pass->b->positions;
     float *x = sums + begin * width;
+    if (model->positions == ATT_POSITIONS_COUNTED)
+        att_positions_set_counted(&tokens, batch->ids, model->pad_id, positions);
+    else
+        att_positions_set(&tokens, positions);
     att_embedding_set(model->word, m, batch->ids + begin, 1.0f, x);
     if (model->segment)
         att_embedding_add(model->segment, m, batch->type_ids ? batch->type_ids + begin : NULL, x);
-    if (model->positions == ATT_POSITIONS_COUNTED)
-        att_embedding_add_counted_positions(model->position, &positions, batch->ids, model->pad_id, sums);
+    att_embedding_add(model->position, m, positions + begin, x);
+    if (model->projected)
+        att_norm_run_scales(&model->embedding_norm, m, width, model->eps, x, x, pass->b->scales + begin);
     else
-        att_embedding_add_positions(model->position, &positions, sums);
-    att_norm_run(&model->embedding_norm, m, width, model->eps, x, x);
+        att_norm_run(&model->embedding_norm, m, width, model->eps, x, x);
+}
+
+/* The first layer's query|key|value of embedded words. */
+static void project_words(const struct pass *pass, const struct part *part)
+{
+    const struct att_arch_batch *batch = pass->batch;
+    const struct att_post_norm_buffers *b = pass->b;
+    const size_t begin = part->begin, hidden = pass->hidden, n = 3 * hidden;
+    const struct att_projected_call call = {
+        .m = part->end - begin,
+        .ids = batch->ids + begin,
+        .positions = b->positions + begin,
+        .type_ids = batch->type_ids ? batch->type_ids + begin : NULL,
+        .scales = b->scales + begin,
+        .y = (char *)pass->wide + begin * n * (pass->rounded ? sizeof(uint16_t) : sizeof(float)),
+        .rows = b->word_rows + begin,
+        .input = b->a + begin * hidden,
+        .products = (float *)b->wide[1] + begin * n,
+    };
+    att_projected_run(pass->model->projected, part->team, &call);
 }
 
 /* The embeddings, and the first layer's query|key|value. */
@@ -100,7 +125,10 @@ static void embed(const struct pass *pass, const struct part *part)
     if (model->projection.packed)
         att_linear_run(part->team, &model->projection, m, sums + part->begin * width, width,
                        pass->b->x + part->begin * hidden, hidden, ATT_ACT_NONE, NULL, 0);
-    project(pass, part, 0, pass->wide);
+    if (model->projected)
+        project_words(pass, part);
+    else
+        project(pass, part, 0, pass->wide);
 }
 
 static struct att_mha_call attention_of(const struct pass *pass, const struct part *part)
@@ -210,11 +238,6 @@ static size_t weight_bytes(const struct att_post_norm_layer *layer, size_t n_lay
                        layer->output.bytes);
 }
 
-static bool takes_rounded(const struct att_post_norm *model, const struct att_post_norm_layer *layers)
-{
-    return layers->query_key_value.gemm->rounds && model->mha.head_dim % 2 == 0 && att_mha_takes_rounded(&model->mha);
-}
-
 static void hidden_state(const struct pass *pass, size_t i)
 {
     const struct att_arch_tap *tap = pass->tap;
@@ -238,7 +261,7 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
                         .b = b,
                         .hidden = info->hidden_size,
                         .weight_bytes = weight_bytes(layers, info->n_stored_layers),
-                        .rounded = takes_rounded(model, layers),
+                        .rounded = att_post_norm_rounds(model, layers),
                         .wide = b->wide[0]};
     assert(batch->n_tokens > 0);
     if (model->relative)

@@ -16,8 +16,8 @@
 struct att_rows {
     const char *name;
     uint32_t needs;
-    /* y = (x - mean) / sqrt(variance + eps) * weight + bias (Ba et al. 2016); two passes. */
-    void (*layer_norm)(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y);
+    /* y = (x - mean) / sqrt(variance + eps) * weight + bias (Ba et al. 2016); two passes. 1 / sqrt(variance + eps). */
+    float (*layer_norm)(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y);
     /* y = x / sqrt(mean(x²) + eps) * weight (Zhang & Sennrich 2019). */
     void (*rms_norm)(size_t n, const float *x, const float *weight, float eps, float *y);
     /* x = softmax(x * scale), the largest value subtracted. A row of -inf alone becomes zeros. */
@@ -26,6 +26,11 @@ struct att_rows {
     void (*add)(size_t n, const float *x, float *y);
     /* y = x * scale. */
     void (*scale)(size_t n, const float *x, float scale, float *y);
+    /* y = (a + b + c) * scale + bias; the other one takes a and gives y as bfloat16, denormals as zeros. */
+    void (*scaled_sum)(size_t n, const float *a, const float *b, const float *c, float scale, const float *bias,
+                       float *y);
+    void (*scaled_sum_rounded)(size_t n, const uint16_t *a, const float *b, const float *c, float scale,
+                               const float *bias, uint16_t *y);
     float (*dot)(size_t n, const float *x, const float *y);
     /* x /= max(‖x‖₂, 1e-12), as torch.nn.functional.normalize. */
     void (*l2_normalize)(size_t n, float *x);

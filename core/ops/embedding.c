@@ -80,6 +80,11 @@ static void part_of(const struct att_positions *positions, size_t seq, size_t *r
     *ret_end = end;
 }
 
+static size_t position_of(const struct att_positions *positions, size_t seq, size_t t)
+{
+    return first_of(positions, seq) + (t - positions->cu_seqlens[seq]);
+}
+
 void att_embedding_add_positions(const struct att_table *table, const struct att_positions *positions, float *y)
 {
     const struct att_rows *rows = att_kern()->rows;
@@ -87,26 +92,33 @@ void att_embedding_add_positions(const struct att_table *table, const struct att
         size_t begin, end;
         part_of(positions, s, &begin, &end);
         for (size_t t = begin; t < end; t++) {
-            size_t position = first_of(positions, s) + (t - positions->cu_seqlens[s]);
+            size_t position = position_of(positions, s, t);
             assert(position < table->rows);
             rows->add(table->cols, table->data + position * table->cols, y + t * table->cols);
         }
     }
 }
 
-void att_embedding_add_counted_positions(const struct att_table *table, const struct att_positions *positions,
-                                         const int32_t *ids, int32_t pad_id, float *y)
+void att_positions_set(const struct att_positions *positions, int32_t *rows)
 {
-    const struct att_rows *rows = att_kern()->rows;
     for (size_t s = 0; s < positions->n_seqs; s++) {
-        size_t begin, end, count = 0;
+        size_t begin, end;
+        part_of(positions, s, &begin, &end);
+        for (size_t t = begin; t < end; t++)
+            rows[t] = (int32_t)position_of(positions, s, t);
+    }
+}
+
+void att_positions_set_counted(const struct att_positions *positions, const int32_t *ids, int32_t pad_id, int32_t *rows)
+{
+    for (size_t s = 0; s < positions->n_seqs; s++) {
+        size_t begin, end;
+        int32_t count = 0;
         part_of(positions, s, &begin, &end);
         for (size_t t = positions->cu_seqlens[s]; t < end; t++) {
             count += ids[t] != pad_id;
-            size_t position = (size_t)pad_id + (ids[t] != pad_id ? count : 0);
-            assert(position < table->rows);
             if (t >= begin)
-                rows->add(table->cols, table->data + position * table->cols, y + t * table->cols);
+                rows[t] = pad_id + (ids[t] != pad_id ? count : 0);
         }
     }
 }
@@ -117,7 +129,7 @@ void att_embedding_add_sinusoids(const struct att_positions *positions, size_t n
         size_t begin, end;
         part_of(positions, s, &begin, &end);
         for (size_t t = begin; t < end; t++) {
-            double position = (double)(first_of(positions, s) + (t - positions->cu_seqlens[s]));
+            double position = (double)position_of(positions, s, t);
             for (size_t i = 0; i < n; i++) {
                 size_t half = (n + 1) / 2, pair = interleaved ? i / 2 : i % half;
                 bool sine = interleaved ? i % 2 == 0 : i < half;

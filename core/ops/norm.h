@@ -8,6 +8,9 @@
 
 /* y[m][n] = LayerNorm(x[m][n]); y may be x. Rows are contiguous. */
 void att_norm_run(const struct att_norm *norm, size_t m, size_t n, float eps, const float *x, float *y);
+/* The same; scales[m] are the rows' 1 / sqrt(variance + eps). */
+void att_norm_run_scales(const struct att_norm *norm, size_t m, size_t n, float eps, const float *x, float *y,
+                         float *scales);
 
 /* y[m][n] = RMSNorm(x[m][n]) with weight[n]; y may be x. Row strides in floats. */
 void att_rms_norm_run(const float *weight, size_t m, size_t n, float eps, const float *x, size_t ldx, float *y,

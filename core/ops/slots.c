@@ -7,6 +7,7 @@
 
 #include "core/base/mem.h"
 #include "core/kern/kern.h"
+#include "core/ops/projected.h"
 
 enum { NAME_MAX_BYTES = 192 };
 
@@ -203,6 +204,8 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
         case ATT_SLOT_TABLE:
             status = source->table(source->context, name, dims[slot->rows], dims[slot->cols], slot->looked_up, at, err);
             break;
+        case ATT_SLOT_PROJECTED: /* derived */
+            break;
         case ATT_SLOT_VECTOR:
             status = read_vector(source, name, dims[slot->rows], at, err);
             break;
@@ -229,6 +232,9 @@ void att_slots_finish(const struct att_slot *slots, size_t n_slots, void *target
         case ATT_SLOT_TABLE:
             att_table_unref(*(struct att_table **)at);
             break;
+        case ATT_SLOT_PROJECTED:
+            att_projected_destroy(*(struct att_projected **)at);
+            break;
         case ATT_SLOT_VECTOR:
             att_mem_free(*(float **)at);
             break;
@@ -254,6 +260,13 @@ size_t att_slots_space(const struct att_slot *slots, size_t n_slots, const void 
     return largest;
 }
 
+/* Of the member at `at`. */
+static size_t projected_bytes(const char *at)
+{
+    const struct att_projected *projected = *(struct att_projected *const *)(const void *)at;
+    return projected ? att_projected_bytes(projected) : 0;
+}
+
 size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void *target, const size_t *dims)
 {
     size_t bytes = 0;
@@ -267,6 +280,8 @@ size_t att_slots_bytes(const struct att_slot *slots, size_t n_slots, const void 
             bytes += 2 * dims[slots[i].rows] * sizeof(float);
         else if (slots[i].kind == ATT_SLOT_VECTOR)
             bytes += dims[slots[i].rows] * sizeof(float);
+        else if (slots[i].kind == ATT_SLOT_PROJECTED)
+            bytes += projected_bytes(at);
     }
     return bytes;
 }

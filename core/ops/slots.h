@@ -38,6 +38,7 @@ enum att_slot_kind {
     ATT_SLOT_NORM,        /* struct att_norm: weight and bias [rows] */
     ATT_SLOT_TABLE,       /* struct att_table *: [rows][cols]; the pattern has no '*' */
     ATT_SLOT_VECTOR,      /* float *: [rows]; the pattern has no '*' */
+    ATT_SLOT_PROJECTED,   /* struct att_projected *: derived */
     ATT_SLOT_CONVOLUTION, /* struct att_linear [rows][kernel * cols] of a weight [rows][cols][kernel], and bias [rows]
                            */
 };

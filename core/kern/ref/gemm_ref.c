@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/kern/bf16.h"
 #include "core/kern/int8.h"
 #include "core/kern/ref/tables.h"
 
@@ -103,26 +104,7 @@ static void f32_run(size_t m, size_t n, size_t k, const void *x, size_t stride, 
     run_elements(f32_element, m, n, k, x, stride, packed, c, ldc, e, columns);
 }
 
-/* ---- bf16: the upper half of an f32, rounded to the nearest even; denormals are zero ---- */
-
-static uint16_t bf16_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (isnan(x))
-        return (uint16_t)(bits >> 16 | 0x40u);
-    if ((bits & 0x7f800000u) == 0)
-        return (uint16_t)(bits >> 16 & 0x8000u);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
-static float float_of(uint16_t x)
-{
-    uint32_t bits = (uint32_t)x << 16;
-    float y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
-}
+/* ---- bf16 ---- */
 
 static size_t bf16_packed_bytes(size_t n, size_t k)
 {
@@ -154,7 +136,7 @@ static float bf16_element(const void *x, const void *packed, size_t n, size_t k,
     float sum = 0;
     (void)n;
     for (size_t p = 0; p < k; p++)
-        sum += float_of(a[p]) * float_of(w[p]);
+        sum += bf16_value(a[p]) * bf16_value(w[p]);
     return sum + bias_at(bias, j);
 }
 

@@ -1,9 +1,10 @@
 /* The row operations in plain C. */
 #include <math.h>
 
+#include "core/kern/bf16.h"
 #include "core/kern/ref/tables.h"
 
-static void layer_norm(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y)
+static float layer_norm(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y)
 {
     float mean = 0, variance = 0;
     for (size_t i = 0; i < n; i++)
@@ -14,6 +15,7 @@ static void layer_norm(size_t n, const float *x, const float *weight, const floa
     float scale = 1.0f / sqrtf(variance / (float)n + eps);
     for (size_t i = 0; i < n; i++)
         y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+    return scale;
 }
 
 static float dot(size_t n, const float *x, const float *y)
@@ -63,6 +65,20 @@ static void scale_row(size_t n, const float *x, float scale, float *y)
         y[i] = x[i] * scale;
 }
 
+static void scaled_sum(size_t n, const float *a, const float *b, const float *c, float scale, const float *bias,
+                       float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (a[i] + b[i] + c[i]) * scale + bias[i];
+}
+
+static void scaled_sum_rounded(size_t n, const uint16_t *a, const float *b, const float *c, float scale,
+                               const float *bias, uint16_t *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = bf16_of((bf16_value(a[i]) + b[i] + c[i]) * scale + bias[i]);
+}
+
 static void l2_normalize(size_t n, float *x)
 {
     float length = sqrtf(dot(n, x, x));
@@ -92,6 +108,8 @@ const struct att_rows att_rows_ref = {
     .softmax = softmax,
     .add = add_row,
     .scale = scale_row,
+    .scaled_sum = scaled_sum,
+    .scaled_sum_rounded = scaled_sum_rounded,
     .dot = dot,
     .l2_normalize = l2_normalize,
     .mean_pool = mean_pool,

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "core/kern/cpu.h"
+#include "core/kern/x86/bf16.h"
 #include "core/kern/x86/softmax_simd.h"
 #include "core/kern/x86/tables.h"
 
@@ -53,10 +54,11 @@ static float squares_of(size_t n, const float *x, vec mean)
     return vec_sum(vec_add(vec_add(a, b), vec_add(c, d)));
 }
 
-static void layer_norm(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y)
+static float layer_norm(size_t n, const float *x, const float *weight, const float *bias, float eps, float *y)
 {
     const vec mean = vec_set(sum_of(n, x) / (float)n);
-    const vec scale = vec_set(1.0f / sqrtf(squares_of(n, x, mean) / (float)n + eps));
+    const float factor = 1.0f / sqrtf(squares_of(n, x, mean) / (float)n + eps);
+    const vec scale = vec_set(factor);
     size_t i = 0;
     for (; i + VEC <= n; i += VEC) {
         const vec d = vec_mul(vec_sub(vec_load(x + i), mean), scale);
@@ -66,6 +68,7 @@ static void layer_norm(size_t n, const float *x, const float *weight, const floa
         const vec d = vec_mul(vec_sub(vec_load_tail(x + i, n - i), mean), scale);
         vec_store_tail(y + i, vec_fma(d, vec_load_tail(weight + i, n - i), vec_load_tail(bias + i, n - i)), n - i);
     }
+    return factor;
 }
 
 static float dot(size_t n, const float *x, const float *y)
@@ -104,6 +107,43 @@ static void add_row(size_t n, const float *x, float *y)
         vec_store(y + i, vec_add(vec_load(y + i), vec_load(x + i)));
     if (i < n)
         vec_store_tail(y + i, vec_add(vec_load_tail(y + i, n - i), vec_load_tail(x + i, n - i)), n - i);
+}
+
+INLINE vec scaled(vec a, vec b, vec c, vec scale, vec bias)
+{
+    return vec_fma(vec_add(vec_add(a, b), c), scale, bias);
+}
+
+static void scaled_sum(size_t n, const float *a, const float *b, const float *c, float scale, const float *bias,
+                       float *y)
+{
+    const vec factor = vec_set(scale);
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vec_store(y + i, scaled(vec_load(a + i), vec_load(b + i), vec_load(c + i), factor, vec_load(bias + i)));
+    if (i < n) {
+        const size_t left = n - i;
+        vec_store_tail(y + i,
+                       scaled(vec_load_tail(a + i, left), vec_load_tail(b + i, left), vec_load_tail(c + i, left),
+                              factor, vec_load_tail(bias + i, left)),
+                       left);
+    }
+}
+
+static void scaled_sum_rounded(size_t n, const uint16_t *a, const float *b, const float *c, float scale,
+                               const float *bias, uint16_t *y)
+{
+    const vec factor = vec_set(scale);
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        bf16_store(y + i, scaled(bf16_load(a + i), vec_load(b + i), vec_load(c + i), factor, vec_load(bias + i)));
+    if (i < n) {
+        const size_t left = n - i;
+        bf16_store_tail(y + i,
+                        scaled(bf16_load_tail(a + i, left), vec_load_tail(b + i, left), vec_load_tail(c + i, left),
+                               factor, vec_load_tail(bias + i, left)),
+                        left);
+    }
 }
 
 static void l2_normalize(size_t n, float *x)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "core/kern/bf16.h"
 #include "core/kern/cpu.h"
 #include "core/kern/kern.h"
 
@@ -564,7 +565,8 @@ static void check_norms(const struct att_rows *rows, size_t n)
         variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
         squares += (double)x[i] * (double)x[i];
     }
-    rows->layer_norm(n, x, w, b, 1e-5f, y);
+    near("scale of layer_norm", rows->name, n, (double)rows->layer_norm(n, x, w, b, 1e-5f, y),
+         1 / sqrt(variance + 1e-5), 1e-5 / sqrt(variance + 1e-5));
     for (size_t i = 0; i < n; i++)
         near("layer_norm", rows->name, n, (double)y[i],
              ((double)x[i] - mean) / sqrt(variance + 1e-5) * (double)w[i] + (double)b[i], 3e-5);
@@ -642,6 +644,48 @@ static void check_sums(const struct att_rows *rows, size_t n)
     free(scores);
 }
 
+static void check_scaled_sums(const struct att_rows *rows, size_t n)
+{
+    float *a = fresh(n), *b = fresh(n), *c = fresh(n), *bias = fresh(n), *y = fresh(n);
+    uint16_t *a_rounded = malloc(n * sizeof *a_rounded), *y_rounded = malloc(n * sizeof *y_rounded);
+    assert_true(a_rounded && y_rounded);
+    rows->scaled_sum(n, a, b, c, 1.5f, bias, y);
+    for (size_t i = 0; i < n; i++) {
+        const double expected = ((double)a[i] + (double)b[i] + (double)c[i]) * 1.5 + (double)bias[i];
+        near("scaled_sum", rows->name, n, (double)y[i], expected, 1e-6);
+        a_rounded[i] = bf16_of(a[i]);
+    }
+    rows->scaled_sum_rounded(n, a_rounded, b, c, 1.5f, bias, y_rounded);
+    for (size_t i = 0; i < n; i++) {
+        const double sum = (double)bf16_value(a_rounded[i]) + (double)b[i] + (double)c[i];
+        const double expected = sum * 1.5 + (double)bias[i];
+        near("scaled_sum_rounded", rows->name, n, (double)bf16_value(y_rounded[i]), expected,
+             fabs(expected) / 256 + 1e-6);
+    }
+    /* Nothing but the rounding: of any bits, NaN and denormals among them, as one value in plain C. */
+    for (size_t i = 0; i < n; i++) {
+        static const uint32_t special[] = {0x7f800000, 0xff800000, 0x7fc00001, 0x7f800001, 0xffbfffff, 1,
+                                           0x807fffff, 0x3f808000, 0x3f818000, 0x3f808001, 0x7f7fffff, 0x80000000};
+        const uint32_t bits =
+            i % 3 ? (uint32_t)(noise() * 0x1p31f) : special[(n + i) % (sizeof special / sizeof *special)];
+        memcpy(&b[i], &bits, sizeof bits);
+        a_rounded[i] = 0x8000;
+        c[i] = bias[i] = -0.0f;
+    }
+    rows->scaled_sum_rounded(n, a_rounded, b, c, 1, bias, y_rounded);
+    for (size_t i = 0; i < n; i++)
+        if (y_rounded[i] != bf16_of(b[i]))
+            fail_msg("%s, n %zu: %a is rounded to %04x, expected %04x", rows->name, n, (double)b[i], y_rounded[i],
+                     bf16_of(b[i]));
+    free(a);
+    free(b);
+    free(c);
+    free(bias);
+    free(y);
+    free(a_rounded);
+    free(y_rounded);
+}
+
 static void rows_are_right_at_every_length(void **state)
 {
     (void)state;
@@ -653,6 +697,7 @@ static void rows_are_right_at_every_length(void **state)
                 check_norms(rows[r], n);
             check_softmax(rows[r], n);
             check_sums(rows[r], n);
+            check_scaled_sums(rows[r], n);
         }
 }
 
