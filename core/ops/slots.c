@@ -98,16 +98,25 @@ static enum att_status read_stack(const struct att_slot *slot, const struct stac
     return status;
 }
 
-static enum att_status load_linear(const struct att_slot *slot, struct att_linear *linear, size_t layer,
-                                   const size_t *dims, enum att_dtype dtype, const struct att_source *source,
-                                   struct att_pages *pages, struct att_err *err)
+/* How many of these slots, from the first on, take parts of the same tensor: it is read once for all of them. */
+static size_t sharing(const struct att_slot *slots, size_t n_slots)
 {
-    size_t rows = dims[slot->rows], floats = 0, total = 0;
-    struct stack stack = {.count = pattern_count(slot), .cols = dims[slot->cols]};
-    stack.rows = slot->parts ? rows * slot->parts : rows;
-    size_t skip = slot->parts ? rows * slot->part : 0;
-    size_t take = slot->parts ? rows * slot->span : rows * stack.count;
-    bool biased = has_bias(slot, dims);
+    size_t count = 1;
+    while (count < n_slots && slots->parts > 0 && slots[count].parts == slots->parts &&
+           slots[count].when == slots->when && strcmp(slots[count].patterns[0], slots->patterns[0]) == 0)
+        count++;
+    return count;
+}
+
+/* `count` slots of one stack. */
+static enum att_status load_linears(const struct att_slot *slots, size_t count, void *target, size_t layer,
+                                    const size_t *dims, enum att_dtype dtype, const struct att_source *source,
+                                    struct att_pages *pages, struct att_err *err)
+{
+    size_t rows = dims[slots->rows], floats = 0, total = 0;
+    struct stack stack = {.count = pattern_count(slots), .cols = dims[slots->cols]};
+    stack.rows = slots->parts ? rows * slots->parts : rows;
+    bool biased = has_bias(slots, dims);
     if (att_size_mul(stack.rows, stack.count, &total) && att_size_mul(total, stack.cols, &floats))
         stack.weight = att_mem_aligned(floats, sizeof *stack.weight);
     stack.bias = biased ? att_mem_aligned(total, sizeof *stack.bias) : NULL;
@@ -115,10 +124,12 @@ static enum att_status load_linear(const struct att_slot *slot, struct att_linea
     if (!stack.weight || (biased && !stack.bias))
         status = att_err_set(err, ATT_ENOMEM, "out of memory for a [%zu,%zu] weight", total, stack.cols);
     if (status == ATT_OK)
-        status = read_stack(slot, &stack, layer, source, err);
-    if (status == ATT_OK)
-        status = att_linear_init(linear, dtype, take, stack.cols, stack.weight + skip * stack.cols,
-                                 biased ? stack.bias + skip : NULL, pages, err);
+        status = read_stack(slots, &stack, layer, source, err);
+    for (size_t i = 0; status == ATT_OK && i < count; i++) {
+        const size_t skip = slots->parts ? rows * slots[i].part : 0, take = slots->parts ? rows * slots[i].span : total;
+        status = att_linear_init(member(target, slots[i].offset), dtype, take, stack.cols,
+                                 stack.weight + skip * stack.cols, biased ? stack.bias + skip : NULL, pages, err);
+    }
     att_mem_free(stack.weight);
     att_mem_free(stack.bias);
     return status;
@@ -181,8 +192,9 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
                                struct att_pages *pages, struct att_err *err)
 {
     assert((slots || n_slots == 0) && target && source);
-    for (size_t i = 0; i < n_slots; i++) {
+    for (size_t i = 0, count; i < n_slots; i += count) {
         const struct att_slot *slot = &slots[i];
+        count = slot->kind == ATT_SLOT_LINEAR ? sharing(slot, n_slots - i) : 1;
         char name[NAME_MAX_BYTES] = "";
         if (!slot->derived)
             expand(slot->patterns[0], layer, "weight", name);
@@ -193,7 +205,7 @@ enum att_status att_slots_load(const struct att_slot *slots, size_t n_slots, voi
         void *at = member(target, slot->offset);
         switch (slot->kind) {
         case ATT_SLOT_LINEAR:
-            status = load_linear(slot, at, layer, dims, dtype, source, pages, err);
+            status = load_linears(slot, count, target, layer, dims, dtype, source, pages, err);
             break;
         case ATT_SLOT_CONVOLUTION:
             status = load_convolution(slot, at, layer, dims, source, err);
