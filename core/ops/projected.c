@@ -26,10 +26,10 @@ struct att_projected {
 /* γ·(x - mean of x), in place. */
 static void centre(const struct att_norm *norm, size_t k, float *x)
 {
-    float mean = 0;
+    double sum = 0; /* a large mean would take the last bits of what is left */
     for (size_t i = 0; i < k; i++)
-        mean += x[i];
-    mean /= (float)k;
+        sum += (double)x[i];
+    const float mean = (float)(sum / (double)k);
     for (size_t i = 0; i < k; i++)
         x[i] = norm->weight[i] * (x[i] - mean);
 }
@@ -184,9 +184,10 @@ void att_projected_run(struct att_projected *projected, struct att_team *team, c
         multiply_words(projected, team, call, n_new);
     for (size_t t = 0; t < call->m; t++) {
         assert(call->positions[t] >= 0 && (size_t)call->positions[t] < projected->n_positions);
-        assert(!call->type_ids || (size_t)call->type_ids[t] < projected->n_segments);
         const float *position = projected->positions + (size_t)call->positions[t] * n;
-        const float *segment = projected->segments + (call->type_ids ? (size_t)call->type_ids[t] * n : 0);
+        const size_t type = call->type_ids && projected->parts.segment ? (size_t)call->type_ids[t] : 0;
+        assert(type < projected->n_segments);
+        const float *segment = projected->segments + type * n;
         if (projected->parts.rounded)
             kern->scaled_sum_rounded(n, call->rows[t], position, segment, call->scales[t], projected->offset,
                                      (uint16_t *)call->y + t * n);

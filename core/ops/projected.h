@@ -34,7 +34,7 @@ struct att_projected_parts {
 /* Tokens begin .. of a batch, of which every array has the first. */
 struct att_projected_call {
     size_t m;
-    const int32_t *ids, *positions, *type_ids; /* type_ids NULL: zeros */
+    const int32_t *ids, *positions, *type_ids; /* type_ids NULL: zeros; without segments they are not looked at */
     const float *scales;                       /* r of each */
     void *y;                                   /* [m][n]: f32, or bfloat16 where parts.rounded */
     /* workspace */

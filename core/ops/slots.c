@@ -126,6 +126,9 @@ static enum att_status load_linears(const struct att_slot *slots, size_t count, 
     if (status == ATT_OK)
         status = read_stack(slots, &stack, layer, source, err);
     for (size_t i = 0; status == ATT_OK && i < count; i++) {
+        assert(slots[i].rows == slots->rows && slots[i].cols == slots->cols && slots[i].bias == slots->bias &&
+               slots[i].transposed == slots->transposed && slots[i].optional == slots->optional &&
+               slots[i].from_second == slots->from_second);
         const size_t skip = slots->parts ? rows * slots[i].part : 0, take = slots->parts ? rows * slots[i].span : total;
         status = att_linear_init(member(target, slots[i].offset), dtype, take, stack.cols,
                                  stack.weight + skip * stack.cols, biased ? stack.bias + skip : NULL, pages, err);

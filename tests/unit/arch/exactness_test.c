@@ -284,34 +284,57 @@ static int stop_helpers(void **state)
     return 0;
 }
 
-static void check_helped(const struct trial *trial, struct att_context *context, const struct sequence *pool)
-{
-    start_helpers(context);
-    check_with_visitors(trial, context, pool);
-    /* Too few rows for two members already, and enough for all. */
-    check_with_team(trial, context, pool, (struct extent){1, 2 * MEMORY_ROWS - 1});
-    check_with_team(trial, context, pool, (struct extent){MEMBERS * MEMORY_ROWS, trial->most_tokens});
-    stop_helpers(NULL);
-}
-
-static void check_model(const struct trial *trial)
+/* A new model, which has seen no word yet. */
+static struct att_context *fresh_context(const struct trial *trial)
 {
     const struct att_model_options options = {.dtype = trial->dtype};
     struct att_model *model = NULL;
-    struct att_err err;
     struct att_context *context;
-    struct sequence pool[POOL];
+    struct att_err err;
     if (att_model_load(trial->dir, &options, &model, &err) != ATT_OK)
         fail_msg("%s: %s", trial->dir, err.message);
     assert_true(!trial->is_large || model->layer_bytes[trial->dtype] > CACHED_BYTES);
     assert_int_equal(att_context_create(model, TOKENS, SEQS, &context, &err), ATT_OK);
-    compute_alone(trial, context, pool);
+    att_model_unref(model); /* the context's now */
+    return context;
+}
+
+typedef void check(const struct trial *trial, struct att_context *context, const struct sequence *pool);
+
+static void check_unhelped(const struct trial *trial, struct att_context *context, const struct sequence *pool)
+{
     for (size_t i = 0; i < trial->n_batches / 2; i++)
         check_batch(trial, context, pool, (struct extent){1, trial->most_tokens}, NULL);
-    check_helped(trial, context, pool);
-    pool_free(trial, pool);
+}
+
+/* Too few rows for two members already. */
+static void check_with_few_rows(const struct trial *trial, struct att_context *context, const struct sequence *pool)
+{
+    check_with_team(trial, context, pool, (struct extent){1, 2 * MEMORY_ROWS - 1});
+}
+
+/* Enough for all. */
+static void check_with_many_rows(const struct trial *trial, struct att_context *context, const struct sequence *pool)
+{
+    check_with_team(trial, context, pool, (struct extent){MEMBERS * MEMORY_ROWS, trial->most_tokens});
+}
+
+static void check_model(const struct trial *trial)
+{
+    static check *const checks[] = {check_unhelped, check_with_visitors, check_with_few_rows, check_with_many_rows};
+    struct sequence pool[POOL];
+    struct att_context *context = fresh_context(trial);
+    compute_alone(trial, context, pool);
     att_context_destroy(context);
-    att_model_unref(model);
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        context = fresh_context(trial);
+        if (checks[i] != check_unhelped)
+            start_helpers(context);
+        checks[i](trial, context, pool);
+        stop_helpers(NULL);
+        att_context_destroy(context);
+    }
+    pool_free(trial, pool);
 }
 
 static size_t n_batches(void)

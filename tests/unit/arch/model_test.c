@@ -105,6 +105,32 @@ static void random_batch(const struct att_model_info *info, uint32_t *seed, stru
     }
 }
 
+/* Pairs come with segment ids also where a family has none (MPNet, DistilBERT). */
+static void segments_do_not_matter_where_there_are_none(void **state)
+{
+    (void)state;
+    static float pooled[BATCH_SEQS * 512];
+    struct att_model *model = loaded("../../golden/data/mpnet-model");
+    const struct att_model_info *info = att_model_info(model);
+    const size_t bytes = sizeof(float) * info->hidden_size;
+    struct att_context *context;
+    struct att_output out;
+    struct att_err err;
+    struct batch random;
+    uint32_t seed = 5;
+    assert_true(info->hidden_size <= 512);
+    assert_int_equal(att_context_create(model, BATCH_TOKENS, BATCH_SEQS, &context, &err), ATT_OK);
+    random_batch(info, &seed, &random);
+    struct att_batch batch = {.ids = random.ids, .cu_seqlens = random.cu, .n_seqs = random.n_seqs};
+    assert_int_equal(att_forward(context, &batch, NULL, &out, &err), ATT_OK);
+    memcpy(pooled, out.pooled, random.n_seqs * bytes);
+    batch.type_ids = random.types;
+    assert_int_equal(att_forward(context, &batch, NULL, &out, &err), ATT_OK);
+    assert_memory_equal(out.pooled, pooled, random.n_seqs * bytes);
+    att_context_destroy(context);
+    att_model_unref(model);
+}
+
 /* Whatever else is in the batch, a sequence's outputs are the same bits. */
 static void equal_inputs_give_equal_bits(void **state)
 {
@@ -421,6 +447,7 @@ int main(void)
         cmocka_unit_test(gives_the_reference_outputs),
         cmocka_unit_test(tells_what_it_is),
         cmocka_unit_test(equal_inputs_give_equal_bits),
+        cmocka_unit_test(segments_do_not_matter_where_there_are_none),
         cmocka_unit_test(taps_see_every_layer_and_change_nothing),
         cmocka_unit_test(forward_allocates_nothing),
         cmocka_unit_test(refuses_batches_out_of_bounds),

@@ -1,7 +1,7 @@
 /*
- * The looked-up first layer: what LayerNorm and the layer would give, the same
- * bits for a word at first sight, kept, and where there is no more room, by one
- * thread, by a team and by several at once.
+ * The looked-up first layer: what LayerNorm and the layer would give, and the same
+ * bits for a word at first sight, kept, where there is no more room, and where
+ * several threads meet it. How a team splits it: arch/exactness_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,7 +136,7 @@ static void run(const struct model *model, const struct tokens *tokens, size_t m
     const struct att_projected_call call = {.m = m,
                                             .ids = tokens->ids,
                                             .positions = tokens->positions,
-                                            .type_ids = model->segment ? tokens->type_ids : NULL,
+                                            .type_ids = tokens->type_ids,
                                             .scales = scales,
                                             .y = model->rounded ? (void *)out : (void *)y,
                                             .rows = rows,
