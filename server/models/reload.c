@@ -13,7 +13,9 @@
 #include "server/net/tls.h"
 #include "server/watch/notify.h"
 
-enum { JOBS_MAX = 16, NICE = 10 };
+/* A job waits while SRV_GENERATIONS_MAX generations live, and keeps the one alive that it came with. So jobs together
+ * may hold so many: beside them there is always room for the current one and for the next. */
+enum { JOBS_MAX = 16, HELD_MAX = SRV_GENERATIONS_MAX - 2, NICE = 10 };
 
 struct srv_reloader {
     struct srv_server *server;
@@ -267,12 +269,31 @@ void srv_reloader_ask(struct srv_reloader *reloader)
     pthread_mutex_unlock(mutex_of(reloader));
 }
 
+static bool is_held(const struct srv_reload_job *from, const struct srv_reload_job *end,
+                    const struct srv_generation *generation)
+{
+    for (; from != end; from = from->next)
+        if (from->held == generation)
+            return true;
+    return false;
+}
+
+/* Different generations that waiting jobs keep alive, with this one more. */
+static size_t count_held(const struct srv_reloader *reloader, const struct srv_generation *one_more)
+{
+    size_t n = is_held(reloader->first, NULL, one_more) ? 0 : 1;
+
+    for (const struct srv_reload_job *job = reloader->first; job != NULL; job = job->next)
+        n += !is_held(reloader->first, job, job->held);
+    return n;
+}
+
 enum att_status srv_reloader_submit(struct srv_reloader *reloader, struct srv_reload_job *job, struct att_err *err)
 {
     bool taken;
 
     pthread_mutex_lock(mutex_of(reloader));
-    taken = reloader->n_jobs < JOBS_MAX && !reloader->stopping;
+    taken = reloader->n_jobs < JOBS_MAX && !reloader->stopping && count_held(reloader, job->held) <= HELD_MAX;
     if (taken) {
         job->next = NULL;
         if (reloader->last != NULL)
@@ -284,7 +305,7 @@ enum att_status srv_reloader_submit(struct srv_reloader *reloader, struct srv_re
         wake(reloader);
     }
     pthread_mutex_unlock(mutex_of(reloader));
-    return taken ? ATT_OK : att_err_set(err, ATT_EBUSY, "%d reloads wait already", JOBS_MAX);
+    return taken ? ATT_OK : att_err_set(err, ATT_EBUSY, "too many reloads wait already");
 }
 
 static bool wait_ended(struct srv_reloader *reloader, uint64_t wait_us)

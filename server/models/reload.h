@@ -20,7 +20,8 @@ struct srv_reload_source {
 /* A new generation, asked for by a request: with one model loaded anew, or after files have changed. */
 struct srv_reload_job {
     /* set by who submits; must stay valid until `done` */
-    char model[SRV_NAME_MAX + 1]; /* to load anew; empty: none */
+    char model[SRV_NAME_MAX + 1];      /* to load anew; empty: none */
+    const struct srv_generation *held; /* that who submits keeps until `done` */
     /* On the reloader's thread: before the generation is made; and, where that succeeded, once the generation serves or
      * has failed. Both may be NULL. */
     enum att_status (*before)(struct srv_reload_job *job, struct att_err *err);
@@ -40,7 +41,7 @@ enum att_status srv_reloader_start(struct srv_server *server, const struct srv_r
                                    struct srv_reloader **ret_reloader, struct att_err *err) ATT_MUST_USE;
 /* Reloads everything that has changed: configuration, models, keys, certificate. Tells systemd and the log. */
 void srv_reloader_ask(struct srv_reloader *reloader);
-/* ATT_EBUSY when too many wait; `done` is not called then. */
+/* ATT_EBUSY when too many wait, or keep too many generations alive meanwhile; `done` is not called then. */
 enum att_status srv_reloader_submit(struct srv_reloader *reloader, struct srv_reload_job *job,
                                     struct att_err *err) ATT_MUST_USE;
 /* Waits for a reload that has begun, at most wait_us; drops those that wait (their `done` is called). False: it still

@@ -19,6 +19,7 @@ enum srv_next srv_request_await_reload(struct srv_request *request, enum stage s
     enum att_status status;
 
     request->reload.done = on_reloaded;
+    request->reload.held = request->generation;
     request->stage = stage;
     request->transport->suspend(request->conn);
     status = srv_reloader_submit(request->server->reloader, &request->reload, &request->err);

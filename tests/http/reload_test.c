@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { CLIENTS = 4, RELOADS = 20 };
+enum { CLIENTS = 4, RELOADS = 20, MANY = 6 };
 
 static const char body[] = "{\"model\":\"mine\",\"input\":\"shares rose after strong profit\"}";
 static char folder[] = "/tmp/attentd-reload-XXXXXX";
@@ -203,6 +203,53 @@ static void test_by_request(void **state)
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     expect_metric(&live, "attentd_model_reloads_total{result=\"ok\"} 2\n");
+    live_stop(&live);
+}
+
+struct reloading {
+    pthread_t thread;
+    const struct live *live;
+    size_t n_done, n_busy, n_others;
+};
+
+static void *reload_often(void *argument)
+{
+    struct reloading *reloading = argument;
+
+    for (size_t i = 0; i < RELOADS / 2; i++) {
+        struct reply reply = reload(reloading->live);
+
+        reloading->n_done += reply.status == 200;
+        reloading->n_busy += reply.status == 429;
+        reloading->n_others += reply.status != 200 && reply.status != 429;
+        reply_free(&reply);
+    }
+    return NULL;
+}
+
+/* Those that wait keep older generations alive; that must not keep the first of them waiting. */
+static void test_many_at_once(void **state)
+{
+    struct reloading all[MANY];
+    struct live live;
+    struct reply reply;
+    size_t n_done = 0;
+
+    (void)state;
+    live_start(&live, options);
+    for (size_t i = 0; i < MANY; i++) {
+        all[i] = (struct reloading){.live = &live};
+        assert_int_equal(pthread_create(&all[i].thread, NULL, reload_often, &all[i]), 0);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(pthread_join(all[i].thread, NULL), 0);
+        assert_int_equal(all[i].n_others, 0);
+        n_done += all[i].n_done;
+    }
+    assert_true(n_done >= RELOADS / 2);
+    reply = reload(&live);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
     live_stop(&live);
 }
 
@@ -443,11 +490,17 @@ static void test_stop_while_reloading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unchanged),      cmocka_unit_test(test_new_files),
-        cmocka_unit_test(test_by_request),     cmocka_unit_test(test_bad_model),
-        cmocka_unit_test(test_self_test),      cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_knowledge_base), cmocka_unit_test(test_request_in_flight),
-        cmocka_unit_test(test_under_load),     cmocka_unit_test(test_stop_while_reloading),
+        cmocka_unit_test(test_unchanged),
+        cmocka_unit_test(test_new_files),
+        cmocka_unit_test(test_by_request),
+        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_bad_model),
+        cmocka_unit_test(test_self_test),
+        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_knowledge_base),
+        cmocka_unit_test(test_request_in_flight),
+        cmocka_unit_test(test_under_load),
+        cmocka_unit_test(test_stop_while_reloading),
     };
 
     signal(SIGPIPE, SIG_IGN);
