@@ -81,12 +81,31 @@ static uint64_t model_number(const char *digest)
 
 /* ---- the index of near-duplicates ---- */
 
+/* When the batch came: the present, as the caller's clock has it. */
+static int64_t received_last(const struct store_news_item *items, size_t n)
+{
+    int64_t now_ms = 0;
+    for (size_t i = 0; i < n; i++)
+        now_ms = items[i].received_ms > now_ms ? items[i].received_ms : now_ms;
+    return now_ms;
+}
+
+/* What is dated in the future does not say how far the news have come: one such item would age all others. */
+static int64_t published_last(const struct store_news_item *items, size_t n, int64_t now_ms)
+{
+    int64_t newest_ms = 0;
+    for (size_t i = 0; i < n; i++)
+        if (items[i].time_ms <= now_ms && items[i].time_ms > newest_ms)
+            newest_ms = items[i].time_ms;
+    return newest_ms;
+}
+
 /* Takes in the items of the file that came since: all of the window after opening, those of other processes later. */
-static enum att_status follow(struct store_news *news, struct att_err *err)
+static enum att_status follow(struct store_news *news, int64_t now_ms, struct att_err *err)
 {
     static const char sql[] =
         "SELECT seq, cluster, time_ms, signature, vector, model_digest FROM items WHERE seq > ?1 AND time_ms >="
-        " (SELECT coalesce(max(time_ms), 0) FROM items) - ?2 AND signature IS NOT NULL"
+        " (SELECT coalesce(max(time_ms), 0) FROM items WHERE time_ms <= ?5) - ?2 AND signature IS NOT NULL"
         " AND length(signature) = ?3 AND seq > (SELECT coalesce(max(seq), 0) FROM items) - ?4 ORDER BY seq";
     sqlite3_stmt *row = NULL;
     int step = SQLITE_DONE;
@@ -97,6 +116,7 @@ static enum att_status follow(struct store_news *news, struct att_err *err)
     sqlite3_bind_int64(row, 2, news->options.window_ms);
     sqlite3_bind_int(row, 3, STORE_NEAR_HASHES * sizeof(uint32_t));
     sqlite3_bind_int(row, 4, STORE_NEAR_TEXTS_MAX);
+    sqlite3_bind_int64(row, 5, now_ms);
     while (status == ATT_OK && (step = sqlite3_step(row)) == SQLITE_ROW) {
         uint32_t signature[STORE_NEAR_HASHES];
         const void *bytes = sqlite3_column_blob(row, 3);
@@ -310,13 +330,9 @@ static enum att_status put_item(struct store_news *news, struct statements *s, c
 }
 
 /* Old items go as new ones come, so that a put costs no more than twice what it brings. */
-static enum att_status expire(struct store_news *news, const struct store_news_item *items, size_t n,
-                              struct att_err *err)
+static enum att_status expire(struct store_news *news, int64_t now_ms, size_t n, struct att_err *err)
 {
     sqlite3_stmt *row = NULL;
-    int64_t now_ms = 0;
-    for (size_t i = 0; i < n; i++)
-        now_ms = items[i].received_ms > now_ms ? items[i].received_ms : now_ms;
     enum att_status status = store_sqlite_prepare(
         news->db, news->path,
         "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2)",
@@ -334,16 +350,13 @@ enum att_status store_news_put(struct store_news *news, const struct store_news_
                                struct store_news_result *results, struct att_err *err)
 {
     struct statements s = {0};
-    int64_t newest_ms = INT64_MIN, last_seq = 0;
+    int64_t now_ms = received_last(items, n), last_seq = 0;
     enum att_status status = store_news_write_begin(news, err);
     if (status != ATT_OK)
         return status;
-    for (size_t i = 0; i < n; i++)
-        newest_ms = items[i].time_ms > newest_ms ? items[i].time_ms : newest_ms;
-    if (n > 0)
-        store_near_settle(news->near, newest_ms);
+    store_near_settle(news->near, published_last(items, n, now_ms));
     news->near_before = store_near_count(news->near);
-    status = follow(news, err);
+    status = follow(news, now_ms, err);
     if (status == ATT_OK)
         status = statements_prepare(news, &s, err);
     for (size_t i = 0; status == ATT_OK && i < n; i++) {
@@ -352,7 +365,7 @@ enum att_status store_news_put(struct store_news *news, const struct store_news_
     }
     statements_finish(&s);
     if (status == ATT_OK && n > 0 && news->options.retention_ms > 0)
-        status = expire(news, items, n, err);
+        status = expire(news, now_ms, n, err);
     if (last_seq > news->indexed_seq)
         news->indexed_seq = last_seq;
     return store_news_write_end(news, status, err);

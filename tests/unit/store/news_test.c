@@ -244,6 +244,35 @@ static void test_another_process_is_followed(void **state)
     store_news_close(theirs);
 }
 
+/* One wrong date ages nothing: neither what is in memory, nor what is read when the file is opened again. */
+static void test_an_item_of_the_future_ages_no_other(void **state)
+{
+    (void)state;
+    enum { ITEMS = 300 }; /* enough for the index to let old ones go */
+    static const char text[] = "Oil falls as stocks of crude rise more than expected in the week to Friday";
+    struct store_news *news = opened();
+    struct store_news_item first = item_of("first", "wire", text, HOUR_MS);
+    struct store_news_item future =
+        item_of("future", "blog", "A date that nobody has checked, as it seems.", 100000 * (int64_t)HOUR_MS);
+    future.received_ms = 2 * HOUR_MS;
+    int64_t cluster = put(news, &first).cluster;
+    for (int i = 0; i < ITEMS; i++) {
+        char id[16], other[64];
+        snprintf(id, sizeof id, "n%d", i);
+        snprintf(other, sizeof other, "Text number %d of another kind %d.", i, i * 7919);
+        struct store_news_item item = item_of(id, "wire", other, HOUR_MS);
+        put(news, &item);
+    }
+    put(news, &future);
+    struct store_news_item second = item_of("second", "paper", text, 2 * HOUR_MS);
+    assert_int_equal(put(news, &second).cluster, cluster);
+    store_news_close(news);
+    news = opened();
+    struct store_news_item third = item_of("third", "web", text, 3 * HOUR_MS);
+    assert_int_equal(put(news, &third).cluster, cluster);
+    store_news_close(news);
+}
+
 static void test_filters_and_order(void **state)
 {
     (void)state;
@@ -479,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clusters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_process_is_followed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_item_of_the_future_ages_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_filters_and_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_old_items_go_as_new_ones_come, setup, teardown),
