@@ -8,7 +8,6 @@
  */
 #include "store/near.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -31,12 +30,16 @@ struct near_text {
     size_t dimensions;
     uint32_t signature[STORE_NEAR_HASHES];
     uint32_t before[BANDS]; /* index + 1 of the text before it in its chain; 0: none */
+    uint64_t forgotten;     /* in this round; 0: it is not */
 };
 
 struct store_near {
     int64_t window_ms;
     struct near_text *texts;
     size_t count, capacity;
+    size_t begun;    /* count where the round began */
+    uint64_t round;  /* from 1 */
+    bool forgets;    /* something was forgotten in this round */
     uint32_t *heads; /* [BANDS][SLOTS], index + 1 */
 };
 
@@ -157,13 +160,13 @@ struct store_near_match store_near_find(const struct store_near *near, const str
         uint32_t at = near->heads[band * SLOTS + slot(text->signature, band)];
         for (; at != 0 && seen < CANDIDATES_MAX; at = near->texts[at - 1].before[band]) {
             const struct near_text *other = &near->texts[at - 1];
-            if (other->signature[2 * band] != text->signature[2 * band] || other->seq == except ||
+            if (other->signature[2 * band] != text->signature[2 * band] || other->seq == except || other->forgotten ||
                 !is_within(other->time_ms, text->time_ms, near->window_ms))
                 continue;
             seen++;
             double s = similarity(other, text);
             if (s > best.similarity || (s > 0 && s >= best.similarity && at - 1 < best_index)) {
-                best = (struct store_near_match){other->seq, other->cluster, s};
+                best = (struct store_near_match){other->seq, other->cluster, s, at - 1};
                 best_index = at - 1;
             }
         }
@@ -183,6 +186,7 @@ enum att_status store_near_create(int64_t window_ms, struct store_near **ret_nea
         return att_err_set(err, ATT_ENOMEM, "no memory for the index of near-duplicates");
     }
     near->window_ms = window_ms;
+    near->round = 1;
     *ret_near = near;
     return ATT_OK;
 }
@@ -240,27 +244,60 @@ size_t store_near_count(const struct store_near *near)
     return near->count;
 }
 
-void store_near_truncate(struct store_near *near, size_t count)
+bool store_near_is(const struct store_near *near, size_t index, const struct store_near_text *text)
 {
-    assert(count <= near->count);
-    while (near->count > count) {
+    const struct near_text *found = &near->texts[index];
+    size_t dimensions = text->vector ? text->dimensions : 0;
+    if (!text->signature || found->seq != text->seq || found->time_ms != text->time_ms ||
+        found->dimensions != dimensions || memcmp(found->signature, text->signature, sizeof found->signature) != 0)
+        return false;
+    return dimensions == 0 || (found->model == text->model && memcmp(found->vector, text->vector, dimensions) == 0);
+}
+
+void store_near_forget(struct store_near *near, size_t index)
+{
+    near->texts[index].forgotten = near->round;
+    near->forgets = true;
+}
+
+void store_near_begin(struct store_near *near)
+{
+    near->begun = near->count;
+    near->round++;
+    near->forgets = false;
+}
+
+void store_near_undo(struct store_near *near)
+{
+    while (near->count > near->begun) {
         const struct near_text *last = &near->texts[--near->count];
         for (size_t band = 0; band < BANDS; band++)
             near->heads[band * SLOTS + slot(last->signature, band)] = last->before[band];
         att_mem_free(last->vector);
     }
+    for (size_t i = 0; near->forgets && i < near->count; i++)
+        if (near->texts[i].forgotten == near->round)
+            near->texts[i].forgotten = 0;
+    near->forgets = false;
+}
+
+static bool is_over(const struct near_text *text, int64_t oldest_ms)
+{
+    return text->forgotten || text->time_ms < oldest_ms;
 }
 
 void store_near_settle(struct store_near *near, int64_t newest_ms)
 {
     size_t old = 0, kept = 0, half = near->count > STORE_NEAR_TEXTS_MAX ? near->count / 2 : 0;
+    int64_t oldest_ms = newest_ms - near->window_ms;
+    store_near_begin(near);
     for (size_t i = 0; i < near->count; i++)
-        old += i < half || near->texts[i].time_ms < newest_ms - near->window_ms;
+        old += i < half || is_over(&near->texts[i], oldest_ms);
     if (old * 2 < near->count || near->count < 256)
         return;
     memset(near->heads, 0, (size_t)BANDS * SLOTS * sizeof *near->heads);
     for (size_t i = 0; i < near->count; i++) {
-        if (i < half || near->texts[i].time_ms < newest_ms - near->window_ms) {
+        if (i < half || is_over(&near->texts[i], oldest_ms)) {
             att_mem_free(near->texts[i].vector);
             continue;
         }
@@ -268,4 +305,5 @@ void store_near_settle(struct store_near *near, int64_t newest_ms)
         link_text(near, kept++);
     }
     near->count = kept;
+    near->begun = kept;
 }

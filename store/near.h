@@ -33,6 +33,7 @@ struct store_near_text {
 struct store_near_match {
     int64_t seq, cluster; /* of the most similar; 0: there is none */
     double similarity;    /* 0..1 */
+    size_t index;         /* for store_near_is and store_near_forget, before anything is added */
 };
 
 struct store_near;
@@ -51,10 +52,15 @@ struct store_near_match store_near_find(const struct store_near *near, const str
 /* Copies. Beyond STORE_NEAR_TEXTS_MAX the older half is forgotten, at the next store_near_settle. */
 enum att_status store_near_add(struct store_near *near, const struct store_near_text *text,
                                struct att_err *err) ATT_MUST_USE;
+/* Is the text that was found still what is said of its seq? Time, signature and vector are compared. */
+bool store_near_is(const struct store_near *near, size_t index, const struct store_near_text *text);
+/* It is found no more. */
+void store_near_forget(struct store_near *near, size_t index);
 size_t store_near_count(const struct store_near *near);
-/* Forgets the texts that were added last, down to `count`: what a failed transaction added. */
-void store_near_truncate(struct store_near *near, size_t count);
-/* Forgets what is older than the window before `newest_ms`, when that is worth the work. */
+/* Begins what store_near_undo undoes: what a failed transaction added, and what it forgot. */
+void store_near_begin(struct store_near *near);
+void store_near_undo(struct store_near *near);
+/* Lets go what is forgotten or older than the window before `newest_ms`, when that is worth the work. Then begins. */
 void store_near_settle(struct store_near *near, int64_t newest_ms);
 
 #endif

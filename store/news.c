@@ -33,6 +33,7 @@ enum att_status store_news_open(const char *path, const struct store_news_option
     if (!news)
         return att_err_set(err, ATT_ENOMEM, "%s: out of memory", path);
     atomic_init(&news->refs, 1);
+    atomic_init(&news->changes, 0);
     pthread_mutex_init(&news->write_mutex, NULL);
     pthread_mutex_init(&news->read_mutex, NULL);
     pthread_cond_init(&news->returned, NULL);
@@ -144,7 +145,8 @@ enum att_status store_news_write_begin(struct store_news *news, struct att_err *
 {
     pthread_mutex_lock(&news->write_mutex);
     enum att_status status = begin(news, err);
-    news->near_before = store_near_count(news->near);
+    store_near_begin(news->near);
+    news->changes_items = false;
     news->indexed_before = news->indexed_seq;
     if (status != ATT_OK)
         pthread_mutex_unlock(&news->write_mutex);
@@ -156,56 +158,93 @@ enum att_status store_news_write_end(struct store_news *news, enum att_status st
     status = store_sqlite_end(news->db, news->path, status, err);
     if (status != ATT_OK) {
         news->db_suspect = status == ATT_ENOMEM || !sqlite3_get_autocommit(news->db);
-        store_near_truncate(news->near, news->near_before);
+        store_near_undo(news->near);
         news->indexed_seq = news->indexed_before;
+    } else if (news->changes_items) {
+        atomic_fetch_add(&news->changes, 1);
     }
     pthread_mutex_unlock(&news->write_mutex);
     return status;
 }
 
+uint64_t store_news_changes(struct store_news *news)
+{
+    return atomic_load(&news->changes);
+}
+
 /* ---- retention ---- */
+
+/* *ret_changed: rows. */
+static enum att_status run_expiry(struct store_news *news, const char *sql, int64_t before_ms, size_t max,
+                                  size_t *ret_changed, struct att_err *err)
+{
+    sqlite3_stmt *row = NULL;
+    enum att_status status = store_sqlite_prepare(news->db, news->path, sql, &row, err);
+    if (status == ATT_OK) {
+        sqlite3_bind_int64(row, 1, before_ms);
+        sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
+        status = store_sqlite_run(news->db, news->path, row, err);
+        *ret_changed = (size_t)sqlite3_changes(news->db);
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
+#define EXPIRED "SELECT seq FROM items WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2"
+
+enum att_status store_news_expire_items(struct store_news *news, int64_t before_ms, size_t max, size_t *ret_removed,
+                                        struct att_err *err)
+{
+    size_t moved = 0;
+    enum att_status status = run_expiry(news, STORE_NEWS_LEAVE(EXPIRED), before_ms, max, &moved, err);
+    if (status == ATT_OK)
+        status = run_expiry(news, "DELETE FROM items WHERE seq IN (" EXPIRED ")", before_ms, max, ret_removed, err);
+    news->changes_items = news->changes_items || moved > 0;
+    return status;
+}
 
 enum att_status store_news_expire(struct store_news *news, int64_t before_ms, size_t max, size_t *ret_removed,
                                   struct att_err *err)
 {
-    static const char *const sql[] = {
-        "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2)",
-        "DELETE FROM alerts WHERE seq IN (SELECT seq FROM alerts WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)"};
-    size_t removed = 0;
+    static const char alerts[] =
+        "DELETE FROM alerts WHERE seq IN (SELECT seq FROM alerts WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)";
+    size_t removed = 0, removed_alerts = 0;
     enum att_status status = store_news_write_begin(news, err);
     if (status != ATT_OK)
         return status;
-    for (size_t i = 0; status == ATT_OK && i < 2; i++) {
-        sqlite3_stmt *row = NULL;
-        status = store_sqlite_prepare(news->db, news->path, sql[i], &row, err);
-        if (status == ATT_OK) {
-            sqlite3_bind_int64(row, 1, before_ms);
-            sqlite3_bind_int64(row, 2, (sqlite3_int64)max);
-            status = store_sqlite_run(news->db, news->path, row, err);
-            removed += (size_t)sqlite3_changes(news->db);
-        }
-        sqlite3_finalize(row);
-    }
+    status = store_news_expire_items(news, before_ms, max, &removed, err);
+    if (status == ATT_OK)
+        status = run_expiry(news, alerts, before_ms, max, &removed_alerts, err);
+    removed += removed_alerts;
     status = store_news_write_end(news, status, err);
     if (status == ATT_OK)
         *ret_removed = removed;
     return status;
 }
 
-enum att_status store_news_remove(struct store_news *news, const char *id, bool *ret_removed, struct att_err *err)
+static enum att_status run_for_id(struct store_news *news, const char *sql, const char *id, struct att_err *err)
 {
     sqlite3_stmt *row = NULL;
-    bool removed = false;
-    enum att_status status = store_news_write_begin(news, err);
-    if (status != ATT_OK)
-        return status;
-    status = store_sqlite_prepare(news->db, news->path, "DELETE FROM items WHERE id = ?1", &row, err);
+    enum att_status status = store_sqlite_prepare(news->db, news->path, sql, &row, err);
     if (status == ATT_OK && sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC) != SQLITE_OK)
         status = store_sqlite_error(news->db, news->path, err);
     if (status == ATT_OK)
         status = store_sqlite_run(news->db, news->path, row, err);
-    removed = status == ATT_OK && sqlite3_changes(news->db) > 0;
     sqlite3_finalize(row);
+    return status;
+}
+
+enum att_status store_news_remove(struct store_news *news, const char *id, bool *ret_removed, struct att_err *err)
+{
+    bool removed = false;
+    enum att_status status = store_news_write_begin(news, err);
+    if (status != ATT_OK)
+        return status;
+    status = run_for_id(news, STORE_NEWS_LEAVE("SELECT seq FROM items WHERE id = ?1"), id, err);
+    if (status == ATT_OK)
+        status = run_for_id(news, "DELETE FROM items WHERE id = ?1", id, err);
+    removed = status == ATT_OK && sqlite3_changes(news->db) > 0;
+    news->changes_items = removed;
     status = store_news_write_end(news, status, err);
     if (status == ATT_OK)
         *ret_removed = removed;

@@ -133,6 +133,9 @@ enum att_status store_news_expire(struct store_news *news, int64_t before_ms, si
                                   struct att_err *err) ATT_MUST_USE;
 enum att_status store_news_remove(struct store_news *news, const char *id, bool *ret_removed,
                                   struct att_err *err) ATT_MUST_USE;
+/* Grows when items that somebody may have read are removed, rewritten or moved to another cluster through this handle.
+ * What goes by its age alone does not count. */
+uint64_t store_news_changes(struct store_news *news);
 
 /* Appends alerts in one transaction; seqs[n] are theirs. */
 enum att_status store_news_alerts_put(struct store_news *news, const struct store_news_alert *alerts, size_t n,

@@ -14,8 +14,10 @@
 
 enum { DIMENSIONS_MAX = 8192 };
 
+#define NEAR_COLUMNS "seq, cluster, time_ms, signature, vector, model_digest"
+
 struct statements {
-    sqlite3_stmt *find, *insert, *update, *engage, *first, *forget, *mention;
+    sqlite3_stmt *find, *insert, *update, *engage, *similar, *forget, *mention;
 };
 
 static const char *const texts[] = {
@@ -29,14 +31,14 @@ static const char *const texts[] = {
     " importance=?15, relevance=?16, model=?17, model_digest=?18, topics=?19, entities=?20, evidence_start=?21,"
     " evidence_end=?22, url=?23, title=?24, text=?25, content=?26, signature=?27, vector=?28 WHERE seq=?29",
     "UPDATE items SET engagement=?2, parts=?3 WHERE seq=?1",
-    "SELECT first_seen_ms FROM items WHERE seq = ?1",
+    "SELECT " NEAR_COLUMNS ", first_seen_ms FROM items WHERE seq = ?1",
     "DELETE FROM mentions WHERE seq = ?1",
     "INSERT OR IGNORE INTO mentions VALUES (?1, ?2)",
 };
 
 static sqlite3_stmt **statement_at(struct statements *s, size_t i)
 {
-    sqlite3_stmt **const all[] = {&s->find, &s->insert, &s->update, &s->engage, &s->first, &s->forget, &s->mention};
+    sqlite3_stmt **const all[] = {&s->find, &s->insert, &s->update, &s->engage, &s->similar, &s->forget, &s->mention};
     return all[i];
 }
 
@@ -100,11 +102,29 @@ static int64_t published_last(const struct store_news_item *items, size_t n, int
     return newest_ms;
 }
 
+/* A row of NEAR_COLUMNS; its vector is valid until the next step. False: a value could not be read. */
+static bool read_near(sqlite3_stmt *row, uint32_t signature[STORE_NEAR_HASHES], struct store_near_text *text)
+{
+    const void *bytes = sqlite3_column_blob(row, 3);
+    bool has_signature = bytes && sqlite3_column_bytes(row, 3) == STORE_NEAR_HASHES * (int)sizeof *signature;
+    const char *digest = (const char *)sqlite3_column_text(row, 5);
+    *text = (struct store_near_text){.seq = sqlite3_column_int64(row, 0),
+                                     .cluster = sqlite3_column_int64(row, 1),
+                                     .time_ms = sqlite3_column_int64(row, 2),
+                                     .signature = has_signature ? signature : NULL,
+                                     .vector = sqlite3_column_blob(row, 4),
+                                     .dimensions = (size_t)sqlite3_column_bytes(row, 4),
+                                     .model = model_number(digest ? digest : "")};
+    if (has_signature)
+        memcpy(signature, bytes, STORE_NEAR_HASHES * sizeof *signature);
+    return digest != NULL;
+}
+
 /* Takes in the items of the file that came since: all of the window after opening, those of other processes later. */
 static enum att_status follow(struct store_news *news, int64_t now_ms, struct att_err *err)
 {
     static const char sql[] =
-        "SELECT seq, cluster, time_ms, signature, vector, model_digest FROM items WHERE seq > ?1 AND time_ms >="
+        "SELECT " NEAR_COLUMNS " FROM items WHERE seq > ?1 AND time_ms >="
         " (SELECT coalesce(max(time_ms), 0) FROM items WHERE time_ms <= ?5) - ?2 AND signature IS NOT NULL"
         " AND length(signature) = ?3 AND seq > (SELECT coalesce(max(seq), 0) FROM items) - ?4 ORDER BY seq";
     sqlite3_stmt *row = NULL;
@@ -119,18 +139,9 @@ static enum att_status follow(struct store_news *news, int64_t now_ms, struct at
     sqlite3_bind_int64(row, 5, now_ms);
     while (status == ATT_OK && (step = sqlite3_step(row)) == SQLITE_ROW) {
         uint32_t signature[STORE_NEAR_HASHES];
-        const void *bytes = sqlite3_column_blob(row, 3);
-        if (!bytes)
+        struct store_near_text text;
+        if (!read_near(row, signature, &text))
             break;
-        memcpy(signature, bytes, sizeof signature);
-        const char *digest = (const char *)sqlite3_column_text(row, 5);
-        struct store_near_text text = {.seq = sqlite3_column_int64(row, 0),
-                                       .cluster = sqlite3_column_int64(row, 1),
-                                       .time_ms = sqlite3_column_int64(row, 2),
-                                       .signature = signature,
-                                       .vector = sqlite3_column_blob(row, 4),
-                                       .dimensions = (size_t)sqlite3_column_bytes(row, 4),
-                                       .model = model_number(digest ? digest : "")};
         status = store_near_add(news->near, &text, err);
         news->indexed_seq = text.seq;
     }
@@ -226,12 +237,54 @@ static enum att_status write_mentions(struct store_news *news, struct statements
     return status;
 }
 
+/* What the file has of an item that the index found; *ret_is: the same as the index. */
+static enum att_status check_match(struct store_news *news, sqlite3_stmt *row, struct store_near_match *match,
+                                   int64_t *ret_first_seen_ms, bool *ret_is, struct att_err *err)
+{
+    uint32_t signature[STORE_NEAR_HASHES];
+    struct store_near_text text;
+    enum att_status status = ATT_OK;
+    *ret_is = false;
+    sqlite3_bind_int64(row, 1, match->seq);
+    int step = sqlite3_step(row);
+    if (step == SQLITE_ROW && read_near(row, signature, &text)) {
+        *ret_is = store_near_is(news->near, match->index, &text);
+        match->cluster = text.cluster;
+        *ret_first_seen_ms = sqlite3_column_int64(row, 6);
+    } else if (step != SQLITE_DONE) {
+        status = store_sqlite_error(news->db, news->path, err);
+    }
+    sqlite3_reset(row);
+    return status;
+}
+
+/* The most similar earlier item. What was removed or rewritten since the index took it in, by whomever, is found out
+ * here, and forgotten. */
+static enum att_status find_similar(struct store_news *news, struct statements *s, const struct store_near_text *near,
+                                    int64_t except, struct store_near_match *match, int64_t *ret_first_seen_ms,
+                                    struct att_err *err)
+{
+    for (;;) {
+        bool is = false;
+        *match = store_near_find(news->near, near, except);
+        if (match->seq == 0)
+            return ATT_OK;
+        enum att_status status = check_match(news, s->similar, match, ret_first_seen_ms, &is, err);
+        if (status != ATT_OK || is)
+            return status;
+        store_near_forget(news->near, match->index);
+    }
+}
+
 /* The cluster that the most similar earlier item belongs to, if it is similar enough, and when that began. */
 static enum att_status join_cluster(struct store_news *news, struct statements *s, const struct store_near_text *near,
                                     int64_t received_ms, struct store_news_result *result, struct att_err *err)
 {
-    struct store_near_match match = store_near_find(news->near, near, result->seq);
-    enum att_status status = ATT_OK;
+    struct store_near_match match;
+    int64_t first_seen_ms = 0;
+    enum att_status status = find_similar(news, s, near, result->seq, &match, &first_seen_ms, err);
+    if (status != ATT_OK)
+        return status;
     result->similarity = match.similarity;
     result->novelty = 1 - match.similarity;
     result->cluster = result->seq;
@@ -239,15 +292,8 @@ static enum att_status join_cluster(struct store_news *news, struct statements *
     if (match.seq == 0 || match.similarity < news->options.similar_min)
         return ATT_OK;
     result->cluster = match.cluster;
-    /* The cluster's first item may be gone by now; any of its items knows when it was seen. */
-    sqlite3_bind_int64(s->first, 1, match.seq);
-    int step = sqlite3_step(s->first);
-    if (step == SQLITE_ROW)
-        result->first_seen_ms = sqlite3_column_int64(s->first, 0);
-    else if (step != SQLITE_DONE)
-        status = store_sqlite_error(news->db, news->path, err);
-    sqlite3_reset(s->first);
-    return status;
+    result->first_seen_ms = first_seen_ms;
+    return ATT_OK;
 }
 
 /* A new item gets the number that SQLite would give it, which its cluster may be called by. */
@@ -329,33 +375,16 @@ static enum att_status put_item(struct store_news *news, struct statements *s, c
     return store_sqlite_run(news->db, news->path, s->engage, err);
 }
 
-/* Old items go as new ones come, so that a put costs no more than twice what it brings. */
-static enum att_status expire(struct store_news *news, int64_t now_ms, size_t n, struct att_err *err)
-{
-    sqlite3_stmt *row = NULL;
-    enum att_status status = store_sqlite_prepare(
-        news->db, news->path,
-        "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2)",
-        &row, err);
-    if (status == ATT_OK) {
-        sqlite3_bind_int64(row, 1, now_ms - news->options.retention_ms);
-        sqlite3_bind_int64(row, 2, (sqlite3_int64)n);
-        status = store_sqlite_run(news->db, news->path, row, err);
-    }
-    sqlite3_finalize(row);
-    return status;
-}
-
 enum att_status store_news_put(struct store_news *news, const struct store_news_item *items, size_t n,
                                struct store_news_result *results, struct att_err *err)
 {
     struct statements s = {0};
     int64_t now_ms = received_last(items, n), last_seq = 0;
+    size_t expired = 0;
     enum att_status status = store_news_write_begin(news, err);
     if (status != ATT_OK)
         return status;
     store_near_settle(news->near, published_last(items, n, now_ms));
-    news->near_before = store_near_count(news->near);
     status = follow(news, now_ms, err);
     if (status == ATT_OK)
         status = statements_prepare(news, &s, err);
@@ -364,8 +393,9 @@ enum att_status store_news_put(struct store_news *news, const struct store_news_
         last_seq = results[i].seq > last_seq ? results[i].seq : last_seq;
     }
     statements_finish(&s);
+    /* Old items go as new ones come, so that a put costs no more than twice what it brings. */
     if (status == ATT_OK && n > 0 && news->options.retention_ms > 0)
-        status = expire(news, now_ms, n, err);
+        status = store_news_expire_items(news, now_ms - news->options.retention_ms, n, &expired, err);
     if (last_seq > news->indexed_seq)
         news->indexed_seq = last_seq;
     return store_news_write_end(news, status, err);

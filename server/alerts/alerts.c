@@ -2,6 +2,7 @@
  * The thread of the alerts, which also lets old news go. Its set of facts grows by what is new and is loaded
  * anew every ten minutes, when the configuration changed, or when it is full; so
  * it forgets what is out of every window, and sees engagement that was updated.
+ * What it finds while some of its items are gone or rewritten is looked for anew.
  * Which subjects a rule is silent about is read back from the stored alerts, so
  * that a restart repeats none.
  */
@@ -40,6 +41,7 @@ struct srv_alerts {
     struct news_set set;
     bool has_set;
     int64_t last_seq;
+    uint64_t changes; /* of the store, when the set was loaded */
     uint64_t loaded_us, evaluated_us, expired_us, told_generation;
     struct spoken spoken;
     bool failed; /* the last look failed, and that was logged */
@@ -176,6 +178,7 @@ static enum att_status load_anew(struct srv_alerts *alerts, const struct srv_gen
     drop_set(alerts);
     alerts->store = store_news_ref(generation->env.news->store);
     alerts->generation = generation->number;
+    alerts->changes = store_news_changes(alerts->store);
     alerts->loaded_us = att_clock_us();
     alerts->evaluated_us = 0;
     news_set_init(&alerts->set, generation->env.news_view, ITEMS_MAX);
@@ -324,8 +327,9 @@ static enum att_status publish(struct srv_alerts *alerts, const struct evaluatin
     return status;
 }
 
+/* is_fresh: the set was loaded for this look. */
 static enum att_status evaluate(struct srv_alerts *alerts, const struct srv_config *config, int64_t now_ms,
-                                struct att_err *err)
+                                bool is_fresh, struct att_err *err)
 {
     struct evaluating *evaluating = att_mem_calloc(1, sizeof(*evaluating));
     enum att_status status = ATT_OK;
@@ -340,9 +344,12 @@ static enum att_status evaluate(struct srv_alerts *alerts, const struct srv_conf
 
         status = news_rule_evaluate(&alerts->set, &rule, now_ms, found, evaluating, err);
     }
-    if (status == ATT_OK)
-        status = publish(alerts, evaluating, err);
     alerts->evaluated_us = att_clock_us();
+    /* The next look loads the set anew. A fresh one counts whatever changes: a busy feed would silence all alerts. */
+    if (status == ATT_OK && evaluating->n > 0 && !is_fresh && store_news_changes(alerts->store) != alerts->changes)
+        drop_set(alerts);
+    else if (status == ATT_OK)
+        status = publish(alerts, evaluating, err);
     att_arena_finish(&evaluating->arena);
     att_mem_free(evaluating);
     return status;
@@ -375,20 +382,21 @@ static enum att_status look(struct srv_alerts *alerts, const struct srv_generati
 {
     uint64_t now_us = att_clock_us();
     int64_t now_ms = att_clock_unix_ms();
-    bool is_new = true;
+    bool is_new = true, is_fresh;
     enum att_status status = ATT_OK;
 
     if (generation->env.news == NULL || generation->config->n_alerts == 0) {
         drop_set(alerts);
         return ATT_OK;
     }
-    if (!alerts->has_set || alerts->generation != generation->number ||
-        now_us - alerts->loaded_us > (alerts->set.full ? EVALUATE_MS : RELOAD_MS) * 1000ULL)
+    is_fresh = !alerts->has_set || alerts->generation != generation->number ||
+               now_us - alerts->loaded_us > (alerts->set.full ? EVALUATE_MS : RELOAD_MS) * 1000ULL;
+    if (is_fresh)
         status = load_anew(alerts, generation, now_ms, err);
     else
         status = load_more(alerts, &is_new, err);
     if (status == ATT_OK && (is_new || now_us - alerts->evaluated_us > EVALUATE_MS * 1000ULL))
-        status = evaluate(alerts, generation->config, now_ms, err);
+        status = evaluate(alerts, generation->config, now_ms, is_fresh, err);
     if (status != ATT_OK)
         drop_set(alerts);
     return status;

@@ -151,16 +151,17 @@ static void wait_metric(const struct live *live, const char *line)
 
 /* ---- news ---- */
 
+static int next_report; /* its id */
+
 /* `n` reports of one event, each with an id of its own. */
 static void ingest(const struct live *live, const char *event, size_t n)
 {
-    static int number;
     char body[4096];
     size_t len = (size_t)snprintf(body, sizeof body, "{\"items\":[");
     for (size_t i = 0; i < n; i++)
         len += (size_t)snprintf(body + len, sizeof body - len,
                                 "%s{\"id\":\"%d\",\"source\":\"s%zu\",\"title\":\"%s\",\"text\":\"%s\",\"time\":%lld}",
-                                i ? "," : "", number++, i, event, event, (long long)time(NULL) - 60);
+                                i ? "," : "", next_report++, i, event, event, (long long)time(NULL) - 60);
     snprintf(body + len, sizeof body - len, "]}");
     struct reply reply = live_post(live, "/v1/ingest", body);
     if (reply.status != 200)
@@ -289,6 +290,35 @@ static void test_list(void **state)
     expect_error(live_ask(&live, "GET", "/v1/alerts?limit=0", NULL, NULL), 422, "invalid_value", "limit");
     expect_error(live_ask(&live, "GET", "/v1/alerts?after=-1", NULL, NULL), 422, "invalid_value", "after");
     expect_error(live_ask(&live, "GET", "/v1/alerts?rule=x", NULL, NULL), 422, "invalid_value", "rule");
+    live_stop(&live);
+}
+
+static void remove_report(const struct live *live, int id)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/v1/news/%d", id);
+    struct reply reply = live_ask(live, "DELETE", path, NULL, NULL);
+    assert_int_equal(reply.status, 204);
+    reply_free(&reply);
+}
+
+static void test_what_is_removed_alerts_nobody(void **state)
+{
+    struct live live;
+    int first = next_report;
+    (void)state;
+    live_start(&live, rules);
+    ingest(&live, first_event, 2);
+    usleep(1500000); /* the alerts have seen them */
+    remove_report(&live, first);
+    remove_report(&live, first + 1);
+    ingest(&live, first_event, 1);
+    usleep(1500000);
+    assert_string_equal(list(&live, "/v1/alerts"), "");
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    const char *text = listen_to(&live, "/v1/stream?after=0", "", 500);
+    assert_non_null(strstr(text, "\"values\":{\"items\":4,\"sources\":3,"));
     live_stop(&live);
 }
 
@@ -537,10 +567,17 @@ static void test_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),  cmocka_unit_test(test_list),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_webhook), cmocka_unit_test(test_crash),       cmocka_unit_test(test_given_up),
-        cmocka_unit_test(test_https),   cmocka_unit_test(test_other_store), cmocka_unit_test(test_bad_secret),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_webhook),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_https),
+        cmocka_unit_test(test_other_store),
+        cmocka_unit_test(test_bad_secret),
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_what_is_removed_alerts_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

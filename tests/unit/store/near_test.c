@@ -79,9 +79,40 @@ static void test_finds_the_first_in_the_window(void **state)
     asked.time_ms = 4 * (int64_t)DAY_MS;
     assert_int_equal(store_near_find(near, &asked, 9).seq, 0); /* out of the window */
     asked.time_ms = 0;
-    store_near_truncate(near, 0);
+    store_near_forget(near, match.index);
+    assert_int_equal(store_near_find(near, &asked, 9).seq, 3);
+    store_near_undo(near);
     assert_int_equal(store_near_find(near, &asked, 9).seq, 0);
     assert_int_equal(store_near_count(near), 0);
+    store_near_destroy(near);
+}
+
+/* What a failed transaction forgot is there again, what an earlier one forgot is not. */
+static void test_forgetting_is_undone(void **state)
+{
+    (void)state;
+    static const char words[] = "Acme raises its outlook for the year after strong orders from Asia";
+    struct store_near *near = created();
+    uint32_t signature[STORE_NEAR_HASHES];
+    struct att_err err;
+    for (int64_t i = 1; i <= 3; i++) {
+        struct store_near_text text = text_of(i, 0, words, signature);
+        assert_int_equal(store_near_add(near, &text, &err), ATT_OK);
+    }
+    struct store_near_text asked = text_of(9, 0, words, signature);
+    store_near_begin(near);
+    store_near_forget(near, store_near_find(near, &asked, 9).index);
+    assert_int_equal(store_near_find(near, &asked, 9).seq, 2);
+    store_near_begin(near);
+    store_near_forget(near, store_near_find(near, &asked, 9).index);
+    assert_int_equal(store_near_find(near, &asked, 9).seq, 3);
+    store_near_undo(near);
+    struct store_near_match match = store_near_find(near, &asked, 9);
+    assert_int_equal(match.seq, 2);
+    asked.seq = 2;
+    assert_true(store_near_is(near, match.index, &asked));
+    asked.time_ms = 1;
+    assert_false(store_near_is(near, match.index, &asked));
     store_near_destroy(near);
 }
 
@@ -138,9 +169,8 @@ static void test_forgets_what_is_old(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signatures),
-        cmocka_unit_test(test_finds_the_first_in_the_window),
-        cmocka_unit_test(test_vectors_support),
+        cmocka_unit_test(test_signatures),           cmocka_unit_test(test_finds_the_first_in_the_window),
+        cmocka_unit_test(test_forgetting_is_undone), cmocka_unit_test(test_vectors_support),
         cmocka_unit_test(test_forgets_what_is_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,55 @@ static void test_another_process_is_followed(void **state)
     store_news_close(theirs);
 }
 
+/* Neither what this handle removed, nor what another did. */
+static void test_what_is_removed_counts_no_more(void **state)
+{
+    (void)state;
+    static const char text[] = "Oil falls as stocks of crude rise more than expected in the week to Friday";
+    struct store_news *news = opened(), *theirs = opened();
+    struct store_news_item items[] = {item_of("a", "x", text, HOUR_MS), item_of("b", "y", text, HOUR_MS),
+                                      item_of("c", "z", text, HOUR_MS), item_of("d", "w", text, HOUR_MS)};
+    struct att_err err;
+    bool removed = false;
+    put(news, &items[0]);
+    put(news, &items[1]);
+    uint64_t changes = store_news_changes(news);
+    assert_int_equal(store_news_remove(news, "a", &removed, &err), ATT_OK);
+    assert_int_equal(store_news_remove(theirs, "b", &removed, &err), ATT_OK);
+    assert_true(store_news_changes(news) != changes);
+    struct store_news_result third = put(news, &items[2]);
+    assert_int_equal(third.cluster, third.seq);
+    assert_true(third.novelty == 1.0);
+    assert_int_equal(put(news, &items[3]).cluster, third.seq);
+    store_news_close(theirs);
+    store_news_close(news);
+}
+
+static void test_a_cluster_outlives_its_first(void **state)
+{
+    (void)state;
+    static const char text[] = "Oil falls as stocks of crude rise more than expected in the week to Friday";
+    struct store_news *news = opened();
+    struct store_news_result results[3];
+    struct store_news_item items[] = {item_of("a", "x", text, HOUR_MS), item_of("b", "y", text, 3 * HOUR_MS),
+                                      item_of("c", "z", text, 2 * HOUR_MS), item_of("d", "w", text, 4 * HOUR_MS)};
+    struct att_err err;
+    size_t expired = 0;
+    bool removed = false;
+    assert_int_equal(store_news_put(news, items, 3, results, &err), ATT_OK);
+    assert_int_equal(store_news_remove(news, "a", &removed, &err), ATT_OK);
+    assert_string_equal(scan(news, (struct store_news_filter){.first_of_cluster = true}), "b");
+    assert_string_equal(scan(news, (struct store_news_filter){.cluster = results[1].seq}), "c b");
+    struct store_news_result last = put(news, &items[3]);
+    assert_int_equal(last.cluster, results[1].seq);
+    assert_int_equal(last.first_seen_ms, items[1].received_ms);
+    /* Age takes a first as well: b is the second that was received. */
+    assert_int_equal(store_news_expire(news, 4 * HOUR_MS, 2, &expired, &err), ATT_OK);
+    assert_int_equal(expired, 2);
+    assert_string_equal(scan(news, (struct store_news_filter){.first_of_cluster = true}), "d");
+    store_news_close(news);
+}
+
 /* One wrong date ages nothing: neither what is in memory, nor what is read when the file is opened again. */
 static void test_an_item_of_the_future_ages_no_other(void **state)
 {
@@ -508,6 +557,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clusters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_process_is_followed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_removed_counts_no_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_cluster_outlives_its_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_item_of_the_future_ages_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_filters_and_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
