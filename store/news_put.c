@@ -17,7 +17,7 @@ enum { DIMENSIONS_MAX = 8192 };
 #define NEAR_COLUMNS "seq, cluster, time_ms, signature, vector, model_digest"
 
 struct statements {
-    sqlite3_stmt *find, *insert, *update, *engage, *similar, *forget, *mention;
+    sqlite3_stmt *find, *insert, *update, *engage, *similar, *leave, *forget, *mention;
 };
 
 static const char *const texts[] = {
@@ -32,13 +32,15 @@ static const char *const texts[] = {
     " evidence_end=?22, url=?23, title=?24, text=?25, content=?26, signature=?27, vector=?28 WHERE seq=?29",
     "UPDATE items SET engagement=?2, parts=?3 WHERE seq=?1",
     "SELECT " NEAR_COLUMNS ", first_seen_ms FROM items WHERE seq = ?1",
+    STORE_NEWS_LEAVE("SELECT ?1"),
     "DELETE FROM mentions WHERE seq = ?1",
     "INSERT OR IGNORE INTO mentions VALUES (?1, ?2)",
 };
 
 static sqlite3_stmt **statement_at(struct statements *s, size_t i)
 {
-    sqlite3_stmt **const all[] = {&s->find, &s->insert, &s->update, &s->engage, &s->similar, &s->forget, &s->mention};
+    sqlite3_stmt **const all[] = {&s->find,    &s->insert, &s->update, &s->engage,
+                                  &s->similar, &s->leave,  &s->forget, &s->mention};
     return all[i];
 }
 
@@ -276,9 +278,11 @@ static enum att_status find_similar(struct store_news *news, struct statements *
     }
 }
 
-/* The cluster that the most similar earlier item belongs to, if it is similar enough, and when that began. */
+/* The cluster that the most similar earlier item belongs to, if it is similar enough, and when that began. An item that
+ * was rewritten, and was the first of others which it is not like any more, leaves them to themselves. */
 static enum att_status join_cluster(struct store_news *news, struct statements *s, const struct store_near_text *near,
-                                    int64_t received_ms, struct store_news_result *result, struct att_err *err)
+                                    bool is_rewritten, int64_t received_ms, struct store_news_result *result,
+                                    struct att_err *err)
 {
     struct store_near_match match;
     int64_t first_seen_ms = 0;
@@ -287,13 +291,13 @@ static enum att_status join_cluster(struct store_news *news, struct statements *
         return status;
     result->similarity = match.similarity;
     result->novelty = 1 - match.similarity;
-    result->cluster = result->seq;
-    result->first_seen_ms = received_ms;
-    if (match.seq == 0 || match.similarity < news->options.similar_min)
+    bool is_like = match.seq != 0 && match.similarity >= news->options.similar_min;
+    result->cluster = is_like ? match.cluster : result->seq;
+    result->first_seen_ms = is_like ? first_seen_ms : received_ms;
+    if (!is_rewritten || (is_like && match.cluster == result->seq))
         return ATT_OK;
-    result->cluster = match.cluster;
-    result->first_seen_ms = first_seen_ms;
-    return ATT_OK;
+    sqlite3_bind_int64(s->leave, 1, result->seq);
+    return store_sqlite_run(news->db, news->path, s->leave, err);
 }
 
 /* A new item gets the number that SQLite would give it, which its cluster may be called by. */
@@ -331,10 +335,11 @@ static enum att_status put_content(struct store_news *news, struct statements *s
         store_near_quantize(item->vector, item->dimensions, vector);
     result->outcome = stored->seq ? STORE_NEWS_UPDATED : STORE_NEWS_NEW;
     result->seq = stored->seq;
+    news->changes_items = news->changes_items || stored->seq;
     if (!stored->seq)
         status = next_seq(news, &result->seq, err);
     if (status == ATT_OK)
-        status = join_cluster(news, s, &near, received_ms, result, err);
+        status = join_cluster(news, s, &near, stored->seq != 0, received_ms, result, err);
     if (status == ATT_OK)
         status = write_item(news, stored->seq ? s->update : s->insert, item, content, &near, result, received_ms, err);
     if (status == ATT_OK)

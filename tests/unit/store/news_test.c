@@ -293,6 +293,74 @@ static void test_a_cluster_outlives_its_first(void **state)
     store_news_close(news);
 }
 
+static void test_what_is_rewritten_leaves_its_cluster(void **state)
+{
+    (void)state;
+    static const char recall[] = "Carmaker recalls two million vehicles over a faulty airbag inflator";
+    static const char snow[] = "Heavy snow closes mountain passes and two airports in the north of Norway";
+    struct store_news *news = opened(), *theirs = opened();
+    struct store_news_result results[3];
+    struct store_news_item items[] = {item_of("t1", "x", recall, HOUR_MS), item_of("t2", "y", recall, HOUR_MS),
+                                      item_of("t3", "z", recall, HOUR_MS), item_of("n1", "x", snow, HOUR_MS),
+                                      item_of("t4", "w", recall, HOUR_MS), item_of("n2", "w", snow, HOUR_MS)};
+    struct att_err err;
+    assert_int_equal(store_news_put(news, items, 3, results, &err), ATT_OK);
+    struct store_news_item other = item_of("o", "theirs", "A word about another matter, so that they have read.", 0);
+    put(theirs, &other);
+    /* Corrected: it stays the first of those that say the same. */
+    items[0].url = "https://example.com/corrected";
+    assert_int_equal(put(news, &items[0]).cluster, results[0].seq);
+    assert_string_equal(scan(news, (struct store_news_filter){.cluster = results[0].seq}), "t1 t2 t3");
+    /* Rewritten about something else. */
+    items[0].text = snow;
+    struct store_news_result rewritten = put(news, &items[0]);
+    assert_int_equal(rewritten.cluster, results[0].seq);
+    assert_true(rewritten.novelty > 0.9);
+    assert_int_equal(rewritten.first_seen_ms, items[0].received_ms);
+    assert_string_equal(scan(news, (struct store_news_filter){.cluster = results[0].seq}), "t1");
+    assert_string_equal(scan(news, (struct store_news_filter){.cluster = results[1].seq}), "t2 t3");
+    assert_string_equal(scan(news, (struct store_news_filter){.first_of_cluster = true}), "o t1 t2");
+    /* Neither its old text nor its old number draws what says the same as the others, here or in another process. */
+    assert_int_equal(put(news, &items[3]).cluster, results[0].seq);
+    assert_int_equal(put(theirs, &items[4]).cluster, results[1].seq);
+    store_news_close(theirs);
+    store_news_close(news);
+    news = opened();
+    assert_int_equal(put(news, &items[5]).cluster, results[0].seq);
+    /* What joins another cluster leaves its own as well. */
+    items[1].text = snow;
+    assert_int_equal(put(news, &items[1]).cluster, results[0].seq);
+    assert_string_equal(scan(news, (struct store_news_filter){.cluster = results[2].seq}), "t3 t4");
+    store_news_close(news);
+}
+
+/* A rewrite that fails moves nobody. */
+static void test_a_failed_rewrite_moves_nobody(void **state)
+{
+    (void)state;
+    static const char recall[] = "Carmaker recalls two million vehicles over a faulty airbag inflator";
+    struct store_news *news = opened();
+    struct store_news_item items[] = {item_of("t1", "x", recall, HOUR_MS), item_of("t2", "y", recall, HOUR_MS),
+                                      item_of("t3", "z", recall, HOUR_MS)};
+    struct store_news_result results[2];
+    struct att_err err;
+    bool done = false;
+    int64_t first = put(news, &items[0]).seq, second = put(news, &items[1]).seq;
+    items[0].text = "Heavy snow closes mountain passes and two airports in the north of Norway";
+    const struct store_news_item batch[] = {items[0], items[2]};
+    for (uint64_t k = 1; !done && k < 200; k++) {
+        att_mem_fail_at(k, false);
+        done = store_news_put(news, batch, 2, results, &err) == ATT_OK;
+        att_mem_fail_at(0, false);
+        if (!done)
+            assert_string_equal(scan(news, (struct store_news_filter){.cluster = first}), "t1 t2");
+    }
+    assert_true(done);
+    assert_int_equal(results[0].cluster, first);
+    assert_int_equal(results[1].cluster, second);
+    store_news_close(news);
+}
+
 /* One wrong date ages nothing: neither what is in memory, nor what is read when the file is opened again. */
 static void test_an_item_of_the_future_ages_no_other(void **state)
 {
@@ -559,6 +627,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_process_is_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_removed_counts_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_cluster_outlives_its_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_rewritten_leaves_its_cluster, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_failed_rewrite_moves_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_item_of_the_future_ages_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_filters_and_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
