@@ -19,6 +19,8 @@ uint32_t store_entities_fold(uint32_t c)
         c -= 0xfee0;
     if ((c >= 'A' && c <= 'Z') || (c >= 0xc0 && c <= 0xde && c != 0xd7))
         return c + 32;
+    if (c == 0x2019)
+        return '\'';
     return c == 0x3000 || c == 0xa0 ? ' ' : c;
 }
 
@@ -190,6 +192,53 @@ static bool has_mark(const char *text, size_t len, size_t start)
     return c == '$' || c == '(' || c == ':';
 }
 
+/* 1900 to 2099. */
+static bool is_year(const char *text, size_t len, size_t at)
+{
+    if (len - at < 4 || (memcmp(text + at, "19", 2) != 0 && memcmp(text + at, "20", 2) != 0))
+        return false;
+    for (size_t i = at + 2; i < at + 4; i++)
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+    return !is_word(character_at(text, len, at + 4));
+}
+
+static bool ends_with(const char *text, size_t end, const char *const *words)
+{
+    for (; *words; words++) {
+        size_t n = strlen(*words);
+        if (end >= n && memcmp(text + end - n, *words, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A holder's name follows a mark that begins something new; behind a company's name it is what the company does. */
+static bool is_before_holder(const char *text, size_t len, size_t open, size_t after)
+{
+    static const char *const companies[] = {"Inc.", "Corp.", "Co.", "Ltd.", "N.A.", NULL};
+    uint32_t before = character_before(text, len, open), next = character_at(text, len, after);
+    bool is_new = before == 0x3002 || (before < 0x80 && !is_word(before) && !ends_with(text, open, companies));
+    return is_new && store_entities_fold(next) != next;
+}
+
+/* "(C)" as in "(C) 2026 Reuters", "Copyright (C) Reuters" and "… reserved. (C) Reuters": no ticker. */
+static bool is_copyright(const char *text, size_t len, size_t start, size_t end)
+{
+    static const char *const words[] = {"Copyright", "COPYRIGHT", "copyright", "版权", "版权所有", NULL};
+    size_t open = start, after = end;
+    if (end - start != 1 || text[start] != 'C' || end == len ||
+        store_entities_fold(character_before(text, len, start)) != '(' ||
+        store_entities_fold(att_utf8_next(text, len, &after)) != ')')
+        return false;
+    open -= text[start - 1] == '(' ? 1 : strlen("（");
+    while (open > 0 && text[open - 1] == ' ')
+        open--;
+    while (after < len && text[after] == ' ')
+        after++;
+    return is_year(text, len, after) || ends_with(text, open, words) || is_before_holder(text, len, open, after);
+}
+
 static bool fits(const struct pattern *pattern, const char *text, size_t len, size_t start, size_t end)
 {
     uint32_t first = character_at(text, len, start), last = character_before(text, len, end);
@@ -197,7 +246,7 @@ static bool fits(const struct pattern *pattern, const char *text, size_t len, si
         return false;
     if (is_word(last) && is_word(character_at(text, len, end)))
         return false;
-    if (pattern->needs_mark && !has_mark(text, len, start))
+    if (pattern->needs_mark && (!has_mark(text, len, start) || is_copyright(text, len, start, end)))
         return false;
     if (pattern->letters == CASE_EXACT)
         return end - start == pattern->len && memcmp(text + start, pattern->text, pattern->len) == 0;

@@ -49,7 +49,7 @@ struct store_entities {
     size_t edges_mask, n_edges;
 };
 
-/* Capital letters and full-width forms become small letters. */
+/* Capital letters and full-width forms become small letters, the typographic apostrophe the plain one. */
 uint32_t store_entities_fold(uint32_t character);
 /* Adds the pattern's characters; ATT_EINVAL: another entity has the same. */
 enum att_status store_entities_insert(struct store_entities *entities, const struct pattern *pattern,

@@ -129,6 +129,49 @@ static void test_the_shipped_dictionary(void **state)
     store_entities_unref(entities);
 }
 
+/* Newsrooms write ’ where a dictionary has '. */
+static void test_apostrophes_are_one(void **state)
+{
+    (void)state;
+    struct store_entities *entities =
+        parsed("{\"id\":\"pboc\",\"name\":\"People's Bank of China\"}\n{\"id\":\"boc\",\"name\":\"Bank of China\"}\n"
+               "{\"id\":\"mcd\",\"name\":\"McDonald's\"}\n{\"id\":\"moodys\",\"name\":\"Moody’s\"}\n");
+    assert_string_equal(found(entities, "The People’s Bank of China, the People's Bank of China, Bank of China"),
+                        "pboc:People’s Bank of China pboc:People's Bank of China boc:Bank of China");
+    assert_string_equal(found(entities, "McDonald’s and Moody's"), "mcd:McDonald’s moodys:Moody's");
+    store_entities_unref(entities);
+}
+
+static void test_a_copyright_mark_is_no_ticker(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"(C) 2026 Reuters", ""},
+        {"(C)2026 Reuters", ""},
+        {"Profit fell. (C) 2024-2026 Reuters", ""},
+        {"Profit fell. (C) Reuters", ""},
+        {"Profit fell.\n(C) Thomson Reuters", ""},
+        {"(c) Reuters", ""},
+        {"Copyright (C) Reuters", ""},
+        {"版权所有（C）路透社", ""},
+        {"（C）2026 路透社", ""},
+        {"Citigroup (C) fell", "citi:Citigroup citi:C"},
+        {"Citigroup (C) Chief Executive Jane Fraser", "citi:Citigroup citi:C"},
+        {"Citigroup Inc. (C) Chief Executive Jane Fraser", "citi:Citigroup citi:C"},
+        {"Citigroup (C) 20260 jobs", "citi:Citigroup citi:C"},
+        {"花旗（C）股价下跌", "citi:C"},
+        {"Movers: (C), (BAC)", "citi:C"},
+        {"Buy (C)", "citi:C"},
+        {"Citigroup (NYSE: C) 2026 results, $C", "citi:Citigroup citi:C citi:C"},
+    };
+    struct store_entities *entities = parsed("{\"id\":\"citi\",\"name\":\"Citigroup\",\"ticker\":\"C\"}\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(found(entities, cases[i].text), cases[i].expected);
+    store_entities_unref(entities);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -150,10 +193,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finds_what_is_meant),
-        cmocka_unit_test(test_refuses_what_is_wrong),
-        cmocka_unit_test(test_the_shipped_dictionary),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_finds_what_is_meant),           cmocka_unit_test(test_refuses_what_is_wrong),
+        cmocka_unit_test(test_the_shipped_dictionary),        cmocka_unit_test(test_apostrophes_are_one),
+        cmocka_unit_test(test_a_copyright_mark_is_no_ticker), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
