@@ -234,13 +234,15 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
 
 /* ---- answering ---- */
 
-static void put_prompts(const struct task_reply *reply, const struct store_kb_entry *entry, struct att_jsonw *answer)
+/* Only what would answer now, were it asked. */
+static void put_prompts(const struct task_call *call, const struct task_reply *reply,
+                        const struct store_kb_entry *entry, struct att_jsonw *answer)
 {
     att_jsonw_key(answer, "prompts");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < entry->n_prompts; i++) {
         size_t next = store_kb_find(reply->view, entry->prompts[i]);
-        if (next == reply->view->n_entries)
+        if (next == reply->view->n_entries || !store_kb_valid(&reply->view->entries[next], call->now_ms / 1000))
             continue;
         att_jsonw_object_begin(answer);
         att_jsonw_put_int(answer, "id", entry->prompts[i]);
@@ -285,7 +287,7 @@ static void put_span(const struct task_reply *reply, size_t i, struct att_jsonw 
     att_jsonw_object_end(answer);
 }
 
-static void put_match(const struct task_reply *reply, size_t i, struct att_jsonw *answer)
+static void put_match(const struct task_call *call, const struct task_reply *reply, size_t i, struct att_jsonw *answer)
 {
     const struct task_match *match = &reply->matches[i];
     const struct store_kb_entry *entry = entry_of(reply, i);
@@ -306,7 +308,7 @@ static void put_match(const struct task_reply *reply, size_t i, struct att_jsonw
         put_span(reply, i, answer);
     if (reply->explains_features)
         put_features(reply, i, answer);
-    put_prompts(reply, entry, answer);
+    put_prompts(call, reply, entry, answer);
     att_jsonw_object_end(answer);
 }
 
@@ -374,7 +376,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     att_jsonw_key(answer, "answers");
     att_jsonw_array_begin(answer);
     for (size_t i = 0; i < reply->n_matches && i < reply->top; i++)
-        put_match(reply, i, answer);
+        put_match(call, reply, i, answer);
     att_jsonw_array_end(answer);
     att_jsonw_put_text(answer, "fallback", fallback(reply, reply->decision));
     put_options(reply, answer);

@@ -292,6 +292,30 @@ static void entries_answer_in_their_time_alone(void **state)
     now_s = 0;
 }
 
+static void prompts_are_offered_in_their_time_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t now_s;
+        int prompt;
+    } cases[] = {{999, 2}, {1000, 3}, {1999, 3}, {2000, 4}};
+    att_json_destroy(
+        answer(&task_kb_put, NULL,
+               "{\"entries\":[{\"id\":1,\"question\":\"winter sale\",\"answer\":\"Ask.\",\"prompts\":[2,3,4]},"
+               "{\"id\":2,\"question\":\"before\",\"answer\":\"Over.\",\"valid_until\":1000},"
+               "{\"id\":3,\"question\":\"now\",\"answer\":\"Now.\",\"valid_from\":1000,\"valid_until\":2000},"
+               "{\"id\":4,\"question\":\"later\",\"answer\":\"Soon.\",\"valid_from\":2000}]}"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        now_s = cases[i].now_s;
+        struct att_json *json = answer(&task_reply, NULL, "{\"question\":\"winter sale\"}");
+        assert_int_equal((int)fixture_number(json, "answers.0.id"), 1);
+        assert_int_equal(att_json_count(fixture_at(json, "answers.0.prompts")), 1);
+        assert_int_equal((int)fixture_number(json, "answers.0.prompts.0.id"), cases[i].prompt);
+        att_json_destroy(json);
+    }
+    now_s = 0;
+}
+
 /* Of two that are equally near, business comes first, and small talk is no reason to ask back. */
 static void small_talk_steps_back(void **state)
 {
@@ -450,6 +474,7 @@ int main(void)
         cmocka_unit_test(follow_ups_need_a_dialogue),
         cmocka_unit_test(an_answer_given_back_names_its_entry),
         cmocka_unit_test(entries_answer_in_their_time_alone),
+        cmocka_unit_test(prompts_are_offered_in_their_time_alone),
         cmocka_unit_test(small_talk_steps_back),
         cmocka_unit_test(a_question_back_names_its_options),
         cmocka_unit_test(the_part_that_answers_is_found),
