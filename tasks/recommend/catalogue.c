@@ -49,6 +49,12 @@ size_t task_catalogue_slot(const struct task_catalogue *catalogue, const char *i
     return i < catalogue->view->n ? catalogue->slots[i] : 0;
 }
 
+bool task_catalogue_is_removed(const struct task_catalogue *catalogue, const char *id)
+{
+    size_t i = catalogue->view ? store_catalogue_find(catalogue->view, id) : 0;
+    return catalogue->view && i < catalogue->view->n && catalogue->view->items[i]->deleted;
+}
+
 const struct store_catalogue_item *task_catalogue_at(const struct task_catalogue *catalogue, size_t slot)
 {
     const struct store_items *items = catalogue->model->items;

@@ -24,6 +24,7 @@ enum att_status task_catalogue_open(struct task_call *call, const struct task_mo
 void task_catalogue_release(struct task_catalogue *catalogue);
 /* 0: nobody knows the item. */
 size_t task_catalogue_slot(const struct task_catalogue *catalogue, const char *id);
+bool task_catalogue_is_removed(const struct task_catalogue *catalogue, const char *id);
 /* What the catalogue says of a slot; NULL: nothing. */
 const struct store_catalogue_item *task_catalogue_at(const struct task_catalogue *catalogue, size_t slot);
 /* Clears allowed[slot] of what is removed or not available. allowed: [n_items + 1 + n_added]. */

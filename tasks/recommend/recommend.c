@@ -187,7 +187,8 @@ static enum att_status parse_candidates(struct task_call *call, struct task_reco
             continue;
         }
         name_unknown(recommend, candidate.id);
-        if (candidate.text_len == 0 || !has_content)
+        /* A new item that was removed has no slot that could be forbidden. */
+        if (candidate.text_len == 0 || !has_content || task_catalogue_is_removed(&recommend->catalogue, candidate.id))
             continue;
         recommend->candidates[recommend->n_candidates++] = candidate;
         recommend->allowed[recommend->n_slots + recommend->n_candidates - 1] = 1;

@@ -212,6 +212,7 @@ static void test_filters(void **state)
 static void test_removed_and_unavailable(void **state)
 {
     static const char all[] = "{'model':'shop','history':[{'item':'m1'}],'top_k':100}";
+    static const char told[] = "{'model':'shop','candidates':['m10',{'id':'hat','text':'a black hat'}]}";
 
     (void)state;
     assert_true(rank_of(all, "m9") > 0);
@@ -224,13 +225,17 @@ static void test_removed_and_unavailable(void **state)
     assert_true(rank_of(all, "m9") == 0);
     expect_error(ask("GET", "/v1/models/shop/items/m9", NULL), 404, "not_found", "item");
     expect_error(ask("DELETE", "/v1/models/shop/items/m9", NULL), 404, "not_found", "item");
+    assert_true(rank_of(told, "hat") > 0);
     done("DELETE", "/v1/models/shop/items/hat", NULL);
     assert_true(rank_of("{'model':'shop','top_k':100}", "hat") == 0);
+    assert_true(rank_of(told, "hat") == 0);
+    assert_true(rank_of(told, "m10") > 0);
     /* The file says so to the next generation too. */
     live_configure(&live, extra());
     live_signal(&live, 1); /* SIGHUP */
     live_wait_logged(&live, "event=reloaded", 1);
     assert_true(rank_of(all, "m9") == 0);
+    assert_true(rank_of(told, "hat") == 0);
     assert_true(rank_of("{'model':'shop','interest':'red running shoes'}", "shoe") == 1);
     /* An item that comes back is there again. */
     done("PUT", "/v1/models/shop/items/m9", "{}");
