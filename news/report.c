@@ -29,7 +29,7 @@ struct building {
     const struct news_wish *wish;
     const struct news_lookup *lookup;
     struct att_arena *arena;
-    struct news_pick wide; /* the window and the time before it */
+    struct news_pick wide; /* the window and all that counts before it */
     uint32_t *marks, mark;
     struct att_err *err;
 };
@@ -56,11 +56,17 @@ static enum att_status find_names(struct building *building, const struct news_n
     return ATT_OK;
 }
 
+int64_t news_report_since(const struct news_wish *wish, const struct news_view *view)
+{
+    int64_t window_ms = wish->to_ms - wish->from_ms, heat_ms = 5 * view->half_life_ms;
+    return wish->from_ms - (window_ms > heat_ms ? window_ms : heat_ms);
+}
+
 static enum att_status make_pick(struct building *building)
 {
     const struct news_wish *wish = building->wish;
     struct news_pick *pick = &building->wide;
-    *pick = (struct news_pick){.from_ms = wish->from_ms - (wish->to_ms - wish->from_ms),
+    *pick = (struct news_pick){.from_ms = news_report_since(wish, building->set->view),
                                .to_ms = wish->to_ms,
                                .n_entities = wish->n_entities,
                                .n_topics = wish->n_topics};
@@ -98,6 +104,7 @@ static enum att_status count_all(struct building *building)
     const struct news_wish *wish = building->wish;
     struct news_groups all = {0};
     struct news_pick before = building->wide;
+    before.from_ms = wish->from_ms - (wish->to_ms - wish->from_ms);
     before.to_ms = wish->from_ms;
     report->is.importance = report->before.importance = -1;
     enum att_status status = news_groups_make(building->set, &before, NEWS_BY_ALL, wish->to_ms, &all, building->err);

@@ -93,8 +93,13 @@ struct news_lookup {
 /* The lookup of a store. */
 struct news_lookup news_lookup_store(struct store_news *store);
 
-/* The set holds the window and, for comparison, as long a time before it. What the report points to lies in `arena`, in
- * the set and in the wish. */
+/* From when on items count: as long a time before the window as it is long, for comparison, and five half-lives, for
+ * heat and life cycles; what is older has less than 3 % of its heat left. */
+int64_t news_report_since(const struct news_wish *wish, const struct news_view *view);
+/* Takes from the store what a report of the wish counts. */
+enum att_status news_report_load(struct news_set *set, struct store_news *store, const struct news_wish *wish,
+                                 struct att_err *err) ATT_MUST_USE;
+/* The set holds what news_report_load takes. What the report points to lies in `arena`, in the set and in the wish. */
 enum att_status news_report_build(const struct news_set *set, const struct news_wish *wish,
                                   const struct news_lookup *lookup, struct att_arena *arena,
                                   struct news_report *ret_report, struct att_err *err) ATT_MUST_USE;

@@ -1,4 +1,4 @@
-/* What a report takes from the store beside its set: single items, and the alerts of the window. */
+/* What a report takes from the store: its set, single items, and the alerts of the window. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +32,14 @@ static enum att_status item_of_store(void *context, int64_t seq, bool (*visit)(v
 struct news_lookup news_lookup_store(struct store_news *store)
 {
     return (struct news_lookup){.context = store, .item = item_of_store};
+}
+
+enum att_status news_report_load(struct news_set *set, struct store_news *store, const struct news_wish *wish,
+                                 struct att_err *err)
+{
+    int64_t since_ms = news_report_since(wish, set->view);
+    struct store_news_filter filter = {.from_ms = since_ms > 0 ? since_ms : 0, .to_ms = wish->to_ms};
+    return news_set_load(set, store, &filter, err);
 }
 
 struct reading {

@@ -164,19 +164,23 @@ static void span_of_input(struct report_call *report)
     report->span.to_ms = input->items[input->order[input->n - 1]].time_ms + 1;
 }
 
+static void take_span(struct report_call *report)
+{
+    report->wish.from_ms = report->span.from_ms;
+    report->wish.to_ms = report->span.to_ms;
+    report->wish.offset_minutes = report->span.offset_minutes;
+}
+
 static enum att_status fill(struct task_call *call, struct report_call *report, struct news_set *set,
                             struct att_err *err)
 {
-    const struct task_span *span = &report->span;
-    if (report->posted) {
-        enum att_status status = task_report_input_conclude(call, &report->input, set, err);
-        if (status == ATT_OK && !report->span_given)
-            span_of_input(report);
-        return status;
-    }
-    int64_t from_ms = span->from_ms - (span->to_ms - span->from_ms);
-    struct store_news_filter filter = {.from_ms = from_ms > 0 ? from_ms : 0, .to_ms = span->to_ms};
-    return news_set_load(set, call->env->news->store, &filter, err);
+    enum att_status status = ATT_OK;
+    if (report->posted)
+        status = task_report_input_conclude(call, &report->input, set, err);
+    if (status == ATT_OK && report->posted && !report->span_given)
+        span_of_input(report);
+    take_span(report);
+    return report->posted ? status : news_report_load(set, call->env->news->store, &report->wish, err);
 }
 
 static void write(struct task_call *call, const struct report_call *report, const struct news_report *counted,
@@ -209,9 +213,6 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
         return err->status;
     news_set_init(&set, view, ITEMS_MAX);
     enum att_status status = fill(call, report, &set, err);
-    report->wish.from_ms = report->span.from_ms;
-    report->wish.to_ms = report->span.to_ms;
-    report->wish.offset_minutes = report->span.offset_minutes;
     if (status == ATT_OK)
         status = news_report_build(&set, &report->wish, &lookup, call->arena, counted, err);
     if (status == ATT_OK && !report->posted)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "news/page.h"
 #include "news/svg.h"
@@ -142,6 +143,107 @@ static void test_filter(void **state)
     assert_non_null(strstr(text, "该时间段内没有报道。"));
     assert_null(strstr(text, "class=\"chart\""));
     att_mem_free(text);
+}
+
+/* ---- over a store ---- */
+
+struct report_row {
+    int hour; /* after day_begin */
+    double noise;
+};
+
+static struct store_news *open_store(const char *path)
+{
+    static const struct store_news_options options = {.window_ms = INT64_C(72) * 3600000, .similar_min = 0.6};
+    struct store_news *store = NULL;
+    struct att_err err;
+    if (store_news_open(path, &options, &store, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    return store;
+}
+
+/* One event, told as often as there are rows. */
+static void put_rows(struct store_news *store, const struct report_row *rows, size_t n)
+{
+    struct store_news_result result;
+    struct att_err err;
+    for (size_t i = 0; i < n; i++) {
+        char id[16];
+        struct store_news_item item = fixture_item(1);
+        snprintf(id, sizeof id, "%zu", i);
+        item.id = id;
+        item.time_ms = day_begin + rows[i].hour * hour_ms;
+        item.received_ms = item.time_ms;
+        item.engagement = 0;
+        item.noise = rows[i].noise;
+        if (store_news_put(store, &item, 1, &result, &err) != ATT_OK)
+            fail_msg("%s", err.message);
+    }
+}
+
+/* The report of a store that holds these rows, at most items_max of which are read. */
+static char *render_stored(const struct report_row *rows, size_t n, size_t items_max, const struct news_wish *wish,
+                           render *form)
+{
+    char folder[] = "/tmp/attentd-report-XXXXXX", path[64];
+    struct att_arena arena;
+    struct news_set set;
+    struct news_report report;
+    struct att_jsonw w;
+    struct att_err err = {.message = ""};
+    char *text = NULL;
+    size_t len;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/news.db", folder);
+    struct store_news *store = open_store(path);
+    put_rows(store, rows, n);
+    struct news_lookup lookup = news_lookup_store(store);
+    att_arena_init(&arena, 16 << 20);
+    att_jsonw_init(&w, 16 << 20);
+    news_set_init(&set, &fixture_view, items_max);
+    if (news_report_load(&set, store, wish, &err) != ATT_OK ||
+        news_report_build(&set, wish, &lookup, &arena, &report, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    form(&report, &w);
+    assert_int_equal(att_jsonw_take(&w, &text, &len, &err), ATT_OK);
+    news_set_finish(&set);
+    att_arena_finish(&arena);
+    store_news_close(store);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+    return text;
+}
+
+static struct news_wish one_day(bool chinese)
+{
+    return (struct news_wish){.from_ms = day_begin, .to_ms = day_begin + 24 * hour_ms, .chinese = chinese, .top = 10};
+}
+
+/* Heat and life cycle do not depend on how long the window is: what still has heat counts, also from before the period
+ * that the window is compared with. */
+static void test_long_life(void **state)
+{
+    static const struct report_row rows[] = {{-31, 0}, {-29, 0}, {-27, 0}, {-25, 0}, {-24, 0}, {-23, 0}, {22, 0}};
+    struct news_wish wishes[] = {one_day(false), one_day(false)};
+    double heat[2];
+    (void)state;
+    wishes[1].from_ms -= 144 * hour_ms;
+    for (size_t i = 0; i < 2; i++) {
+        struct att_json *json = NULL;
+        struct att_err err;
+        char *text = render_stored(rows, sizeof rows / sizeof rows[0], 1000, &wishes[i], news_report_json);
+        assert_int_equal(att_json_parse(text, strlen(text), 0, 16, &json, &err), ATT_OK);
+        const struct att_json *event = att_json_at(att_json_get(json, "events"), 0);
+        const struct att_json *life = att_json_get(event, "life");
+        const struct att_json *before = att_json_get(att_json_get(json, "summary"), "before");
+        assert_string_equal(att_json_string(att_json_get(life, "stage"), NULL), "rising");
+        assert_string_equal(att_json_string(att_json_get(life, "first_at"), NULL), "2026-11-18T17:00:00Z");
+        assert_true(att_json_number(att_json_get(before, "items"), -1) == (i == 0 ? 2 : 0));
+        heat[i] = att_json_number(att_json_get(event, "heat"), 0);
+        att_json_destroy(json);
+        att_mem_free(text);
+    }
+    assert_true(heat[0] == heat[1]);
 }
 
 /* Whichever allocation fails, a report fails with it or is the same. */
@@ -281,7 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_json),   cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_filter),  cmocka_unit_test(test_fill),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_escapes), cmocka_unit_test(test_charts),
+        cmocka_unit_test(test_escapes), cmocka_unit_test(test_charts), cmocka_unit_test(test_long_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
