@@ -39,7 +39,8 @@ struct hook {
     bool behind; /* the last attempt failed, and there will be another */
     unsigned levels;
     enum state state;
-    int64_t cursor; /* the last alert that is done */
+    int64_t cursor;  /* the last alert that is done; -1: not known yet */
+    bool has_cursor; /* it is known and stored: nothing is sent before */
     struct store_news_alert alert;
     struct att_jsonw body;
     size_t n_failed, n_received;
@@ -79,7 +80,8 @@ static enum att_status save_cursor(struct srv_webhooks *webhooks, const struct h
     return store_news_meta_put(webhooks->store, key, value, err);
 }
 
-/* A new hook begins with the alerts that come from now on. */
+/* A new hook begins with the alerts that come from now on: from the first attempt that could count them, also where
+ * storing that fails. */
 static enum att_status load_cursor(struct srv_webhooks *webhooks, struct hook *hook, struct att_err *err)
 {
     char key[KEY_BYTES], *value = NULL;
@@ -93,12 +95,12 @@ static enum att_status load_cursor(struct srv_webhooks *webhooks, struct hook *h
         att_mem_free(value);
         return ATT_OK;
     }
-    if (status == ATT_OK)
+    if (status == ATT_OK && hook->cursor < 0) {
         status = store_news_count(webhooks->store, &counts, err);
-    if (status != ATT_OK)
-        return status;
-    hook->cursor = counts.last_alert_seq;
-    return save_cursor(webhooks, hook, err);
+        if (status == ATT_OK)
+            hook->cursor = counts.last_alert_seq;
+    }
+    return status == ATT_OK ? save_cursor(webhooks, hook, err) : status;
 }
 
 /* ---- hooks as configured ---- */
@@ -123,6 +125,24 @@ static void set_behind(struct srv_webhooks *webhooks, struct hook *hook, bool be
     else if (!behind && hook->behind)
         srv_metrics_subtract(metrics, SRV_METRIC_WEBHOOKS_BEHIND, 1);
     hook->behind = behind;
+}
+
+/* A store that is locked, or fails, may not be so in a second. */
+static bool find_cursor(struct srv_webhooks *webhooks, struct hook *hook)
+{
+    struct att_err err = {.message = ""};
+
+    if (hook->has_cursor)
+        return true;
+    if (att_clock_us() < hook->retry_us)
+        return false;
+    hook->has_cursor = load_cursor(webhooks, hook, &err) == ATT_OK;
+    if (!hook->has_cursor && !hook->behind)
+        srv_log(&webhooks->server->log, SRV_LOG_WARN, "webhook_waits", SRV_TEXT("name", hook->name),
+                SRV_TEXT("message", err.message));
+    hook->retry_us = att_clock_us() + LOOK_MS * 1000;
+    set_behind(webhooks, hook, !hook->has_cursor);
+    return hook->has_cursor;
 }
 
 static void drop_hooks(struct srv_webhooks *webhooks)
@@ -194,12 +214,11 @@ static void make_hooks(struct srv_webhooks *webhooks, const struct srv_generatio
         struct hook *hook = &webhooks->hooks[webhooks->n_hooks++];
         struct att_err err = {.message = ""};
 
-        *hook = (struct hook){.config = &generation->config->webhooks[i]};
+        *hook = (struct hook){.config = &generation->config->webhooks[i], .cursor = -1};
         memcpy(hook->name, hook->config->name, sizeof(hook->name));
         hook->levels = srv_config_levels(hook->config);
         att_jsonw_init(&hook->body, SIZE_MAX);
-        if (load_secret(hook->config, &hook->secret, &hook->secret_len, &err) == ATT_OK &&
-            load_cursor(webhooks, hook, &err) == ATT_OK)
+        if (load_secret(hook->config, &hook->secret, &hook->secret_len, &err) == ATT_OK)
             continue;
         hook->broken = true;
         srv_log(&webhooks->server->log, SRV_LOG_ERROR, "webhook", SRV_TEXT("name", hook->name),
@@ -395,7 +414,7 @@ static void advance(struct srv_webhooks *webhooks)
     for (size_t i = 0; i < webhooks->n_hooks; i++) {
         struct hook *hook = &webhooks->hooks[i];
 
-        if (hook->broken)
+        if (hook->broken || !find_cursor(webhooks, hook))
             continue;
         if (hook->state == IDLE)
             find_next(webhooks, hook);

@@ -2,7 +2,8 @@
  * Webhooks: alerts posted to the receivers of the configuration, by one thread
  * that drives all of them at once with libcurl. Each receiver gets its alerts in
  * order, one at a time, until it answers 2xx. How far each has come stands in the
- * news store and is written after every answer: at least once, across restarts.
+ * news store and is written after every answer: at least once, across restarts. A
+ * store that cannot be read or written at first is asked again until it can.
  *
  *   POST url
  *   Content-Type: application/json

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -401,6 +402,34 @@ static void test_webhook(void **state)
     stop_receiver();
 }
 
+/* A hook that comes with a reload while another process locks the store waits for it, and misses nothing. */
+static void test_locked_store(void **state)
+{
+    struct live live;
+    char extra[512];
+    sqlite3 *db = NULL;
+    (void)state;
+    start_receiver(0);
+    live_start(&live, rules);
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    assert_int_equal(sqlite3_open(live_path(&live, "news.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    snprintf(extra, sizeof extra, "%s[webhook desk]\nurl = http://127.0.0.1:%d/hook\nlevels = red\n", rules,
+             receiver.port);
+    live_configure(&live, extra);
+    live_signal(&live, SIGHUP);
+    live_wait_logged(&live, "event=webhook_waits name=desk", 1);
+    wait_metric(&live, "attentd_webhooks_behind 1\n");
+    sqlite3_close(db);
+    ingest(&live, second_event, 3);
+    wait_requests(1);
+    assert_non_null(strstr(receiver.requests[0], second_event));
+    wait_metric(&live, "attentd_webhooks_behind 0\n");
+    live_stop(&live);
+    stop_receiver();
+}
+
 /* What was not taken before a crash is sent after it, in order, and what was taken is not. */
 static void test_crash(void **state)
 {
@@ -578,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_bad_secret),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_what_is_removed_alerts_nobody),
+        cmocka_unit_test(test_locked_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
