@@ -43,6 +43,8 @@ struct srv_alerts {
     int64_t last_seq;
     uint64_t changes; /* of the store, when the set was loaded */
     uint64_t loaded_us, evaluated_us, expired_us, told_generation;
+    int64_t round_ms; /* when the evaluation began that the present one goes on with */
+    bool has_more;    /* the last evaluation found more than it took: a round is not over */
     struct spoken spoken;
     bool failed; /* the last look failed, and that was logged */
 };
@@ -161,6 +163,7 @@ static void drop_set(struct srv_alerts *alerts)
     store_news_close(alerts->store);
     alerts->store = NULL;
     alerts->last_seq = 0;
+    alerts->has_more = false;
 }
 
 static enum att_status load_anew(struct srv_alerts *alerts, const struct srv_generation *generation, int64_t now_ms,
@@ -214,6 +217,7 @@ struct evaluating {
     struct store_news_alert found[ALERTS_AT_ONCE];
     const char *subjects[ALERTS_AT_ONCE];
     size_t n;
+    bool has_more;
 };
 
 struct writing {
@@ -245,12 +249,14 @@ static enum att_status write_finding(struct srv_alerts *alerts, const struct new
     return status;
 }
 
+/* What this round has said already it does not say again, also where a rule has no cooldown. */
 static bool is_silent(const struct srv_alerts *alerts, const struct news_rule *rule, const char *subject,
                       int64_t now_ms)
 {
     uint32_t index = news_names_find(&alerts->spoken.subjects, subject);
 
-    return index != NEWS_NAMES_NONE && now_ms - alerts->spoken.time_ms[index] < rule->cooldown_ms;
+    return index != NEWS_NAMES_NONE && (alerts->spoken.time_ms[index] >= alerts->round_ms ||
+                                        now_ms - alerts->spoken.time_ms[index] < rule->cooldown_ms);
 }
 
 static enum att_status found(void *context, const struct news_finding *finding, struct att_err *err)
@@ -261,8 +267,12 @@ static enum att_status found(void *context, const struct news_finding *finding, 
     enum att_status status;
 
     news_finding_subject(finding, subject, sizeof(subject));
-    if (evaluating->n == ALERTS_AT_ONCE || is_silent(evaluating->alerts, finding->rule, subject, evaluating->now_ms))
+    if (is_silent(evaluating->alerts, finding->rule, subject, evaluating->now_ms))
         return ATT_OK;
+    if (evaluating->n == ALERTS_AT_ONCE) {
+        evaluating->has_more = true;
+        return ATT_OK;
+    }
     att_jsonw_init(&w, ALERT_BYTES_MAX);
     status = write_finding(evaluating->alerts, finding, &w, err);
     if (status == ATT_OK && w.failed)
@@ -327,23 +337,39 @@ static enum att_status publish(struct srv_alerts *alerts, const struct evaluatin
     return status;
 }
 
+/* The gravest rules first: they are not to wait for what the others found. */
+static enum att_status evaluate_rules(struct evaluating *evaluating, const struct srv_config *config,
+                                      struct att_err *err)
+{
+    enum att_status status = ATT_OK;
+
+    for (int level = NEWS_LEVEL_COUNT - 1; level >= 0; level--)
+        for (size_t i = 0; i < config->n_alerts && status == ATT_OK && !evaluating->has_more; i++) {
+            struct news_rule rule = rule_of(&config->alerts[i]);
+
+            if ((int)rule.level == level)
+                status =
+                    news_rule_evaluate(&evaluating->alerts->set, &rule, evaluating->now_ms, found, evaluating, err);
+        }
+    return status;
+}
+
 /* is_fresh: the set was loaded for this look. */
 static enum att_status evaluate(struct srv_alerts *alerts, const struct srv_config *config, int64_t now_ms,
                                 bool is_fresh, struct att_err *err)
 {
     struct evaluating *evaluating = att_mem_calloc(1, sizeof(*evaluating));
-    enum att_status status = ATT_OK;
+    enum att_status status;
 
     if (evaluating == NULL)
         return att_err_set(err, ATT_ENOMEM, "out of memory for alerts");
     evaluating->alerts = alerts;
     evaluating->now_ms = now_ms;
+    if (!alerts->has_more)
+        alerts->round_ms = now_ms;
     att_arena_init(&evaluating->arena, ALERTS_AT_ONCE * (size_t)ALERT_BYTES_MAX);
-    for (size_t i = 0; i < config->n_alerts && status == ATT_OK; i++) {
-        struct news_rule rule = rule_of(&config->alerts[i]);
-
-        status = news_rule_evaluate(&alerts->set, &rule, now_ms, found, evaluating, err);
-    }
+    status = evaluate_rules(evaluating, config, err);
+    alerts->has_more = evaluating->has_more;
     alerts->evaluated_us = att_clock_us();
     /* The next look loads the set anew. A fresh one counts whatever changes: a busy feed would silence all alerts. */
     if (status == ATT_OK && evaluating->n > 0 && !is_fresh && store_news_changes(alerts->store) != alerts->changes)
@@ -395,16 +421,25 @@ static enum att_status look(struct srv_alerts *alerts, const struct srv_generati
         status = load_anew(alerts, generation, now_ms, err);
     else
         status = load_more(alerts, &is_new, err);
-    if (status == ATT_OK && (is_new || now_us - alerts->evaluated_us > EVALUATE_MS * 1000ULL))
+    if (status == ATT_OK && (is_new || alerts->has_more || now_us - alerts->evaluated_us > EVALUATE_MS * 1000ULL))
         status = evaluate(alerts, generation->config, now_ms, is_fresh, err);
     if (status != ATT_OK)
         drop_set(alerts);
     return status;
 }
 
-static bool wait_look(struct srv_alerts *alerts)
+/* Where there is more to say, as long as the look took: then all is said soon, with half of one core and the store free
+ * for others in between. */
+static uint64_t pause_us(const struct srv_alerts *alerts, uint64_t began_us)
 {
-    uint64_t until_us = att_clock_us() + LOOK_MS * 1000;
+    uint64_t took_us = att_clock_us() - began_us;
+
+    return alerts->has_more && took_us < LOOK_MS * 1000 ? took_us : LOOK_MS * 1000;
+}
+
+static bool wait_look(struct srv_alerts *alerts, uint64_t began_us)
+{
+    uint64_t until_us = att_clock_us() + pause_us(alerts, began_us);
     struct timespec until = {.tv_sec = (time_t)(until_us / 1000000), .tv_nsec = (long)(until_us % 1000000) * 1000};
     bool stopping;
 
@@ -420,8 +455,10 @@ static void *alerts_main(void *argument)
 {
     struct srv_alerts *alerts = argument;
     struct srv_server *server = alerts->server;
+    uint64_t began_us;
 
     do {
+        began_us = att_clock_us();
         /* The set's view is the generation's: it is held while the set is looked at, and no longer. */
         struct srv_generation *generation = srv_generations_acquire(&server->generations);
         struct att_err err = {.message = ""};
@@ -437,7 +474,7 @@ static void *alerts_main(void *argument)
         if (status != ATT_OK && !alerts->failed)
             srv_log(&server->log, SRV_LOG_ERROR, "alerts", SRV_TEXT("message", err.message));
         alerts->failed = status != ATT_OK;
-    } while (wait_look(alerts));
+    } while (wait_look(alerts, began_us));
     drop_set(alerts);
     return NULL;
 }

@@ -3,8 +3,9 @@
  * webhooks. One thread looks at the store every half second: items that came in
  * since (from this daemon or from another process) are added to a set in memory,
  * and the rules of the current configuration are evaluated over it; once a minute
- * also without new items, since windows move. What a rule finds is stored first,
- * and only then published: an alert that anybody saw is on the disk.
+ * also without new items, since windows move. The gravest rules come first; where
+ * they find much, it is taken in parts, one soon after the other. What a rule finds
+ * is stored first, and only then published: an alert that anybody saw is on the disk.
  */
 #ifndef SRV_ALERTS_H
 #define SRV_ALERTS_H
