@@ -77,6 +77,11 @@ static enum att_status make_pick(struct building *building)
     return status;
 }
 
+static int64_t before_ms(const struct news_wish *wish)
+{
+    return wish->from_ms - (wish->to_ms - wish->from_ms);
+}
+
 /* ---- totals ---- */
 
 static struct news_measure measure(struct building *building, const struct news_group *group)
@@ -104,7 +109,7 @@ static enum att_status count_all(struct building *building)
     const struct news_wish *wish = building->wish;
     struct news_groups all = {0};
     struct news_pick before = building->wide;
-    before.from_ms = wish->from_ms - (wish->to_ms - wish->from_ms);
+    before.from_ms = before_ms(wish);
     before.to_ms = wish->from_ms;
     report->is.importance = report->before.importance = -1;
     enum att_status status = news_groups_make(building->set, &before, NEWS_BY_ALL, wish->to_ms, &all, building->err);
@@ -125,26 +130,28 @@ static enum att_status count_all(struct building *building)
     return status;
 }
 
-/* What is in the window: noise, and whose labels the rest carries. */
-static enum att_status count_models(struct building *building)
+/* Noise, of the window and of the time before it, and who classified the window. */
+static enum att_status count_noise(struct building *building)
 {
     const struct news_set *set = building->set;
+    struct news_report *report = building->report;
     struct news_pick pick = building->wide;
     size_t *items = take(building, set->models.n, sizeof *items);
     if (!items)
         return building->err->status;
-    pick.from_ms = building->wish->from_ms;
+    pick.from_ms = before_ms(building->wish);
     for (size_t i = 0; i < set->n; i++) {
         struct news_fact fact = set->facts[i];
+        bool is_before = fact.time_ms < building->wish->from_ms;
         fact.noise = false;
         if (!news_pick_has(set, &pick, &fact))
             continue;
         if (set->facts[i].noise)
-            building->report->n_noise++;
-        else if (fact.model != NEWS_NAMES_NONE)
+            *(is_before ? &report->n_noise_before : &report->n_noise) += 1;
+        if (!is_before && fact.model != NEWS_NAMES_NONE)
             items[fact.model]++;
     }
-    building->report->model_items = items;
+    report->model_items = items;
     return ATT_OK;
 }
 
@@ -422,11 +429,12 @@ enum att_status news_report_build(const struct news_set *set, const struct news_
     if (!building.marks)
         return building.err->status;
     choose_buckets(&report);
+    report.before_is_cut = set->full && set->facts[0].time_ms >= before_ms(wish);
     enum att_status status = make_pick(&building);
     if (status == ATT_OK)
         status = count_all(&building);
     if (status == ATT_OK)
-        status = count_models(&building);
+        status = count_noise(&building);
     if (status == ATT_OK)
         status = count_rows(&building, NEWS_BY_ENTITY, ENTITIES_MAX, &report.entities, &report.n_entities,
                             &report.n_all_entities);

@@ -74,7 +74,9 @@ struct news_report {
     size_t n_items, n_noise;    /* in the window and of the wish; noise beside them */
     struct news_measure is;     /* of all together */
     struct news_measure before; /* of the window of the same length before */
-    const size_t *model_items;  /* [set->models.n], of the window */
+    size_t n_noise_before;
+    bool before_is_cut;        /* not all of that one was read */
+    const size_t *model_items; /* [set->models.n], of the window with its noise */
     int64_t bucket_ms;
     struct news_bucket buckets[NEWS_REPORT_BUCKETS_MAX];
     size_t n_buckets, n_all_events, n_all_entities;
@@ -96,7 +98,7 @@ struct news_lookup news_lookup_store(struct store_news *store);
 /* From when on items count: as long a time before the window as it is long, for comparison, and five half-lives, for
  * heat and life cycles; what is older has less than 3 % of its heat left. */
 int64_t news_report_since(const struct news_wish *wish, const struct news_view *view);
-/* Takes from the store what a report of the wish counts. */
+/* Takes from the store what a report of the wish counts; where that is more than fits, the newest. */
 enum att_status news_report_load(struct news_set *set, struct store_news *store, const struct news_wish *wish,
                                  struct att_err *err) ATT_MUST_USE;
 /* The set holds what news_report_load takes. What the report points to lies in `arena`, in the set and in the wish. */

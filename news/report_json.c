@@ -198,6 +198,8 @@ void news_report_json(const struct news_report *report, struct att_jsonw *w)
     att_jsonw_key(w, "before");
     att_jsonw_object_begin(w);
     put_measure(w, &report->before);
+    att_jsonw_put_size(w, "noise", report->n_noise_before);
+    att_jsonw_put_bool(w, "items_cut", report->before_is_cut);
     att_jsonw_object_end(w);
     att_jsonw_object_end(w);
     att_jsonw_key(w, "alerts");

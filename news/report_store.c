@@ -34,12 +34,25 @@ struct news_lookup news_lookup_store(struct store_news *store)
     return (struct news_lookup){.context = store, .item = item_of_store};
 }
 
+/* Of what was published at one moment, the first stored comes first. */
+static void reverse(struct news_set *set)
+{
+    for (size_t i = 0, k = set->n; i + 1 < k; i++) {
+        struct news_fact fact = set->facts[i];
+        set->facts[i] = set->facts[--k];
+        set->facts[k] = fact;
+    }
+}
+
 enum att_status news_report_load(struct news_set *set, struct store_news *store, const struct news_wish *wish,
                                  struct att_err *err)
 {
     int64_t since_ms = news_report_since(wish, set->view);
-    struct store_news_filter filter = {.from_ms = since_ms > 0 ? since_ms : 0, .to_ms = wish->to_ms};
-    return news_set_load(set, store, &filter, err);
+    struct store_news_filter filter = {
+        .from_ms = since_ms > 0 ? since_ms : 0, .to_ms = wish->to_ms, .newest_first = true};
+    enum att_status status = news_set_load(set, store, &filter, err);
+    reverse(set);
+    return status;
 }
 
 struct reading {

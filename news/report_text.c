@@ -100,8 +100,11 @@ static void say_tones(const struct news_report *report, struct att_jsonw *w, new
 static void say_before(const struct news_report *report, struct att_jsonw *w, news_escape *escape)
 {
     char change[NEWS_FIGURE_BYTES], before[NEWS_FIGURE_BYTES], negative[NEWS_FIGURE_BYTES];
-    if (report->before.items == 0) {
-        news_put(w, news_word(report->wish->chinese, NEWS_WORD_SUMMARY_FIRST));
+    if (report->before_is_cut || report->before.items == 0) {
+        enum news_word why = report->before_is_cut        ? NEWS_WORD_SUMMARY_BEFORE_CUT
+                             : report->n_noise_before > 0 ? NEWS_WORD_SUMMARY_BEFORE_NOISE
+                                                          : NEWS_WORD_SUMMARY_FIRST;
+        news_report_say(report, w, escape, why, (const char *[]){count(report->n_noise_before, before)}, 1);
         return;
     }
     double ratio = (double)report->is.items / (double)report->before.items - 1;
@@ -116,7 +119,8 @@ void news_report_summary(const struct news_report *report, struct att_jsonw *w, 
     char a[NEWS_FIGURE_BYTES], b[NEWS_FIGURE_BYTES], c[NEWS_FIGURE_BYTES], d[NEWS_FIGURE_BYTES];
     bool chinese = report->wish->chinese;
     if (report->is.items == 0) {
-        news_put(w, news_word(chinese, NEWS_WORD_NOTHING));
+        news_report_say(report, w, escape, report->n_noise > 0 ? NEWS_WORD_ONLY_NOISE : NEWS_WORD_NOTHING,
+                        (const char *[]){count(report->n_noise, a)}, 1);
         return;
     }
     news_report_say(report, w, escape, NEWS_WORD_SUMMARY_ITEMS,

@@ -20,11 +20,19 @@ static const struct {
     [NEWS_WORD_SUMMARY_LESS] = {"That is {0} % less than in the period before ({1:item:items}, {2} % negative).",
                                 "较上一周期的 {1} 条减少 {0}%，上一周期负面占比为 {2}%。"},
     [NEWS_WORD_SUMMARY_FIRST] = {"Nothing is stored for the period before.", "上一周期没有可比数据。"},
+    [NEWS_WORD_SUMMARY_BEFORE_NOISE] =
+        {"The period before has nothing to compare with: {0:item was:items were} left out "
+         "as noise.",
+         "上一周期没有可比数据：{0} 条报道作为噪声排除。"},
+    [NEWS_WORD_SUMMARY_BEFORE_CUT] = {"The period before is not compared: not all of its items were read.",
+                                      "上一周期的报道未全部读取，故不作比较。"},
     [NEWS_WORD_SUMMARY_TOP] = {"The hottest event is “{0}”: {1:item:items} from {2:source:sources}, {3}.",
                                "最热事件为“{0}”：{1} 条报道，{2} 个来源，处于{3}。"},
     [NEWS_WORD_SUMMARY_ALERTS] = {"{0:alert was:alerts were} raised, the gravest at level {1}.",
                                   "期间共发出 {0} 条预警，最高级别为{1}。"},
     [NEWS_WORD_NOTHING] = {"Nothing was published in this window.", "该时间段内没有报道。"},
+    [NEWS_WORD_ONLY_NOISE] = {"Nothing but noise was published in this window: {0:item was:items were} left out.",
+                              "该时间段内只有噪声，已排除 {0} 条报道。"},
     [NEWS_WORD_ALERTS] = {"Alerts", "预警"},
     [NEWS_WORD_NO_ALERTS] = {"No alert was raised in this window.", "该时间段内没有预警。"},
     [NEWS_WORD_CHART_SHARE] = {"Sentiment over time, shares", "情感占比走势"},
@@ -92,8 +100,8 @@ static const struct {
     [NEWS_WORD_METHOD_MODEL] = {"Model: {0}, SHA-256 {1}, {2:item:items}.", "模型：{0}，SHA-256 {1}，{2} 条。"},
     [NEWS_WORD_METHOD_NO_MODEL] = {"No model classified these items.", "这些报道未经模型分类。"},
     [NEWS_WORD_METHOD_FULL] =
-        {"Only the first {0:item was:items were} read: choose a shorter window for exact figures.",
-         "仅读取了前 {0} 条报道；如需精确数字，请缩短时间段。"},
+        {"Only the newest {0:item was:items were} read: choose a shorter window for exact figures.",
+         "仅读取了最新的 {0} 条报道；如需精确数字，请缩短时间段。"},
     [NEWS_WORD_METHOD_SAME] = {"The same items, alerts and window give the same report, byte for byte.",
                                "相同的报道、预警与时间段生成逐字节相同的报告。"},
 };

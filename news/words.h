@@ -15,10 +15,13 @@ enum news_word {
     NEWS_WORD_SUMMARY_TONES, /* {0} negative %, {1} neutral %, {2} positive %, {3} polarity */
     NEWS_WORD_SUMMARY_MORE,  /* {0} percent, {1} items before, {2} negative % before */
     NEWS_WORD_SUMMARY_LESS,
-    NEWS_WORD_SUMMARY_FIRST,  /* nothing to compare with */
+    NEWS_WORD_SUMMARY_FIRST,        /* nothing to compare with */
+    NEWS_WORD_SUMMARY_BEFORE_NOISE, /* {0} items of noise, and nothing else to compare with */
+    NEWS_WORD_SUMMARY_BEFORE_CUT,
     NEWS_WORD_SUMMARY_TOP,    /* {0} title, {1} items, {2} sources, {3} stage */
     NEWS_WORD_SUMMARY_ALERTS, /* {0} alerts, {1} gravest level */
     NEWS_WORD_NOTHING,
+    NEWS_WORD_ONLY_NOISE, /* {0} items of noise */
     NEWS_WORD_ALERTS,
     NEWS_WORD_NO_ALERTS,
     NEWS_WORD_CHART_SHARE,

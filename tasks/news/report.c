@@ -211,7 +211,7 @@ static enum att_status render(struct task_call *call, struct att_jsonw *answer, 
     struct news_set set;
     if (!counted)
         return err->status;
-    news_set_init(&set, view, ITEMS_MAX);
+    news_set_init(&set, view, report->posted ? report->input.n : ITEMS_MAX);
     enum att_status status = fill(call, report, &set, err);
     if (status == ATT_OK)
         status = news_report_build(&set, &report->wish, &lookup, call->arena, counted, err);

@@ -246,6 +246,58 @@ static void test_long_life(void **state)
     assert_true(heat[0] == heat[1]);
 }
 
+/* In every form, and in JSON by its figures, a day's report says what it is to say. */
+static void expect_said(const struct report_row *rows, size_t n, size_t items_max, const char *const says[2],
+                        const char *figures)
+{
+    for (int chinese = 0; chinese < 2; chinese++) {
+        struct news_wish wish = one_day(chinese);
+        render *const forms[] = {news_report_markdown, news_report_html, news_report_json};
+        for (size_t f = 0; f < 3; f++) {
+            char *text = render_stored(rows, n, items_max, &wish, forms[f]);
+            if (!strstr(text, f < 2 ? says[chinese] : figures))
+                fail_msg("no '%s' in %s", f < 2 ? says[chinese] : figures, text);
+            assert_null(strstr(text, "Nothing was published"));
+            assert_null(strstr(text, "没有报道"));
+            assert_null(strstr(text, "Nothing is stored"));
+            assert_null(strstr(text, "No model classified"));
+            assert_null(strstr(text, "未经模型分类"));
+            att_mem_free(text);
+        }
+    }
+}
+
+static void test_noise(void **state)
+{
+    static const struct report_row alone[] = {{3, 0.9}, {4, 0.9}}, before[] = {{-5, 0.9}, {3, 0}};
+    (void)state;
+    expect_said(alone, 2, 1000,
+                (const char *const[]){"Nothing but noise was published in this window: 2 items were left out.",
+                                      "该时间段内只有噪声，已排除 2 条报道。"},
+                "\"noise\":2,");
+    expect_said(alone, 2, 1000, (const char *const[]){"Model: finance, SHA-256 " DIGEST ", 2 items.", "模型：finance"},
+                "\"models\":[{\"name\":\"finance\",\"digest\":\"" DIGEST "\",\"items\":2}]");
+    expect_said(before, 2, 1000,
+                (const char *const[]){"The period before has nothing to compare with: 1 item was left out as noise.",
+                                      "上一周期没有可比数据：1 条报道作为噪声排除。"},
+                "\"noise\":1,\"items_cut\":false}");
+}
+
+/* Where the period before has more than is read, the window is whole all the same. */
+static void test_cut(void **state)
+{
+    static const struct report_row rows[] = {{-20, 0}, {-19, 0}, {-18, 0}, {-17, 0}, {-16, 0}, {5, 0}, {6, 0}};
+    (void)state;
+    expect_said(rows, 7, 4, (const char *const[]){"2 items from 1 source form 1 event", "共有 2 条报道"},
+                "\"summary\":{\"items\":2,");
+    expect_said(rows, 7, 4,
+                (const char *const[]){"The period before is not compared: not all of its items were read.",
+                                      "上一周期的报道未全部读取，故不作比较。"},
+                "\"items_cut\":true}},\"alerts\"");
+    expect_said(rows, 7, 4, (const char *const[]){"Only the newest 4 items were read", "仅读取了最新的 4 条报道"},
+                "\"items_cut\":true,\"models\"");
+}
+
 /* Whichever allocation fails, a report fails with it or is the same. */
 static void test_no_memory(void **state)
 {
@@ -384,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_json),   cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_filter),  cmocka_unit_test(test_fill),   cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_escapes), cmocka_unit_test(test_charts), cmocka_unit_test(test_long_life),
+        cmocka_unit_test(test_noise),   cmocka_unit_test(test_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
