@@ -423,7 +423,7 @@ enum att_status news_report_build(const struct news_set *set, const struct news_
     struct news_report report = {.set = set, .wish = wish};
     struct building building = {
         .report = &report, .set = set, .wish = wish, .lookup = lookup, .arena = arena, .err = err ? err : &own};
-    size_t n_topics;
+    size_t n_sources;
     assert(wish->from_ms < wish->to_ms && wish->top > 0);
     building.marks = take(&building, set->source_names.n, sizeof *building.marks);
     if (!building.marks)
@@ -439,9 +439,10 @@ enum att_status news_report_build(const struct news_set *set, const struct news_
         status = count_rows(&building, NEWS_BY_ENTITY, ENTITIES_MAX, &report.entities, &report.n_entities,
                             &report.n_all_entities);
     if (status == ATT_OK)
-        status = count_rows(&building, NEWS_BY_TOPIC, TOPICS_MAX, &report.topics, &report.n_topics, &n_topics);
+        status =
+            count_rows(&building, NEWS_BY_TOPIC, TOPICS_MAX, &report.topics, &report.n_topics, &report.n_all_topics);
     if (status == ATT_OK)
-        status = count_rows(&building, NEWS_BY_SOURCE, SOURCES_MAX, &report.sources, &report.n_sources, &n_topics);
+        status = count_rows(&building, NEWS_BY_SOURCE, SOURCES_MAX, &report.sources, &report.n_sources, &n_sources);
     if (status == ATT_OK)
         status = count_events(&building);
     if (status == ATT_OK)

@@ -79,7 +79,7 @@ struct news_report {
     const size_t *model_items; /* [set->models.n], of the window with its noise */
     int64_t bucket_ms;
     struct news_bucket buckets[NEWS_REPORT_BUCKETS_MAX];
-    size_t n_buckets, n_all_events, n_all_entities;
+    size_t n_buckets, n_all_events, n_all_entities, n_all_topics;
     struct news_event *events;
     struct news_row *entities, *topics, *sources;
     struct news_past_alert *alerts; /* the gravest first, then the latest */

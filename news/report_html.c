@@ -244,8 +244,9 @@ static void heat_chart(const struct writing *writing)
         .series = series,
         .n_series = n,
         .decimals = 1,
-        .description = describe(writing, &text, NEWS_WORD_CHART_HEAT_SAYS,
-                                (const char *[]){news_figure((double)n, 0, figure), report->events[0].first.title}, 2),
+        .description = describe(
+            writing, &text, NEWS_WORD_CHART_HEAT_SAYS,
+            (const char *[]){news_figure((double)report->n_all_events, 0, figure), report->events[0].first.title}, 2),
     };
     news_putf(writing->w, "<figure><figcaption>%s</figcaption>\n", chart.title);
     news_svg_lines(writing->w, &chart);
@@ -277,7 +278,7 @@ static void topic_chart(const struct writing *writing)
         .series = series,
         .n_series = 3,
         .description = describe(writing, &text, NEWS_WORD_CHART_TOPICS_SAYS,
-                                (const char *[]){news_figure((double)report->n_topics, 0, figure), labels[0]}, 2),
+                                (const char *[]){news_figure((double)report->n_all_topics, 0, figure), labels[0]}, 2),
     };
     news_putf(writing->w, "<figure><figcaption>%s</figcaption>\n", chart.title);
     news_svg_rows(writing->w, &chart);

@@ -360,6 +360,38 @@ static void test_hostile(void **state)
     att_mem_free(markdown);
 }
 
+/* Charts draw the first few, and say how many there are. */
+static void test_chart_counts(void **state)
+{
+    struct news_lookup lookup = {.item = fixture_look_up};
+    struct news_wish wish = two_days(false);
+    struct att_arena arena;
+    struct news_set set;
+    struct news_report report;
+    struct att_jsonw w;
+    struct att_err err = {.message = ""};
+    (void)state;
+    att_arena_init(&arena, 16 << 20);
+    att_jsonw_init(&w, 16 << 20);
+    news_set_init(&set, &fixture_view, 1000);
+    for (size_t i = 0; i < 25; i++) {
+        char topic[64];
+        struct store_news_item item = fixture_item(1);
+        snprintf(topic, sizeof topic, "[{\"label\":\"topic %zu\",\"score\":0.9}]", i);
+        item.seq = item.cluster = (int64_t)i + 1;
+        item.topics = topic;
+        assert_int_equal(news_set_add(&set, &item, &err), ATT_OK);
+    }
+    assert_int_equal(news_report_build(&set, &wish, &lookup, &arena, &report, &err), ATT_OK);
+    news_report_html(&report, &w);
+    att_jsonw_append(&w, "", 1);
+    assert_non_null(strstr(w.bytes, ">25 events; the hottest is "));
+    assert_non_null(strstr(w.bytes, ">25 topics; the hottest is "));
+    att_jsonw_finish(&w);
+    news_set_finish(&set);
+    att_arena_finish(&arena);
+}
+
 static void expect(news_escape *escape, const char *text, size_t len, const char *expected)
 {
     struct att_jsonw w;
@@ -436,7 +468,7 @@ int main(void)
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_json),   cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_filter),  cmocka_unit_test(test_fill),   cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_escapes), cmocka_unit_test(test_charts), cmocka_unit_test(test_long_life),
-        cmocka_unit_test(test_noise),   cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_noise),   cmocka_unit_test(test_cut),    cmocka_unit_test(test_chart_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
