@@ -117,7 +117,7 @@ static enum srv_stream_next fill(void *context, struct srv_stream *stream)
     struct subscription *subscription = context;
     struct att_err err;
 
-    subscription->stream = stream;
+    (void)stream; /* open_stream's, which other threads wake: not to be written again */
     subscription->n_written = 0;
     do {
         subscription->n_read = 0;

@@ -294,6 +294,60 @@ static void test_list(void **state)
     live_stop(&live);
 }
 
+static void remove_report(const struct live *live, int id)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/v1/news/%d", id);
+    struct reply reply = live_ask(live, "DELETE", path, NULL, NULL);
+    assert_int_equal(reply.status, 204);
+    reply_free(&reply);
+}
+
+static void test_what_is_removed_alerts_nobody(void **state)
+{
+    struct live live;
+    int first = next_report;
+    (void)state;
+    live_start(&live, rules);
+    ingest(&live, first_event, 2);
+    usleep(1500000); /* the alerts have seen them */
+    remove_report(&live, first);
+    remove_report(&live, first + 1);
+    ingest(&live, first_event, 1);
+    usleep(1500000);
+    assert_string_equal(list(&live, "/v1/alerts"), "");
+    ingest(&live, first_event, 3);
+    live_wait_logged(&live, "event=alert ", 2);
+    const char *text = listen_to(&live, "/v1/stream?after=0", "", 500);
+    assert_non_null(strstr(text, "\"values\":{\"items\":4,\"sources\":3,"));
+    live_stop(&live);
+}
+
+/* A grave rule does not wait for what a lesser one before it finds, and all that is found is told at once: here each
+ * subject once, though the rule has no cooldown. */
+static void test_many(void **state)
+{
+    enum { N = 250 };
+    static const char many_rules[] = "[alert lesser]\nlevel = blue\nsubject = source\nheat_min = 0.1\n"
+                                     "cooldown_minutes = 0\n"
+                                     "[alert grave]\nlevel = red\nsubject = all\nitems_min = 3\n";
+    static char body[N * 128];
+    struct live live;
+    size_t len = (size_t)snprintf(body, sizeof body, "{\"items\":[");
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        len +=
+            (size_t)snprintf(body + len, sizeof body - len, "%s{\"id\":\"m%zu\",\"source\":\"s%zu\",\"text\":\"%s\"}",
+                             i ? "," : "", i, i, first_event);
+    snprintf(body + len, sizeof body - len, "]}");
+    live_start(&live, many_rules);
+    struct reply reply = live_post(&live, "/v1/ingest", body);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    live_wait_logged(&live, "event=alert ", N + 1);
+    assert_string_equal(list(&live, "/v1/alerts?level=red"), "1 ");
+    usleep(1200000);
+    wait_metric(&live, "attentd_alerts_total 251\n");
     live_stop(&live);
 }
 
