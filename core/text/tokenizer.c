@@ -230,19 +230,41 @@ static size_t chunk_end(const char *text, size_t begin, size_t end)
     return at;
 }
 
-/* Spaces at a token's ends are not its own: ByteLevel's and RoBERTa's trim_offsets. `text` is what the token covers. */
-static void trim(const struct att_general *general, const char *text, size_t len, bool first, struct att_token *token)
+/* The place `count` characters behind `at`, at most `end`. */
+static uint32_t chars_after(const char *text, uint32_t at, uint32_t end, size_t count)
+{
+    size_t place = at;
+    while (count-- > 0 && place < end)
+        att_utf8_next(text, end, &place);
+    return (uint32_t)place;
+}
+
+/* The place `count` characters before `end`, at least `at`; end where the text before it is shorter. */
+static uint32_t chars_before(const char *text, uint32_t at, uint32_t end, size_t count)
+{
+    uint32_t place = end;
+    while (count > 0 && place > 0) {
+        do
+            place--;
+        while (place > 0 && ((unsigned char)text[place] & 0xc0) == 0x80);
+        count--;
+    }
+    return count > 0 ? end : place > at ? place : at;
+}
+
+/* Spaces at a token's ends are not its own: ByteLevel's and RoBERTa's trim_offsets. `own` is how the token is spelled
+ * or what it covers, which normalizing may have changed: each space there is one character of the original text. */
+static void trim(const struct encoding *encoding, const char *own, size_t len, bool first, struct att_token *token)
 {
     size_t leading = 0, trailing = 0;
-    for (size_t at = 0; at < len && att_is_token_space(att_utf8_next(text, len, &at)); leading++)
+    for (size_t at = 0; at < len && att_is_token_space(att_utf8_next(own, len, &at)); leading++)
         ;
     for (size_t at = 0; at < len;)
-        trailing = att_is_token_space(att_utf8_next(text, len, &at)) ? trailing + 1 : 0;
-    if (leading > 0 && (first || token->start == 0) && general->trims_added_space)
+        trailing = att_is_token_space(att_utf8_next(own, len, &at)) ? trailing + 1 : 0;
+    if (leading > 0 && (first || token->start == 0) && encoding->tokenizer->general->trims_added_space)
         leading--;
-    token->start = token->start + leading < token->end ? token->start + (uint32_t)leading : token->end;
-    if (trailing > 0 && token->end >= trailing)
-        token->end = token->end - trailing > token->start ? token->end - (uint32_t)trailing : token->start;
+    token->start = chars_after(encoding->text, token->start, token->end, leading);
+    token->end = chars_before(encoding->text, token->start, token->end, trailing);
 }
 
 /* An added token that covers text[begin..end). */
@@ -251,7 +273,7 @@ static enum att_status push_added(const struct encoding *encoding, struct att_to
 {
     const struct att_general *general = encoding->tokenizer->general;
     if (general && general->trims)
-        trim(general, text + begin, end - begin, encoding->tokens->count == 0, &token);
+        trim(encoding, text + begin, end - begin, encoding->tokens->count == 0, &token);
     return att_tokens_push(encoding->tokens, token, err);
 }
 
@@ -267,7 +289,7 @@ static enum att_status encode_slice(const struct encoding *encoding, const struc
                                                 tokens->general, tokens, err);
     for (size_t i = first; status == ATT_OK && tokenizer->general->trims && i < tokens->count; i++) {
         const char *text = att_vocab_text(&tokenizer->wordpiece.vocab, tokens->items[i].id);
-        trim(tokenizer->general, text, strlen(text), i == 0, &tokens->items[i]);
+        trim(encoding, text, strlen(text), i == 0, &tokens->items[i]);
     }
     return status;
 }

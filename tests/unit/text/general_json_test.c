@@ -184,6 +184,50 @@ static void a_token_has_a_length(void **state)
     free(token);
 }
 
+/* The spaces around an added token are characters, of one byte or of three. */
+static void added_tokens_are_trimmed_by_characters(void **state)
+{
+    static const char added[] =
+        "\"added_tokens\":[{\"id\":5,\"content\":\"abc\",\"single_word\":false,\"lstrip\":true,\"rstrip\":true,"
+        "\"normalized\":false,\"special\":false}]",
+                      trims[] = "\"post_processor\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                                "\"trim_offsets\":true}";
+    static const struct {
+        const char *text;
+        uint32_t start, end;
+    } cases[] = {
+        {"a abc b", 2, 5},
+        {"a\xe3\x80\x80"
+         "abc\xe3\x80\x80"
+         "b",
+         4, 7},
+        {"a \xe3\x80\x80"
+         "abc\xe3\x80\x80 b",
+         5, 8},
+    };
+    char *with_token = fixture_replace(bpe, "\"added_tokens\":[]", added);
+    char *json = fixture_replace(with_token, "\"post_processor\":null", trims);
+    struct att_tokenizer *tokenizer = NULL;
+    struct att_err err = {.message = ""};
+    (void)state;
+    if (fixture_load(json, ROWS, 2, &tokenizer, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct att_tokens tokens;
+        att_tokens_init(&tokens);
+        assert_int_equal(att_tokenizer_encode(tokenizer, cases[i].text, strlen(cases[i].text), 0, 0, &tokens, NULL),
+                         ATT_OK);
+        assert_int_equal(tokens.count, 3);
+        assert_int_equal(tokens.items[1].id, 5);
+        assert_int_equal(tokens.items[1].start, cases[i].start);
+        assert_int_equal(tokens.items[1].end, cases[i].end);
+        att_tokens_finish(&tokens);
+    }
+    att_tokenizer_destroy(tokenizer);
+    free(json);
+    free(with_token);
+}
+
 static void no_memory(void **state)
 {
     static const char *const models[] = {bpe, unigram, words};
@@ -216,6 +260,7 @@ int main(void)
         cmocka_unit_test(what_is_sound_loads),
         cmocka_unit_test(what_is_wrong_is_refused_by_field),
         cmocka_unit_test(a_token_has_a_length),
+        cmocka_unit_test(added_tokens_are_trimmed_by_characters),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests_name("text/general_json", tests, NULL, NULL);
