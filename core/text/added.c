@@ -151,9 +151,12 @@ static bool inside_word(const struct att_added_search *search, size_t begin, siz
     return end < search->len && att_char_is_word(att_utf8_next(search->text, search->len, &at));
 }
 
+/* Where what the match before has not covered begins. */
 static size_t strip_left(const char *text, size_t covered, size_t begin)
 {
     size_t before;
+    if (begin < covered)
+        return covered;
     while (begin > covered && is_space(code_point_before(text, begin, &before)))
         begin = before;
     return begin;
@@ -188,6 +191,8 @@ bool att_added_next(struct att_added_search *search, struct att_added_match *ret
             begin = strip_left(search->text, search->covered, begin);
         if (token->rstrip)
             end = strip_right(search->text, search->len, end);
+        if (begin >= end) /* white space that the match before has taken */
+            continue;
         search->covered = end;
         *ret_match = (struct att_added_match){begin, end, token->id};
         return true;

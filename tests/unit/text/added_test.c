@@ -98,6 +98,32 @@ static void options(void **state)
     att_added_finish(&set);
 }
 
+/* White space that is a token itself, and that the match before it takes too: as `tokenizers` has it. */
+static void white_space_is_taken_once(void **state)
+{
+    (void)state;
+    static const struct {
+        bool lstrip, rstrip;
+        const char *text, *found;
+    } cases[] = {
+        {true, true, "    ", "1[0,4) "},           {true, true, "x    x", "1[1,5) "},
+        {true, true, "  \n xx", "1[0,4) 2[4,5) "}, {true, false, "    ", "1[0,2) 1[2,4) "},
+        {false, false, "    ", "1[0,2) 1[2,4) "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct att_added_set set;
+        char found[128];
+        att_added_init(&set);
+        push(&set, "  ", (struct att_added_token){.id = 1, .lstrip = cases[i].lstrip, .rstrip = cases[i].rstrip});
+        push(&set, "\n x", (struct att_added_token){.id = 2, .lstrip = true});
+        sort(&set);
+        find(&set, cases[i].text, false, found, sizeof found);
+        if (strcmp(found, cases[i].found) != 0)
+            fail_msg("case %zu: %s, expected %s", i, found, cases[i].found);
+        att_added_finish(&set);
+    }
+}
+
 static void many_patterns(void **state)
 {
     (void)state;
@@ -181,8 +207,9 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(leftmost_longest),   cmocka_unit_test(options),   cmocka_unit_test(many_patterns),
-        cmocka_unit_test(refuses_duplicates), cmocka_unit_test(no_memory),
+        cmocka_unit_test(leftmost_longest),          cmocka_unit_test(options),
+        cmocka_unit_test(white_space_is_taken_once), cmocka_unit_test(many_patterns),
+        cmocka_unit_test(refuses_duplicates),        cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
