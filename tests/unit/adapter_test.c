@@ -154,7 +154,7 @@ static void scale_is_that_of_the_kind(void **state)
     opened(LORA "\"r\":4,\"lora_alpha\":6,\"use_rslora\":true}", &bare, &adapter);
     assert_true(adapter.scale == 3 && adapter.rank == 4 && !adapter.transposed);
     att_adapter_close(&adapter);
-    opened(LORA "\"r\":4}", &bare, &adapter);
+    opened(LORA "\"r\":4,\"alora_invocation_tokens\":null}", &bare, &adapter);
     assert_true(adapter.scale == 2);
     att_adapter_close(&adapter);
 }
@@ -205,6 +205,8 @@ static void configurations_are_refused(void **state)
         {ATT_EFORMAT, LORA "\"lora_bias\":\"no\"}", "lora_bias: is string, expected true or false"},
         {ATT_EUNSUPPORTED, LORA "\"rank_pattern\":{\"q\":4}}", "rank_pattern: has patterns, expected none"},
         {ATT_EUNSUPPORTED, LORA "\"alpha_pattern\":{\"q\":4}}", "alpha_pattern: has patterns, expected none"},
+        {ATT_EUNSUPPORTED, LORA "\"alora_invocation_tokens\":[5,7]}",
+         "alora_invocation_tokens: is array, expected null"},
         {ATT_EUNSUPPORTED, LORA "\"init_lora_weights\":\"pissa\"}", "init_lora_weights: is 'pissa', which changes"},
         {ATT_EUNSUPPORTED, LORA "\"bias\":\"all\",\"r\":1}", "bias: is 'all', expected 'none'"},
         {ATT_EFORMAT, LORA "\"bias\":\"none\"}", "r: is missing, expected an integer from 1 to 1024"},
