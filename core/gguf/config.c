@@ -71,6 +71,22 @@ static enum att_status refuse(const struct att_gguf *gguf, struct att_err *err)
     return ATT_OK;
 }
 
+/* Of decoders: what is computed here looks back alone, and over everything. llama.cpp writes encoders' as false. */
+static enum att_status refuse_attention(const struct att_gguf *gguf, struct att_err *err)
+{
+    size_t window = 0;
+    const struct att_gguf_value *causal = att_gguf_find(gguf, ".attention.causal");
+    if (causal && causal->type != ATT_GGUF_BOOL)
+        return att_err_set(err, ATT_EFORMAT, "%s: %s: is no boolean", gguf->file, causal->key);
+    if (causal && causal->number == 0)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s: is false, expected true", gguf->file, causal->key);
+    enum att_status status = att_gguf_size(gguf, ".attention.sliding_window", 0, DIM_MAX, &window, err);
+    if (status == ATT_OK && window > 0)
+        return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s.attention.sliding_window: is %zu, expected 0", gguf->file,
+                           gguf->arch, window);
+    return status;
+}
+
 static enum att_status put_size(const struct att_gguf *gguf, const char *key, const char *name, bool required,
                                 struct att_jsonw *out, struct att_err *err)
 {
@@ -152,7 +168,9 @@ static enum att_status put_decoder(const struct att_gguf *gguf, const struct att
                                    struct att_jsonw *out, struct att_err *err)
 {
     size_t rotated = 0, head = 0;
-    enum att_status status = put_size(gguf, ".attention.head_count_kv", "num_key_value_heads", false, out, err);
+    enum att_status status = refuse_attention(gguf, err);
+    if (status == ATT_OK)
+        status = put_size(gguf, ".attention.head_count_kv", "num_key_value_heads", false, out, err);
     if (status == ATT_OK)
         status = put_size(gguf, ".attention.key_length", "head_dim", false, out, err);
     if (status == ATT_OK)

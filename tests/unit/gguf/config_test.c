@@ -92,6 +92,8 @@ static void a_decoder_has_the_names_of_its_config(void **state)
     fixture_set(&f, (struct att_gguf_value)F32_VALUE("llama.attention.layer_norm_rms_epsilon", 1e-5));
     fixture_set(&f, (struct att_gguf_value)NUMBER_VALUE("llama.rope.freq_base", ATT_GGUF_F64, 10000.1));
     fixture_set(&f, (struct att_gguf_value)U32_VALUE("llama.expert_count", 0));
+    fixture_set(&f, (struct att_gguf_value)BOOL_VALUE("llama.attention.causal", 1));
+    fixture_set(&f, (struct att_gguf_value)U32_VALUE("llama.attention.sliding_window", 0));
     fixture_set(&f, (struct att_gguf_value)U32_VALUE("split.count", 1));
     config = config_of(&f, NULL);
     fixture_counts(config, "num_key_value_heads", 1);
@@ -201,6 +203,7 @@ static void an_encoder_has_the_names_of_its_config(void **state)
     with_tensors(&f, tensors, 2);
     fixture_set(&f, (struct att_gguf_value)F32_VALUE("bert.attention.layer_norm_epsilon", 1e-12));
     fixture_set(&f, (struct att_gguf_value)F32_VALUE("bert.rope.freq_base", 1000));
+    fixture_set(&f, (struct att_gguf_value)BOOL_VALUE("bert.attention.causal", 0));
     struct att_json *config = config_of(&f, NULL);
     fixture_says(config, "model_type", "bert");
     fixture_says(config, "hidden_act", "gelu");
@@ -283,6 +286,11 @@ static void what_is_not_computed_is_refused(void **state)
          "model.gguf: llama.attention.scale: is 0.5; this is not supported"},
         {F32_VALUE("llama.final_logit_softcapping", 30), ATT_EUNSUPPORTED,
          "model.gguf: llama.final_logit_softcapping: is 30; this is not supported"},
+        {BOOL_VALUE("llama.attention.causal", 0), ATT_EUNSUPPORTED,
+         "model.gguf: llama.attention.causal: is false, expected true"},
+        {U32_VALUE("llama.attention.causal", 0), ATT_EFORMAT, "model.gguf: llama.attention.causal: is no boolean"},
+        {U32_VALUE("llama.attention.sliding_window", 8), ATT_EUNSUPPORTED,
+         "model.gguf: llama.attention.sliding_window: is 8, expected 0"},
         {U32_VALUE("llama.attention.head_count_kv", 0), ATT_EFORMAT,
          "model.gguf: llama.attention.head_count_kv: is 0, expected an integer from 1 to 16777216"},
         {BOOL_VALUE("llama.attention.key_length", 1), ATT_EFORMAT,
