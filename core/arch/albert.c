@@ -88,6 +88,7 @@ static const struct att_post_norm_family family = {
     .groups = "num_hidden_groups",
     .default_eps = 1e-12,
     .projection_slot = &projection_slot,
+    .always_projects = true,
     .slots = att_post_norm_embeddings,
     .n_slots = ATT_POST_NORM_EMBEDDINGS_SEGMENTED,
     .classes = classes,

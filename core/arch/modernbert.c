@@ -118,10 +118,13 @@ static enum att_status configure_attention(const struct att_json *config, struct
                                            struct att_arch_info *info, struct att_err *err)
 {
     size_t window = 128, head_dim = info->hidden_size / info->n_heads;
+    const struct att_json *local = att_json_get(config, "local_rope_theta");
+    bool same = local && att_json_type(local) == ATT_JSON_NULL; /* layers with a window turn as the others do */
     enum att_status status = att_config_size(config, "local_attention", 1, TOKENS_MAX, 128, &window, err);
     const struct att_rope_fields fields[KINDS] = {
         [GLOBAL] = {"full_attention", "global_rope_theta", 160000, head_dim, info->max_tokens},
-        [LOCAL] = {"sliding_attention", "local_rope_theta", 10000, head_dim, info->max_tokens},
+        [LOCAL] = {"sliding_attention", same ? "global_rope_theta" : "local_rope_theta", same ? 160000 : 10000,
+                   head_dim, info->max_tokens},
     };
     for (size_t k = 0; status == ATT_OK && k < KINDS; k++) {
         model->mha[k] = (struct att_mha){

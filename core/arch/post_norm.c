@@ -116,7 +116,7 @@ static void configure_slots(const struct att_post_norm_family *family, size_t em
 {
     info->sets[0].slots = family->slots;
     info->sets[0].n_slots = family->n_slots;
-    if (family->projection_slot && embedding != info->hidden_size) {
+    if (family->projection_slot && (family->always_projects || embedding != info->hidden_size)) {
         info->sets[1].slots = family->projection_slot;
         info->sets[1].n_slots = 1;
     } else if (family->relative_slot) {

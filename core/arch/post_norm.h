@@ -65,6 +65,7 @@ struct att_post_norm_family {
     const struct att_slot *slots; /* embeddings */
     size_t n_slots;
     const struct att_slot *projection_slot, *relative_slot;
+    bool always_projects; /* also where embedding_size is hidden_size */
     const struct att_head_class *classes;
     size_t n_classes;
 };

@@ -158,7 +158,9 @@ enum att_status att_rotary_configure(const struct att_rotary_family *family, con
                                      struct att_rotary *model, struct att_arch_info *info, struct att_err *err)
 {
     bool tied = false;
-    enum att_status status = configure_sizes(config, info, err);
+    enum att_status status = att_config_must_be_bool(config, "is_causal", true, err);
+    if (status == ATT_OK)
+        status = configure_sizes(config, info, err);
     if (status == ATT_OK)
         status = configure_flags(family, config, model, info->dims, &tied, err);
     if (status == ATT_OK)

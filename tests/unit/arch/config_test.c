@@ -1,5 +1,5 @@
 /* Fields of config.json: what each reader takes, what stands for an absent one, and the words of a refusal. */
-#include "core/arch/config.h"
+#include "core/arch/arch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,10 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "core/arch/config.h"
 
 enum reader { SIZE, SIZE_NEEDED, FLOAT, BOOL, IDS, IDS_OF_ENCODER, NAMES, ACT, LABELS, MUST_BE, MUST_BE_FALSE };
 
@@ -194,6 +197,104 @@ static void heads_divide_the_width(void **state)
     assert_string_equal(err.message, "n: is 0, expected a divisor of 12");
 }
 
+/* ---- families ---- */
+
+/* What the family of this model_type makes of its config: its state, or NULL where it is refused. Free with free. */
+static void *configured(const char *model_type, const char *text, struct att_arch_info *info, struct att_err *err)
+{
+    const struct att_arch *arch = att_arch_find(model_type);
+    struct att_json *config = NULL;
+    assert_non_null(arch);
+    void *state = calloc(1, arch->state_bytes);
+    assert_non_null(state);
+    assert_int_equal(att_json_parse(text, strlen(text), 0, 8, &config, NULL), ATT_OK);
+    *info = (struct att_arch_info){.class_name = ""};
+    *err = (struct att_err){.message = ""};
+    enum att_status status = arch->configure(config, state, info, err);
+    att_json_destroy(config);
+    if (status == ATT_OK)
+        return state;
+    assert_int_equal(status, ATT_EUNSUPPORTED);
+    free(state);
+    return NULL;
+}
+
+#define SIZES                                                                                                          \
+    "\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":16,\"vocab_size\":10,"  \
+    "\"max_position_embeddings\":32"
+#define OWN_SIZES "\"n_embd\":8,\"n_layer\":2,\"n_head\":2,\"n_inner\":16,\"vocab_size\":10,\"n_positions\":32"
+
+/* What would change the result and is not computed. */
+static void families_refuse_what_they_do_not_compute(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model_type, *text, *says; /* "": it is taken */
+    } cases[] = {
+        {"llama", "{" SIZES "}", ""},
+        {"llama", "{" SIZES ",\"is_causal\":true}", ""},
+        {"llama", "{" SIZES ",\"is_causal\":false}", "is_causal: is false, expected true"},
+        {"qwen3", "{" SIZES ",\"is_causal\":false}", "is_causal: is false, expected true"},
+        {"nomic_bert", "{" OWN_SIZES ",\"rotary_scaling_factor\":null,\"rotary_emb_scale_base\":null}", ""},
+        {"nomic_bert", "{" OWN_SIZES ",\"rotary_scaling_factor\":2}",
+         "rotary_scaling_factor: is number, expected null: positions are not scaled here"},
+        {"nomic_bert", "{" OWN_SIZES ",\"rotary_emb_scale_base\":512.0}",
+         "rotary_emb_scale_base: is number, expected null: positions are not scaled here"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct att_arch_info info;
+        struct att_err err;
+        free(configured(cases[i].model_type, cases[i].text, &info, &err));
+        assert_string_equal(err.message, cases[i].says);
+    }
+}
+
+/* ALBERT's words go through its projection even where they are as wide as its layers; ELECTRA's do not. */
+static void words_of_albert_are_always_projected(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model_type, *text;
+        size_t n_slots;
+    } cases[] = {
+        {"albert", "{" SIZES ",\"embedding_size\":8}", 1},
+        {"albert", "{" SIZES ",\"embedding_size\":4}", 1},
+        {"electra", "{" SIZES ",\"embedding_size\":8}", 0},
+        {"electra", "{" SIZES ",\"embedding_size\":4}", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct att_arch_info info;
+        struct att_err err;
+        free(configured(cases[i].model_type, cases[i].text, &info, &err));
+        assert_string_equal(err.message, "");
+        assert_int_equal(info.sets[1].n_slots, cases[i].n_slots);
+    }
+}
+
+/* ModernBERT's local_rope_theta: absent it is 10000, null the other layers'. */
+static void a_null_theta_is_the_other_layers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *same;
+    } cases[] = {
+        {"{" SIZES "}", "{" SIZES ",\"local_rope_theta\":10000}"},
+        {"{" SIZES ",\"local_rope_theta\":null}", "{" SIZES ",\"local_rope_theta\":160000}"},
+        {"{" SIZES ",\"local_rope_theta\":null,\"global_rope_theta\":5000}",
+         "{" SIZES ",\"local_rope_theta\":5000,\"global_rope_theta\":5000}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct att_arch_info info;
+        struct att_err err;
+        void *one = configured("modernbert", cases[i].text, &info, &err);
+        void *other = configured("modernbert", cases[i].same, &info, &err);
+        assert_true(one && other);
+        assert_memory_equal(one, other, att_arch_find("modernbert")->state_bytes);
+        free(one);
+        free(other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +302,9 @@ int main(void)
         cmocka_unit_test(refusals_name_field_and_value),
         cmocka_unit_test(sizes_are_read_in_order),
         cmocka_unit_test(heads_divide_the_width),
+        cmocka_unit_test(families_refuse_what_they_do_not_compute),
+        cmocka_unit_test(words_of_albert_are_always_projected),
+        cmocka_unit_test(a_null_theta_is_the_other_layers),
     };
     return cmocka_run_group_tests_name("arch/config", tests, NULL, NULL);
 }
