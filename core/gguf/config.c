@@ -194,16 +194,20 @@ static enum att_status put_decoder(const struct att_gguf *gguf, const struct att
     return status == ATT_OK ? put_frequencies(weights, out, err) : status;
 }
 
-static enum att_status put_encoder(const struct att_gguf *gguf, struct att_jsonw *out, struct att_err *err)
+static void put_encoder(const struct att_gguf *gguf, struct att_jsonw *out)
 {
-    static const char *const pooling[] = {"none", "mean", "cls", "last", "rank"};
     const struct att_gguf_tensor *types = att_gguf_tensor(gguf, "token_types.weight");
-    size_t kind = 0;
     put_number(gguf, ".attention.layer_norm_epsilon", "layer_norm_eps", out);
     att_jsonw_put_text(out, "hidden_act", strcmp(gguf->arch, "bert") == 0 ? "gelu" : "silu");
     att_jsonw_put_int(out, "type_vocab_size", types ? (int64_t)(types->rank == 2 ? types->shape[0] : 1) : 1);
     if (strcmp(gguf->arch, "bert") != 0)
         put_number(gguf, ".rope.freq_base", "rope_theta", out);
+}
+
+static enum att_status put_pooling(const struct att_gguf *gguf, struct att_jsonw *out, struct att_err *err)
+{
+    static const char *const pooling[] = {"none", "mean", "cls", "last", "rank"};
+    size_t kind = 0;
     enum att_status status = att_gguf_size(gguf, ".pooling_type", 0, 4, &kind, err);
     if (status == ATT_OK && kind == 4)
         return att_err_set(err, ATT_EUNSUPPORTED, "%s: %s.pooling_type: is 4 (rank), expected 0 to 3", gguf->file,
@@ -265,8 +269,12 @@ enum att_status att_gguf_config(const struct att_gguf *gguf, const struct att_we
     att_jsonw_array_end(&out);
     for (size_t i = 0; status == ATT_OK && i < sizeof shared_fields / sizeof *shared_fields; i++)
         status = put_size(gguf, shared_fields[i].key, shared_fields[i].name, shared_fields[i].required, &out, err);
+    if (status == ATT_OK && family->decoder)
+        status = put_decoder(gguf, weights, &out, err);
+    else if (status == ATT_OK)
+        put_encoder(gguf, &out);
     if (status == ATT_OK)
-        status = family->decoder ? put_decoder(gguf, weights, &out, err) : put_encoder(gguf, &out, err);
+        status = put_pooling(gguf, &out, err);
     if (status == ATT_OK)
         status = put_vocabulary(gguf, &out, err);
     att_jsonw_object_end(&out);

@@ -110,6 +110,25 @@ static void a_decoder_has_the_names_of_its_config(void **state)
     att_json_destroy(config);
 }
 
+/* Embeddings are made by decoders, too. */
+static void a_decoder_pools_as_its_file_says(void **state)
+{
+    (void)state;
+    struct att_gguf_tensor tensors[] = {table};
+    struct fixture f;
+    fixture_init(&f, "llama", llama, COUNT(llama));
+    with_tensors(&f, tensors, 1);
+    struct att_json *config = config_of(&f, NULL);
+    assert_null(att_json_get(config, "pooling_type"));
+    att_json_destroy(config);
+    fixture_set(&f, (struct att_gguf_value)U32_VALUE("llama.pooling_type", 3));
+    config = config_of(&f, NULL);
+    fixture_says(config, "pooling_type", "last");
+    att_json_destroy(config);
+    fixture_set(&f, (struct att_gguf_value)U32_VALUE("llama.pooling_type", 4));
+    refused_with(&f, NULL, ATT_EUNSUPPORTED, "model.gguf: llama.pooling_type: is 4 (rank), expected 0 to 3");
+}
+
 /* Qwen 2 has these biases always, and its config no name for them. */
 static void biases_of_qwen2_are_not_named(void **state)
 {
@@ -388,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_decoder_has_the_names_of_its_config),
+        cmocka_unit_test(a_decoder_pools_as_its_file_says),
         cmocka_unit_test(biases_of_qwen2_are_not_named),
         cmocka_unit_test(no_numbers_stay_no_numbers),
         cmocka_unit_test(scaling_is_named),
