@@ -213,6 +213,12 @@ enum att_status att_decoder_step(struct att_decoder *decoder, const int32_t *ids
     return ATT_OK;
 }
 
+void att_decoder_forget(struct att_decoder *decoder, size_t row)
+{
+    assert(row < decoder->n_rows);
+    decoder->cache.len[row] = 0;
+}
+
 void att_decoder_reorder(struct att_decoder *decoder, const uint32_t *from)
 {
     uint32_t *all = decoder->cache.work + 2 * decoder->max_rows;

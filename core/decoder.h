@@ -31,6 +31,8 @@ enum att_status att_decoder_start(struct att_decoder *decoder, const struct att_
 /* One more token for every row; ids [n_rows]. logits point into the decoder until its next call. */
 enum att_status att_decoder_step(struct att_decoder *decoder, const int32_t *ids, const float **ret_logits,
                                  struct att_err *err) ATT_MUST_USE;
+/* What row `row` has read is forgotten: it takes part in steps, with room again, and its logits mean nothing. */
+void att_decoder_forget(struct att_decoder *decoder, size_t row);
 /* Row r goes on from what row from[r] was; both of the same prompt. */
 void att_decoder_reorder(struct att_decoder *decoder, const uint32_t *from);
 

@@ -86,9 +86,11 @@ struct row {
     bool done;
 };
 
-/* The next token of every row that is not done. False: none is left. */
+/* The next token of every row that is not done. False: none is left. Rows that are done make no difference to others,
+ * and need no more room. */
 static bool write_tokens(struct run *run, struct row *rows)
 {
+    const size_t limit = att_model_info(run->model)->limit_tokens;
     const struct att_generation *g = run->generation;
     bool left = false;
     memcpy(run->scores, run->logits, run->n_rows * run->vocab * sizeof *run->scores);
@@ -97,10 +99,13 @@ static bool write_tokens(struct run *run, struct row *rows)
         run->next[r] = g->pad_id >= 0 ? g->pad_id : 0;
         if (row->done)
             continue;
-        row->done = !att_writer_write(&row->writer, g, run->vocab, run->scores + r * run->vocab, run->work);
+        row->done = !att_writer_write(&row->writer, g, run->vocab, run->scores + r * run->vocab, run->work) ||
+                    row->writer.len >= limit;
         run->next[r] = row->writer.ids[row->writer.len - 1];
         if (run->listener && !run->listener->token(run->listener->context, r / run->copies, run->next[r]))
             row->done = true;
+        if (row->done)
+            att_decoder_forget(run->decoder, r);
         left = left || !row->done;
     }
     return left;
@@ -136,14 +141,8 @@ static enum att_status run_rows(struct run *run, struct att_generated *results, 
     if (!rows)
         return att_err_set(err, ATT_ENOMEM, "out of memory for %zu rows", run->n_rows);
     enum att_status status = rows_prepare(run, rows, err);
-    while (status == ATT_OK && write_tokens(run, rows)) {
-        size_t longest = 0;
-        for (size_t r = 0; r < run->n_rows; r++)
-            longest = rows[r].writer.len > longest ? rows[r].writer.len : longest;
-        if (longest >= att_model_info(run->model)->limit_tokens)
-            break;
+    while (status == ATT_OK && write_tokens(run, rows))
         status = att_decoder_step(run->decoder, run->next, &run->logits, err);
-    }
     for (size_t r = 0; r < run->n_rows; r++) {
         const struct att_writer *writer = &rows[r].writer;
         if (status == ATT_OK)
@@ -177,16 +176,18 @@ static enum att_status beams_results(const struct run *run, const struct att_bea
 static enum att_status run_beams(struct run *run, struct att_generated *results, struct att_err *err)
 {
     const int32_t *prompt;
-    size_t n_prompt = row_prompt(run, 0, &prompt), len = n_prompt;
+    size_t n_prompt = row_prompt(run, 0, &prompt), room = att_model_info(run->model)->limit_tokens - n_prompt;
     uint32_t from[ATT_BEAMS_MAX];
-    struct att_beams *beams = att_beams_create(run->generation, prompt, n_prompt, run->vocab);
+    struct att_generation fitting; /* running beams are finished where the model's room ends */
+    att_generation_copy(run->generation, &fitting);
+    if (fitting.max_new_tokens > room)
+        fitting.max_new_tokens = room;
+    struct att_beams *beams = att_beams_create(&fitting, prompt, n_prompt, run->vocab);
     if (!beams)
         return att_err_set(err, ATT_ENOMEM, "out of memory for %zu beams", run->generation->num_beams);
     enum att_status status = ATT_OK;
     memcpy(run->scores, run->logits, run->n_rows * run->vocab * sizeof *run->scores);
     while (status == ATT_OK && att_beams_step(beams, run->scores, run->next, from)) {
-        if (++len >= att_model_info(run->model)->limit_tokens)
-            break;
         att_decoder_reorder(run->decoder, from);
         status = att_decoder_step(run->decoder, run->next, &run->logits, err);
         if (status == ATT_OK)
