@@ -2,8 +2,8 @@
  * The scheduler of sched.h.
  *
  * Items wait in lists by length: one list up to 15 tokens each, then four an
- * octave, so that "shortest first" is a scan of a bitmap and the order within a
- * list is that of arrival. The oldest item of a class is thus the oldest of its
+ * octave, so that "shortest first" is a scan of a bitmap; within a list they stand
+ * in the order in which they are due. What a class owes first is thus one of its
  * list heads. Tickets stand in a binary heap by deadline.
  */
 #include "server/batch/sched.h"
@@ -27,17 +27,27 @@ static size_t bucket_of(size_t tokens)
 
 /* ---- lists by length ---- */
 
-static void list_append(struct srv_bucket_list *list, struct srv_item *item)
+/* `before`: an item of the same list that is due no later, where one is at hand; else NULL. */
+static void list_insert(struct srv_bucket_list *list, struct srv_item *item, struct srv_item *before)
 {
     size_t bucket = bucket_of(item->tokens);
 
-    item->next = NULL;
-    item->prev = list->tail[bucket];
+    if (before == NULL)
+        for (before = list->tail[bucket]; before != NULL && before->due_us > item->due_us;)
+            before = before->prev;
+    else
+        while (before->next != NULL && before->next->due_us <= item->due_us)
+            before = before->next;
+    item->prev = before;
+    item->next = before != NULL ? before->next : list->head[bucket];
     if (item->prev != NULL)
         item->prev->next = item;
     else
         list->head[bucket] = item;
-    list->tail[bucket] = item;
+    if (item->next != NULL)
+        item->next->prev = item;
+    else
+        list->tail[bucket] = item;
     list->occupied[bucket / 64] |= UINT64_C(1) << (bucket % 64);
     list->n_items++;
     list->tokens += item->tokens;
@@ -70,19 +80,19 @@ static struct srv_item *list_shortest(const struct srv_bucket_list *list)
     return NULL;
 }
 
-static struct srv_item *list_oldest(const struct srv_bucket_list *list)
+static struct srv_item *list_first(const struct srv_bucket_list *list)
 {
-    struct srv_item *oldest = NULL;
+    struct srv_item *first = NULL;
 
     for (size_t i = 0; i < sizeof(list->occupied) / sizeof(list->occupied[0]); i++) {
         for (uint64_t bits = list->occupied[i]; bits != 0; bits &= bits - 1) {
             struct srv_item *head = list->head[i * 64 + (size_t)__builtin_ctzll(bits)];
 
-            if (oldest == NULL || head->pushed_us < oldest->pushed_us)
-                oldest = head;
+            if (first == NULL || head->due_us < first->due_us)
+                first = head;
         }
     }
-    return oldest;
+    return first;
 }
 
 /* ---- the heap of deadlines ---- */
@@ -188,6 +198,31 @@ enum att_status srv_sched_admit(struct srv_sched *sched, struct srv_ticket *tick
     return ATT_OK;
 }
 
+/* All items of the ticket, each when it is due. They are due in order, so that within a list each stands somewhere
+ * behind the one before. */
+static void queue_items(struct srv_sched *sched, struct srv_ticket *ticket, uint64_t now_us)
+{
+    struct srv_item *last[SRV_SCHED_BUCKETS] = {NULL};
+    size_t tokens = 0;
+
+    for (size_t i = 0; i < ticket->n_items; i++) {
+        struct srv_item *item = &ticket->items[i], **before = &last[bucket_of(item->tokens)];
+        bool same_list = *before != NULL && (*before)->model == item->model;
+
+        assert(item->model < sched->n_queues);
+        assert(item->tokens > 0 && item->tokens <= sched->queues[item->model].tokens_budget);
+        item->ticket = ticket;
+        item->due_us =
+            now_us + (tokens > SRV_SCHED_AT_ONCE ? (uint64_t)(tokens - SRV_SCHED_AT_ONCE) * SRV_SCHED_TOKEN_US : 0);
+        item->state = SRV_ITEM_QUEUED;
+        list_insert(&sched->queues[item->model].classes[ticket->bulk], item, same_list ? *before : NULL);
+        *before = item;
+        tokens += item->tokens;
+    }
+    ticket->n_queued = ticket->n_items;
+    sched->n_queued += ticket->n_items;
+}
+
 enum att_status srv_sched_push(struct srv_sched *sched, struct srv_ticket *ticket, uint64_t now_us, struct att_err *err)
 {
     size_t tokens = 0, others = sched->tokens - ticket->tokens;
@@ -202,18 +237,7 @@ enum att_status srv_sched_push(struct srv_sched *sched, struct srv_ticket *ticke
     ticket->pushed = true;
     ticket->first_start_us = 0;
     heap_move(sched, ticket);
-    for (size_t i = 0; i < ticket->n_items; i++) {
-        struct srv_item *item = &ticket->items[i];
-
-        assert(item->model < sched->n_queues);
-        assert(item->tokens > 0 && item->tokens <= sched->queues[item->model].tokens_budget);
-        item->ticket = ticket;
-        item->pushed_us = now_us;
-        item->state = SRV_ITEM_QUEUED;
-        list_append(&sched->queues[item->model].classes[ticket->bulk], item);
-    }
-    ticket->n_queued = ticket->n_items;
-    sched->n_queued += ticket->n_items;
+    queue_items(sched, ticket, now_us);
     return ATT_OK;
 }
 
@@ -230,33 +254,38 @@ static void take(struct srv_sched *sched, struct srv_item *item, uint64_t now_us
         ticket->first_start_us = now_us;
 }
 
-/* The model whose oldest item of this class waits longest; n_queues when none waits. */
-static size_t pick_model(const struct srv_sched *sched, size_t class, struct srv_item **ret_oldest)
+/* The model of which an item of this class is due first; n_queues when none waits. */
+static size_t pick_model(const struct srv_sched *sched, size_t class, struct srv_item **ret_first)
 {
     size_t model = sched->n_queues;
-    struct srv_item *oldest = NULL;
+    struct srv_item *first = NULL;
 
     for (size_t i = 0; i < sched->n_queues; i++) {
-        struct srv_item *item = list_oldest(&sched->queues[i].classes[class]);
+        struct srv_item *item = list_first(&sched->queues[i].classes[class]);
 
-        if (item != NULL && (oldest == NULL || item->pushed_us < oldest->pushed_us)) {
-            oldest = item;
+        if (item != NULL && (first == NULL || item->due_us < first->due_us)) {
+            first = item;
             model = i;
         }
     }
-    *ret_oldest = oldest;
+    *ret_first = first;
     return model;
 }
 
-/* Fills up to the budget from one class: what has waited too long by age, then the shortest. The first item of a batch
+static bool is_overdue(const struct srv_sched *sched, const struct srv_item *item, uint64_t now_us)
+{
+    return now_us > item->due_us && now_us - item->due_us > sched->limits.age_max_us;
+}
+
+/* Fills up to the budget from one class: what is overdue in its order, then the shortest. The first item of a batch
  * goes whatever its length. Returns the tokens taken so far. */
 static size_t fill(struct srv_sched *sched, struct srv_bucket_list *list, uint64_t now_us, size_t budget, size_t tokens,
                    struct srv_item **items, size_t capacity, size_t *n_items)
 {
     while (*n_items < capacity && list->n_items > 0) {
-        struct srv_item *shortest = list_shortest(list), *item = list_oldest(list);
+        struct srv_item *shortest = list_shortest(list), *item = list_first(list);
 
-        if (now_us - item->pushed_us <= sched->limits.age_max_us || (*n_items > 0 && item->tokens > budget - tokens))
+        if (!is_overdue(sched, item, now_us) || (*n_items > 0 && item->tokens > budget - tokens))
             item = shortest;
         if (*n_items == 0 && budget < item->tokens)
             budget = item->tokens;

@@ -9,10 +9,15 @@
  * is pushed again; only its first push may be refused.
  *
  * Order: interactive before bulk, but at least one batch in bulk_share goes to
- * waiting bulk work; within a class first what has waited longer than
- * age_max_us, by age, then the shortest sequences; among models the one whose
- * oldest item waits longest. A batch holds items of one model within its token
- * budget.
+ * waiting bulk work; within a class first what has been due for longer than
+ * age_max_us, by the time it was due, then the shortest sequences; among models
+ * the one whose first item has been due longest. A batch holds items of one model
+ * within its token budget.
+ *
+ * An item is due when it is pushed. Only what stands behind SRV_SCHED_AT_ONCE
+ * tokens of the same ticket is due later, by SRV_SCHED_TOKEN_US a token: so a
+ * request of thousands of texts leaves room for those that come after it, and may
+ * still count on that much however many come.
  */
 #ifndef SRV_SCHED_H
 #define SRV_SCHED_H
@@ -23,7 +28,7 @@
 
 #include "core/base/status.h"
 
-enum { SRV_SCHED_BUCKETS = 96 };
+enum { SRV_SCHED_BUCKETS = 96, SRV_SCHED_AT_ONCE = 1024, SRV_SCHED_TOKEN_US = 1000 };
 
 enum srv_item_state { SRV_ITEM_NEW, SRV_ITEM_QUEUED, SRV_ITEM_RUNNING, SRV_ITEM_DONE, SRV_ITEM_DROPPED };
 
@@ -37,7 +42,7 @@ struct srv_item {
     /* the scheduler's own */
     struct srv_ticket *ticket;
     struct srv_item *prev, *next;
-    uint64_t pushed_us;
+    uint64_t due_us;
     enum srv_item_state state;
 };
 

@@ -122,6 +122,7 @@ static void arrive(struct sim *sim)
 static void start_worker(struct sim *sim, struct worker *worker)
 {
     size_t model = MODELS, tokens = 0;
+    uint64_t waited_us;
 
     worker->n = srv_sched_next(&sim->sched, sim->now_us, 1 + below(&sim->seed, WORKERS), worker->items, BATCH, &model);
     if (worker->n == 0) {
@@ -135,8 +136,8 @@ static void start_worker(struct sim *sim, struct worker *worker)
         assert_int_equal(item->state, SRV_ITEM_RUNNING);
         assert_int_equal(item->model, model);
         tokens += item->tokens;
-        if (sim->now_us - item->pushed_us > sim->longest_wait_us)
-            sim->longest_wait_us = sim->now_us - item->pushed_us;
+        waited_us = sim->now_us - ((struct request *)item->ticket)->pushed_us;
+        sim->longest_wait_us = waited_us > sim->longest_wait_us ? waited_us : sim->longest_wait_us;
     }
     assert_true(tokens <= budgets[model]);
     worker->until_us = sim->now_us + 50 + tokens * 2;
@@ -197,6 +198,24 @@ static void answer(struct sim *sim, bool allow_rounds)
     }
 }
 
+/* Every list stands in the order in which its items are due, from either end. */
+static void check_lists(const struct sim *sim)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < MODELS * 2 * SRV_SCHED_BUCKETS; i++) {
+        const struct srv_bucket_list *list = &sim->sched.queues[i / 2 / SRV_SCHED_BUCKETS].classes[i % 2];
+        const struct srv_item *last = NULL, *item = list->head[i / 2 % SRV_SCHED_BUCKETS];
+
+        for (; item != NULL; last = item, item = item->next, n++) {
+            assert_ptr_equal(item->prev, last);
+            assert_true(last == NULL || last->due_us <= item->due_us);
+        }
+        assert_ptr_equal(list->tail[i / 2 % SRV_SCHED_BUCKETS], last);
+    }
+    assert_int_equal(n, sim->sched.n_queued);
+}
+
 static void step(struct sim *sim, bool arrivals)
 {
     size_t dice = below(&sim->seed, 100);
@@ -216,6 +235,8 @@ static void step(struct sim *sim, bool arrivals)
             start_worker(sim, &sim->workers[i]);
     if (dice % 5 == 0)
         answer(sim, arrivals);
+    if (below(&sim->seed, 100) == 0)
+        check_lists(sim);
 }
 
 static void test_simulation(void **state)
@@ -295,6 +316,36 @@ static void test_shortest_first_within_age(void **state)
     add(sched, &short_one, 1, 20, false, 10);
     assert_int_equal(srv_sched_next(sched, 5000, 1, items, BATCH, &model), 1);
     assert_ptr_equal(items[0], &long_one.items[0]);
+    srv_sched_finish(sched);
+}
+
+/* Texts of the same length behind thousands of tokens of one request: what stands far behind in that one goes after
+ * them, but not for ever. */
+static void test_a_large_request_leaves_room(void **state)
+{
+    enum { TOKENS = 90, BEFORE = SRV_SCHED_AT_ONCE / TOKENS + 1 };
+    struct srv_sched *sched = fresh_sched();
+    static struct request large, others[ITEMS], late;
+    struct srv_item *items[BATCH];
+    size_t model, n_large = 0;
+
+    (void)state;
+    add(sched, &large, ITEMS, TOKENS, false, 0);
+    for (size_t i = 0; i < ITEMS; i++)
+        add(sched, &others[i], 1, TOKENS, false, 100 + i);
+    for (size_t i = 0; i < BEFORE + ITEMS; i++) {
+        assert_int_equal(srv_sched_next(sched, 10000, 1, items, BATCH, &model), 1);
+        assert_true((items[0]->ticket == &large.ticket) == (i < BEFORE));
+        n_large += items[0]->ticket == &large.ticket;
+    }
+    assert_int_equal(n_large, BEFORE);
+    /* All of it has been due for longer than what came since. */
+    add(sched, &late, 1, TOKENS, false, ITEMS * TOKENS * SRV_SCHED_TOKEN_US);
+    for (size_t i = BEFORE; i < ITEMS; i++) {
+        assert_int_equal(srv_sched_next(sched, (ITEMS * TOKENS + 10) * SRV_SCHED_TOKEN_US, 1, items, BATCH, &model), 1);
+        assert_ptr_equal(items[0], &large.items[i]);
+    }
+    assert_int_equal(sched->n_queued, 1);
     srv_sched_finish(sched);
 }
 
@@ -384,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simulation),
         cmocka_unit_test(test_shortest_first_within_age),
+        cmocka_unit_test(test_a_large_request_leaves_room),
         cmocka_unit_test(test_bulk_is_last_but_not_starved),
         cmocka_unit_test(test_work_is_shared_among_idle_workers),
         cmocka_unit_test(test_deadline_and_cancel_drop_only_what_waits),
