@@ -57,7 +57,7 @@ static void check_target(const char *method, char *target)
     if (srv_guard_target(target, NULL) == SRV_ERR_NONE) {
         target[strcspn(target, "?")] = '\0';
         check(strcmp(target, "*") == 0 || target[0] == '/');
-        check(srv_guard_unescape(target, strlen(target), decoded, &len));
+        check(srv_guard_unescape(target, strlen(target), decoded, strlen(target), &len));
         check(len <= strlen(target) && decoded[len] == '\0' && strlen(decoded) == len && att_utf8_valid(decoded, len));
         check(!strstr(decoded, "/../") && !strchr(decoded, '\\'));
         srv_route_match(method, target, &match);

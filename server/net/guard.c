@@ -273,13 +273,15 @@ bool srv_guard_key(const struct srv_facts *facts, const char **ret_key, size_t *
     return true;
 }
 
-bool srv_guard_unescape(const char *text, size_t len, char *out, size_t *ret_len)
+bool srv_guard_unescape(const char *text, size_t len, char *out, size_t max, size_t *ret_len)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < len; i++) {
         int high, low;
 
+        if (n == max)
+            return false;
         if (text[i] != '%') {
             out[n++] = text[i];
             continue;
@@ -301,10 +303,10 @@ bool srv_guard_unescape(const char *text, size_t len, char *out, size_t *ret_len
 /* One segment of the path, however it is escaped: not "." or "..", no hidden separator. */
 static bool segment_is_sane(const char *segment, size_t len)
 {
-    char decoded[256];
+    char decoded[SRV_SEGMENT_BYTES_MAX + 1];
     size_t n;
 
-    if (len >= sizeof(decoded) || !srv_guard_unescape(segment, len, decoded, &n))
+    if (!srv_guard_unescape(segment, len, decoded, SRV_SEGMENT_BYTES_MAX, &n))
         return false;
     if (strcmp(decoded, ".") == 0 || strcmp(decoded, "..") == 0)
         return false;

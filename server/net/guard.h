@@ -18,6 +18,8 @@
 #include "server/request/errors.h"
 
 enum { SRV_HEADERS_MAX = 100, SRV_REQUEST_ID_MAX = 128, SRV_TRACEPARENT_LEN = 55, SRV_QUERY_MAX = 32 };
+/* Of a path's segment, decoded: the longest id that a write accepts. */
+enum { SRV_SEGMENT_BYTES_MAX = 256 };
 
 struct srv_header {
     const char *name, *value; /* not NUL-terminated where the lengths say otherwise */
@@ -57,8 +59,8 @@ bool srv_guard_traceparent(const char *value, size_t len);
 bool srv_guard_is_lines(const struct srv_facts *facts);
 enum srv_error srv_guard_coding(const struct srv_facts *facts, struct att_err *err);
 bool srv_guard_key(const struct srv_facts *facts, const char **ret_key, size_t *ret_len);
-/* Decodes %XX of len bytes into out (capacity >= len + 1), NUL-terminated. False on a bad escape, %00, or bytes that
- * are not UTF-8. */
-bool srv_guard_unescape(const char *text, size_t len, char *out, size_t *ret_len);
+/* Decodes %XX of len bytes into out (capacity max + 1), NUL-terminated. False on a bad escape, %00, bytes that are not
+ * UTF-8, or more than max of them. */
+bool srv_guard_unescape(const char *text, size_t len, char *out, size_t max, size_t *ret_len);
 
 #endif

@@ -103,8 +103,8 @@ static enum srv_error read_query(struct srv_request *request, const struct srv_h
 
         if (name == NULL || value == NULL)
             break;
-        if (!srv_guard_unescape(given->name, given->name_len, name, &len) ||
-            !srv_guard_unescape(given->value, given->value_len, value, &len)) {
+        if (!srv_guard_unescape(given->name, given->name_len, name, given->name_len, &len) ||
+            !srv_guard_unescape(given->value, given->value_len, value, given->value_len, &len)) {
             att_err_param(&request->err, ATT_EINVAL, "query", "query: parameter %zu is not UTF-8 in escapes", i + 1);
             return SRV_ERR_INVALID;
         }

@@ -9,7 +9,6 @@
 #include "server/alerts/alerts.h"
 #include "server/answers/builtins.h"
 #include "server/console/console.h"
-#include "server/net/guard.h"
 
 static const struct srv_route routes[] = {
     {"POST", "/v1/classify", SRV_SCOPE_INFER, &task_classify, NULL, true},
@@ -120,8 +119,8 @@ static bool path_matches(const char *pattern, const char *path, struct srv_match
         if (pattern[0] == '{') {
             size_t n;
 
-            if (path_len == 0 || path_len > SRV_PARAM_BYTES_MAX || n_params == SRV_PARAMS_MAX ||
-                !srv_guard_unescape(path, path_len, match->params[n_params], &n))
+            if (path_len == 0 || n_params == SRV_PARAMS_MAX ||
+                !srv_guard_unescape(path, path_len, match->params[n_params], SRV_PARAM_BYTES_MAX, &n))
                 return false;
             n_params++;
         } else if (pattern_len != path_len || memcmp(pattern, path, path_len) != 0) {

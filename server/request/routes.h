@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "server/access/keys.h"
+#include "server/net/guard.h"
 #include "server/request/errors.h"
 #include "server/request/stream.h"
 #include "tasks/task.h"
@@ -52,7 +53,7 @@ struct srv_route {
     enum srv_body takes_body; /* rows say false, true, or SRV_BODY_LINES */
 };
 
-enum { SRV_ALLOW_MAX = 64, SRV_PARAMS_MAX = 2, SRV_PARAM_BYTES_MAX = 128 };
+enum { SRV_ALLOW_MAX = 64, SRV_PARAMS_MAX = 2, SRV_PARAM_BYTES_MAX = SRV_SEGMENT_BYTES_MAX };
 
 struct srv_match {
     const struct srv_route *route; /* NULL: no row has this method */

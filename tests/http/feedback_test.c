@@ -95,6 +95,12 @@ static void test_store_show_remove(void **state)
     expect_items("ann", "5:rate 3:click 1:buy 2:buy ");
     expect_counts("{'user':'张三 &co','item':'2','type':'view'}", 1, 0, 0);
     expect_items("%E5%BC%A0%E4%B8%89%20%26co", "2:view ");
+    /* Its escapes are more than a name may have bytes. */
+    expect_counts("{'user':'张三李四王五赵六孙七周八吴九郑','item':'2','type':'view'}", 1, 0, 0);
+    static const char long_name[] = "/v1/users/%E5%BC%A0%E4%B8%89%E6%9D%8E%E5%9B%9B%E7%8E%8B%E4%BA%94%E8%B5%B5%E5%85%AD"
+                                    "%E5%AD%99%E4%B8%83%E5%91%A8%E5%85%AB%E5%90%B4%E4%B9%9D%E9%83%91";
+    att_json_destroy(ok("GET", long_name, NULL));
+    att_json_destroy(ok("DELETE", long_name, NULL));
     json = ok("DELETE", "/v1/users/ann", NULL);
     assert_true(att_json_number(att_json_get(json, "deleted"), -1) == 4);
     att_json_destroy(json);

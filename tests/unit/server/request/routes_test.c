@@ -64,6 +64,26 @@ static void test_parameters(void **state)
     assert_false(match.path_known);
 }
 
+/* Escapes do not count: an id that was stored is reached, whatever its letters. */
+static void test_bound_is_of_decoded_bytes(void **state)
+{
+    struct srv_match match;
+    char path[3 * SRV_PARAM_BYTES_MAX + 32] = "/v1/users/", wanted[SRV_PARAM_BYTES_MAX + 1];
+    size_t at = strlen(path);
+
+    (void)state;
+    for (size_t i = 0; i < SRV_PARAM_BYTES_MAX; i++)
+        memcpy(path + at + 3 * i, "%7E", 4);
+    memset(wanted, '~', SRV_PARAM_BYTES_MAX);
+    wanted[SRV_PARAM_BYTES_MAX] = '\0';
+    srv_route_match("DELETE", path, &match);
+    assert_non_null(match.route);
+    assert_string_equal(match.params[0], wanted);
+    strcat(path, "%7E");
+    srv_route_match("DELETE", path, &match);
+    assert_false(match.path_known);
+}
+
 static void test_methods(void **state)
 {
     struct srv_match match;
@@ -101,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_is_reached),
         cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_bound_is_of_decoded_bytes),
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_unknown_paths),
     };
