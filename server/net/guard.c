@@ -300,18 +300,32 @@ bool srv_guard_unescape(const char *text, size_t len, char *out, size_t max, siz
     return att_utf8_valid(out, n);
 }
 
-/* One segment of the path, however it is escaped: not "." or "..", no hidden separator. */
-static bool segment_is_sane(const char *segment, size_t len)
+/* Whether "." or ".." stands between slashes. */
+static bool has_dots(const char *text)
+{
+    for (;;) {
+        size_t len = strcspn(text, "/");
+
+        if ((len == 1 || len == 2) && strspn(text, ".") >= len)
+            return true;
+        if (text[len] == '\0')
+            return false;
+        text += len + 1;
+    }
+}
+
+/* One segment of the path, however it is escaped: not "." or "..", no hidden separator, but in an id slashes. */
+static bool segment_is_sane(const char *segment, size_t len, bool may_be_id)
 {
     char decoded[SRV_SEGMENT_BYTES_MAX + 1];
     size_t n;
 
     if (!srv_guard_unescape(segment, len, decoded, SRV_SEGMENT_BYTES_MAX, &n))
         return false;
-    if (strcmp(decoded, ".") == 0 || strcmp(decoded, "..") == 0)
+    if (has_dots(decoded) || (!may_be_id && strchr(decoded, '/') != NULL))
         return false;
     for (size_t i = 0; i < n; i++)
-        if (decoded[i] == '/' || decoded[i] == '\\' || (unsigned char)decoded[i] < 0x20 || decoded[i] == 0x7f)
+        if (decoded[i] == '\\' || (unsigned char)decoded[i] < 0x20 || decoded[i] == 0x7f)
             return false;
     return true;
 }
@@ -341,13 +355,18 @@ enum srv_error srv_guard_target(const char *target, struct att_err *err)
     while (segment <= end) {
         size_t len = strcspn(segment, "/?");
 
-        if (!segment_is_sane(segment, len))
+        if (!segment_is_sane(segment, len, segment + len == end))
             return refuse(SRV_ERR_TARGET, err, "the request target has a segment that is not allowed");
         segment += len + 1;
     }
     if (*end == '?' && !query_is_sane(end + 1))
         return refuse(SRV_ERR_TARGET, err, "the query of the request target is malformed");
     return SRV_ERR_NONE;
+}
+
+bool srv_guard_has_slash(const char *path)
+{
+    return strcasestr(path, "%2f") != NULL;
 }
 
 bool srv_guard_request_id(const char *value, size_t len)

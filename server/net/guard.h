@@ -44,10 +44,13 @@ struct srv_facts {
 
 /* Names, Host, lengths, codings, version. SRV_ERR_NONE when sound; else the connection must close. */
 enum srv_error srv_guard_framing(const struct srv_head *head, struct srv_facts *ret_facts, struct att_err *err);
-/* The raw target with its query: origin form, or "*". No %00, no dot segments however encoded, no encoded slash. */
+/* The raw target with its query: origin form, or "*". No %00, no dot segments however encoded; an
+ * encoded slash in the last segment alone, where routes.h says which paths take it. */
 enum srv_error srv_guard_target(const char *target, struct att_err *err);
 /* Content-Type application/json in UTF-8, no content coding, the announced size within body_bytes_max. */
 enum srv_error srv_guard_body(const struct srv_facts *facts, size_t body_bytes_max, struct att_err *err);
+/* Whether a path that srv_guard_target let through has an encoded slash. */
+bool srv_guard_has_slash(const char *path);
 bool srv_guard_has_body(const struct srv_facts *facts);
 /* X-Request-Id that may be echoed and logged: 1 to SRV_REQUEST_ID_MAX letters, digits or "-_.:". */
 bool srv_guard_request_id(const char *value, size_t len);

@@ -146,6 +146,11 @@ static enum srv_error check(struct srv_request *request, const struct srv_head *
     enum srv_error error;
 
     srv_route_match(head->method, head->path, &request->match);
+    if (srv_guard_has_slash(head->path) && !request->match.takes_slash) {
+        att_err_set(&request->err, ATT_EINVAL,
+                    "the request target has an encoded slash, which this path does not take");
+        return SRV_ERR_TARGET;
+    }
     if (strcmp(head->method, "OPTIONS") == 0 && (request->match.path_known || strcmp(head->path, "*") == 0))
         return SRV_ERR_NONE;
     if (!request->match.path_known) {

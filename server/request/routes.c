@@ -94,6 +94,17 @@ static const struct {
     {"/decode", SRV_ERRORS_FLAT},     {"/info", SRV_ERRORS_FLAT},    {"/health", SRV_ERRORS_FLAT},
 };
 
+/* Paths that end in an id as others made it up: of news often a URL. */
+static const char *const slash_paths[] = {"/v1/news/{id}", "/v1/models/{id}/items/{item}"};
+
+static bool takes_slash(const struct srv_route *route)
+{
+    for (size_t i = 0; i < sizeof(slash_paths) / sizeof(slash_paths[0]); i++)
+        if (strcmp(route->path, slash_paths[i]) == 0)
+            return true;
+    return false;
+}
+
 enum srv_error_shape srv_route_errors(const struct srv_route *route)
 {
     for (size_t i = 0; route != NULL && i < sizeof(error_shapes) / sizeof(error_shapes[0]); i++)
@@ -160,6 +171,7 @@ void srv_route_match(const char *method, const char *path, struct srv_match *ret
         if (!path_matches(route->path, path, &scratch))
             continue;
         ret_match->path_known = true;
+        ret_match->takes_slash = takes_slash(route);
         allow_method(ret_match->allow, route->method);
         if (is_get)
             allow_method(ret_match->allow, "HEAD");

@@ -58,6 +58,7 @@ enum { SRV_ALLOW_MAX = 64, SRV_PARAMS_MAX = 2, SRV_PARAM_BYTES_MAX = SRV_SEGMENT
 struct srv_match {
     const struct srv_route *route; /* NULL: no row has this method */
     bool path_known;
+    bool takes_slash;          /* the last parameter is an id that may have slashes, such as a URL */
     char allow[SRV_ALLOW_MAX]; /* methods of the path, "GET, HEAD, OPTIONS" */
     char params[SRV_PARAMS_MAX][SRV_PARAM_BYTES_MAX + 1];
     size_t n_params;

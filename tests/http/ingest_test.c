@@ -214,6 +214,17 @@ static void test_json_bodies(void **state)
     assert_int_equal(reply.status, 204);
     reply_free(&reply);
     expect_error(live_ask(&live, "GET", "/v1/news/b", NULL, NULL), 404, "not_found", "id");
+    /* The guid of a feed is often a URL. */
+    reply = live_post(&live, "/v1/ingest", "{\"id\":\"https://e.example/1\",\"text\":\"four\"}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    json = get(&live, "/v1/news/https%3A%2F%2Fe.example%2F1");
+    assert_string_equal(text_of(json, "id"), "https://e.example/1");
+    att_json_destroy(json);
+    expect_error(live_ask(&live, "GET", "/v1/news/a%2F..%2Fb", NULL, NULL), 400, "bad_target", NULL);
+    reply = live_ask(&live, "DELETE", "/v1/news/https%3A%2F%2Fe.example%2F1", NULL, NULL);
+    assert_int_equal(reply.status, 204);
+    reply_free(&reply);
     expect_error(live_ask(&live, "GET", "/v1/news?noise_max=2", NULL, NULL), 422, "invalid_value", "noise_max");
     stop(&live);
 }

@@ -181,6 +181,11 @@ static void test_one_item(void **state)
     json = ok("POST", "/v1/recommend", "{'model':'shop','candidates':['m7'],'history':[{'item':'m1'}]}");
     assert_string_equal(text(find(json, "m7"), "title"), "Film seven");
     att_json_destroy(json);
+    done("PUT", "/v1/models/shop/items/sku%2F7", "{'title':'Slashed'}");
+    json = ok("GET", "/v1/models/shop/items/sku%2F7", NULL);
+    assert_string_equal(text(json, "id"), "sku/7");
+    att_json_destroy(json);
+    done("DELETE", "/v1/models/shop/items/sku%2F7", NULL);
     json = ok("GET", "/v1/models/shop/items?limit=1&after=a", NULL);
     assert_int_equal(att_json_count(att_json_get(json, "items")), 1);
     att_json_destroy(json);
@@ -490,6 +495,9 @@ static void test_refusals(void **state)
         expect_error(ask(cases[i].method, cases[i].path, cases[i].body), cases[i].status, cases[i].code,
                      cases[i].param);
     expect_error(ask("GET", "/v1/models/shop/items/x", NULL), 404, "not_found", "item");
+    expect_error(ask("GET", "/v1/models/shop%2F/items/x", NULL), 400, "bad_target", NULL);
+    expect_error(ask("GET", "/v1/models/shop%2Fitems", NULL), 400, "bad_target", NULL);
+    expect_error(ask("GET", "/v1%2Fmodels", NULL), 400, "bad_target", NULL);
 }
 
 int main(void)

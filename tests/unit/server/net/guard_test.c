@@ -126,8 +126,13 @@ static void test_fields_that_stand_once(void **state)
 
 static void test_targets(void **state)
 {
-    static const char *const good[] = {"/", "/v1/classify", "/v1/kb/a%20b/entries/12?x=%C3%A9",
-                                       "*", "/a.b/..c/...", "/v1//x"};
+    static const char *const good[] = {"/",
+                                       "/v1/classify",
+                                       "/v1/kb/a%20b/entries/12?x=%C3%A9",
+                                       "*",
+                                       "/a.b/..c/...",
+                                       "/v1//x",
+                                       "/v1/news/https%3A%2F%2fe.example%2F1?x=1"};
     static const char *const bad[] = {"",
                                       "v1",
                                       "http://localhost/healthz",
@@ -138,7 +143,13 @@ static void test_targets(void **state)
                                       "/a%00b",
                                       "/a?x=%00",
                                       "/a?x=%0",
-                                      "/a%2fb",
+                                      "/a%2fb/c",
+                                      "/a%2fb/",
+                                      "/a%2f..%2Fb",
+                                      "/a/%2e%2fb",
+                                      "/a%2F%2E.",
+                                      "/a%2F%5Cb",
+                                      "/a%2F%00",
                                       "/a%5Cb",
                                       "/a\\b",
                                       "/a%",
@@ -163,6 +174,9 @@ static void test_targets(void **state)
     memcpy(longest + 1 + 3 * SRV_SEGMENT_BYTES_MAX, "a", 2);
     assert_int_equal(srv_guard_target(longest, &err), SRV_ERR_TARGET);
     assert_int_equal(srv_guard_target("/a?x=%01%10", &err), SRV_ERR_NONE);
+    assert_true(srv_guard_has_slash("/a%2fb"));
+    assert_true(srv_guard_has_slash("/a%2F"));
+    assert_false(srv_guard_has_slash("/a/b%252F"));
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(srv_guard_target(good[i], &err), SRV_ERR_NONE);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

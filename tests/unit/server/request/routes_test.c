@@ -84,6 +84,25 @@ static void test_bound_is_of_decoded_bytes(void **state)
     assert_false(match.path_known);
 }
 
+/* An encoded slash is a letter of an id: it parts no segments. */
+static void test_slashes_in_ids(void **state)
+{
+    struct srv_match match;
+
+    (void)state;
+    srv_route_match("GET", "/v1/news/https%3A%2F%2Fe.example%2F1", &match);
+    assert_non_null(match.route);
+    assert_true(match.takes_slash);
+    assert_string_equal(match.params[0], "https://e.example/1");
+    srv_route_match("OPTIONS", "/v1/models/m/items/a%2Fb", &match);
+    assert_true(match.takes_slash);
+    srv_route_match("GET", "/v1/models/m%2Fitems", &match);
+    assert_string_equal(match.params[0], "m/items");
+    assert_false(match.takes_slash);
+    srv_route_match("GET", "/v1%2Fnews/a", &match);
+    assert_false(match.path_known || match.takes_slash);
+}
+
 static void test_methods(void **state)
 {
     struct srv_match match;
@@ -122,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_every_row_is_reached),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_bound_is_of_decoded_bytes),
+        cmocka_unit_test(test_slashes_in_ids),
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_unknown_paths),
     };
