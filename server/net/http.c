@@ -105,13 +105,13 @@ static ssize_t on_stream(void *context, uint64_t at, char *bytes, size_t size)
 
 /* NULL: no memory. */
 static struct MHD_Response *make_stream(struct srv_http *http, struct srv_conn *conn, struct srv_request *request,
-                                        struct srv_stream *stream)
+                                        const struct srv_answer *answer)
 {
     struct sending *sending = att_mem_calloc(1, sizeof(*sending));
     struct MHD_Response *response = NULL;
 
     if (sending != NULL) {
-        *sending = (struct sending){http, conn, stream, srv_request_cancel_flag(request)};
+        *sending = (struct sending){http, conn, answer->stream, srv_request_cancel_flag(request)};
         response =
             MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_stream, sending, att_mem_free);
     }
@@ -119,6 +119,9 @@ static struct MHD_Response *make_stream(struct srv_http *http, struct srv_conn *
         att_mem_free(sending);
     /* Caches and buffering proxies (nginx reads the second) would keep events back. */
     if (response != NULL) {
+        /* In chunks the library would write the last one, a body, after the header too. */
+        if (answer->is_head)
+            (void)MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
         add_header(response, "Cache-Control", "no-cache");
         add_header(response, "X-Accel-Buffering", "no");
     }
@@ -132,7 +135,7 @@ static struct MHD_Response *make_response(struct srv_http *http, struct srv_conn
     char number[16];
 
     if (answer->stream != NULL)
-        response = make_stream(http, conn, request, answer->stream);
+        response = make_stream(http, conn, request, answer);
     else if (answer->bytes != NULL)
         response = MHD_create_response_from_buffer_with_free_callback(answer->len, answer->bytes, att_mem_free);
     else

@@ -118,6 +118,7 @@ void srv_request_answer(struct srv_request *request, struct srv_answer *ret_answ
     *ret_answer = *answer;
     answer->bytes = NULL;
     ret_answer->stream = request->stream;
+    ret_answer->is_head = request->is_head;
     request->head_us = att_clock_us();
     /* A task's stream needs its generation to the end. */
     if (request->stream == NULL || request->call.task == NULL)

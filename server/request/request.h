@@ -29,6 +29,7 @@ struct srv_answer {
     char *bytes;              /* of the taker, att_mem_free */
     size_t len;
     struct srv_stream *stream;            /* the request's: what the body is read from instead; NULL: none */
+    bool is_head;                         /* no body is sent, whatever there is */
     const char *allow;                    /* NULL but for 405 and OPTIONS */
     unsigned retry_after_s;               /* 0: none */
     const char *request_id, *traceparent; /* traceparent may be NULL */

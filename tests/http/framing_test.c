@@ -261,6 +261,22 @@ static void test_leaving(void **state)
     alive();
 }
 
+/* RFC 9110 section 9.3.2: what follows the header would be taken for the next answer. */
+static void test_head_of_a_stream_has_no_body(void **state)
+{
+    bool closed;
+    const char *answer = live_exchange(&live, "HEAD /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n", &closed);
+    const char *end = strstr(answer, "\r\n\r\n");
+
+    (void)state;
+    assert_memory_equal(answer, "HTTP/1.1 200", 12);
+    assert_non_null(strstr(answer, "Content-Type: text/event-stream"));
+    assert_null(strstr(answer, "Transfer-Encoding"));
+    assert_null(strstr(answer, "Content-Length"));
+    assert_non_null(end);
+    assert_string_equal(end, "\r\n\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_keep_alive_after_errors),
         cmocka_unit_test(test_old_version),
+        cmocka_unit_test(test_head_of_a_stream_has_no_body),
         cmocka_unit_test(test_slow_header),
         cmocka_unit_test(test_slow_body),
         cmocka_unit_test(test_idle),
