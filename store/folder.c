@@ -180,8 +180,7 @@ enum att_status store_folder_list(const char *parent, char names[STORE_FOLDERS_M
         if (!store_folder_name_valid(entry->d_name) || !store_folder_exists(parent, entry->d_name))
             continue;
         if (count == STORE_FOLDERS_MAX)
-            status = att_err_limit(err, NULL, STORE_FOLDERS_MAX, count + 1, "%s: has more than %d folders", parent,
-                                   STORE_FOLDERS_MAX);
+            status = att_err_limit(err, NULL, STORE_FOLDERS_MAX, count + 1, "more than %d folders", STORE_FOLDERS_MAX);
         else
             memcpy(names[count++], entry->d_name, strlen(entry->d_name) + 1);
     }

@@ -45,8 +45,11 @@ enum att_status srv_trained_list(const struct srv_config *config, const struct s
     *ret_count = 0;
     if (parent != NULL)
         status = store_folder_list(parent, names, &n_names, err);
-    if (status != ATT_OK || n_names == 0)
-        return status;
+    /* By the option's name: a request whose classifier cannot be served is told the same. */
+    if (status != ATT_OK)
+        return att_err_prefix(err, "[server] classifiers");
+    if (n_names == 0)
+        return ATT_OK;
     list = att_mem_calloc(n_names, sizeof(*list));
     for (size_t i = 0; list != NULL && i < n_names; i++) {
         if (is_configured(config, names[i])) {

@@ -249,6 +249,21 @@ static enum att_status advance(struct task_call *call, struct att_err *err)
     return begin_round(call, call->state, err);
 }
 
+/* With one folder more than may be listed no generation would load. */
+static enum att_status check_room(const struct task_call *call, const char *name, struct att_err *err)
+{
+    char names[STORE_FOLDERS_MAX][STORE_FOLDER_NAME_MAX + 1];
+    size_t n = 0;
+    if (store_folder_exists(call->env->classifiers, name))
+        return ATT_OK;
+    enum att_status status = store_folder_list(call->env->classifiers, names, &n, err);
+    if (status == ATT_ELIMIT || (status == ATT_OK && n == STORE_FOLDERS_MAX))
+        return att_err_limit(err, "name", STORE_FOLDERS_MAX, STORE_FOLDERS_MAX + 1,
+                             "name: there are %d classifiers, expected at most that many: DELETE or replace one",
+                             STORE_FOLDERS_MAX);
+    return status;
+}
+
 /* Training and the disk. */
 static enum att_status deploy(struct task_call *call, struct att_err *err)
 {
@@ -264,7 +279,10 @@ static enum att_status deploy(struct task_call *call, struct att_err *err)
     classifier->rows.features = classifier->features;
     classifier->rows.labels = classifier->labels;
     classifier->rows.several = classifier->several;
-    enum att_status status = task_head_train(&classifier->rows, &made->head, err);
+    /* Again: another may have come while the examples were embedded. */
+    enum att_status status = check_room(call, classifier->name, err);
+    if (status == ATT_OK)
+        status = task_head_train(&classifier->rows, &made->head, err);
     classifier->replaced = store_folder_exists(call->env->classifiers, classifier->name);
     return status == ATT_OK
                ? task_classifier_write(made, call->env->classifiers, classifier->name, classifier->replaces, err)
@@ -289,7 +307,7 @@ static enum att_status check_name(const struct task_call *call, const struct cla
     if (!classifier->replaces && (served || store_folder_exists(call->env->classifiers, name)))
         return att_err_param(err, ATT_EINVAL, "name",
                              "name: \"%s\" is taken; say \"replace\": true, DELETE it, or choose another", name);
-    return ATT_OK;
+    return check_room(call, name, err);
 }
 
 static enum att_status parse(struct task_call *call, const struct att_json *body, struct att_err *err)

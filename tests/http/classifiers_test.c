@@ -250,12 +250,31 @@ static void test_replaced_in_vain(void **state)
     make_folders(STORE_FOLDERS_MAX, true);
     reply = live_post(&live, "/v1/classifiers", other_way);
     assert_true(reply.status >= 400);
+    assert_null(strstr(reply.body, live.folder));
     reply_free(&reply);
     assert_true(classify("turned", "card broken", label) == logit);
     make_folders(STORE_FOLDERS_MAX, false);
     assert_false(is_there("classifiers/.part-turned"));
     live_crash(&live, "");
     assert_true(classify("turned", "card broken", label) == logit);
+}
+
+/* One more than is served is refused before anything is trained, in words for whoever sent it. */
+static void test_too_many(void **state)
+{
+    static const char full[] = "{\"name\":\"one-more\",\"model\":\"encoder\",\"examples\":" EXAMPLES "}";
+    size_t n = STORE_FOLDERS_MAX - n_classifiers();
+    struct reply reply;
+
+    (void)state;
+    make_folders(n, true);
+    reply = live_post(&live, "/v1/classifiers", full);
+    assert_null(strstr(reply.body, live.folder));
+    assert_non_null(strstr(reply.body, "64 classifiers"));
+    expect_error(reply, 413, "limit_exceeded", "name");
+    assert_false(is_there("classifiers/.part-one-more"));
+    assert_false(live_logged(&live, "more than 64"));
+    make_folders(n, false);
 }
 
 static void test_removed(void **state)
@@ -316,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_removed),
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_replaced_in_vain),
+        cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_refusals),
     };
 
