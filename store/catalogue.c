@@ -14,10 +14,9 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "store/metadata.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
-
-enum { METADATA_DEPTH = 16 };
 
 struct entry {
     struct store_catalogue_item item; /* first: found by casting back */
@@ -128,7 +127,7 @@ static enum att_status entry_of_row(const struct store_catalogue *catalogue, sql
     entry->item.text = copy_text(&at, texts[2]);
     entry->item.metadata = copy_text(&at, texts[3]);
     if (texts[3] &&
-        att_json_parse(texts[3], strlen(texts[3]), 0, METADATA_DEPTH, &entry->metadata, err) == ATT_ENOMEM) {
+        att_json_parse(texts[3], strlen(texts[3]), 0, STORE_METADATA_DEPTH_MAX, &entry->metadata, err) == ATT_ENOMEM) {
         entry_unref(entry);
         return ATT_ENOMEM;
     }

@@ -150,6 +150,30 @@ enum att_status task_field_array(const struct att_json *value, const char *path,
     return ATT_OK;
 }
 
+/* Goes no deeper than `levels`, whatever the value. */
+static bool is_within(const struct att_json *value, size_t levels)
+{
+    struct att_json_iter iter;
+    const char *key;
+    const struct att_json *inner;
+    bool is_array = att_json_is_array(value), within = levels > 0;
+    if (!is_array && !att_json_is_object(value))
+        return true;
+    att_json_iter_init(&iter, value); /* of an array none */
+    while (within && att_json_iter_next(&iter, &key, &inner))
+        within = is_within(inner, levels - 1);
+    for (size_t i = 0; within && is_array && i < att_json_count(value); i++)
+        within = is_within(att_json_at(value, i), levels - 1);
+    return within;
+}
+
+enum att_status task_field_depth(const struct att_json *value, const char *path, size_t levels, struct att_err *err)
+{
+    return is_within(value, levels)
+               ? ATT_OK
+               : att_err_param(err, ATT_EINVAL, path, "%s: is nested deeper than %zu levels", path, levels);
+}
+
 enum att_status task_field_inputs(const struct task_call *call, const struct att_json *value, const char *path,
                                   size_t *ret_n, struct att_err *err)
 {

@@ -113,10 +113,11 @@ static enum att_status parse_heads(struct task_call *call, struct classify *clas
     }
     if (all)
         return ATT_OK;
-    if (!att_json_is_array(heads) || att_json_count(heads) == 0)
-        return att_err_param(err, ATT_EINVAL, "heads", "heads: is %s, expected an array of head names",
-                             att_json_type_name(heads));
-    for (size_t i = 0; i < att_json_count(heads); i++) {
+    size_t n = 0;
+    enum att_status status = task_field_array(heads, "heads", "head names", true, SIZE_MAX, &n, err);
+    if (status != ATT_OK)
+        return status;
+    for (size_t i = 0; i < n; i++) {
         const char *name = att_json_string(att_json_at(heads, i), NULL);
         size_t head = name ? head_index(info, name) : info->n_head_infos;
         char path[PATH_BYTES];

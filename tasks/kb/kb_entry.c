@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/date.h"
+#include "store/metadata.h"
 
 enum { PATH_BYTES = 80, QUESTION_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65536, METADATA_BYTES_MAX = 16384 };
 
@@ -91,9 +92,12 @@ static enum att_status parse_metadata(struct task_call *call, const struct att_j
     path = joined(path, "metadata", own_path);
     if (!att_json_is_object(value))
         return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an object", path, att_json_type_name(value));
+    enum att_status status = task_field_depth(value, path, STORE_METADATA_DEPTH_MAX, err);
+    if (status != ATT_OK)
+        return status;
     att_jsonw_init(&w, METADATA_BYTES_MAX);
     att_jsonw_value(&w, value);
-    enum att_status status = att_jsonw_take(&w, &text, &len, err);
+    status = att_jsonw_take(&w, &text, &len, err);
     if (status == ATT_ELIMIT)
         return att_err_limit(err, path, METADATA_BYTES_MAX, METADATA_BYTES_MAX + 1, "%s: is over %d bytes", path,
                              METADATA_BYTES_MAX);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "store/items.h"
+#include "store/metadata.h"
 #include "tasks/recommend/history.h"
 
 enum { PATH_BYTES = ATT_ERR_PARAM_MAX, METADATA_BYTES_MAX = 16384, LIST_DEFAULT = 100, LIST_MAX = 1000 };
@@ -101,9 +102,12 @@ static enum att_status parse_metadata(struct task_call *call, const struct att_j
     if (!att_json_is_object(value))
         return att_err_param(err, ATT_EINVAL, own_path, "%s: is %s, expected an object", own_path,
                              att_json_type_name(value));
+    enum att_status status = task_field_depth(value, own_path, STORE_METADATA_DEPTH_MAX, err);
+    if (status != ATT_OK)
+        return status;
     att_jsonw_init(&w, METADATA_BYTES_MAX);
     att_jsonw_value(&w, value);
-    enum att_status status = att_jsonw_take(&w, &text, &len, err);
+    status = att_jsonw_take(&w, &text, &len, err);
     if (status == ATT_ELIMIT)
         status = att_err_limit(err, own_path, METADATA_BYTES_MAX, METADATA_BYTES_MAX + 1, "%s: is over %d bytes",
                                own_path, METADATA_BYTES_MAX);

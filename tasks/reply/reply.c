@@ -10,10 +10,9 @@
 
 #include "store/kb_questions.h"
 #include "store/lexical.h"
+#include "store/metadata.h"
 #include "tasks/explain/explain.h"
 #include "tasks/generate/generation.h"
-
-enum { METADATA_DEPTH = 16 };
 
 enum { EMBEDDED, RERANKED, SPANNED, WRITING }; /* rounds that are done, but for the last: it goes on */
 
@@ -56,7 +55,7 @@ static enum att_status passes(const struct task_reply *reply, const struct store
     const char *key;
     const struct att_json *wanted;
     enum att_status status =
-        att_json_parse(entry->metadata, strlen(entry->metadata), 0, METADATA_DEPTH, &metadata, err);
+        att_json_parse(entry->metadata, strlen(entry->metadata), 0, STORE_METADATA_DEPTH_MAX, &metadata, err);
     if (status == ATT_ENOMEM)
         return status;
     bool all = true, any = false;

@@ -261,6 +261,9 @@ static void test_classify_refusals(void **state)
         snprintf(many + strlen(many), sizeof(many) - strlen(many), "%s\"a\"", i > 0 ? "," : "");
     snprintf(many + strlen(many), sizeof(many) - strlen(many), "]}");
     expect_error(live_post(&live, "/v1/classify", many), 413, "limit_exceeded", "input");
+    struct reply reply = live_post(&live, "/v1/classify", "{\"input\":\"a\",\"heads\":[]}");
+    assert_non_null(strstr(reply.body, "heads: is empty, expected an array of head names"));
+    expect_error(reply, 422, "invalid_value", "heads");
 }
 
 static void test_embeddings(void **state)

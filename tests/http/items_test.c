@@ -495,6 +495,13 @@ static void test_refusals(void **state)
         expect_error(ask(cases[i].method, cases[i].path, cases[i].body), cases[i].status, cases[i].code,
                      cases[i].param);
     expect_error(ask("GET", "/v1/models/shop/items/x", NULL), 404, "not_found", "item");
+    /* Deeper than it is read. */
+    expect_error(ask("PUT", "/v1/models/shop/items/x", "{'metadata':{'a':[[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]]}}"), 422,
+                 "invalid_value", "metadata");
+    done("PUT", "/v1/models/shop/items/deep", "{'metadata':{'a':[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]}}");
+    struct att_json *json = ok("GET", "/v1/models/shop/items/deep", NULL);
+    assert_int_equal(att_json_count(att_json_get(json, "metadata")), 1);
+    att_json_destroy(json);
     expect_error(ask("GET", "/v1/models/shop%2F/items/x", NULL), 400, "bad_target", NULL);
     expect_error(ask("GET", "/v1/models/shop%2Fitems", NULL), 400, "bad_target", NULL);
     expect_error(ask("GET", "/v1%2Fmodels", NULL), 400, "bad_target", NULL);

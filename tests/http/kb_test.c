@@ -189,6 +189,9 @@ static void lines_are_imported(void **state)
     expect_error(put_lines("/v1/kb/desk/entries?results=some", "{}"), 422, "invalid_value", "results");
     expect_error(put_lines("/v1/kb/none/entries", "{}"), 404, "not_found", "kb");
     expect_error(put_lines("/v1/kb/desk", "{}"), 415, NULL, NULL);
+    expect_error(live_ask_quoted(&live, "PUT", "/v1/kb/desk/entries/9",
+                                 "{'question':'a','answer':'b','metadata':{'a':[[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]]}}"),
+                 422, "invalid_value", "metadata");
     att_json_destroy(ok("DELETE", "/v1/kb/desk", NULL));
 }
 

@@ -71,6 +71,21 @@ static void arrays_are_bounded(void **state)
     }
 }
 
+static void depth_is_bounded(void **state)
+{
+    (void)state;
+    struct att_err err;
+    static const char *const deep[] = {"{\"t\":{\"a\":1,\"b\":{\"c\":[]}}}", "{\"t\":[0,[],[[7]]]}"};
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
+        assert_int_equal(task_field_depth(value(deep[i]), "t", 3, &err), ATT_OK);
+        assert_int_equal(task_field_depth(value(deep[i]), "t", 2, &err), ATT_EINVAL);
+        assert_string_equal(err.message, "t: is nested deeper than 2 levels");
+        assert_string_equal(err.param, "t");
+    }
+    assert_int_equal(task_field_depth(value("{\"t\":7}"), "t", 0, &err), ATT_OK);
+    assert_int_equal(task_field_depth(value("{\"t\":{}}"), "t", 0, &err), ATT_EINVAL);
+}
+
 static void a_text_or_several(void **state)
 {
     (void)state;
@@ -261,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(unknown_fields_are_named, drop),
         cmocka_unit_test_teardown(arrays_are_bounded, drop),
+        cmocka_unit_test_teardown(depth_is_bounded, drop),
         cmocka_unit_test_teardown(a_text_or_several, drop),
         cmocka_unit_test_teardown(a_long_or_strange_name_stays_within_bounds, drop),
         cmocka_unit_test_teardown(absent_and_null_keep_the_default, drop),
