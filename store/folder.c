@@ -143,13 +143,14 @@ enum att_status store_folder_settle(const char *parent, const char *name, bool k
         return att_err_set(err, ATT_ENOTFOUND, "no folder '%.64s'", name);
     if (lstat(part, &info) != 0)
         return keep ? ATT_OK : store_folder_remove(parent, name, err);
-    if (!keep && renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
+    const unsigned how = store_folder_exists(parent, name) ? RENAME_EXCHANGE : 0;
+    if (!keep && renameat2(AT_FDCWD, part, AT_FDCWD, path, how) != 0)
         return io_error(path, err);
     enum att_status status = keep ? ATT_OK : sync_path(parent, err);
     return status == ATT_OK ? remove_all(part, err) : status;
 }
 
-enum att_status store_folder_remove(const char *parent, const char *name, struct att_err *err)
+enum att_status store_folder_set_aside(const char *parent, const char *name, struct att_err *err)
 {
     char path[PATH_BYTES], part[PATH_BYTES];
     if (!store_folder_name_valid(name) || !store_folder_exists(parent, name) || !join(path, parent, "", name) ||
@@ -158,9 +159,13 @@ enum att_status store_folder_remove(const char *parent, const char *name, struct
     enum att_status status = remove_all(part, err);
     if (status == ATT_OK && rename(path, part) != 0)
         status = io_error(path, err);
-    if (status == ATT_OK)
-        status = sync_path(parent, err);
-    return status == ATT_OK ? remove_all(part, err) : status;
+    return status == ATT_OK ? sync_path(parent, err) : status;
+}
+
+enum att_status store_folder_remove(const char *parent, const char *name, struct att_err *err)
+{
+    enum att_status status = store_folder_set_aside(parent, name, err);
+    return status == ATT_OK ? store_folder_settle(parent, name, true, err) : status;
 }
 
 static int by_name(const void *a, const void *b)

@@ -29,8 +29,10 @@ enum att_status store_folder_write(const char *parent, const char *name, const s
  * store_folder_settle. ATT_EUNSUPPORTED where the file system cannot do that. */
 enum att_status store_folder_replace(const char *parent, const char *name, const struct store_folder_file *files,
                                      size_t n_files, struct att_err *err) ATT_MUST_USE;
-/* After store_folder_replace: drops what was kept aside; or, with keep false, brings it back, and removes the folder
- * where nothing had stood. */
+/* Takes parent/name away, durable when it returns, and keeps it aside until store_folder_settle. ATT_ENOTFOUND. */
+enum att_status store_folder_set_aside(const char *parent, const char *name, struct att_err *err) ATT_MUST_USE;
+/* After store_folder_replace and store_folder_set_aside: drops what was kept aside; or, with keep false, brings it
+ * back, and removes the folder where nothing had stood. */
 enum att_status store_folder_settle(const char *parent, const char *name, bool keep, struct att_err *err) ATT_MUST_USE;
 /* Removes parent/name with the plain files in it. ATT_ENOTFOUND. */
 enum att_status store_folder_remove(const char *parent, const char *name, struct att_err *err) ATT_MUST_USE;

@@ -153,6 +153,7 @@ static enum att_status prepare_and_make(struct srv_reloader *reloader, struct sr
 
     if (status != ATT_OK)
         return status;
+    job->prepared = true;
     status = make(reloader, NULL, job->model[0] != '\0' ? job->model : NULL, &job->err);
     if (job->settle != NULL && job->settle(job, status == ATT_OK, &unsettled) != ATT_OK)
         srv_log(&reloader->server->log, SRV_LOG_WARN, "settle_failed", SRV_TEXT("why", unsettled.message));

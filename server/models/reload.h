@@ -28,6 +28,7 @@ struct srv_reload_job {
     enum att_status (*settle)(struct srv_reload_job *job, bool serves, struct att_err *err);
     void (*done)(struct srv_reload_job *job); /* from the reloader's thread, exactly once */
     /* the outcome */
+    bool prepared; /* `before` succeeded: what failed is the new generation */
     enum att_status status;
     struct att_err err;
     uint64_t version;

@@ -43,6 +43,8 @@ enum srv_next srv_request_deployed(struct srv_request *request)
 {
     if (request->reload.status == ATT_OK)
         return srv_request_render(request);
+    if (request->reload.prepared)
+        return srv_request_fail_reload(request, "nothing was changed, for a new generation could not be loaded");
     request->err = request->reload.err;
     return srv_request_fail_status(request, request->reload.status);
 }

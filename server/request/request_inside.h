@@ -102,5 +102,7 @@ enum srv_next srv_request_reload(struct srv_request *request);
 enum srv_next srv_request_reloaded(struct srv_request *request);
 /* Hands request->reload to the reloader and suspends the connection, which goes on in `stage` when that is done. */
 enum srv_next srv_request_await_reload(struct srv_request *request, enum stage stage);
+/* 409 for a generation that could not be loaded; `what` follows from that for who asked. */
+enum srv_next srv_request_fail_reload(struct srv_request *request, const char *what);
 
 #endif

@@ -30,6 +30,19 @@ enum srv_next srv_request_await_reload(struct srv_request *request, enum stage s
     return SRV_NEXT_WAIT;
 }
 
+enum srv_next srv_request_fail_reload(struct srv_request *request, const char *what)
+{
+    const struct srv_reload_job *job = &request->reload;
+
+    if (job->status == ATT_ENOMEM || job->status == ATT_EUNREADY) {
+        request->err = job->err;
+        return srv_request_fail_status(request, job->status);
+    }
+    att_err_set(&request->err, ATT_EFORMAT, "%s: %s", what,
+                request->on_admin_socket ? job->err.message : "the log says why");
+    return srv_request_fail(request, SRV_ERR_RELOAD);
+}
+
 enum srv_next srv_request_reload(struct srv_request *request)
 {
     const char *name = request->match.params[0];
@@ -60,15 +73,8 @@ enum srv_next srv_request_reloaded(struct srv_request *request)
     struct att_jsonw w;
     enum att_status status;
 
-    if (job->status == ATT_ENOMEM || job->status == ATT_EUNREADY) {
-        request->err = job->err;
-        return srv_request_fail_status(request, job->status);
-    }
-    if (job->status != ATT_OK) {
-        att_err_set(&request->err, ATT_EFORMAT, "the model was not reloaded, the one from before serves on: %s",
-                    request->on_admin_socket ? job->err.message : "the log says why");
-        return srv_request_fail(request, SRV_ERR_RELOAD);
-    }
+    if (job->status != ATT_OK)
+        return srv_request_fail_reload(request, "the model was not reloaded, the one from before serves on");
     att_jsonw_init(&w, 4096);
     att_jsonw_object_begin(&w);
     att_jsonw_put_text(&w, "id", job->model);

@@ -372,12 +372,17 @@ const struct task task_classifier_put = {
 
 static enum att_status deploy_delete(struct task_call *call, struct att_err *err)
 {
-    return store_folder_remove(call->env->classifiers, call->path_params[0], err);
+    return store_folder_set_aside(call->env->classifiers, call->path_params[0], err);
+}
+
+static enum att_status settle_delete(struct task_call *call, bool serves, struct att_err *err)
+{
+    return store_folder_settle(call->env->classifiers, call->path_params[0], serves, err);
 }
 
 static enum att_status parse_delete(struct task_call *call, const struct att_json *body, struct att_err *err)
 {
-    static const struct task_deployment deployment = {NULL, deploy_delete, NULL};
+    static const struct task_deployment deployment = {NULL, deploy_delete, settle_delete};
     const char *name = call->path_params[0];
     (void)body;
     enum att_status status = check_folder(call, name, "name", err);

@@ -253,6 +253,11 @@ static void test_replaced_in_vain(void **state)
     assert_null(strstr(reply.body, live.folder));
     reply_free(&reply);
     assert_true(classify("turned", "card broken", label) == logit);
+    /* Nor does it go, where what is left could not be served. */
+    reply = live_ask(&live, "DELETE", "/v1/classifiers/turned", NULL, NULL);
+    assert_null(strstr(reply.body, live.folder));
+    expect_error(reply, 409, "reload_failed", NULL);
+    assert_true(classify("turned", "card broken", label) == logit);
     make_folders(STORE_FOLDERS_MAX, false);
     assert_false(is_there("classifiers/.part-turned"));
     live_crash(&live, "");
