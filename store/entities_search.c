@@ -218,7 +218,9 @@ static bool is_before_holder(const char *text, size_t len, size_t open, size_t a
 {
     static const char *const companies[] = {"Inc.", "Corp.", "Co.", "Ltd.", "N.A.", NULL};
     uint32_t before = character_before(text, len, open), next = character_at(text, len, after);
-    bool is_new = before == 0x3002 || (before < 0x80 && !is_word(before) && !ends_with(text, open, companies));
+    bool in_list = before == ')' || before == ','; /* of tickers: "(JPM) (BAC) (C)" */
+    bool is_new =
+        before == 0x3002 || (before < 0x80 && !is_word(before) && !in_list && !ends_with(text, open, companies));
     return is_new && store_entities_fold(next) != next;
 }
 

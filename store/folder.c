@@ -158,8 +158,10 @@ enum att_status store_folder_set_aside(const char *parent, const char *name, str
         return att_err_set(err, ATT_ENOTFOUND, "no folder '%.64s'", name);
     enum att_status status = remove_all(part, err);
     if (status == ATT_OK && rename(path, part) != 0)
-        status = io_error(path, err);
-    return status == ATT_OK ? sync_path(parent, err) : status;
+        return io_error(path, err);
+    if (status == ATT_OK && (status = sync_path(parent, err)) != ATT_OK)
+        (void)rename(part, path); /* as if it had not been asked for */
+    return status;
 }
 
 enum att_status store_folder_remove(const char *parent, const char *name, struct att_err *err)

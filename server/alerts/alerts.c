@@ -43,8 +43,9 @@ struct srv_alerts {
     int64_t last_seq;
     uint64_t changes; /* of the store, when the set was loaded */
     uint64_t loaded_us, evaluated_us, expired_us, told_generation;
-    int64_t round_ms; /* when the evaluation began that the present one goes on with */
-    bool has_more;    /* the last evaluation found more than it took: a round is not over */
+    int64_t
+        round_ms;  /* when the evaluation began that the present one goes on with; also where the set is loaded anew */
+    bool has_more; /* the last evaluation found more than it took: a round is not over */
     struct spoken spoken;
     bool failed; /* the last look failed, and that was logged */
 };
@@ -163,6 +164,12 @@ static void drop_set(struct srv_alerts *alerts)
     store_news_close(alerts->store);
     alerts->store = NULL;
     alerts->last_seq = 0;
+}
+
+/* Nothing more is to be said for now. */
+static void end_round(struct srv_alerts *alerts)
+{
+    drop_set(alerts);
     alerts->has_more = false;
 }
 
@@ -178,6 +185,8 @@ static enum att_status load_anew(struct srv_alerts *alerts, const struct srv_gen
                                       .err = err};
     enum att_status status;
 
+    if (alerts->has_more && alerts->round_ms < remembering.since_ms)
+        remembering.since_ms = alerts->round_ms;
     drop_set(alerts);
     alerts->store = store_news_ref(generation->env.news->store);
     alerts->generation = generation->number;
@@ -412,7 +421,7 @@ static enum att_status look(struct srv_alerts *alerts, const struct srv_generati
     enum att_status status = ATT_OK;
 
     if (generation->env.news == NULL || generation->config->n_alerts == 0) {
-        drop_set(alerts);
+        end_round(alerts);
         return ATT_OK;
     }
     is_fresh = !alerts->has_set || alerts->generation != generation->number ||
@@ -424,7 +433,7 @@ static enum att_status look(struct srv_alerts *alerts, const struct srv_generati
     if (status == ATT_OK && (is_new || alerts->has_more || now_us - alerts->evaluated_us > EVALUATE_MS * 1000ULL))
         status = evaluate(alerts, generation->config, now_ms, is_fresh, err);
     if (status != ATT_OK)
-        drop_set(alerts);
+        end_round(alerts);
     return status;
 }
 

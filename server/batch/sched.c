@@ -198,6 +198,15 @@ enum att_status srv_sched_admit(struct srv_sched *sched, struct srv_ticket *tick
     return ATT_OK;
 }
 
+/* How long after its push what stands behind so many tokens of its ticket is due. */
+static uint64_t late_us(const struct srv_ticket *ticket, size_t tokens, uint64_t now_us)
+{
+    uint64_t late = tokens > SRV_SCHED_AT_ONCE ? (uint64_t)(tokens - SRV_SCHED_AT_ONCE) * SRV_SCHED_TOKEN_US : 0;
+    uint64_t most = ticket->deadline_us > now_us ? (ticket->deadline_us - now_us) / 2 : 0;
+
+    return late < most ? late : most;
+}
+
 /* All items of the ticket, each when it is due. They are due in order, so that within a list each stands somewhere
  * behind the one before. */
 static void queue_items(struct srv_sched *sched, struct srv_ticket *ticket, uint64_t now_us)
@@ -212,8 +221,7 @@ static void queue_items(struct srv_sched *sched, struct srv_ticket *ticket, uint
         assert(item->model < sched->n_queues);
         assert(item->tokens > 0 && item->tokens <= sched->queues[item->model].tokens_budget);
         item->ticket = ticket;
-        item->due_us =
-            now_us + (tokens > SRV_SCHED_AT_ONCE ? (uint64_t)(tokens - SRV_SCHED_AT_ONCE) * SRV_SCHED_TOKEN_US : 0);
+        item->due_us = now_us + late_us(ticket, tokens, now_us);
         item->state = SRV_ITEM_QUEUED;
         list_insert(&sched->queues[item->model].classes[ticket->bulk], item, same_list ? *before : NULL);
         *before = item;

@@ -15,9 +15,10 @@
  * within its token budget.
  *
  * An item is due when it is pushed. Only what stands behind SRV_SCHED_AT_ONCE
- * tokens of the same ticket is due later, by SRV_SCHED_TOKEN_US a token: so a
- * request of thousands of texts leaves room for those that come after it, and may
- * still count on that much however many come.
+ * tokens of the same ticket is due later, by SRV_SCHED_TOKEN_US a token, and all of
+ * it by half the time to its deadline: so a request of thousands of texts leaves
+ * room for those that come after it, and may still count on that much however many
+ * come.
  */
 #ifndef SRV_SCHED_H
 #define SRV_SCHED_H
@@ -28,7 +29,7 @@
 
 #include "core/base/status.h"
 
-enum { SRV_SCHED_BUCKETS = 96, SRV_SCHED_AT_ONCE = 1024, SRV_SCHED_TOKEN_US = 1000 };
+enum { SRV_SCHED_BUCKETS = 96, SRV_SCHED_AT_ONCE = 1024, SRV_SCHED_TOKEN_US = 500 };
 
 enum srv_item_state { SRV_ITEM_NEW, SRV_ITEM_QUEUED, SRV_ITEM_RUNNING, SRV_ITEM_DONE, SRV_ITEM_DROPPED };
 

@@ -163,6 +163,7 @@ static void test_a_copyright_mark_is_no_ticker(void **state)
         {"Citigroup (C) 20260 jobs", "citi:Citigroup citi:C"},
         {"花旗（C）股价下跌", "citi:C"},
         {"Movers: (C), (BAC)", "citi:C"},
+        {"Banks (JPM) (BAC) (C) Rally", "citi:C"},
         {"Buy (C)", "citi:C"},
         {"Citigroup (NYSE: C) 2026 results, $C", "citi:Citigroup citi:C citi:C"},
     };

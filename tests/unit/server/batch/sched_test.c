@@ -349,6 +349,27 @@ static void test_a_large_request_leaves_room(void **state)
     srv_sched_finish(sched);
 }
 
+/* Whatever stands behind it, a text is due in time for its deadline. */
+static void test_all_is_due_before_the_deadline(void **state)
+{
+    enum { TOKENS = 90, DEADLINE_US = 100000 };
+    struct srv_sched *sched = fresh_sched();
+    static struct request large;
+
+    (void)state;
+    add(sched, &large, 0, TOKENS, false, 0);
+    large.ticket.n_items = ITEMS;
+    large.ticket.deadline_us = 50 + DEADLINE_US;
+    for (size_t i = 0; i < ITEMS; i++)
+        large.items[i].tokens = TOKENS;
+    assert_true((ITEMS * TOKENS - SRV_SCHED_AT_ONCE) * SRV_SCHED_TOKEN_US > DEADLINE_US);
+    assert_int_equal(srv_sched_push(sched, &large.ticket, 50, NULL), ATT_OK);
+    for (size_t i = 0; i < ITEMS; i++)
+        assert_in_range(large.items[i].due_us, 50, 50 + DEADLINE_US / 2);
+    assert_int_equal(large.items[ITEMS - 1].due_us, 50 + DEADLINE_US / 2);
+    srv_sched_finish(sched);
+}
+
 static void test_bulk_is_last_but_not_starved(void **state)
 {
     struct srv_sched *sched = fresh_sched();
@@ -436,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_simulation),
         cmocka_unit_test(test_shortest_first_within_age),
         cmocka_unit_test(test_a_large_request_leaves_room),
+        cmocka_unit_test(test_all_is_due_before_the_deadline),
         cmocka_unit_test(test_bulk_is_last_but_not_starved),
         cmocka_unit_test(test_work_is_shared_among_idle_workers),
         cmocka_unit_test(test_deadline_and_cancel_drop_only_what_waits),
