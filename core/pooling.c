@@ -134,6 +134,19 @@ static void inherit(struct att_model *model)
     model->dense_borrowed = true;
 }
 
+/* A PEFT folder holds changes of weights alone: what becomes of the states is the base's. Heads that were trained over
+ * it say their own. */
+static void inherit_as_adapter(struct att_model *model)
+{
+    const struct att_model_info *base = &model->base->info;
+    if (model->arch_info.n_logits > 0 || att_json_get(model->attend_json, "heads"))
+        return;
+    model->info.pooling = base->pooling;
+    if (base->max_tokens < model->info.max_tokens)
+        model->info.max_tokens = base->max_tokens;
+    inherit(model);
+}
+
 /* attend.json's pooling, normalize and max_length win over everything else. */
 static enum att_status own_words(struct att_model *model, struct att_err *err)
 {
@@ -185,6 +198,8 @@ enum att_status att_pooling_load(struct att_model *model, const struct att_dir *
         status = modules_read(model, dir, modules, files, err);
     else if (status == ATT_OK && model->borrowed && model->base->n_dense > 0)
         inherit(model);
+    else if (status == ATT_OK && model->base && !model->borrowed)
+        inherit_as_adapter(model);
     if (status == ATT_OK)
         status = att_json_file(dir, "sentence_bert_config.json", true, &lengths, err);
     if (status == ATT_OK && lengths) {

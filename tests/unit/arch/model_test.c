@@ -302,8 +302,8 @@ static void copy_file(const char *from, const char *to)
     fclose(out);
 }
 
-static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json", "attend.json",
-                                    "adapter_config.json"};
+static const char *const files[] = {"config.json", "model.safetensors",   "tokenizer.json",
+                                    "attend.json", "adapter_config.json", "adapter_model.safetensors"};
 
 static void remove_copy(const char *dir)
 {
@@ -313,6 +313,77 @@ static void remove_copy(const char *dir)
         unlink(path);
     }
     assert_int_equal(rmdir(dir), 0);
+}
+
+static void put_file(const char *dir, const char *name, const char *bytes, size_t len)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+static struct att_model *the_base;
+
+static struct att_model *find_the_base(void *context, const char *name)
+{
+    (void)context;
+    return strcmp(name, "base") == 0 ? the_base : NULL;
+}
+
+static struct att_model *loaded_from(const char *dir)
+{
+    const struct att_model_options options = {.dtype = ATT_F32, .find_base = find_the_base};
+    struct att_model *model = NULL;
+    struct att_err err;
+    if (att_model_load(dir, &options, &model, &err) != ATT_OK)
+        fail_msg("%s", err.message);
+    return model;
+}
+
+/* A PEFT folder without words of its own; two factors of zeros, [1][32] and [32][1]. */
+static void adapters_pool_as_their_base(void **state)
+{
+    static const char own[] = "{\"pooling\":\"cls\",\"normalize\":false,\"max_length\":9}",
+                      config[] =
+                          "{\"peft_type\":\"LORA\",\"r\":1,\"lora_alpha\":1,\"base_model_name_or_path\":\"base\"}",
+                      mean[] = "{\"pooling\":\"mean\",\"normalize\":true}";
+    char base[] = "/tmp/attend-model-XXXXXX", dir[] = "/tmp/attend-model-XXXXXX", source[512], from[600], to[300];
+    char factors[8 + 512 + 256] = "";
+    (void)state;
+    assert_non_null(mkdtemp(base));
+    assert_non_null(mkdtemp(dir));
+    for (size_t f = 0; f < 3; f++) {
+        snprintf(from, sizeof from, "%s/%s", model_dir("st-bert-mean", source), files[f]);
+        snprintf(to, sizeof to, "%s/%s", base, files[f]);
+        copy_file(from, to);
+    }
+    put_file(base, "attend.json", own, strlen(own));
+    int len = snprintf(factors + 8, 512,
+                       "{\"%s.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[1,32],\"data_offsets\":[0,128]},"
+                       "\"%s.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[32,1],\"data_offsets\":[128,256]}}",
+                       "base_model.model.encoder.layer.0.attention.self.query",
+                       "base_model.model.encoder.layer.0.attention.self.query");
+    factors[0] = (char)(len & 255);
+    factors[1] = (char)(len >> 8);
+    put_file(dir, "adapter_model.safetensors", factors, (size_t)len + 8 + 256);
+    put_file(dir, "adapter_config.json", config, strlen(config));
+    the_base = loaded_from(base);
+    struct att_model *adapter = loaded_from(dir);
+    assert_int_equal(att_model_info(adapter)->pooling, ATT_POOL_CLS);
+    assert_false(att_model_info(adapter)->normalize);
+    assert_int_equal(att_model_info(adapter)->max_tokens, 9);
+    att_model_unref(adapter);
+    put_file(dir, "attend.json", mean, strlen(mean)); /* its own words win */
+    adapter = loaded_from(dir);
+    assert_int_equal(att_model_info(adapter)->pooling, ATT_POOL_MEAN);
+    assert_true(att_model_info(adapter)->normalize);
+    att_model_unref(adapter);
+    att_model_unref(the_base);
+    remove_copy(base);
+    remove_copy(dir);
 }
 
 static void refuses_directories_by_file_and_field(void **state)
@@ -451,6 +522,7 @@ int main(void)
         cmocka_unit_test(taps_see_every_layer_and_change_nothing),
         cmocka_unit_test(forward_allocates_nothing),
         cmocka_unit_test(refuses_batches_out_of_bounds),
+        cmocka_unit_test(adapters_pool_as_their_base),
         cmocka_unit_test(refuses_directories_by_file_and_field),
         cmocka_unit_test(loads_or_says_out_of_memory),
         cmocka_unit_test(scores_all_items_but_padding),
