@@ -31,13 +31,6 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
         if (att_json_count(att_json_get(config, empty[i])) > 0)
             return att_err_set(err, ATT_EUNSUPPORTED, "%s: has patterns, expected none", empty[i]);
-    const struct att_json *invocation = att_json_get(config, "alora_invocation_tokens");
-    if (invocation && att_json_type(invocation) != ATT_JSON_NULL)
-        return att_err_set(
-            err, ATT_EUNSUPPORTED,
-            "alora_invocation_tokens: is %s, expected null: an adapter that is active from some token on "
-            "cannot be merged",
-            att_json_type_name(invocation));
     const char *init = att_json_string(att_json_get(config, "init_lora_weights"), NULL);
     if (init && strcmp(init, "gaussian") != 0 && strcmp(init, "eva") != 0 && strcmp(init, "orthogonal") != 0)
         return att_err_set(err, ATT_EUNSUPPORTED,
@@ -46,7 +39,10 @@ static enum att_status config_check(const struct att_json *config, struct att_ad
                            init);
     float alpha = 0;
     bool stabilised = false;
-    enum att_status status = att_config_must_be(config, "bias", "none", err);
+    enum att_status status = att_config_must_be_null(
+        config, "alora_invocation_tokens", "an adapter that is active from some token on cannot be merged", err);
+    if (status == ATT_OK)
+        status = att_config_must_be(config, "bias", "none", err);
     if (status == ATT_OK)
         status = att_config_size(config, "r", 1, RANK_MAX, SIZE_MAX, &adapter->rank, err);
     if (status == ATT_OK)

@@ -4,6 +4,6 @@
 
 /* Levels of objects and lists, the metadata counted: what is written is refused beyond it, since it is read to there.
  */
-enum { STORE_METADATA_DEPTH_MAX = 16 };
+enum { STORE_METADATA_DEPTH_MAX = 16, STORE_METADATA_BYTES_MAX = 16384 };
 
 #endif

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/jsonw.h"
+#include "core/base/mem.h"
 #include "core/base/utf8.h"
+#include "store/metadata.h"
 #include "tasks/task.h"
 
 enum { PATH_BYTES = ATT_ERR_PARAM_MAX };
@@ -172,6 +175,35 @@ enum att_status task_field_depth(const struct att_json *value, const char *path,
     return is_within(value, levels)
                ? ATT_OK
                : att_err_param(err, ATT_EINVAL, path, "%s: is nested deeper than %zu levels", path, levels);
+}
+
+enum att_status task_field_metadata(struct task_call *call, const struct att_json *value, const char *path,
+                                    const char **ret_text, struct att_err *err)
+{
+    struct att_jsonw w;
+    char *text = NULL;
+    size_t len = 0;
+    if (att_json_type(value) == ATT_JSON_NULL)
+        return ATT_OK;
+    if (!att_json_is_object(value))
+        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an object", path, att_json_type_name(value));
+    enum att_status status = task_field_depth(value, path, STORE_METADATA_DEPTH_MAX, err);
+    if (status != ATT_OK)
+        return status;
+    att_jsonw_init(&w, STORE_METADATA_BYTES_MAX);
+    att_jsonw_value(&w, value);
+    status = att_jsonw_take(&w, &text, &len, err);
+    if (status == ATT_ELIMIT)
+        return att_err_limit(err, path, STORE_METADATA_BYTES_MAX, STORE_METADATA_BYTES_MAX + 1, "%s: is over %d bytes",
+                             path, STORE_METADATA_BYTES_MAX);
+    if (status != ATT_OK)
+        return status;
+    const char *copy = att_arena_copy(call->arena, text, len);
+    att_mem_free(text);
+    if (!copy)
+        return att_err_set(err, ATT_ENOMEM, "out of memory for %s", path);
+    *ret_text = copy;
+    return ATT_OK;
 }
 
 enum att_status task_field_inputs(const struct task_call *call, const struct att_json *value, const char *path,

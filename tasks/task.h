@@ -292,6 +292,10 @@ enum att_status task_field_array(const struct att_json *value, const char *path,
 /* Refuses a value of more than `levels` objects and arrays in each other, itself counted: ATT_EINVAL. */
 enum att_status task_field_depth(const struct att_json *value, const char *path, size_t levels,
                                  struct att_err *err) ATT_MUST_USE;
+/* An object of metadata as JSON text in the call's arena, within store/metadata.h's bounds. Absent or null: *ret_text
+ * keeps its default. */
+enum att_status task_field_metadata(struct task_call *call, const struct att_json *value, const char *path,
+                                    const char **ret_text, struct att_err *err) ATT_MUST_USE;
 /* The number of texts in `path`, a text (not checked here) or an array that is not empty: at most limits.items_max. */
 enum att_status task_field_inputs(const struct task_call *call, const struct att_json *value, const char *path,
                                   size_t *ret_n, struct att_err *err) ATT_MUST_USE;

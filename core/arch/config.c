@@ -185,3 +185,12 @@ enum att_status att_config_must_be_bool(const struct att_json *config, const cha
                            expected ? "true" : "false");
     return status;
 }
+
+enum att_status att_config_must_be_null(const struct att_json *config, const char *field, const char *why,
+                                        struct att_err *err)
+{
+    const struct att_json *value = att_json_get(config, field);
+    if (!value || att_json_type(value) == ATT_JSON_NULL)
+        return ATT_OK;
+    return att_err_set(err, ATT_EUNSUPPORTED, "%s: is %s, expected null: %s", field, att_json_type_name(value), why);
+}

@@ -43,5 +43,8 @@ enum att_status att_config_must_be(const struct att_json *config, const char *fi
                                    struct att_err *err) ATT_MUST_USE;
 enum att_status att_config_must_be_bool(const struct att_json *config, const char *field, bool expected,
                                         struct att_err *err) ATT_MUST_USE;
+/* `why` ends the message. */
+enum att_status att_config_must_be_null(const struct att_json *config, const char *field, const char *why,
+                                        struct att_err *err) ATT_MUST_USE;
 
 #endif

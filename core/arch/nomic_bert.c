@@ -108,15 +108,6 @@ static const struct att_head_class classes[] = {
      .act_of_config = true},
 };
 
-static enum att_status must_be_null(const struct att_json *config, const char *field, struct att_err *err)
-{
-    const struct att_json *value = att_json_get(config, field);
-    if (!value || att_json_type(value) == ATT_JSON_NULL)
-        return ATT_OK;
-    return att_err_set(err, ATT_EUNSUPPORTED, "%s: is %s, expected null: positions are not scaled here", field,
-                       att_json_type_name(value));
-}
-
 /* The spelling of the model's own code; its other switches must have the values of the published models. */
 static enum att_status configure_own(const struct att_json *config, struct nomic *model, struct att_arch_info *info,
                                      struct att_rope_fields *rope, struct att_err *err)
@@ -140,7 +131,7 @@ static enum att_status configure_own(const struct att_json *config, struct nomic
     for (size_t i = 0; status == ATT_OK && i < sizeof switches / sizeof *switches; i++)
         status = att_config_must_be_bool(config, switches[i].field, switches[i].value, err);
     for (size_t i = 0; status == ATT_OK && i < sizeof scalings / sizeof *scalings; i++)
-        status = must_be_null(config, scalings[i], err);
+        status = att_config_must_be_null(config, scalings[i], "positions are not scaled here", err);
     if (status == ATT_OK)
         status = att_config_must_be(config, "activation_function", "swiglu", err);
     if (status == ATT_OK)

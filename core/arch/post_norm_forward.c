@@ -89,10 +89,8 @@ static void embed_words(const struct pass *pass, size_t begin, size_t end, float
     if (model->segment)
         att_embedding_add(model->segment, m, batch->type_ids ? batch->type_ids + begin : NULL, x);
     att_embedding_add(model->position, m, positions + begin, x);
-    if (model->projected)
-        att_norm_run_scales(&model->embedding_norm, m, width, model->eps, x, x, pass->b->scales + begin);
-    else
-        att_norm_run(&model->embedding_norm, m, width, model->eps, x, x);
+    att_norm_run_scales(&model->embedding_norm, m, width, model->eps, x, x,
+                        model->projected ? pass->b->scales + begin : NULL);
 }
 
 /* The first layer's query|key|value of embedded words. */

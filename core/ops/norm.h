@@ -8,7 +8,7 @@
 
 /* y[m][n] = LayerNorm(x[m][n]); y may be x. Rows are contiguous. */
 void att_norm_run(const struct att_norm *norm, size_t m, size_t n, float eps, const float *x, float *y);
-/* The same; scales[m] are the rows' 1 / sqrt(variance + eps). */
+/* The same; scales[m] are the rows' 1 / sqrt(variance + eps), or NULL: not wanted. */
 void att_norm_run_scales(const struct att_norm *norm, size_t m, size_t n, float eps, const float *x, float *y,
                          float *scales);
 

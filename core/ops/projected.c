@@ -23,15 +23,17 @@ struct att_projected {
     atomic_size_t n_taken; /* may exceed n_places */
 };
 
-/* γ·(x - mean of x), in place. */
-static void centre(const struct att_norm *norm, size_t k, float *x)
+/* What the layer reads of a row of a table: γ·(x - mean of x). */
+static void put_input(const struct att_projected *projected, const struct att_table *table, int32_t id, float *x)
 {
+    const size_t k = projected->k;
+    att_embedding_set(table, 1, &id, 1.0f, x);
     double sum = 0; /* a large mean would take the last bits of what is left */
     for (size_t i = 0; i < k; i++)
         sum += (double)x[i];
     const float mean = (float)(sum / (double)k);
     for (size_t i = 0; i < k; i++)
-        x[i] = norm->weight[i] * (x[i] - mean);
+        x[i] = projected->parts.norm->weight[i] * (x[i] - mean);
 }
 
 /* Rows of a table through the layer. */
@@ -39,11 +41,8 @@ static void multiply(const struct att_projected *projected, struct att_team *tea
                      float *input, float *y)
 {
     const size_t n = projected->n, k = projected->k, m = table->rows;
-    for (size_t i = 0; i < m; i++) {
-        const int32_t id = (int32_t)i;
-        att_embedding_set(table, 1, &id, 1.0f, input + i * k);
-        centre(projected->parts.norm, k, input + i * k);
-    }
+    for (size_t i = 0; i < m; i++)
+        put_input(projected, table, (int32_t)i, input + i * k);
     att_linear_run(team, &projected->unbiased, m, input, k, y, n, ATT_ACT_NONE, NULL, 0);
 }
 
@@ -149,8 +148,7 @@ static void multiply_words(struct att_projected *projected, struct att_team *tea
     char *row = call->products;
     for (size_t t = 0; t < call->m; t++)
         if (!call->rows[t]) {
-            att_embedding_set(projected->parts.word, 1, call->ids + t, 1.0f, input);
-            centre(projected->parts.norm, k, input);
+            put_input(projected, projected->parts.word, call->ids[t], input);
             input += k;
         }
     const bool rounded = projected->parts.rounded;

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "core/base/date.h"
-#include "store/metadata.h"
 
-enum { PATH_BYTES = 80, QUESTION_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65536, METADATA_BYTES_MAX = 16384 };
+enum { PATH_BYTES = 80, QUESTION_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65536 };
 
 /* path.name, or name alone. */
 static const char *joined(const char *path, const char *name, char text[PATH_BYTES])
@@ -79,38 +78,6 @@ static enum att_status parse_prompts(struct task_call *call, const struct att_js
     return ATT_OK;
 }
 
-/* The metadata object as text of its own. */
-static enum att_status parse_metadata(struct task_call *call, const struct att_json *value, const char *path,
-                                      struct store_kb_entry *entry, struct att_err *err)
-{
-    struct att_jsonw w;
-    char *text = NULL, own_path[PATH_BYTES];
-    size_t len = 0;
-    entry->metadata = "{}";
-    if (att_json_type(value) == ATT_JSON_NULL)
-        return ATT_OK;
-    path = joined(path, "metadata", own_path);
-    if (!att_json_is_object(value))
-        return att_err_param(err, ATT_EINVAL, path, "%s: is %s, expected an object", path, att_json_type_name(value));
-    enum att_status status = task_field_depth(value, path, STORE_METADATA_DEPTH_MAX, err);
-    if (status != ATT_OK)
-        return status;
-    att_jsonw_init(&w, METADATA_BYTES_MAX);
-    att_jsonw_value(&w, value);
-    status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_ELIMIT)
-        return att_err_limit(err, path, METADATA_BYTES_MAX, METADATA_BYTES_MAX + 1, "%s: is over %d bytes", path,
-                             METADATA_BYTES_MAX);
-    if (status != ATT_OK)
-        return status;
-    char *copy = task_alloc(call, len + 1, 1, err);
-    if (copy)
-        memcpy(copy, text, len);
-    att_mem_free(text);
-    entry->metadata = copy;
-    return copy ? ATT_OK : err->status;
-}
-
 /* RFC 3339 or Unix seconds; absent or null: no bound. */
 static enum att_status parse_time(const struct att_json *value, const char *path, int64_t *ret_unix_s,
                                   struct att_err *err)
@@ -148,7 +115,7 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
                                          "source",     "metadata",    "prompts",    "context_only", "chitchat",
                                          "valid_from", "valid_until", NULL};
     char text_path[PATH_BYTES];
-    *entry = (struct store_kb_entry){.id = fixed_id};
+    *entry = (struct store_kb_entry){.id = fixed_id, .metadata = "{}"};
     enum att_status status = task_fields_known(value, path, fields, err);
     if (status == ATT_OK)
         status = task_field_int(value, path, "id", 1, TASK_KB_ID_MAX, &entry->id, err);
@@ -174,7 +141,8 @@ enum att_status task_kb_entry_parse(struct task_call *call, const struct att_jso
     if (status == ATT_OK)
         status = parse_prompts(call, att_json_get(value, "prompts"), path, entry, err);
     if (status == ATT_OK)
-        status = parse_metadata(call, att_json_get(value, "metadata"), path, entry, err);
+        status = task_field_metadata(call, att_json_get(value, "metadata"), joined(path, "metadata", text_path),
+                                     &entry->metadata, err);
     if (status == ATT_OK)
         status = task_field_bool(value, path, "context_only", &entry->context_only, err);
     if (status == ATT_OK)

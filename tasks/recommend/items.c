@@ -15,10 +15,9 @@
 #include <string.h>
 
 #include "store/items.h"
-#include "store/metadata.h"
 #include "tasks/recommend/history.h"
 
-enum { PATH_BYTES = ATT_ERR_PARAM_MAX, METADATA_BYTES_MAX = 16384, LIST_DEFAULT = 100, LIST_MAX = 1000 };
+enum { PATH_BYTES = ATT_ERR_PARAM_MAX, LIST_DEFAULT = 100, LIST_MAX = 1000 };
 static const int64_t popularity_max = INT64_C(1) << 53;
 
 /* For writing: what the catalogue holds is not looked at. */
@@ -88,37 +87,6 @@ static enum att_status parse_text(struct task_call *call, const struct att_json 
     return status;
 }
 
-/* The object as text of its own. */
-static enum att_status parse_metadata(struct task_call *call, const struct att_json *object, const char *path,
-                                      const char **ret_text, struct att_err *err)
-{
-    const struct att_json *value = att_json_get(object, "metadata");
-    char own_path[PATH_BYTES], *text = NULL;
-    struct att_jsonw w;
-    size_t len = 0;
-    if (att_json_type(value) == ATT_JSON_NULL)
-        return ATT_OK;
-    joined(path, "metadata", own_path);
-    if (!att_json_is_object(value))
-        return att_err_param(err, ATT_EINVAL, own_path, "%s: is %s, expected an object", own_path,
-                             att_json_type_name(value));
-    enum att_status status = task_field_depth(value, own_path, STORE_METADATA_DEPTH_MAX, err);
-    if (status != ATT_OK)
-        return status;
-    att_jsonw_init(&w, METADATA_BYTES_MAX);
-    att_jsonw_value(&w, value);
-    status = att_jsonw_take(&w, &text, &len, err);
-    if (status == ATT_ELIMIT)
-        status = att_err_limit(err, own_path, METADATA_BYTES_MAX, METADATA_BYTES_MAX + 1, "%s: is over %d bytes",
-                               own_path, METADATA_BYTES_MAX);
-    att_jsonw_finish(&w);
-    if (status != ATT_OK)
-        return status;
-    *ret_text = att_arena_copy(call->arena, text, len);
-    att_mem_free(text);
-    return *ret_text ? ATT_OK : att_err_set(err, ATT_ENOMEM, "out of memory for the items");
-}
-
 enum att_status task_items_parse(struct task_call *call, const struct att_json *object, const char *path,
                                  const char *fixed_id, struct store_catalogue_item *item, struct att_err *err)
 {
@@ -137,7 +105,8 @@ enum att_status task_items_parse(struct task_call *call, const struct att_json *
     if (status == ATT_OK)
         status = parse_text(call, object, path, "text", STORE_ITEM_TEXT_BYTES_MAX, &item->text, err);
     if (status == ATT_OK)
-        status = parse_metadata(call, object, path, &item->metadata, err);
+        status = task_field_metadata(call, att_json_get(object, "metadata"), joined(path, "metadata", own_path),
+                                     &item->metadata, err);
     if (status == ATT_OK)
         status = task_field_int(object, path, "popularity", 0, popularity_max, &item->popularity, err);
     if (status == ATT_OK)
