@@ -10,6 +10,8 @@
 
 static const struct att_gemm *const gemm_rows[] = {
 #if defined(__x86_64__)
+    &att_gemm_f32_zen5,
+    &att_gemm_f32_zen4,
     &att_gemm_f32_avx512,
     &att_gemm_f32_avx2,
 #endif
@@ -83,7 +85,7 @@ const struct att_gemm *att_gemm_choose(enum att_dtype dtype, uint32_t features)
     size_t count;
     const struct att_gemm *const *rows = att_gemm_rows(&count);
     for (size_t i = 0; i < count; i++)
-        if (rows[i]->dtype == dtype && (rows[i]->needs & ~features) == 0)
+        if (rows[i]->dtype == dtype && ((rows[i]->needs | rows[i]->suits) & ~features) == 0)
             return rows[i];
     return NULL;
 }

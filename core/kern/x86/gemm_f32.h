@@ -30,11 +30,12 @@ INLINE sums multiply_add(sums acc, inputs x, weights w)
 struct columns {
     vec bias;
 };
-struct product;
-INLINE struct columns columns_load(const struct product *p, size_t j, size_t h);
-INLINE vec columns_value(sums acc, const char *row, const struct columns *columns)
+
+#include "core/kern/x86/gemm_steps.h"
+
+INLINE vec columns_value(sums acc, const struct product *p, size_t i, const struct columns *columns)
 {
-    (void)row;
+    (void)p, (void)i;
     return vec_add(acc, columns->bias);
 }
 
@@ -42,8 +43,6 @@ INLINE vec activation(vec x, enum att_act act)
 {
     return vec_act(x, act);
 }
-
-#include "core/kern/x86/gemm_simd.h"
 
 INLINE struct columns columns_load(const struct product *p, size_t j, size_t h)
 {

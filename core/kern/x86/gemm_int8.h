@@ -131,11 +131,12 @@ INLINE void quanta_store(uint16_t *out, vec a, vec b, vec c, vec d)
 struct columns {
     vec bias, scale, sum;
 };
-struct product;
-INLINE struct columns columns_load(const struct product *p, size_t j, size_t h);
-INLINE vec columns_value(sums acc, const char *row, const struct columns *columns)
+
+#include "core/kern/x86/gemm_steps.h"
+
+INLINE vec columns_value(sums acc, const struct product *p, size_t i, const struct columns *columns)
 {
-    const float *header = (const float *)(const void *)row;
+    const float *header = (const float *)(const void *)(p->x + i * p->stride);
     const vec low = vec_mul(vec_set(header[1]), columns->sum);
     return vec_fma(vec_fma(sums_float(acc), vec_set(header[0]), low), columns->scale, columns->bias);
 }
@@ -144,8 +145,6 @@ INLINE vec activation(vec x, enum att_act act)
 {
     return vec_act_short(x, act);
 }
-
-#include "core/kern/x86/gemm_simd.h"
 
 INLINE struct columns columns_load(const struct product *p, size_t j, size_t h)
 {

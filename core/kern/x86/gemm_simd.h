@@ -18,10 +18,10 @@
  * multiply-adds in order of k, whatever its block: this is what makes results
  * independent of the batch.
  *
- * The includer defines ROWS, KU, `sums`, `weights`, `inputs` and the inline
- * functions sums_zero, weights_load, inputs_load, multiply_add, `struct columns`,
- * columns_load, columns_value and activation
- * (gemm_f32.h, gemm_bf16.h, gemm_int8.h).
+ * The includer defines ROWS, KU, HEADER, `sums`, `struct columns`, what is to be
+ * known of ROWS_KNOWN rows before they are multiplied (`struct facts`), and the
+ * functions that are declared below: gemm_f32.h, gemm_bf16.h and gemm_int8.h with
+ * gemm_steps.h, and gemm_winograd.h.
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
 #define ATT_KERN_X86_GEMM_SIMD_H
@@ -59,46 +59,50 @@ static size_t panels_bytes(size_t n, size_t k)
 }
 
 struct product {
-    size_t n, steps, stride;
+    size_t n, k, steps, stride;
     const char *x, *packed;
     size_t tail; /* bytes of the panels: what stands behind them */
     const float *bias;
     float *c;
     size_t ldc;
     const struct att_gemm_epilogue *epilogue;
+    const struct facts *facts; /* about the rows that run_rows takes */
 };
+
+/* Of the includer: */
+INLINE sums sums_zero(void);
+/* acc += rows i .. of x · the panel of column j. */
+INLINE void block_sums(size_t rows, const struct product *p, size_t i, size_t j, const char *next, sums (*acc)[2]);
+INLINE struct columns columns_load(const struct product *p, size_t j, size_t h);
+/* The sum of row i with its bias. */
+INLINE vec columns_value(sums acc, const struct product *p, size_t i, const struct columns *columns);
+INLINE vec activation(vec x, enum att_act act);
+INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct facts *facts);
+/* How many rows from i on a block may take together. */
+INLINE size_t rows_alike(const struct product *p, size_t i, size_t end);
+
+INLINE size_t bases_of(size_t rows)
+{
+    return (rows + FAN - 1) / FAN;
+}
+
+/* Else the compiler makes a pointer a row, more than there are registers. */
+INLINE void bases_pin(const size_t bases, const char **base)
+{
+    UNROLL
+    for (size_t b = 0; b < bases; b++)
+        __asm__("" : "+r"(base[b]));
+}
 
 /* Sums of `rows` rows from i on with the panel of column j, finished up to the activation: straight into c, or into
  * `out` when something is left to do. rows is a constant at every call. */
 INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL])
 {
-    const char *x = p->x + i * p->stride, *panel = p->packed + j * p->steps * STEP;
-    const char *first = x + HEADER, *base[BASES];
-    const size_t stride = p->stride, steps = p->steps, bases = rows > POINTERS ? (rows + FAN - 1) / FAN : 0;
-    UNROLL
-    for (size_t b = 0; b < bases; b++)
-        base[b] = first + b * FAN * stride;
     sums acc[ROWS][2];
+    UNROLL
     for (size_t r = 0; r < rows; r++)
         acc[r][0] = acc[r][1] = sums_zero();
-    for (size_t s = 0; s < steps; s++) {
-        const weights w0 = weights_load(panel + s * PANEL_STEP), w1 = weights_load(panel + s * PANEL_STEP + VEC * STEP);
-        for (size_t line = 0; line < PANEL_STEP; line += LINE)
-            _mm_prefetch(panel + AHEAD + s * PANEL_STEP + line, _MM_HINT_T0);
-        _mm_prefetch(next + s * LINE, _MM_HINT_T0);
-        UNROLL
-        for (size_t b = 0; b < bases; b++)
-            __asm__("" : "+r"(base[b])); /* else the compiler makes a pointer a row, more than there are registers */
-        UNROLL
-        for (size_t r = 0; r < rows; r++) {
-            const inputs value = inputs_load(bases ? base[r / FAN] + r % FAN * stride : first + r * stride + s * STEP);
-            acc[r][0] = multiply_add(acc[r][0], value, w0);
-            acc[r][1] = multiply_add(acc[r][1], value, w1);
-        }
-        UNROLL
-        for (size_t b = 0; b < bases; b++)
-            base[b] += STEP;
-    }
+    block_sums(rows, p, i, j, next, acc);
     const struct columns left = columns_load(p, j, 0), right = columns_load(p, j, VEC);
     const float *residual = out || !p->epilogue->residual ? NULL : p->epilogue->residual + i * p->epilogue->ldr + j;
     uint16_t *rounded =
@@ -107,8 +111,8 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
     const size_t ldc = out ? PANEL : p->ldc;
     UNROLL
     for (size_t r = 0; r < rows; r++) {
-        vec y0 = columns_value(acc[r][0], x + r * p->stride, &left);
-        vec y1 = columns_value(acc[r][1], x + r * p->stride, &right);
+        vec y0 = columns_value(acc[r][0], p, i + r, &left);
+        vec y1 = columns_value(acc[r][1], p, i + r, &right);
         if (residual) {
             y0 = vec_add(y0, vec_load(residual + r * p->epilogue->ldr));
             y1 = vec_add(y1, vec_load(residual + r * p->epilogue->ldr + VEC));
@@ -189,12 +193,42 @@ static void finish_tile(const struct product *p, size_t i, size_t j, const struc
     }
 }
 
+/* Rows begin to end, of which p->facts knows. */
+static void run_rows(const struct product *p, size_t begin, size_t end, struct att_gemm_columns columns)
+{
+    const struct att_gemm_epilogue *epilogue = p->epilogue;
+    struct product gate = *p;
+    gate.packed = epilogue->gate;
+    gate.bias = epilogue->gate_bias;
+    for (size_t j = columns.begin; j < columns.end; j += PANEL) {
+        const size_t panel = j * p->steps * STEP;
+        size_t next = panel + p->steps * PANEL_STEP;
+        const bool direct = p->n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->gate;
+        for (size_t i = begin; i < end;) {
+            const size_t left = rows_alike(p, i, end), blocks = (left + ROWS - 1) / ROWS;
+            const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
+            float out[2][ROWS][PANEL] __attribute__((aligned(64)));
+            const struct tile tile = {rows, p->n - j < PANEL ? p->n - j : PANEL, out[0],
+                                      epilogue->gate ? out[1] : NULL};
+            if (epilogue->gate)
+                block_rows(rows, &gate, i, j, gate.packed + next, tile.gate);
+            block_rows(rows, p, i, j, p->packed + next, direct ? NULL : tile.out);
+            if (!direct)
+                finish_tile(p, i, j, &tile);
+            next = i == begin ? next + p->steps * LINE : panel;
+            i += rows;
+        }
+    }
+}
+
 static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, const void *packed, float *c, size_t ldc,
                 const struct att_gemm_epilogue *epilogue, struct att_gemm_columns columns)
 {
     assert(m > 0 && n > 0 && k > 0 && columns.begin % PANEL == 0 && columns.end <= n);
     assert(!epilogue->rounded || (ROUNDS && !epilogue->residual));
+    struct facts facts;
     const struct product p = {.n = n,
+                              .k = k,
                               .steps = steps_of(k),
                               .stride = stride,
                               .x = x,
@@ -203,27 +237,12 @@ static void run(size_t m, size_t n, size_t k, const void *x, size_t stride, cons
                               .bias = epilogue->bias,
                               .c = c,
                               .ldc = ldc,
-                              .epilogue = epilogue};
-    struct product gate = p;
-    gate.packed = epilogue->gate;
-    gate.bias = epilogue->gate_bias;
-    for (size_t j = columns.begin; j < columns.end; j += PANEL) {
-        const size_t panel = j * p.steps * STEP;
-        size_t next = panel + p.steps * PANEL_STEP;
-        const bool direct = n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->gate;
-        for (size_t i = 0; i < m;) {
-            const size_t left = m - i, blocks = (left + ROWS - 1) / ROWS;
-            const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
-            float out[2][ROWS][PANEL] __attribute__((aligned(64)));
-            const struct tile tile = {rows, n - j < PANEL ? n - j : PANEL, out[0], epilogue->gate ? out[1] : NULL};
-            if (epilogue->gate)
-                block_rows(rows, &gate, i, j, gate.packed + next, tile.gate);
-            block_rows(rows, &p, i, j, p.packed + next, direct ? NULL : tile.out);
-            if (!direct)
-                finish_tile(&p, i, j, &tile);
-            next = i == 0 ? next + p.steps * LINE : panel;
-            i += rows;
-        }
+                              .epilogue = epilogue,
+                              .facts = &facts};
+    for (size_t begin = 0, end; begin < m; begin = end) {
+        end = m - begin < ROWS_KNOWN ? m : begin + ROWS_KNOWN;
+        facts_read(&p, begin, end, &facts);
+        run_rows(&p, begin, end, columns);
     }
 }
 

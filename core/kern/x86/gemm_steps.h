@@ -1,0 +1,56 @@
+/*
+ * The sums of a block as most dtypes take them: one multiply-add an element and
+ * step, whatever the row holds. The includer defines `weights`, `inputs`,
+ * weights_load, inputs_load and multiply_add.
+ */
+#ifndef ATT_KERN_X86_GEMM_STEPS_H
+#define ATT_KERN_X86_GEMM_STEPS_H
+
+#include <limits.h>
+
+/* Rows are all of one kind: nothing is asked about them. */
+enum { ROWS_KNOWN = INT_MAX };
+
+struct facts {
+    char none;
+};
+
+#include "core/kern/x86/gemm_simd.h"
+
+INLINE void block_sums(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, sums (*acc)[2])
+{
+    const char *panel = p->packed + j * p->steps * STEP, *first = p->x + i * p->stride + HEADER, *base[BASES];
+    const size_t stride = p->stride, steps = p->steps, bases = rows > POINTERS ? bases_of(rows) : 0;
+    UNROLL
+    for (size_t b = 0; b < bases; b++)
+        base[b] = first + b * FAN * stride;
+    for (size_t s = 0; s < steps; s++) {
+        const weights w0 = weights_load(panel + s * PANEL_STEP), w1 = weights_load(panel + s * PANEL_STEP + VEC * STEP);
+        for (size_t line = 0; line < PANEL_STEP; line += LINE)
+            _mm_prefetch(panel + AHEAD + s * PANEL_STEP + line, _MM_HINT_T0);
+        _mm_prefetch(next + s * LINE, _MM_HINT_T0);
+        bases_pin(bases, base);
+        UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            const inputs value = inputs_load(bases ? base[r / FAN] + r % FAN * stride : first + r * stride + s * STEP);
+            acc[r][0] = multiply_add(acc[r][0], value, w0);
+            acc[r][1] = multiply_add(acc[r][1], value, w1);
+        }
+        UNROLL
+        for (size_t b = 0; b < bases; b++)
+            base[b] += STEP;
+    }
+}
+
+INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct facts *facts)
+{
+    (void)p, (void)begin, (void)end, (void)facts;
+}
+
+INLINE size_t rows_alike(const struct product *p, size_t i, size_t end)
+{
+    (void)p;
+    return end - i;
+}
+
+#endif
