@@ -30,7 +30,7 @@
 
 enum { KU = 1, HEADER = 0, ROWS_KNOWN = 128, GROUP = 3 };
 
-#define SIZE 0.5f
+#define SIZE 1.0f
 #define LIMIT 64.0f /* of the squared error, in those of plain sums */
 
 typedef vec sums;
@@ -105,7 +105,7 @@ INLINE void singles(const size_t rows, const struct product *p, size_t i, const 
 }
 
 /* All whole groups of k's. */
-INLINE void groups(const size_t rows, const struct product *p, size_t i, const char *panel, sums (*acc)[2])
+INLINE void groups(const size_t rows, const struct product *p, size_t i, const char *panel, const char *next, sums (*acc)[2])
 {
     const size_t stride = p->stride, bases = bases_of(rows), end = p->k / GROUP;
     const char *base[BASES];
@@ -114,6 +114,8 @@ INLINE void groups(const size_t rows, const struct product *p, size_t i, const c
         base[b] = p->x + (i + b * FAN) * stride;
     for (size_t s = 0; s < end; s++) {
         const float *w = at(panel, s * GROUP * PANEL);
+        for (size_t line = 0; line < GROUP * LINE; line += LINE)
+            _mm_prefetch(next + s * GROUP * LINE + line, _MM_HINT_T1);
         vec weights[GROUP][2];
         UNROLL
         for (size_t k = 0; k < GROUP; k++) {
@@ -137,7 +139,7 @@ INLINE void block_sums(const size_t rows, const struct product *p, size_t i, siz
     const float *paired = offsets_of(p) + 2 * padded_columns(p->n);
     size_t done = 0;
     if (paired[j / PANEL] != 0 && p->facts->paired[i - p->facts->first] != 0) {
-        groups(rows, p, i, panel, acc);
+        groups(rows, p, i, panel, next, acc);
         done = p->k / GROUP * GROUP;
     }
     singles(rows, p, i, panel, done, p->k, acc);
