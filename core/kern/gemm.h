@@ -71,6 +71,7 @@ struct att_gemm {
     uint32_t suits;   /* what else a CPU must be for this row to be chosen there, which it is not needed for; or 0 */
     size_t panel, ku; /* columns of a panel; k is rounded up to ku */
     bool rounds;      /* its epilogue can, see there */
+    bool reads_rounded; /* its converted rows are those that such an epilogue writes, input_bytes(k) apart */
     /* Bytes of a packed [n][k] matrix; 0 when the size overflows or k is above ATT_GEMM_K_MAX. */
     size_t (*packed_bytes)(size_t n, size_t k);
     /* Packs w[n][k] (row stride ldw floats) into `packed`, aligned to 64 bytes. */

@@ -18,6 +18,8 @@ static const struct att_gemm *const gemm_rows[] = {
     &att_gemm_blas,
     &att_gemm_f32_ref,
 #if defined(__x86_64__)
+    &att_gemm_int16_zen5,
+    &att_gemm_int16_zen4,
     &att_gemm_bf16_avx512,
     &att_gemm_bf16_avx2,
 #endif

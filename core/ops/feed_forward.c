@@ -20,9 +20,9 @@ static size_t lines(size_t bytes)
 size_t att_feed_forward_space(size_t inner, size_t hidden)
 {
     size_t wide, bytes, largest = inner > hidden ? inner : hidden;
-    /* Converted rows take at most two bytes a value, and two lines. */
+    /* Converted rows take at most two bytes a value, and three lines. */
     if (largest > SIZE_MAX / 64 || !att_size_mul(inner, sizeof(float), &wide) ||
-        !att_size_mul(lines(wide) + 2 * largest + 2 * ATT_MEM_ALIGN, ATT_LINEAR_ROWS, &bytes))
+        !att_size_mul(lines(wide) + 2 * largest + 3 * ATT_MEM_ALIGN, ATT_LINEAR_ROWS, &bytes))
         return 0;
     return lines(bytes);
 }
@@ -52,7 +52,7 @@ static void run_block(const struct work *work, size_t begin, size_t count, void 
     const float *residual = work->residual ? work->residual + begin * work->ldr : NULL;
     float *y = work->y + begin * work->ldy;
     struct att_linear_call call = up_call(work, begin, count);
-    if (up->gemm->rounds && down->gemm->dtype == ATT_BF16) {
+    if (up->gemm->rounds && down->gemm->reads_rounded) {
         /* The second product reads what the first one wrote. */
         const size_t row = down->gemm->input_bytes(down->k);
         struct att_team alone = att_team_alone((char *)space + count * row);

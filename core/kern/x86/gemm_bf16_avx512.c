@@ -9,6 +9,7 @@ const struct att_gemm att_gemm_bf16_avx512 = {
     .panel = PANEL,
     .ku = KU,
     .rounds = true,
+    .reads_rounded = true,
     .packed_bytes = panels_bytes,
     .pack = pack,
     .input_bytes = input_bytes,

@@ -18,10 +18,10 @@
  * multiply-adds in order of k, whatever its block: this is what makes results
  * independent of the batch.
  *
- * The includer defines ROWS, KU, HEADER, `sums`, `struct columns`, what is to be
+ * The includer defines ROWS, KU, STEPS, HEADER, `sums`, `struct columns`, what is to be
  * known of ROWS_KNOWN rows before they are multiplied (`struct facts`), and the
  * functions that are declared below: gemm_f32.h, gemm_bf16.h and gemm_int8.h with
- * gemm_steps.h, and gemm_winograd.h.
+ * gemm_steps.h, gemm_f32_groups.h and gemm_int16.h with gemm_groups.h.
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
 #define ATT_KERN_X86_GEMM_SIMD_H
@@ -39,9 +39,10 @@ enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 
  * 4 times the stride to a base, and for the row between once or twice to a sum. */
 enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
 
+/* Padded to whole groups of STEPS. */
 static size_t steps_of(size_t k)
 {
-    return (k + KU - 1) / KU;
+    return (k + KU * STEPS - 1) / (KU * STEPS) * STEPS;
 }
 
 static size_t padded_columns(size_t n)

@@ -1,21 +1,14 @@
 /*
  * The sums of a block as most dtypes take them: one multiply-add an element and
- * step, whatever the row holds. The includer defines `weights`, `inputs`,
+ * step. The includer defines `weights`, `inputs`,
  * weights_load, inputs_load and multiply_add.
  */
 #ifndef ATT_KERN_X86_GEMM_STEPS_H
 #define ATT_KERN_X86_GEMM_STEPS_H
 
-#include <limits.h>
+enum { STEPS = 1 };
 
-/* Rows are all of one kind: nothing is asked about them. */
-enum { ROWS_KNOWN = INT_MAX };
-
-struct facts {
-    char none;
-};
-
-#include "core/kern/x86/gemm_simd.h"
+#include "core/kern/x86/gemm_alike.h"
 
 INLINE void block_sums(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, sums (*acc)[2])
 {
@@ -40,17 +33,6 @@ INLINE void block_sums(const size_t rows, const struct product *p, size_t i, siz
         for (size_t b = 0; b < bases; b++)
             base[b] += STEP;
     }
-}
-
-INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct facts *facts)
-{
-    (void)p, (void)begin, (void)end, (void)facts;
-}
-
-INLINE size_t rows_alike(const struct product *p, size_t i, size_t end)
-{
-    (void)p;
-    return end - i;
 }
 
 #endif

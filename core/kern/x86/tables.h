@@ -8,6 +8,7 @@
 #include "core/kern/rows.h"
 
 extern const struct att_gemm att_gemm_f32_zen5, att_gemm_f32_zen4, att_gemm_f32_avx512, att_gemm_f32_avx2;
+extern const struct att_gemm att_gemm_int16_zen5, att_gemm_int16_zen4;
 extern const struct att_gemm att_gemm_bf16_avx512, att_gemm_bf16_avx2;
 extern const struct att_gemm att_gemm_int8_avx512bf16, att_gemm_int8_avx512, att_gemm_int8_avxvnni, att_gemm_int8_avx2;
 extern const struct att_attention att_attention_f32_avx512, att_attention_f32_avx2, att_attention_bf16_avx512;

@@ -1,39 +1,32 @@
 /*
- * What gemm_simd.h needs of f32 on a CPU whose adders stand idle while it
- * multiplies. Of every three k's two are multiplied by the identity
+ * What gemm_simd.h needs of f32 multiplied by groups (gemm_groups.h).
  *
- *   x0 w0 + x1 w1 = (x0 + w1)(x1 + w0) - x0 x1 - w0 w1
- *
- * (S. Winograd, "A New Algorithm for Inner Product", IEEE Trans. Comput. C-17,
- * 1968) and the third as it is: two additions and two multiply-adds instead of
- * three multiply-adds. Σ x0 x1 of a row is taken before its products, Σ w0 w1 of
- * a column when it is packed.
- *
- * What is added should be of one size, or digits are lost. So every column is
- * packed times a power of two that brings its root mean square near SIZE, and
- * a row takes part if, by the expected rounding errors (`excess`), its sums are
- * at most some LIMIT_ROOT times as far from the exact ones as plain ones.
- * Other rows, those with NaN or infinity among them, and panels with such a column
- * are multiplied plainly. That depends on the row or the column alone.
+ * Numbers that are added should be of one size, or digits are lost. So every
+ * column is packed times a power of two that brings its root mean square near
+ * SIZE, and a row or a column takes part if, by the expected rounding errors
+ * (`may_pair`), its sums are at most √LIMIT times as far from the exact ones as
+ * plain ones. Other rows, those with NaN or infinity among them, and panels with
+ * such a column are multiplied plainly. That depends on the row and the column
+ * alone.
  *
  *   packed   panels | offset[columns] | scale[columns] | paired[panels]     columns padded to PANEL
  *
- * The includer defines ROWS and group_multiply.
+ * The includer defines ROWS and FREE_BROADCAST.
  */
-#ifndef ATT_KERN_X86_GEMM_WINOGRAD_H
-#define ATT_KERN_X86_GEMM_WINOGRAD_H
+#ifndef ATT_KERN_X86_GEMM_F32_GROUPS_H
+#define ATT_KERN_X86_GEMM_F32_GROUPS_H
 
-#include <float.h>
 #include <math.h>
 
 #include "core/kern/x86/simd.h"
 
-enum { KU = 1, HEADER = 0, ROWS_KNOWN = 128, GROUP = 3 };
+enum { KU = 1, STEPS = 1, HEADER = 0, ROWS_KNOWN = 128 };
 
 #define SIZE 1.0f
-#define LIMIT 64.0f /* of the squared error, in those of plain sums */
+#define LIMIT 64.0f
 
 typedef vec sums;
+typedef vec weights;
 
 struct columns {
     vec bias, offset, scale, paired;
@@ -45,10 +38,7 @@ struct facts {
     float paired[ROWS_KNOWN]; /* 1, or 0 of a row that is multiplied plainly */
 };
 
-#include "core/kern/x86/gemm_simd.h"
-
-/* acc += x[0..2] · w, the first two by the identity. */
-INLINE void group_multiply(const float *x, vec (*w)[2], sums *acc);
+#include "core/kern/x86/gemm_groups.h"
 
 INLINE sums sums_zero(void)
 {
@@ -82,73 +72,63 @@ INLINE vec columns_value(sums acc, const struct product *p, size_t i, const stru
 
 /* ---- sums ---- */
 
-INLINE const float *at(const char *base, size_t k)
+INLINE weights weights_load(const char *p)
 {
-    return (const float *)(const void *)base + k;
+    return vec_load((const float *)(const void *)p);
+}
+INLINE weights inputs_load(const char *x)
+{
+    return vec_set(*(const float *)(const void *)x);
+}
+INLINE weights add(weights x, weights w)
+{
+    return vec_add(x, w);
+}
+INLINE sums multiply_add(sums acc, weights x, weights w)
+{
+    return vec_fma(x, w, acc);
+}
+/* gcc 12 takes what is broadcast twice into a register. */
+INLINE weights add_word(const char *x, weights w)
+{
+    vec sum;
+    __asm__("vaddps %2%{1to16%}, %1, %0" : "=v"(sum) : "v"(w), "m"(*(const float *)(const void *)x));
+    return sum;
+}
+INLINE sums multiply_add_word(sums acc, const char *x, weights w)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const float *)(const void *)x));
+    return acc;
 }
 
 /* k's begin to end, plainly. */
-INLINE void singles(const size_t rows, const struct product *p, size_t i, const char *panel, size_t begin, size_t end,
-                    sums (*acc)[2])
+INLINE void singles_run(const size_t rows, const struct product *p, size_t i, const char *panel, size_t begin,
+                        size_t end, sums (*acc)[2])
 {
     const char *first = p->x + i * p->stride;
     for (size_t k = begin; k < end; k++) {
-        const float *w = at(panel, k * PANEL);
-        const vec w0 = vec_load(w), w1 = vec_load(w + VEC);
+        const weights w0 = weights_load(panel + k * PANEL_STEP), w1 = weights_load(panel + k * PANEL_STEP + VEC * WORD);
         UNROLL
         for (size_t r = 0; r < rows; r++) {
-            const vec x = vec_set(*at(first + r * p->stride, k));
-            acc[r][0] = vec_fma(x, w0, acc[r][0]);
-            acc[r][1] = vec_fma(x, w1, acc[r][1]);
+            const weights x = inputs_load(first + r * p->stride + k * WORD);
+            acc[r][0] = multiply_add(acc[r][0], x, w0);
+            acc[r][1] = multiply_add(acc[r][1], x, w1);
         }
-    }
-}
-
-/* All whole groups of k's. */
-INLINE void groups(const size_t rows, const struct product *p, size_t i, const char *panel, const char *next, sums (*acc)[2])
-{
-    const size_t stride = p->stride, bases = bases_of(rows), end = p->k / GROUP;
-    const char *base[BASES];
-    UNROLL
-    for (size_t b = 0; b < bases; b++)
-        base[b] = p->x + (i + b * FAN) * stride;
-    for (size_t s = 0; s < end; s++) {
-        const float *w = at(panel, s * GROUP * PANEL);
-        for (size_t line = 0; line < GROUP * LINE; line += LINE)
-            _mm_prefetch(next + s * GROUP * LINE + line, _MM_HINT_T1);
-        vec weights[GROUP][2];
-        UNROLL
-        for (size_t k = 0; k < GROUP; k++) {
-            weights[k][0] = vec_load(w + k * PANEL);
-            weights[k][1] = vec_load(w + k * PANEL + VEC);
-        }
-        bases_pin(bases, base);
-        UNROLL
-        for (size_t r = 0; r < rows; r++)
-            group_multiply(at(base[r / FAN] + r % FAN * stride, 0), weights, acc[r]);
-        UNROLL
-        for (size_t b = 0; b < bases; b++)
-            base[b] += GROUP * STEP;
     }
 }
 
 INLINE void block_sums(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, sums (*acc)[2])
 {
-    (void)next;
     const char *panel = p->packed + j * p->steps * STEP;
     const float *paired = offsets_of(p) + 2 * padded_columns(p->n);
-    size_t done = 0;
-    if (paired[j / PANEL] != 0 && p->facts->paired[i - p->facts->first] != 0) {
-        groups(rows, p, i, panel, next, acc);
-        done = p->k / GROUP * GROUP;
-    }
-    singles(rows, p, i, panel, done, p->k, acc);
+    const size_t groups = p->k / GROUP;
+    const bool by_groups = paired[j / PANEL] != 0 && p->facts->paired[i - p->facts->first] != 0;
+    if (by_groups)
+        groups_run(rows, p, i, panel, next, groups, acc);
+    singles_run(rows, p, i, panel, by_groups ? groups * GROUP : 0, p->k, acc);
 }
 
 /* ---- rows ---- */
-
-/* Lanes of v's that start at k of a group, of the three vectors that 16 groups make. */
-static const __mmask16 firsts[GROUP] = {0x9249, 0x4924, 0x2492};
 
 struct pairs {
     float products; /* Σ x0 x1 */
@@ -168,7 +148,7 @@ static struct pairs pairs_of(size_t k, const float *x, float weight)
             const __mmask16 whole =
                 grouped <= begin ? 0 : grouped - begin < VEC ? tail_mask(grouped - begin) : (__mmask16)-1;
             const vec v = _mm512_maskz_loadu_ps(all, x + begin);
-            const vec pair = vec_mul(v, _mm512_maskz_loadu_ps(firsts[part] & whole, x + begin + 1));
+            const vec pair = vec_mul(v, _mm512_maskz_loadu_ps(group_begins[part] & whole, x + begin + 1));
             products = vec_add(products, pair);
             excess = vec_fma(vec_mul(v, factor), v, vec_fma(pair, pair, excess));
         }
@@ -188,7 +168,7 @@ INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct
 {
     facts->first = begin;
     for (size_t i = begin; i < end; i++) {
-        const struct pairs pairs = pairs_of(p->k, at(p->x + i * p->stride, 0), LIMIT * SIZE * SIZE);
+        const struct pairs pairs = pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), LIMIT * SIZE * SIZE);
         const bool paired = may_pair(p->k, pairs);
         facts->offset[i - begin] = paired ? pairs.products : 0;
         facts->paired[i - begin] = paired;
