@@ -21,7 +21,7 @@ INLINE void block_sums(const size_t rows, const struct product *p, size_t i, siz
         const weights w0 = weights_load(panel + s * PANEL_STEP), w1 = weights_load(panel + s * PANEL_STEP + VEC * STEP);
         for (size_t line = 0; line < PANEL_STEP; line += LINE)
             _mm_prefetch(panel + AHEAD + s * PANEL_STEP + line, _MM_HINT_T0);
-        _mm_prefetch(next + s * LINE, _MM_HINT_T0);
+        _mm_prefetch(next + s * LINE, _MM_HINT_T1);
         bases_pin(bases, base);
         UNROLL
         for (size_t r = 0; r < rows; r++) {
