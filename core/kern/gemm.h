@@ -67,10 +67,10 @@ struct att_gemm_columns {
 struct att_gemm {
     const char *name; /* "avx512-f32", shown in /v1/models and --version */
     enum att_dtype dtype;
-    uint32_t needs;   /* enum att_cpu_feature */
-    uint32_t suits;   /* what else a CPU must be for this row to be chosen there, which it is not needed for; or 0 */
-    size_t panel, ku; /* columns of a panel; k is rounded up to ku */
-    bool rounds;      /* its epilogue can, see there */
+    uint32_t needs;     /* enum att_cpu_feature */
+    uint32_t suits;     /* what else a CPU must be for this row to be chosen there, which it is not needed for; or 0 */
+    size_t panel, ku;   /* columns of a panel; k is rounded up to ku */
+    bool rounds;        /* its epilogue can, see there */
     bool reads_rounded; /* its converted rows are those that such an epilogue writes, input_bytes(k) apart */
     /* Bytes of a packed [n][k] matrix; 0 when the size overflows or k is above ATT_GEMM_K_MAX. */
     size_t (*packed_bytes)(size_t n, size_t k);

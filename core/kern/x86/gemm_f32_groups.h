@@ -145,8 +145,9 @@ static struct pairs pairs_of(size_t k, const float *x, float weight)
         for (size_t part = 0; part < GROUP && i + part * VEC < k; part++) {
             const size_t begin = i + part * VEC, left = k - begin;
             const __mmask16 all = left < VEC ? tail_mask(left) : (__mmask16)-1;
-            const __mmask16 whole =
-                grouped <= begin ? 0 : grouped - begin < VEC ? tail_mask(grouped - begin) : (__mmask16)-1;
+            const __mmask16 whole = grouped <= begin        ? 0
+                                    : grouped - begin < VEC ? tail_mask(grouped - begin)
+                                                            : (__mmask16)-1;
             const vec v = _mm512_maskz_loadu_ps(all, x + begin);
             const vec pair = vec_mul(v, _mm512_maskz_loadu_ps(group_begins[part] & whole, x + begin + 1));
             products = vec_add(products, pair);
@@ -168,7 +169,8 @@ INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct
 {
     facts->first = begin;
     for (size_t i = begin; i < end; i++) {
-        const struct pairs pairs = pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), LIMIT * SIZE * SIZE);
+        const struct pairs pairs =
+            pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), LIMIT * SIZE * SIZE);
         const bool paired = may_pair(p->k, pairs);
         facts->offset[i - begin] = paired ? pairs.products : 0;
         facts->paired[i - begin] = paired;
@@ -191,7 +193,7 @@ static size_t packed_bytes(size_t n, size_t k)
     const size_t panels = panels_bytes(n, k), columns = padded_columns(n);
     size_t bytes;
     return panels && att_size_mul(columns, 3 * sizeof(float), &bytes) && att_size_add(panels, bytes, &bytes) ? bytes
-                                                                                                            : 0;
+                                                                                                             : 0;
 }
 
 /* The power of two that brings a column's root mean square near SIZE; 1 where none does. */
@@ -206,12 +208,22 @@ static float scale_of(size_t k, const float *w)
     return size > 0x1p-60f && size < 0x1p60f ? exp2f(rintf(log2f(SIZE / size))) : 1;
 }
 
-static bool column_pack(size_t k, const float *w, float scale, float *ret_offset)
+/* An identity's column picks values, and should give them as they are. */
+static bool is_sparse(size_t k, const float *w)
+{
+    size_t zeros = 0;
+    for (size_t p = 0; p < k; p++)
+        zeros += w[p] == 0;
+    return zeros > k / 2;
+}
+
+/* Whether a column may be multiplied by groups, and its offset. */
+static bool column_fits(size_t k, const float *w, float scale, float *ret_offset)
 {
     const float square = scale * scale;
     const struct pairs pairs = pairs_of(k, w, LIMIT * SIZE * SIZE / square);
     *ret_offset = pairs.products * square;
-    return may_pair(k, (struct pairs){pairs.products, pairs.excess * square * square});
+    return may_pair(k, (struct pairs){pairs.products, pairs.excess * square * square}) && !is_sparse(k, w);
 }
 
 static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
@@ -225,7 +237,7 @@ static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
             offset[j + c] = 0;
             scales[c] = j + c < n ? scale_of(k, w + (j + c) * ldw) : 1;
             scale[j + c] = 1 / scales[c];
-            if (j + c < n && !column_pack(k, w + (j + c) * ldw, scales[c], &offset[j + c]))
+            if (j + c < n && !column_fits(k, w + (j + c) * ldw, scales[c], &offset[j + c]))
                 *paired = 0;
         }
         for (size_t c = 0; c < PANEL; c++)

@@ -136,7 +136,8 @@ INLINE __m512i round_chunk(size_t words, size_t left, const float *x, float inve
 {
     const __m512i middle = _mm512_set1_epi32(MIDDLE), middles = _mm512_set1_epi16(MIDDLE);
     const vec factor = vec_set(inverse);
-    uint16_t q[2 * CHUNK + 2 * VEC] __attribute__((aligned(64))); /* and one vector more, that is read for the word behind */
+    uint16_t q[2 * CHUNK + 2 * VEC]
+        __attribute__((aligned(64))); /* and one vector more, that is read for the word behind */
     for (size_t i = 0; i < 2 * CHUNK; i += VEC) {
         const vec v = i + VEC <= left ? vec_load(x + i) : i < left ? vec_load_tail(x + i, left - i) : vec_zero();
         const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(vec_mul(v, factor)), middle);
@@ -146,8 +147,7 @@ INLINE __m512i round_chunk(size_t words, size_t left, const float *x, float inve
     for (size_t part = 0; part < GROUP && part * VEC < words; part++) {
         const __mmask16 whole = words - part * VEC < VEC ? tail_mask(words - part * VEC) : (__mmask16)-1;
         const __m512i word = _mm512_maskz_loadu_epi32(whole, q + 2 * part * VEC);
-        const __m512i behind =
-            _mm512_maskz_loadu_epi32(group_begins[part] & whole, q + 2 * (part * VEC + 1));
+        const __m512i behind = _mm512_maskz_loadu_epi32(group_begins[part] & whole, q + 2 * (part * VEC + 1));
         offset = _mm512_add_epi32(offset, _mm512_madd_epi16(word, behind));
         offset = _mm512_add_epi32(offset, _mm512_madd_epi16(word, middles));
         _mm512_mask_storeu_epi32(out + part * VEC, whole, word);

@@ -36,8 +36,7 @@ static float *fresh(size_t n)
 /* The row that a CPU like this one but of that kind would take, or NULL where this one cannot run it. */
 static const struct att_gemm *row_for(enum att_dtype dtype, uint32_t kind)
 {
-    const struct att_gemm *gemm =
-        att_gemm_choose(dtype, (features & ~(uint32_t)(ATT_CPU_ZEN4 | ATT_CPU_ZEN5)) | kind);
+    const struct att_gemm *gemm = att_gemm_choose(dtype, (features & ~(uint32_t)(ATT_CPU_ZEN4 | ATT_CPU_ZEN5)) | kind);
     return gemm->suits ? gemm : NULL;
 }
 
@@ -52,8 +51,8 @@ static float *product(const struct att_gemm *gemm, size_t m, size_t n, size_t k,
     gemm->pack(n, k, w, k, packed);
     if (row)
         gemm->convert(m, k, x, k, input);
-    gemm->run(m, n, k, row ? input : x, row ? row : k * sizeof *x, packed, c, n, &(struct att_gemm_epilogue){.bias = NULL},
-              (struct att_gemm_columns){0, n});
+    gemm->run(m, n, k, row ? input : x, row ? row : k * sizeof *x, packed, c, n,
+              &(struct att_gemm_epilogue){.bias = NULL}, (struct att_gemm_columns){0, n});
     free(packed);
     free(input);
     return c;
@@ -153,8 +152,8 @@ static void f32_stays_near_plain_sums(void **state)
             float *a = product(gemm, M, N, K, x, w), *b = product(plain, M, N, K, x, w);
             const double grouped = distance(M, N, K, x, w, a), plainly = distance(M, N, K, x, w, b);
             if (!(grouped <= 8 * plainly))
-                fail_msg("size %g, large values %d: %.3g from the exact product, plain sums %.3g", (double)sizes[s], large,
-                         grouped, plainly);
+                fail_msg("size %g, large values %d: %.3g from the exact product, plain sums %.3g", (double)sizes[s],
+                         large, grouped, plainly);
             free(x);
             free(w);
             free(a);
@@ -177,6 +176,22 @@ static void f32_zeros_stay_zeros(void **state)
         free(w);
         free(c);
     }
+}
+
+static void f32_picks_values_as_they_are(void **state)
+{
+    (void)state;
+    enum { M = 5, N = 60 };
+    const struct att_gemm *gemm = row_for(ATT_F32, ATT_CPU_ZEN4);
+    float *x = fresh(M * N), *w = fresh(N * N);
+    for (size_t i = 0; i < N * N; i++)
+        w[i] = i / N == i % N;
+    float *c = gemm ? product(gemm, M, N, N, x, w) : NULL;
+    if (c)
+        assert_memory_equal(c, x, M * N * sizeof *x);
+    free(x);
+    free(w);
+    free(c);
 }
 
 /* Integers with 8191 among them keep their values, so that every sum is known exactly. */
@@ -240,11 +255,9 @@ static int detect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_forms_have_the_same_bits),
-        cmocka_unit_test(a_row_alone_has_the_bits_it_has_among_others),
-        cmocka_unit_test(f32_stays_near_plain_sums),
-        cmocka_unit_test(f32_zeros_stay_zeros),
-        cmocka_unit_test(int16_sums_are_exact),
+        cmocka_unit_test(both_forms_have_the_same_bits), cmocka_unit_test(a_row_alone_has_the_bits_it_has_among_others),
+        cmocka_unit_test(f32_stays_near_plain_sums),     cmocka_unit_test(f32_zeros_stay_zeros),
+        cmocka_unit_test(f32_picks_values_as_they_are),  cmocka_unit_test(int16_sums_are_exact),
         cmocka_unit_test(int16_sums_do_not_wrap),
     };
     return cmocka_run_group_tests_name("kern-groups", tests, detect, NULL);
