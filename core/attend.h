@@ -33,7 +33,7 @@
 /* Chooses the kernels for this CPU, less `cpu_mask` (NULL: the environment's ATTEND_CPU_MASK). Call once, before
  * threads start. */
 enum att_status att_init(const char *cpu_mask, struct att_err *err) ATT_MUST_USE;
-/* "gemm avx512-f32, attention avx512-f32, rows avx512": what models of that dtype compute with. */
+/* "gemm zen4-f32, attention avx512-f32, rows avx512": what models of that dtype compute with. */
 const char *att_kernel_names(enum att_dtype dtype);
 
 enum att_pooling { ATT_POOL_NONE, ATT_POOL_MEAN, ATT_POOL_CLS, ATT_POOL_LAST };

@@ -9,19 +9,19 @@
  *       dequantise, bias, residual   in registers
  *       activation, gate             on the block while it is in L1; a gate's block comes before it
  *
- * A step is 32 bits of every row and column: one f32, two bf16, four int8 (or
- * two of them widened), so that one driver serves all. Panels lie end to end, so
- * two prefetches a step run AHEAD bytes before the weights that are used, and one
- * more brings the next panel while the first two blocks of this one run: weights
- * from L3 or memory are there in time. Behind the last panel stand the weights that
- * are wanted next, when they were packed in the order of their use (base/pages.h). Every element is one chain of
- * multiply-adds in order of k, whatever its block: this is what makes results
- * independent of the batch.
+ * A step is 32 bits of every row and column: one f32, two bf16 or int16, four
+ * int8 (or two of them widened), so that one driver serves all. Panels lie end to
+ * end; the next one is fetched into the second cache while the first two blocks of
+ * this one run, so that weights from L3 or memory are there in time. Behind the
+ * last panel stand the weights that are wanted next, when they were packed in the
+ * order of their use (base/pages.h). The sum of an element runs over k in one
+ * order, whatever its block: this is what makes results independent of the batch.
  *
- * The includer defines ROWS, KU, STEPS, HEADER, `sums`, `struct columns`, what is to be
- * known of ROWS_KNOWN rows before they are multiplied (`struct facts`), and the
- * functions that are declared below: gemm_f32.h, gemm_bf16.h and gemm_int8.h with
- * gemm_steps.h, gemm_f32_groups.h and gemm_int16.h with gemm_groups.h.
+ * The includer defines ROWS, KU, STEPS, HEADER, `sums`, `struct columns`, what is
+ * to be known of ROWS_KNOWN rows before they are multiplied (`struct facts`; none:
+ * gemm_alike.h), and the functions that are declared below: gemm_f32.h,
+ * gemm_bf16.h and gemm_int8.h with gemm_steps.h, gemm_f32_groups.h and
+ * gemm_int16.h with gemm_groups.h.
  */
 #ifndef ATT_KERN_X86_GEMM_SIMD_H
 #define ATT_KERN_X86_GEMM_SIMD_H
@@ -34,7 +34,7 @@
 #include "core/kern/x86/simd.h"
 #include "core/kern/x86/tables.h"
 
-enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64, AHEAD = 4096 };
+enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64 };
 /* So many rows have a pointer each, in registers. More are addressed from every FAN-th: an address adds 0, 1, 2 or
  * 4 times the stride to a base, and for the row between once or twice to a sum. */
 enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };

@@ -1,12 +1,13 @@
 /*
  * The sums of a block as most dtypes take them: one multiply-add an element and
- * step. The includer defines `weights`, `inputs`,
- * weights_load, inputs_load and multiply_add.
+ * step. Two prefetches a step run AHEAD bytes before the weights that are used.
+ * The includer defines `weights`, `inputs`, weights_load, inputs_load and
+ * multiply_add.
  */
 #ifndef ATT_KERN_X86_GEMM_STEPS_H
 #define ATT_KERN_X86_GEMM_STEPS_H
 
-enum { STEPS = 1 };
+enum { STEPS = 1, AHEAD = 4096 };
 
 #include "core/kern/x86/gemm_alike.h"
 
