@@ -155,6 +155,16 @@ INLINE __m512i round_chunk(size_t words, size_t left, const float *x, float inve
     return offset;
 }
 
+/* Modulo 2^32. */
+INLINE uint32_t lanes_sum(__m512i x)
+{
+    uint32_t lanes[VEC], sum = 0;
+    _mm512_storeu_si512(lanes, x);
+    for (size_t i = 0; i < VEC; i++)
+        sum += lanes[i];
+    return sum;
+}
+
 /* k values as words, `apart` words from one to the next, and their offset. */
 INLINE uint32_t round_row(size_t k, const float *x, float inverse, size_t apart, uint32_t *out)
 {
@@ -167,7 +177,7 @@ INLINE uint32_t round_row(size_t k, const float *x, float inverse, size_t apart,
         for (size_t i = 0; apart != 1 && i < count; i++)
             out[(s + i) * apart] = words[i];
     }
-    return (uint32_t)_mm512_reduce_add_epi32(offset);
+    return lanes_sum(offset);
 }
 
 static float scale_of(float inverse)
