@@ -3,6 +3,7 @@
  * interleaved turns, the peak probed in every turn. "cold" walks through copies of the weights that no cache holds.
  */
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,16 @@ struct subject {
     double share[MS][TURNS], cold[TURNS];
 };
 
+/* Like weights and activations: without a pattern, around zero. */
+static void fill(size_t n, float *x)
+{
+    uint32_t seed = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = (float)(int32_t)seed * 0x1p-32f;
+    }
+}
+
 static void *take(size_t bytes)
 {
     void *block = att_mem_aligned(bytes, 1);
@@ -45,10 +56,8 @@ static void subject_init(struct subject *s, const struct att_gemm *gemm, size_t 
 {
     *s = (struct subject){.gemm = gemm, .n = n, .k = k};
     float *w = take(n * k * sizeof *w), *x = take(M_MAX * k * sizeof *x);
-    for (size_t i = 0; i < n * k; i++)
-        w[i] = (float)(i * 2654435761u % 1000) / 1000 - 0.5f;
-    for (size_t i = 0; i < M_MAX * k; i++)
-        x[i] = (float)(i * 2246822519u % 1000) / 1000 - 0.5f;
+    fill(n * k, w);
+    fill(M_MAX * k, x);
     s->copy_bytes = (gemm->packed_bytes(n, k) + 4095) / 4096 * 4096;
     s->copies = COLD_BYTES / s->copy_bytes + 1;
     s->packed = take(s->copies * s->copy_bytes);

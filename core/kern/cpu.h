@@ -13,7 +13,7 @@ enum att_cpu_feature {
     ATT_CPU_AVX512_VNNI = 1u << 3,
     ATT_CPU_AVX_VNNI = 1u << 4,
     ATT_CPU_ZEN4 = 1u << 5, /* AMD with AVX-512: adds beside two multiplications, 512 bits in two cycles */
-    ATT_CPU_ZEN5 = 1u << 6, /* the same, 512 bits a cycle; later ones too */
+    ATT_CPU_ZEN5 = 1u << 6, /* later ones, most of which take 512 bits a cycle */
 };
 
 /* The features of this machine less those that `mask` names ("-avx512,-avx2"; NULL or "" hides none;

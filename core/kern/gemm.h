@@ -4,11 +4,13 @@
  * Weights come as Hugging Face stores a Linear: row-major f32 [n out][k in]. A
  * row of this family packs them, in its dtype, into panels of `panel` output
  * columns, [n/panel][k/ku][panel][ku], zero-padded; the row defines panel and
- * ku, so layout and kernel cannot disagree. Activations are row-major:
+ * ku (a row may pad k further), so layout and kernel cannot disagree. Activations are row-major:
  *
  *   f32    read as they are
  *   bf16   rounded to bfloat16 (nearest even, denormals to zero) by `convert`;
- *          sums in f32
+ *          sums in f32. Or, in rows named int16, every row of x and of w to
+ *          integers of 14 bits by its largest magnitude or its norm; sums are
+ *          exact
  *   int8   every row of x to 0..255 by its own least and largest value, every
  *          row of w to -127..127 by its largest magnitude; sums are exact
  *          integers, so that all int8 rows give the same sums
@@ -89,7 +91,7 @@ struct att_gemm {
 
 /* All rows compiled in, best first of each dtype; the last of each is the plain C reference. */
 const struct att_gemm *const *att_gemm_rows(size_t *ret_count);
-/* The first row of this dtype that `features` can run and that keeps batch invariance. */
+/* The first row of this dtype that `features` can run and suit. */
 const struct att_gemm *att_gemm_choose(enum att_dtype dtype, uint32_t features);
 
 #endif

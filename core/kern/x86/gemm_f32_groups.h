@@ -1,13 +1,13 @@
 /*
  * What gemm_simd.h needs of f32 multiplied by groups (gemm_groups.h).
  *
- * Numbers that are added should be of one size, or digits are lost. So every
- * column is packed times a power of two that brings its root mean square near
- * SIZE, and a row or a column takes part if, by the expected rounding errors
- * (`may_pair`), its sums are at most √LIMIT times as far from the exact ones as
- * plain ones. Other rows, those with NaN or infinity among them, and panels with
- * such a column are multiplied plainly. That depends on the row and the column
- * alone.
+ * Numbers that are added should be of one size, or digits are lost. So columns
+ * are packed times a power of two that makes them of one size, and rows and
+ * columns of which errors are expected (row_fits, column_fits) some ten times
+ * those of plain sums or more are left out: such rows, those with NaN or infinity
+ * among them, and panels with such a column are multiplied plainly. That depends
+ * on the row and the panel alone. Rows of one kind come together in blocks. A
+ * panel's factors let values above 1e35 overflow, whatever the weights.
  *
  *   packed   panels | offset[columns] | scale[columns] | paired[panels]     columns padded to PANEL
  *
@@ -16,14 +16,15 @@
 #ifndef ATT_KERN_X86_GEMM_F32_GROUPS_H
 #define ATT_KERN_X86_GEMM_F32_GROUPS_H
 
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
 
 #include "core/kern/x86/simd.h"
 
 enum { KU = 1, STEPS = 1, HEADER = 0, ROWS_KNOWN = 128 };
 
-#define SIZE 1.0f
-#define LIMIT 64.0f
+#define LIMIT 32.0f
 
 typedef vec sums;
 typedef vec weights;
@@ -33,9 +34,10 @@ struct columns {
 };
 
 struct facts {
-    size_t first;             /* row */
-    float offset[ROWS_KNOWN]; /* Σ x0 x1; 0 of a row that is multiplied plainly */
-    float paired[ROWS_KNOWN]; /* 1, or 0 of a row that is multiplied plainly */
+    size_t first, n_paired;    /* row; of the rows from there on */
+    float offset[ROWS_KNOWN];  /* Σ x0 x1; 0 of a row that is multiplied plainly */
+    float paired[ROWS_KNOWN];  /* 1, or 0 of a row that is multiplied plainly */
+    uint8_t order[ROWS_KNOWN]; /* those of the one kind before those of the other */
 };
 
 #include "core/kern/x86/gemm_groups.h"
@@ -105,42 +107,50 @@ INLINE sums multiply_add_word(sums acc, const char *x, weights w)
 INLINE void singles_run(const size_t rows, const struct product *p, size_t i, const char *panel, size_t begin,
                         size_t end, sums (*acc)[2])
 {
-    const char *first = p->x + i * p->stride;
+    const char *row[ROWS];
+    UNROLL
+    for (size_t r = 0; r < rows; r++)
+        row[r] = p->x + row_at(p, i + r) * p->stride;
     for (size_t k = begin; k < end; k++) {
         const weights w0 = weights_load(panel + k * PANEL_STEP), w1 = weights_load(panel + k * PANEL_STEP + VEC * WORD);
         UNROLL
         for (size_t r = 0; r < rows; r++) {
-            const weights x = inputs_load(first + r * p->stride + k * WORD);
+            const weights x = inputs_load(row[r] + k * WORD);
             acc[r][0] = multiply_add(acc[r][0], x, w0);
             acc[r][1] = multiply_add(acc[r][1], x, w1);
         }
     }
 }
 
+static bool is_paired(const struct product *p, size_t j)
+{
+    return offsets_of(p)[2 * padded_columns(p->n) + j / PANEL] != 0;
+}
+
 INLINE void block_sums(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, sums (*acc)[2])
 {
     const char *panel = p->packed + j * p->steps * STEP;
-    const float *paired = offsets_of(p) + 2 * padded_columns(p->n);
-    const size_t groups = p->k / GROUP;
-    const bool by_groups = paired[j / PANEL] != 0 && p->facts->paired[i - p->facts->first] != 0;
+    const bool by_groups = is_paired(p, j) && i - p->facts->first < p->facts->n_paired;
+    const size_t groups = by_groups ? p->k / GROUP : 0;
     if (by_groups)
         groups_run(rows, p, i, panel, next, groups, acc);
-    singles_run(rows, p, i, panel, by_groups ? groups * GROUP : 0, p->k, acc);
+    singles_run(rows, p, i, panel, groups * GROUP, p->k, acc);
 }
 
 /* ---- rows ---- */
 
 struct pairs {
     float products; /* Σ x0 x1 */
-    float excess;   /* Σ (x0 x1)² - weight · Σ x² */
+    float squares;  /* Σ (x0 x1)² */
+    float excess;   /* squares - weight · Σ x² */
 };
 
-/* Of k values from x on. Both are NaN or infinite if a value is. */
-static struct pairs pairs_of(size_t k, const float *x, float weight)
+/* Of k values from x on, each times scale. All are NaN if a value is not finite. */
+INLINE struct pairs pairs_of(size_t k, const float *x, float scale, float weight)
 {
     const size_t grouped = k / GROUP * GROUP;
-    const vec factor = vec_set(-weight);
-    vec products = vec_zero(), excess = vec_zero();
+    const vec factor = vec_set(scale), minus = vec_set(-weight);
+    vec products = vec_zero(), squares = vec_zero(), sizes = vec_zero();
     for (size_t i = 0; i < k; i += GROUP * VEC)
         for (size_t part = 0; part < GROUP && i + part * VEC < k; part++) {
             const size_t begin = i + part * VEC, left = k - begin;
@@ -148,42 +158,50 @@ static struct pairs pairs_of(size_t k, const float *x, float weight)
             const __mmask16 whole = grouped <= begin        ? 0
                                     : grouped - begin < VEC ? tail_mask(grouped - begin)
                                                             : (__mmask16)-1;
-            const vec v = _mm512_maskz_loadu_ps(all, x + begin);
-            const vec pair = vec_mul(v, _mm512_maskz_loadu_ps(group_begins[part] & whole, x + begin + 1));
+            const vec v = vec_mul(_mm512_maskz_loadu_ps(all, x + begin), factor);
+            const vec behind = vec_mul(_mm512_maskz_loadu_ps(group_begins[part] & whole, x + begin + 1), factor);
+            const vec pair = vec_mul(v, behind);
             products = vec_add(products, pair);
-            excess = vec_fma(vec_mul(v, factor), v, vec_fma(pair, pair, excess));
+            squares = vec_fma(pair, pair, squares);
+            sizes = vec_fma(vec_mul(v, minus), v, sizes);
         }
-    return (struct pairs){vec_sum(products), vec_sum(excess)};
+    return (struct pairs){vec_sum(products), vec_sum(squares), vec_sum(vec_add(squares, sizes))};
 }
 
 /*
- * With partners w of root mean square SIZE, K values x in t = K / 3 pairs, the squared error of the sums by groups is
- * expected to be 1 + (Σ (x0 x1)² + t SIZE⁴) / (SIZE² Σ x²) times that of plain sums.
+ * Rounding errors of a plain sum are expected to grow with Σ x² of a row (columns being of one size), those of a sum by
+ * groups with Σ (x0 x1)² and Σ (w0 w1)², and, where pairs are of one sign and add up on the way to the end, with half
+ * of (Σ x0 x1)² and (Σ w0 w1)². Of columns that fit this is at most one a group.
  */
-static bool may_pair(size_t k, struct pairs pairs)
+static bool row_fits(size_t k, struct pairs pairs)
 {
-    return pairs.excess <= -(float)(k / GROUP) * SIZE * SIZE * SIZE * SIZE;
+    const float error = pairs.excess + 0.5f * pairs.products * pairs.products;
+    return error >= -FLT_MAX && error <= -(float)(k / GROUP);
 }
 
 INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct facts *facts)
 {
-    facts->first = begin;
+    size_t n_paired = 0, n_plain = 0;
     for (size_t i = begin; i < end; i++) {
-        const struct pairs pairs =
-            pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), LIMIT * SIZE * SIZE);
-        const bool paired = may_pair(p->k, pairs);
+        const struct pairs pairs = pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), 1, LIMIT);
+        const bool paired = row_fits(p->k, pairs);
         facts->offset[i - begin] = paired ? pairs.products : 0;
         facts->paired[i - begin] = paired;
+        facts->order[paired ? n_paired++ : end - begin - ++n_plain] = (uint8_t)(i - begin);
     }
+    facts->first = begin;
+    facts->n_paired = n_paired;
 }
 
-INLINE size_t rows_alike(const struct product *p, size_t i, size_t end)
+INLINE size_t row_at(const struct product *p, size_t i)
 {
-    const float *paired = p->facts->paired - p->facts->first;
-    size_t next = i + 1;
-    while (next < end && paired[next] == paired[i])
-        next++;
-    return next - i;
+    return p->facts->first + p->facts->order[i - p->facts->first];
+}
+
+INLINE size_t rows_alike(const struct product *p, size_t i, size_t end, size_t j)
+{
+    const size_t plain = p->facts->first + p->facts->n_paired;
+    return is_paired(p, j) && i < plain ? plain - i : end - i;
 }
 
 /* ---- columns ---- */
@@ -196,7 +214,7 @@ static size_t packed_bytes(size_t n, size_t k)
                                                                                                              : 0;
 }
 
-/* The power of two that brings a column's root mean square near SIZE; 1 where none does. */
+/* The power of two that brings a column's root mean square to 1/2..1; 1 where none does. */
 static float scale_of(size_t k, const float *w)
 {
     vec sum = vec_zero();
@@ -205,25 +223,34 @@ static float scale_of(size_t k, const float *w)
         sum = vec_fma(v, v, sum);
     }
     const float size = sqrtf(vec_sum(sum) / (float)k);
-    return size > 0x1p-60f && size < 0x1p60f ? exp2f(rintf(log2f(SIZE / size))) : 1;
+    return size > 0x1p-60f && size < 0x1p60f ? exp2f(floorf(-log2f(size))) : 1;
 }
 
-/* An identity's column picks values, and should give them as they are. */
-static bool is_sparse(size_t k, const float *w)
+static size_t zeros_of(size_t k, const float *w)
 {
     size_t zeros = 0;
     for (size_t p = 0; p < k; p++)
         zeros += w[p] == 0;
-    return zeros > k / 2;
+    return zeros;
 }
 
-/* Whether a column may be multiplied by groups, and its offset. */
-static bool column_fits(size_t k, const float *w, float scale, float *ret_offset)
+/* Of a column: what it is packed times, what its sums are multiplied by, Σ w0 w1. */
+struct packing {
+    float factor, scale, offset;
+};
+
+/* Whether a column may be multiplied by groups. One that picks values, as an identity's, is to give them as they are.
+ */
+static bool column_fits(size_t k, const float *w, struct packing *ret_packing)
 {
-    const float square = scale * scale;
-    const struct pairs pairs = pairs_of(k, w, LIMIT * SIZE * SIZE / square);
-    *ret_offset = pairs.products * square;
-    return may_pair(k, (struct pairs){pairs.products, pairs.excess * square * square}) && !is_sparse(k, w);
+    const float factor = scale_of(k, w), groups = (float)(k / GROUP);
+    const struct pairs pairs = pairs_of(k, w, factor, 0);
+    const float error = pairs.squares + 0.5f * pairs.products * pairs.products;
+    /* Most columns are small enough, or half of them is; what has to be smaller yet has outliers, or one sign. */
+    const float half = error <= groups ? 1 : 0.5f;
+    const size_t zeros = zeros_of(k, w);
+    *ret_packing = (struct packing){factor * half, zeros == k ? 0 : 1 / (factor * half), pairs.products * half * half};
+    return error * half * half * half * half <= groups && (zeros <= k / 2 || zeros == k);
 }
 
 static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
@@ -231,20 +258,21 @@ static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
     float *out = packed, *offset = (float *)(void *)((char *)packed + panels_bytes(n, k));
     float *scale = offset + padded_columns(n), *paired = scale + padded_columns(n);
     for (size_t j = 0; j < n; j += PANEL, paired++) {
-        float scales[PANEL];
-        *paired = 1;
+        const size_t columns = n - j < PANEL ? n - j : PANEL;
+        struct packing packing[PANEL];
+        bool fits = true;
+        for (size_t c = 0; c < columns && fits; c++)
+            fits = column_fits(k, w + (j + c) * ldw, &packing[c]);
+        *paired = fits;
         for (size_t c = 0; c < PANEL; c++) {
-            offset[j + c] = 0;
-            scales[c] = j + c < n ? scale_of(k, w + (j + c) * ldw) : 1;
-            scale[j + c] = 1 / scales[c];
-            if (j + c < n && !column_fits(k, w + (j + c) * ldw, scales[c], &offset[j + c]))
-                *paired = 0;
+            if (!fits || c >= columns)
+                packing[c] = (struct packing){1, 1, 0};
+            scale[j + c] = packing[c].scale;
+            offset[j + c] = packing[c].offset;
         }
-        for (size_t c = 0; c < PANEL; c++)
-            offset[j + c] = *paired != 0 ? offset[j + c] : 0;
         for (size_t p = 0; p < k; p++)
             for (size_t c = 0; c < PANEL; c++)
-                *out++ = j + c < n ? w[(j + c) * ldw + p] * scales[c] : 0;
+                *out++ = c < columns ? w[(j + c) * ldw + p] * packing[c].factor : 0;
     }
 }
 

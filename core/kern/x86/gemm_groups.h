@@ -57,27 +57,22 @@ INLINE void group_multiply(const char *x, weights (*w)[2], sums *acc)
 INLINE void groups_run(const size_t rows, const struct product *p, size_t i, const char *panel, const char *next,
                        size_t count, sums (*acc)[2])
 {
-    const size_t stride = p->stride, bases = bases_of(rows);
-    const char *base[BASES];
+    const char *x[ROWS];
     UNROLL
-    for (size_t b = 0; b < bases; b++)
-        base[b] = p->x + (i + b * FAN) * stride + HEADER;
-    for (size_t g = 0; g < count; g++) {
+    for (size_t r = 0; r < rows; r++)
+        x[r] = p->x + row_at(p, i + r) * p->stride + HEADER;
+    for (size_t step = 0; step < count * GROUP; step += GROUP) {
         weights w[GROUP][2];
         UNROLL
         for (size_t s = 0; s < GROUP; s++) {
-            const char *step = panel + (g * GROUP + s) * PANEL_STEP;
-            _mm_prefetch(next + (g * GROUP + s) * LINE, _MM_HINT_T1);
-            w[s][0] = weights_load(step);
-            w[s][1] = weights_load(step + VEC * WORD);
+            const char *at = panel + (step + s) * PANEL_STEP;
+            _mm_prefetch(next + (step + s) * LINE, _MM_HINT_T1);
+            w[s][0] = weights_load(at);
+            w[s][1] = weights_load(at + VEC * WORD);
         }
-        bases_pin(bases, base);
         UNROLL
         for (size_t r = 0; r < rows; r++)
-            group_multiply(base[r / FAN] + r % FAN * stride, w, acc[r]);
-        UNROLL
-        for (size_t b = 0; b < bases; b++)
-            base[b] += GROUP * WORD;
+            group_multiply(x[r] + step * WORD, w, acc[r]);
     }
 }
 

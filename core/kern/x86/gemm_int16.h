@@ -1,7 +1,8 @@
 /*
  * What gemm_simd.h needs of 16-bit integers, two a word, multiplied by groups
  * (gemm_groups.h): what dtype bf16 is where this is faster than bfloat16's own
- * products, and nearer to f32. Rows of x and columns of w are rounded to integers
+ * products; nearer to f32 too, unless a row has outliers of a hundred times its
+ * size. Rows of x and columns of w are rounded to integers
  *
  *   q = round(x · inverse) + MIDDLE in 1..16383,  |x · inverse| < MIDDLE
  *
@@ -12,7 +13,7 @@
  * give the same bits.
  *
  *   packed   panels | scale[columns] | offset[columns]           columns padded to PANEL
- *   a row    scale, offset … 64 bytes | words, padded with 0's    input_bytes(k)
+ *   a row    scale, offset … 64 bytes | words, padded with MIDDLE  input_bytes(k)
  *
  * offset: Σ of a group's q0 q1 + MIDDLE · Σ q. The includer defines ROWS and
  * FREE_BROADCAST.
@@ -99,7 +100,7 @@ INLINE vec columns_value(sums acc, const struct product *p, size_t i, const stru
     const struct header *header = (const struct header *)(const void *)(p->x + i * p->stride);
     const __m512i offset = _mm512_add_epi32(columns->offset, _mm512_set1_epi32((int)header->offset));
     const vec sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, offset));
-    return vec_fma(vec_mul(sum, vec_set(header->scale)), columns->scale, columns->bias);
+    return vec_fma(vec_mul(sum, columns->scale), vec_set(header->scale), columns->bias);
 }
 
 INLINE vec activation(vec x, enum att_act act)
@@ -122,9 +123,8 @@ static float inverse_of(size_t k, const float *x)
     if (isnan(sum) || !(most <= FLT_MAX))
         return NAN;
     /* Squares may overflow, or vanish: then no value is more than the largest. */
-    const float norm = sum <= FLT_MAX && sum >= FLT_MIN ? sqrtf(sum) : most * sqrtf((float)k);
-    const float inverse = fminf((MIDDLE - 1) / most, NORM / norm);
-    return most == 0 ? 0 : fminf(inverse, FLT_MAX);
+    const float by_norm = sum <= FLT_MAX && sum >= FLT_MIN ? NORM / sqrtf(sum) : NORM / sqrtf((float)k) / most;
+    return most == 0 ? 0 : fminf(fminf((MIDDLE - 1) / most, by_norm), FLT_MAX);
 }
 
 /* Words of a chunk: whole groups and whole vectors. */

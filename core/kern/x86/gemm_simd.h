@@ -35,8 +35,8 @@
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64 };
-/* So many rows have a pointer each, in registers. More are addressed from every FAN-th: an address adds 0, 1, 2 or
- * 4 times the stride to a base, and for the row between once or twice to a sum. */
+/* gemm_steps.h: so many rows have a pointer each, in registers. More are addressed from every FAN-th: an address adds
+ * 0, 1, 2 or 4 times the stride to a base, and for the row between once or twice to a sum. */
 enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
 
 /* Padded to whole groups of STEPS. */
@@ -79,8 +79,10 @@ INLINE struct columns columns_load(const struct product *p, size_t j, size_t h);
 INLINE vec columns_value(sums acc, const struct product *p, size_t i, const struct columns *columns);
 INLINE vec activation(vec x, enum att_act act);
 INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct facts *facts);
-/* How many rows from i on a block may take together. */
-INLINE size_t rows_alike(const struct product *p, size_t i, size_t end);
+/* Rows may be taken in another order: which one is the i-th; and how many from there on a block of column j may take.
+ */
+INLINE size_t row_at(const struct product *p, size_t i);
+INLINE size_t rows_alike(const struct product *p, size_t i, size_t end, size_t j);
 
 INLINE size_t bases_of(size_t rows)
 {
@@ -95,8 +97,8 @@ INLINE void bases_pin(const size_t bases, const char **base)
         __asm__("" : "+r"(base[b]));
 }
 
-/* Sums of `rows` rows from i on with the panel of column j, finished up to the activation: straight into c, or into
- * `out` when something is left to do. rows is a constant at every call. */
+/* Sums of `rows` rows from the i-th on with the panel of column j, finished up to the activation: straight into c, or
+ * into `out` when something is left to do. rows is a constant at every call. */
 INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, float (*out)[PANEL])
 {
     sums acc[ROWS][2];
@@ -105,25 +107,24 @@ INLINE void block(const size_t rows, const struct product *p, size_t i, size_t j
         acc[r][0] = acc[r][1] = sums_zero();
     block_sums(rows, p, i, j, next, acc);
     const struct columns left = columns_load(p, j, 0), right = columns_load(p, j, VEC);
-    const float *residual = out || !p->epilogue->residual ? NULL : p->epilogue->residual + i * p->epilogue->ldr + j;
-    uint16_t *rounded =
-        out || !ROUNDS || !p->epilogue->rounded ? NULL : p->epilogue->rounded + i * p->epilogue->ldb + j;
-    float *c = out ? out[0] : rounded ? NULL : p->c + i * p->ldc + j;
-    const size_t ldc = out ? PANEL : p->ldc;
+    const float *residual = out || !p->epilogue->residual ? NULL : p->epilogue->residual + j;
+    uint16_t *rounded = out || !ROUNDS || !p->epilogue->rounded ? NULL : p->epilogue->rounded + j;
     UNROLL
     for (size_t r = 0; r < rows; r++) {
-        vec y0 = columns_value(acc[r][0], p, i + r, &left);
-        vec y1 = columns_value(acc[r][1], p, i + r, &right);
+        const size_t row = row_at(p, i + r);
+        float *c = out ? out[r] : rounded ? NULL : p->c + row * p->ldc + j;
+        vec y0 = columns_value(acc[r][0], p, row, &left);
+        vec y1 = columns_value(acc[r][1], p, row, &right);
         if (residual) {
-            y0 = vec_add(y0, vec_load(residual + r * p->epilogue->ldr));
-            y1 = vec_add(y1, vec_load(residual + r * p->epilogue->ldr + VEC));
+            y0 = vec_add(y0, vec_load(residual + row * p->epilogue->ldr));
+            y1 = vec_add(y1, vec_load(residual + row * p->epilogue->ldr + VEC));
         }
         if (rounded) {
-            rounded_store(rounded + r * p->epilogue->ldb, y0, VEC);
-            rounded_store(rounded + r * p->epilogue->ldb + VEC, y1, VEC);
+            rounded_store(rounded + row * p->epilogue->ldb, y0, VEC);
+            rounded_store(rounded + row * p->epilogue->ldb + VEC, y1, VEC);
         } else {
-            vec_store(c + r * ldc, y0);
-            vec_store(c + r * ldc + VEC, y1);
+            vec_store(c, y0);
+            vec_store(c + VEC, y1);
         }
     }
 }
@@ -143,44 +144,47 @@ INLINE vec activated(const enum att_act act, const struct tile *tile, size_t r, 
 }
 
 /* The tile → c with activation and residual. */
-INLINE void finish(const enum att_act act, const struct tile *tile, const float *residual, size_t ldr, float *c,
-                   size_t ldc)
+INLINE void finish(const enum att_act act, const struct tile *tile, const struct product *p, size_t i, size_t j)
 {
-    for (size_t r = 0; r < tile->rows; r++)
+    const struct att_gemm_epilogue *e = p->epilogue;
+    for (size_t r = 0; r < tile->rows; r++) {
+        const size_t row = row_at(p, i + r);
+        const float *residual = e->residual ? e->residual + row * e->ldr + j : NULL;
+        float *c = p->c + row * p->ldc + j;
         for (size_t h = 0; h < tile->columns; h += VEC) {
             vec y = activated(act, tile, r, h);
             const size_t n = tile->columns - h;
             if (n >= VEC) {
-                y = residual ? vec_add(y, vec_load(residual + r * ldr + h)) : y;
-                vec_store(c + r * ldc + h, y);
+                y = residual ? vec_add(y, vec_load(residual + h)) : y;
+                vec_store(c + h, y);
             } else {
-                y = residual ? vec_add(y, vec_load_tail(residual + r * ldr + h, n)) : y;
-                vec_store_tail(c + r * ldc + h, y, n);
+                y = residual ? vec_add(y, vec_load_tail(residual + h, n)) : y;
+                vec_store_tail(c + h, y, n);
             }
         }
+    }
 }
 
 /* The same, rounded. */
-INLINE void finish_rounded(const enum att_act act, const struct tile *tile, uint16_t *y, size_t ldy)
+INLINE void finish_rounded(const enum att_act act, const struct tile *tile, const struct product *p, size_t i, size_t j)
 {
-    for (size_t r = 0; r < tile->rows; r++)
+    for (size_t r = 0; r < tile->rows; r++) {
+        uint16_t *y = p->epilogue->rounded + row_at(p, i + r) * p->epilogue->ldb + j;
         for (size_t h = 0; h < tile->columns; h += VEC)
-            rounded_store(y + r * ldy + h, activated(act, tile, r, h), tile->columns - h);
+            rounded_store(y + h, activated(act, tile, r, h), tile->columns - h);
+    }
 }
 
 static void finish_tile(const struct product *p, size_t i, size_t j, const struct tile *tile)
 {
     const struct att_gemm_epilogue *e = p->epilogue;
-    const float *residual = e->residual ? e->residual + i * e->ldr + j : NULL;
-    float *c = e->rounded ? NULL : p->c + i * p->ldc + j;
-    uint16_t *rounded = e->rounded ? e->rounded + i * e->ldb + j : NULL;
     switch (e->act) {
 #define CASE(ACT)                                                                                                      \
     case ACT:                                                                                                          \
-        if (ROUNDS && rounded)                                                                                         \
-            finish_rounded(ACT, tile, rounded, e->ldb);                                                                \
+        if (ROUNDS && e->rounded)                                                                                      \
+            finish_rounded(ACT, tile, p, i, j);                                                                        \
         else                                                                                                           \
-            finish(ACT, tile, residual, e->ldr, c, p->ldc);                                                            \
+            finish(ACT, tile, p, i, j);                                                                                \
         break
         CASE(ATT_ACT_NONE);
         CASE(ATT_ACT_RELU);
@@ -206,7 +210,7 @@ static void run_rows(const struct product *p, size_t begin, size_t end, struct a
         size_t next = panel + p->steps * PANEL_STEP;
         const bool direct = p->n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->gate;
         for (size_t i = begin; i < end;) {
-            const size_t left = rows_alike(p, i, end), blocks = (left + ROWS - 1) / ROWS;
+            const size_t left = rows_alike(p, i, end, j), blocks = (left + ROWS - 1) / ROWS;
             const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
             float out[2][ROWS][PANEL] __attribute__((aligned(64)));
             const struct tile tile = {rows, p->n - j < PANEL ? p->n - j : PANEL, out[0],

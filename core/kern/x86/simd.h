@@ -477,7 +477,7 @@ INLINE vec vec_gelu(vec x)
     return gelu_by_table(5, table, x);
 }
 
-/* The same of degree 3, for results that are rounded to 8 bits or fewer: largest error 2.7e-6 · max(1,|x|). */
+/* The same of degree 3, behind products of 16 bits or fewer, and rounded again: largest error 2.7e-6 · max(1,|x|). */
 INLINE vec vec_gelu_short(vec x)
 {
     static const float table[4][16] __attribute__((aligned(64))) = {
@@ -530,7 +530,7 @@ INLINE vec vec_act(vec x, enum att_act act)
     }
 }
 
-/* vec_act where what follows rounds the result to 8 bits or fewer. */
+/* vec_act behind products of 16 bits or fewer, whose result is rounded again. */
 INLINE vec vec_act_short(vec x, enum att_act act)
 {
     return act == ATT_ACT_GELU ? vec_gelu_short(x) : vec_act(x, act);

@@ -114,51 +114,112 @@ static void a_row_alone_has_the_bits_it_has_among_others(void **state)
     }
 }
 
-/* The largest distance of a product from the exact one. */
-static double distance(size_t m, size_t n, size_t k, const float *x, const float *w, const float *c)
+static const struct att_gemm *plain_row(void)
 {
-    double worst = 0;
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (size_t p = 0; p < k; p++)
-                sum += (double)x[i * k + p] * (double)w[j * k + p];
-            worst = fmax(worst, fabs(sum - (double)c[i * n + j]));
-        }
-    return worst;
+    return att_gemm_choose(ATT_F32, features & ~(uint32_t)(ATT_CPU_ZEN4 | ATT_CPU_ZEN5));
 }
 
-/* Rows of all sizes, and such with large values side by side, beside columns of all sizes: at most LIMIT's root times
- * as far as plain sums, where the identity alone would be thousands of times as far. */
+/* The root mean square of a product's distance from the exact one. */
+static double distance(size_t m, size_t n, size_t k, const float *x, const float *w, const float *c)
+{
+    double squares = 0;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = -(double)c[i * n + j];
+            for (size_t p = 0; p < k; p++)
+                sum += (double)x[i * k + p] * (double)w[j * k + p];
+            squares += sum * sum;
+        }
+    return sqrt(squares / (double)(m * n));
+}
+
+enum shape { AROUND_ZERO, POSITIVE, AROUND_ONE, HALF_ZEROS, LARGE_PAIR, LARGE_PAIRS, SHAPES };
+
+/* Rows of k values of about that size. */
+static float *shaped(size_t rows, size_t k, enum shape shape, float size)
+{
+    float *x = fresh(rows * k);
+    for (size_t i = 0; i < rows * k; i++) {
+        const float v = x[i];
+        const size_t p = i % k;
+        x[i] = size * (shape == POSITIVE                                                    ? fabsf(v)
+                       : shape == AROUND_ONE                                                ? 1 + v / 10
+                       : shape == HALF_ZEROS                                                ? fmaxf(v, 0)
+                       : (shape == LARGE_PAIR && p < 2) || (shape == LARGE_PAIRS && p < 30) ? 100 * v
+                                                                                            : v);
+    }
+    return x;
+}
+
+/* Where the identity alone would be up to thousands of times as far. */
 static void f32_stays_near_plain_sums(void **state)
 {
     (void)state;
-    enum { M = 8, N = 32, K = 96 };
-    const struct att_gemm *gemm = row_for(ATT_F32, ATT_CPU_ZEN4), *plain = row_for(ATT_F32, 0);
-    static const float sizes[] = {1, 0.02f, 50, 1e-6f, 1e6f, 1e-30f};
-    assert_null(plain);
-    plain = att_gemm_choose(ATT_F32, features & ~(uint32_t)(ATT_CPU_ZEN4 | ATT_CPU_ZEN5));
-    for (size_t s = 0; gemm && s < sizeof sizes / sizeof *sizes; s++)
-        for (int large = 0; large < 3; large++) {
-            float *x = fresh(M * K), *w = fresh(N * K);
-            for (size_t i = 0; i < M * K; i++)
-                x[i] *= sizes[s];
-            for (size_t i = 0; i < N * K; i++)
-                w[i] *= 0.03f / sizes[s];
+    enum { M = 8, N = 32 };
+    static const float sizes[] = {1, 0.05f, 8, 1e-6f, 1e6f, 1e-30f};
+    static const size_t ks[] = {96, 3072};
+    const struct att_gemm *gemm = row_for(ATT_F32, ATT_CPU_ZEN4), *plain = plain_row();
+    for (size_t at = 0; gemm && at < 2 * 6 * SHAPES * SHAPES; at++) {
+        const size_t k = ks[at % 2];
+        const float size = sizes[at / 2 % 6];
+        const enum shape x_shape = at / 12 % SHAPES, w_shape = at / 12 / SHAPES;
+        float *x = shaped(M, k, x_shape, size), *w = shaped(N, k, w_shape, 0.03f / size);
+        float *a = product(gemm, M, N, k, x, w), *b = product(plain, M, N, k, x, w);
+        const double grouped = distance(M, N, k, x, w, a), plainly = distance(M, N, k, x, w, b);
+        if (!(grouped <= 16 * plainly))
+            fail_msg("k %zu, size %g, shapes %d %d: %.3g from the exact product, plain sums %.3g", k, (double)size,
+                     x_shape, w_shape, grouped, plainly);
+        free(x);
+        free(w);
+        free(a);
+        free(b);
+    }
+}
+
+/* Else the tests above would say nothing. */
+static void f32_takes_the_identity_where_it_is_safe(void **state)
+{
+    (void)state;
+    enum { M = 10, N = 64, K = 384 };
+    const struct att_gemm *gemm = row_for(ATT_F32, ATT_CPU_ZEN4);
+    static const float sizes[] = {0.3f, 1, 3};
+    for (size_t s = 0; gemm && s < 3; s++) {
+        float *x = shaped(M, K, AROUND_ZERO, sizes[s]), *w = shaped(N, K, AROUND_ZERO, 0.05f);
+        memset(w + 3 * K, 0, K * sizeof *w); /* a pruned output does not keep others from it */
+        float *a = product(gemm, M, N, K, x, w), *b = product(plain_row(), M, N, K, x, w);
+        for (size_t i = 0; i < M; i++)
+            for (size_t part = 0; part < N; part += 32)
+                assert_memory_not_equal(a + i * N + part, b + i * N + part, 32 * sizeof *a);
+        free(x);
+        free(w);
+        free(a);
+        free(b);
+    }
+}
+
+/* Squares that overflow, in lanes of their own, hide no pair. */
+static void f32_holds_large_values(void **state)
+{
+    (void)state;
+    enum { K = 96 };
+    const struct att_gemm *gemm = row_for(ATT_F32, ATT_CPU_ZEN4);
+    for (int large = 0; gemm && large < 2; large++) {
+        float *x = fresh(K), *w = fresh(K);
+        double sum = 0, size = 0;
+        for (size_t p = 0; p < K; p++) {
+            if (large == 0)
+                x[p] = p == 2 ? 4e18f : p == 18 || p == 19 ? 1e19f : x[p];
             if (large == 1)
-                disturb(M, K, 1, x);
-            if (large == 2)
-                disturb(N, K, 1, w);
-            float *a = product(gemm, M, N, K, x, w), *b = product(plain, M, N, K, x, w);
-            const double grouped = distance(M, N, K, x, w, a), plainly = distance(M, N, K, x, w, b);
-            if (!(grouped <= 8 * plainly))
-                fail_msg("size %g, large values %d: %.3g from the exact product, plain sums %.3g", (double)sizes[s],
-                         large, grouped, plainly);
-            free(x);
-            free(w);
-            free(a);
-            free(b);
+                w[p] *= p == 2 ? 9e9f : p == 18 || p == 19 ? 1.5e11f : p % 3 == 2 ? 5e9f : 1;
+            sum += (double)x[p] * (double)w[p];
+            size += fabs((double)x[p] * (double)w[p]);
         }
+        float *c = product(gemm, 1, 1, K, x, w);
+        assert_true(fabs((double)c[0] - sum) <= 1e-5 * size);
+        free(x);
+        free(w);
+        free(c);
+    }
 }
 
 static void f32_zeros_stay_zeros(void **state)
@@ -246,6 +307,27 @@ static void int16_sums_do_not_wrap(void **state)
         }
 }
 
+static void int16_holds_large_values(void **state)
+{
+    (void)state;
+    enum { K = 1024 };
+    const struct att_gemm *gemm = row_for(ATT_BF16, ATT_CPU_ZEN4);
+    for (int large = 0; gemm && large < 2; large++) {
+        float *x = fresh(K), *w = fresh(K);
+        double sum = 0;
+        for (size_t p = 0; p < K; p++) {
+            x[p] = large ? 1e37f * fabsf(x[p]) : 1e33f;
+            w[p] = 1e-3f;
+            sum += (double)x[p] * (double)w[p];
+        }
+        float *c = product(gemm, 1, 1, K, x, w);
+        assert_true(fabs((double)c[0] / sum - 1) < 1e-2);
+        free(x);
+        free(w);
+        free(c);
+    }
+}
+
 static int detect(void **state)
 {
     (void)state;
@@ -256,9 +338,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_forms_have_the_same_bits), cmocka_unit_test(a_row_alone_has_the_bits_it_has_among_others),
-        cmocka_unit_test(f32_stays_near_plain_sums),     cmocka_unit_test(f32_zeros_stay_zeros),
+        cmocka_unit_test(f32_stays_near_plain_sums),     cmocka_unit_test(f32_takes_the_identity_where_it_is_safe),
+        cmocka_unit_test(f32_holds_large_values),        cmocka_unit_test(f32_zeros_stay_zeros),
         cmocka_unit_test(f32_picks_values_as_they_are),  cmocka_unit_test(int16_sums_are_exact),
-        cmocka_unit_test(int16_sums_do_not_wrap),
+        cmocka_unit_test(int16_sums_do_not_wrap),        cmocka_unit_test(int16_holds_large_values),
     };
     return cmocka_run_group_tests_name("kern-groups", tests, detect, NULL);
 }
