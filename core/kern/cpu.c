@@ -8,9 +8,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#endif
 
-#if defined(__x86_64__)
 /* AMD's families with AVX-512: 19h (of it Zen 4 alone), 1Ah and above. */
 static uint32_t detect_zen(void)
 {

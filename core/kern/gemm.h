@@ -3,8 +3,9 @@
  *
  * Weights come as Hugging Face stores a Linear: row-major f32 [n out][k in]. A
  * row of this family packs them, in its dtype, into panels of `panel` output
- * columns, [n/panel][k/ku][panel][ku], zero-padded; the row defines panel and
- * ku (a row may pad k further), so layout and kernel cannot disagree. Activations are row-major:
+ * columns, [n/panel][k/ku][panel][ku], padded (k further, where a row wants it);
+ * the row defines panel and ku, so layout and kernel cannot disagree.
+ * Activations are row-major:
  *
  *   f32    read as they are
  *   bf16   rounded to bfloat16 (nearest even, denormals to zero) by `convert`;

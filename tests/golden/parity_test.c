@@ -27,9 +27,8 @@
 
 extern char **environ;
 
-/* A correct f32 implementation lands near 1e-6; a wrong constant shows at 5e-4. With random weights plain sums are up
- * to 1e-5 away, those of kern/x86/gemm_groups.h 3.4e-5. */
-static const double tolerance = 5e-5;
+/* A correct f32 implementation lands near 1e-6; a wrong constant shows at 5e-4. */
+static const double tolerance = 2e-5;
 static char work_dir[] = "/tmp/attend-parity-XXXXXX";
 
 /* ---- files and processes ---- */
@@ -210,7 +209,12 @@ static void compare_set(const char *set, const char *model, const char *base, co
     assert_int_equal(status, 0);
     assert_true(count > 0);
     printf("# %-28s %4zu cases, largest error %.1e (%s of %s)\n", set, count, worst.error, worst.name, worst.in);
-    if (!(worst.error <= tolerance))
+    /* The reference's own fp32 noise is 1.2e-5 in t5-v1_1, against 4e-6 of the next; other orders of summing show it.
+     * The one logit of xlm-roberta-rerank is small against what it is summed of: plain sums are 9e-6 away,
+     * groups 3.4e-5. */
+    const bool noisy = strcmp(set, "t5-v1_1") == 0 || strcmp(set, "xlm-roberta-rerank") == 0;
+    const double bound = noisy ? 2.5 * tolerance : tolerance;
+    if (!(worst.error <= bound))
         fail_msg("%s: %s of %s differs by %.3g of its largest value", set, worst.name, worst.in, worst.error);
 }
 

@@ -112,10 +112,10 @@ INLINE void singles_run(const size_t rows, const struct product *p, size_t i, co
     for (size_t r = 0; r < rows; r++)
         row[r] = p->x + row_at(p, i + r) * p->stride;
     for (size_t k = begin; k < end; k++) {
-        const weights w0 = weights_load(panel + k * PANEL_STEP), w1 = weights_load(panel + k * PANEL_STEP + VEC * WORD);
+        const weights w0 = weights_load(panel + k * PANEL_STEP), w1 = weights_load(panel + k * PANEL_STEP + VEC * STEP);
         UNROLL
         for (size_t r = 0; r < rows; r++) {
-            const weights x = inputs_load(row[r] + k * WORD);
+            const weights x = inputs_load(row[r] + k * STEP);
             acc[r][0] = multiply_add(acc[r][0], x, w0);
             acc[r][1] = multiply_add(acc[r][1], x, w1);
         }
@@ -142,30 +142,26 @@ INLINE void block_sums(const size_t rows, const struct product *p, size_t i, siz
 struct pairs {
     float products; /* Σ x0 x1 */
     float squares;  /* Σ (x0 x1)² */
-    float excess;   /* squares - weight · Σ x² */
+    float size;     /* Σ x² */
 };
 
-/* Of k values from x on, each times scale. All are NaN if a value is not finite. */
-INLINE struct pairs pairs_of(size_t k, const float *x, float scale, float weight)
+/* Of k values from x on, each times scale. */
+INLINE struct pairs pairs_of(size_t k, const float *x, float scale)
 {
     const size_t grouped = k / GROUP * GROUP;
-    const vec factor = vec_set(scale), minus = vec_set(-weight);
-    vec products = vec_zero(), squares = vec_zero(), sizes = vec_zero();
+    const vec factor = vec_set(scale);
+    vec products = vec_zero(), squares = vec_zero(), size = vec_zero();
     for (size_t i = 0; i < k; i += GROUP * VEC)
         for (size_t part = 0; part < GROUP && i + part * VEC < k; part++) {
-            const size_t begin = i + part * VEC, left = k - begin;
-            const __mmask16 all = left < VEC ? tail_mask(left) : (__mmask16)-1;
-            const __mmask16 whole = grouped <= begin        ? 0
-                                    : grouped - begin < VEC ? tail_mask(grouped - begin)
-                                                            : (__mmask16)-1;
-            const vec v = vec_mul(_mm512_maskz_loadu_ps(all, x + begin), factor);
-            const vec behind = vec_mul(_mm512_maskz_loadu_ps(group_begins[part] & whole, x + begin + 1), factor);
-            const vec pair = vec_mul(v, behind);
+            const size_t begin = i + part * VEC;
+            const __mmask16 pairs = group_begins[part] & first_lanes(grouped > begin ? grouped - begin : 0);
+            const vec v = vec_mul(_mm512_maskz_loadu_ps(first_lanes(k - begin), x + begin), factor);
+            const vec pair = vec_mul(v, vec_mul(_mm512_maskz_loadu_ps(pairs, x + begin + 1), factor));
             products = vec_add(products, pair);
             squares = vec_fma(pair, pair, squares);
-            sizes = vec_fma(vec_mul(v, minus), v, sizes);
+            size = vec_fma(v, v, size);
         }
-    return (struct pairs){vec_sum(products), vec_sum(squares), vec_sum(vec_add(squares, sizes))};
+    return (struct pairs){vec_sum(products), vec_sum(squares), vec_sum(size)};
 }
 
 /*
@@ -173,17 +169,23 @@ INLINE struct pairs pairs_of(size_t k, const float *x, float scale, float weight
  * groups with Σ (x0 x1)² and Σ (w0 w1)², and, where pairs are of one sign and add up on the way to the end, with half
  * of (Σ x0 x1)² and (Σ w0 w1)². Of columns that fit this is at most one a group.
  */
+static float pairs_error(struct pairs pairs)
+{
+    return pairs.squares + 0.5f * pairs.products * pairs.products;
+}
+
+/* False where a value is not finite, or so large that it cannot be told. */
 static bool row_fits(size_t k, struct pairs pairs)
 {
-    const float error = pairs.excess + 0.5f * pairs.products * pairs.products;
-    return error >= -FLT_MAX && error <= -(float)(k / GROUP);
+    const float most = LIMIT * pairs.size;
+    return most <= FLT_MAX && pairs_error(pairs) + (float)(k / GROUP) <= most;
 }
 
 INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct facts *facts)
 {
     size_t n_paired = 0, n_plain = 0;
     for (size_t i = begin; i < end; i++) {
-        const struct pairs pairs = pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), 1, LIMIT);
+        const struct pairs pairs = pairs_of(p->k, (const float *)(const void *)(p->x + i * p->stride), 1);
         const bool paired = row_fits(p->k, pairs);
         facts->offset[i - begin] = paired ? pairs.products : 0;
         facts->paired[i - begin] = paired;
@@ -208,10 +210,7 @@ INLINE size_t rows_alike(const struct product *p, size_t i, size_t end, size_t j
 
 static size_t packed_bytes(size_t n, size_t k)
 {
-    const size_t panels = panels_bytes(n, k), columns = padded_columns(n);
-    size_t bytes;
-    return panels && att_size_mul(columns, 3 * sizeof(float), &bytes) && att_size_add(panels, bytes, &bytes) ? bytes
-                                                                                                             : 0;
+    return panels_bytes_with(n, k, 3 * sizeof(float));
 }
 
 /* The power of two that brings a column's root mean square to 1/2..1; 1 where none does. */
@@ -244,8 +243,8 @@ struct packing {
 static bool column_fits(size_t k, const float *w, struct packing *ret_packing)
 {
     const float factor = scale_of(k, w), groups = (float)(k / GROUP);
-    const struct pairs pairs = pairs_of(k, w, factor, 0);
-    const float error = pairs.squares + 0.5f * pairs.products * pairs.products;
+    const struct pairs pairs = pairs_of(k, w, factor);
+    const float error = pairs_error(pairs);
     /* Most columns are small enough, or half of them is; what has to be smaller yet has outliers, or one sign. */
     const float half = error <= groups ? 1 : 0.5f;
     const size_t zeros = zeros_of(k, w);

@@ -21,10 +21,15 @@
 
 #include "core/kern/x86/gemm_simd.h"
 
-enum { GROUP = 3, WORD = 4 };
+enum { GROUP = 3 }; /* words: steps */
 
 /* Lanes where a group begins, of the three vectors of words that 16 groups are. */
 static const __mmask16 group_begins[GROUP] = {0x9249, 0x4924, 0x2492};
+
+INLINE __mmask16 first_lanes(size_t n)
+{
+    return tail_mask(n < VEC ? n : VEC);
+}
 
 INLINE weights weights_load(const char *p);
 /* A word for every column. */
@@ -40,12 +45,12 @@ INLINE void group_multiply(const char *x, weights (*w)[2], sums *acc)
     if (FREE_BROADCAST) {
         UNROLL
         for (size_t h = 0; h < 2; h++) {
-            acc[h] = multiply_add(acc[h], add_word(x, w[1][h]), add_word(x + WORD, w[0][h]));
-            acc[h] = multiply_add_word(acc[h], x + 2 * WORD, w[2][h]);
+            acc[h] = multiply_add(acc[h], add_word(x, w[1][h]), add_word(x + STEP, w[0][h]));
+            acc[h] = multiply_add_word(acc[h], x + 2 * STEP, w[2][h]);
         }
         return;
     }
-    const weights x0 = inputs_load(x), x1 = inputs_load(x + WORD), x2 = inputs_load(x + 2 * WORD);
+    const weights x0 = inputs_load(x), x1 = inputs_load(x + STEP), x2 = inputs_load(x + 2 * STEP);
     UNROLL
     for (size_t h = 0; h < 2; h++) {
         acc[h] = multiply_add(acc[h], add(x0, w[1][h]), add(x1, w[0][h]));
@@ -68,11 +73,11 @@ INLINE void groups_run(const size_t rows, const struct product *p, size_t i, con
             const char *at = panel + (step + s) * PANEL_STEP;
             _mm_prefetch(next + (step + s) * LINE, _MM_HINT_T1);
             w[s][0] = weights_load(at);
-            w[s][1] = weights_load(at + VEC * WORD);
+            w[s][1] = weights_load(at + VEC * STEP);
         }
         UNROLL
         for (size_t r = 0; r < rows; r++)
-            group_multiply(x[r] + step * WORD, w, acc[r]);
+            group_multiply(x[r] + step * STEP, w, acc[r]);
     }
 }
 

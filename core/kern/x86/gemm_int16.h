@@ -136,8 +136,7 @@ INLINE __m512i round_chunk(size_t words, size_t left, const float *x, float inve
 {
     const __m512i middle = _mm512_set1_epi32(MIDDLE), middles = _mm512_set1_epi16(MIDDLE);
     const vec factor = vec_set(inverse);
-    uint16_t q[2 * CHUNK + 2 * VEC]
-        __attribute__((aligned(64))); /* and one vector more, that is read for the word behind */
+    uint16_t q[2 * CHUNK + 2 * VEC] __attribute__((aligned(64))); /* the last word's neighbour is masked, and here */
     for (size_t i = 0; i < 2 * CHUNK; i += VEC) {
         const vec v = i + VEC <= left ? vec_load(x + i) : i < left ? vec_load_tail(x + i, left - i) : vec_zero();
         const __m512i rounded = _mm512_add_epi32(_mm512_cvtps_epi32(vec_mul(v, factor)), middle);
@@ -145,7 +144,7 @@ INLINE __m512i round_chunk(size_t words, size_t left, const float *x, float inve
     }
     __m512i offset = _mm512_setzero_si512();
     for (size_t part = 0; part < GROUP && part * VEC < words; part++) {
-        const __mmask16 whole = words - part * VEC < VEC ? tail_mask(words - part * VEC) : (__mmask16)-1;
+        const __mmask16 whole = first_lanes(words - part * VEC);
         const __m512i word = _mm512_maskz_loadu_epi32(whole, q + 2 * part * VEC);
         const __m512i behind = _mm512_maskz_loadu_epi32(group_begins[part] & whole, q + 2 * (part * VEC + 1));
         offset = _mm512_add_epi32(offset, _mm512_madd_epi16(word, behind));
@@ -165,15 +164,16 @@ INLINE uint32_t lanes_sum(__m512i x)
     return sum;
 }
 
-/* k values as words, `apart` words from one to the next, and their offset. */
+/* k values as words, `apart` words from one to the next, and their offset. Zeros where inverse is NaN. */
 INLINE uint32_t round_row(size_t k, const float *x, float inverse, size_t apart, uint32_t *out)
 {
     const size_t steps = steps_of(k);
+    const float factor = isnan(inverse) ? 0 : inverse;
     __m512i offset = _mm512_setzero_si512();
     for (size_t s = 0; s < steps; s += CHUNK) {
         uint32_t words[CHUNK];
         const size_t count = steps - s < CHUNK ? steps - s : CHUNK, left = KU * s < k ? k - KU * s : 0;
-        offset = _mm512_add_epi32(offset, round_chunk(count, left, x + KU * s, inverse, apart == 1 ? out + s : words));
+        offset = _mm512_add_epi32(offset, round_chunk(count, left, x + KU * s, factor, apart == 1 ? out + s : words));
         for (size_t i = 0; apart != 1 && i < count; i++)
             out[(s + i) * apart] = words[i];
     }
@@ -187,7 +187,7 @@ static float scale_of(float inverse)
 
 static size_t input_bytes(size_t k)
 {
-    return HEADER + (steps_of(k) * WORD + LINE - 1) / LINE * LINE;
+    return HEADER + (steps_of(k) * STEP + LINE - 1) / LINE * LINE;
 }
 
 static void convert(size_t m, size_t k, const float *x, size_t ldx, void *input)
@@ -197,7 +197,7 @@ static void convert(size_t m, size_t k, const float *x, size_t ldx, void *input)
         const float inverse = inverse_of(k, x + i * ldx);
         uint32_t *words = (uint32_t *)(void *)(row + HEADER);
         *(struct header *)(void *)row =
-            (struct header){scale_of(inverse), round_row(k, x + i * ldx, isnan(inverse) ? 0 : inverse, 1, words)};
+            (struct header){scale_of(inverse), round_row(k, x + i * ldx, inverse, 1, words)};
     }
 }
 
@@ -205,12 +205,7 @@ static void convert(size_t m, size_t k, const float *x, size_t ldx, void *input)
 
 static size_t packed_bytes(size_t n, size_t k)
 {
-    const size_t panels = panels_bytes(n, k);
-    size_t bytes;
-    return panels && att_size_mul(padded_columns(n), sizeof(float) + sizeof(uint32_t), &bytes) &&
-                   att_size_add(panels, bytes, &bytes)
-               ? bytes
-               : 0;
+    return panels_bytes_with(n, k, sizeof(float) + sizeof(uint32_t));
 }
 
 static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
@@ -223,7 +218,7 @@ static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)
         const float *column = j < n ? w + j * ldw : w;
         uint32_t *out = words + j / PANEL * PANEL * steps + j % PANEL;
         scale[j] = scale_of(inverse);
-        offset[j] = round_row(k, column, isnan(inverse) ? 0 : inverse, PANEL, out);
+        offset[j] = round_row(k, column, inverse, PANEL, out);
         /* What Σ (q_x - MIDDLE)(q_w - MIDDLE) has once, and offsets of a row and a column twice. */
         offset[j] -= (uint32_t)(KU * steps) * MIDDLE * MIDDLE;
     }

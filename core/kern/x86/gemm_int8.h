@@ -154,11 +154,7 @@ INLINE struct columns columns_load(const struct product *p, size_t j, size_t h)
 
 static size_t packed_bytes(size_t n, size_t k)
 {
-    size_t panels = panels_bytes(n, k), columns, total;
-    return panels && att_size_mul(padded_columns(n), 2 * sizeof(float), &columns) &&
-                   att_size_add(panels, columns, &total)
-               ? total
-               : 0;
+    return panels_bytes_with(n, k, 2 * sizeof(float));
 }
 
 static void pack(size_t n, size_t k, const float *w, size_t ldw, void *packed)

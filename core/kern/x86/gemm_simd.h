@@ -35,10 +35,6 @@
 #include "core/kern/x86/tables.h"
 
 enum { PANEL = 2 * VEC, STEP = 4, PANEL_STEP = PANEL * STEP, LINE = 64 };
-/* gemm_steps.h: so many rows have a pointer each, in registers. More are addressed from every FAN-th: an address adds
- * 0, 1, 2 or 4 times the stride to a base, and for the row between once or twice to a sum. */
-enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
-
 /* Padded to whole groups of STEPS. */
 static size_t steps_of(size_t k)
 {
@@ -57,6 +53,15 @@ static size_t panels_bytes(size_t n, size_t k)
     if (n > SIZE_MAX / 2 || k > ATT_GEMM_K_MAX || !att_size_mul(padded_columns(n), steps_of(k) * STEP, &bytes))
         return 0;
     return bytes;
+}
+
+/* The same and a_column bytes for every column behind them. */
+INLINE size_t panels_bytes_with(size_t n, size_t k, size_t a_column)
+{
+    const size_t panels = panels_bytes(n, k);
+    size_t bytes;
+    return panels && att_size_mul(padded_columns(n), a_column, &bytes) && att_size_add(panels, bytes, &bytes) ? bytes
+                                                                                                              : 0;
 }
 
 struct product {
@@ -83,19 +88,6 @@ INLINE void facts_read(const struct product *p, size_t begin, size_t end, struct
  */
 INLINE size_t row_at(const struct product *p, size_t i);
 INLINE size_t rows_alike(const struct product *p, size_t i, size_t end, size_t j);
-
-INLINE size_t bases_of(size_t rows)
-{
-    return (rows + FAN - 1) / FAN;
-}
-
-/* Else the compiler makes a pointer a row, more than there are registers. */
-INLINE void bases_pin(const size_t bases, const char **base)
-{
-    UNROLL
-    for (size_t b = 0; b < bases; b++)
-        __asm__("" : "+r"(base[b]));
-}
 
 /* Sums of `rows` rows from the i-th on with the panel of column j, finished up to the activation: straight into c, or
  * into `out` when something is left to do. rows is a constant at every call. */

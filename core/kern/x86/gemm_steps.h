@@ -11,6 +11,23 @@ enum { STEPS = 1, AHEAD = 4096 };
 
 #include "core/kern/x86/gemm_alike.h"
 
+/* So many rows have a pointer each, in registers. More are addressed from every FAN-th: an address adds
+ * 0, 1, 2 or 4 times the stride to a base, and for the row between once or twice to a sum. */
+enum { POINTERS = 11, FAN = 5, BASES = (ROWS + FAN - 1) / FAN };
+
+INLINE size_t bases_of(size_t rows)
+{
+    return (rows + FAN - 1) / FAN;
+}
+
+/* Else the compiler makes a pointer a row, more than there are registers. */
+INLINE void bases_pin(const size_t bases, const char **base)
+{
+    UNROLL
+    for (size_t b = 0; b < bases; b++)
+        __asm__("" : "+r"(base[b]));
+}
+
 INLINE void block_sums(const size_t rows, const struct product *p, size_t i, size_t j, const char *next, sums (*acc)[2])
 {
     const char *panel = p->packed + j * p->steps * STEP, *first = p->x + i * p->stride + HEADER, *base[BASES];

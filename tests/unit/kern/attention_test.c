@@ -17,25 +17,9 @@
 #include "core/kern/bf16.h"
 #include "core/kern/cpu.h"
 #include "core/kern/kern.h"
+#include "tests/unit/kern/noise.h"
 
 static uint32_t features;
-static uint32_t seed = 1;
-
-static float noise(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return (float)(int32_t)seed * 0x1p-31f;
-}
-
-/* n floats of noise in a block of exactly that size. */
-static float *fresh(size_t n)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = noise();
-    return x;
-}
 
 static void near(const char *what, const char *row, size_t n, double got, double expected, double bound)
 {

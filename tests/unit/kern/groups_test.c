@@ -14,24 +14,9 @@
 
 #include "core/kern/cpu.h"
 #include "core/kern/gemm.h"
+#include "tests/unit/kern/noise.h"
 
 static uint32_t features;
-static uint32_t seed = 1;
-
-static float noise(void)
-{
-    seed = seed * 1664525u + 1013904223u;
-    return (float)(int32_t)seed * 0x1p-31f;
-}
-
-static float *fresh(size_t n)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = noise();
-    return x;
-}
 
 /* The row that a CPU like this one but of that kind would take, or NULL where this one cannot run it. */
 static const struct att_gemm *row_for(enum att_dtype dtype, uint32_t kind)
