@@ -11,8 +11,8 @@
 #include "core/base/mem.h"
 #include "core/kern/kern.h"
 
-/* Below so many multiply-adds a product is not worth telling others; chunks for each member, so that one who comes late
- * or is slower takes fewer. */
+/* Below so many multiply-adds a product is not worth telling others; chunks of rows for each member, so that one who
+ * comes late or is slower takes fewer. Of columns each takes one: its next panel is then the one that is fetched. */
 enum { TEAM_WORK_MIN = 1 << 18, CHUNKS_EACH = 2 };
 
 enum att_status att_linear_init(struct att_linear *linear, enum att_dtype dtype, size_t n, size_t k,
@@ -112,14 +112,14 @@ static void run_in_team(struct att_team *team, struct work *work)
     const struct att_linear_call *call = work->call;
     const struct att_linear *linear = call->linear;
     const struct att_gemm *gemm = linear->gemm;
-    const size_t parts = CHUNKS_EACH * att_team_size(team), row = gemm->input_bytes(linear->k);
+    const size_t members = att_team_size(team), row = gemm->input_bytes(linear->k);
     if (call->m >= ATT_LINEAR_ROWS) {
-        work->rows = divide_up(call->m, parts);
+        work->rows = divide_up(call->m, CHUNKS_EACH * members);
         att_team_run(team, divide_up(call->m, work->rows), rows_chunk, work);
         return;
     }
     const size_t panels = divide_up(linear->n, gemm->panel);
-    work->columns = divide_up(panels, parts < panels ? parts : panels) * gemm->panel;
+    work->columns = divide_up(panels, members < panels ? members : panels) * gemm->panel;
     work->input = row ? team->space : (const void *)call->x;
     work->stride = row ? row : call->ldx * sizeof *call->x;
     if (row)
