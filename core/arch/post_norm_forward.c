@@ -206,21 +206,22 @@ static void chunk_of(void *context, size_t chunk, void *space)
     pass->stage(pass, &(struct part){&alone, begin, end < n ? end : n});
 }
 
-/* Rows of a chunk; 0: by operation. A sink is called by this thread alone, sequence by sequence. */
-static size_t chunk_rows(const struct pass *pass)
+/* Rows of a chunk of a stage that reads so much of the weights; 0: by operation. A sink is called by this thread alone,
+ * sequence by sequence. */
+static size_t chunk_rows(const struct pass *pass, size_t bytes)
 {
     const size_t members = att_team_size(pass->batch->team), m = pass->batch->n_tokens;
     if (members == 1 || (pass->tap && pass->tap->attention.take))
         return m;
     const size_t parts = m < members * ATT_LINEAR_ROWS ? members : CHUNKS_EACH * members;
-    return pass->weight_bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
+    return bytes <= CACHED_BYTES || m >= members * MEMORY_ROWS ? (m + parts - 1) / parts : 0;
 }
 
-static void run_stage(struct pass *pass, stage *next)
+static void run_stage(struct pass *pass, stage *next, size_t bytes)
 {
     const size_t m = pass->batch->n_tokens;
     pass->stage = next;
-    pass->rows = chunk_rows(pass);
+    pass->rows = chunk_rows(pass, bytes);
     /* Who computes all rows is done with attention when the next query|key|value come: they overwrite the old ones, and
      * caches have less to hold. */
     pass->next_wide = pass->rows == 0 || pass->rows >= m ? pass->wide : pass->b->wide[pass->wide == pass->b->wide[0]];
@@ -265,13 +266,14 @@ void att_post_norm_forward(const void *state, const void *layers, const struct a
     if (model->relative)
         att_relative_bias(model->relative, true, ATT_RELATIVE_BUCKETS, ATT_RELATIVE_DISTANCE, batch->longest, b->bias,
                           &bias);
-    run_stage(&pass, embed);
+    /* Of words that are kept no weights are read. */
+    run_stage(&pass, embed, model->projected ? 0 : pass.weight_bytes);
     hidden_state(&pass, 0);
     for (; pass.index < info->n_layers; pass.index++) {
         if (att_firsts_suffice(info, batch, pass.index))
             encode_firsts(&pass);
         else
-            run_stage(&pass, encode);
+            run_stage(&pass, encode, pass.weight_bytes);
         pass.wide = pass.next_wide;
         hidden_state(&pass, pass.index + 1);
     }
