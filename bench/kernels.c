@@ -11,6 +11,7 @@
 #include "bench/peak.h"
 #include "core/base/clock.h"
 #include "core/base/mem.h"
+#include "core/base/pages.h"
 #include "core/kern/cpu.h"
 #include "core/kern/kern.h"
 
@@ -26,6 +27,7 @@ static const size_t ms[MS] = {1, 4, 8, 16, 32, 128};
 struct subject {
     const struct att_gemm *gemm;
     size_t n, k, copies, copy_bytes, next;
+    struct att_pages pages; /* of the packed weights, as a model's */
     char *packed;
     void *x;
     float *c, *bias;
@@ -42,14 +44,18 @@ static void fill(size_t n, float *x)
     }
 }
 
-static void *take(size_t bytes)
+static void *need(void *block)
 {
-    void *block = att_mem_aligned(bytes, 1);
     if (!block) {
         fprintf(stderr, "kernels: out of memory\n");
         exit(1);
     }
     return block;
+}
+
+static void *take(size_t bytes)
+{
+    return need(att_mem_aligned(bytes, 1));
 }
 
 static void subject_init(struct subject *s, const struct att_gemm *gemm, size_t n, size_t k)
@@ -60,7 +66,7 @@ static void subject_init(struct subject *s, const struct att_gemm *gemm, size_t 
     fill(M_MAX * k, x);
     s->copy_bytes = (gemm->packed_bytes(n, k) + 4095) / 4096 * 4096;
     s->copies = COLD_BYTES / s->copy_bytes + 1;
-    s->packed = take(s->copies * s->copy_bytes);
+    s->packed = need(att_pages_take(&s->pages, s->copies * s->copy_bytes));
     for (size_t i = 0; i < s->copies; i++)
         if (i == 0)
             gemm->pack(n, k, w, k, s->packed);
@@ -145,7 +151,7 @@ static void measure_row(const struct att_gemm *gemm, uint32_t features)
         for (size_t j = 0; j < MS; j++)
             printf(" %.0f %% |", 100 * median(s->share[j]));
         printf(" %.0f %% |\n", 100 * median(s->cold));
-        att_mem_free(s->packed);
+        att_pages_finish(&s->pages);
         att_mem_free(s->x);
         att_mem_free(s->c);
         att_mem_free(s->bias);
