@@ -101,7 +101,7 @@ static double speed(struct subject *s, size_t m, bool cold, double seconds)
         for (size_t i = 0; i < 4; i++, runs++) {
             const char *w = s->packed + (cold ? s->next++ % s->copies : 0) * s->copy_bytes;
             s->gemm->run(m, s->n, s->k, s->x, row ? row : s->k * sizeof(float), w, s->c, s->n, &epilogue,
-                         (struct att_gemm_columns){0, s->n});
+                         (struct att_gemm_columns){.end = s->n});
         }
         end = now_s();
     } while (end - begin < seconds);

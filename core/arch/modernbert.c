@@ -277,7 +277,8 @@ static void encode(const struct modernbert *model, const struct modernbert_layer
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->x, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->mlp_norm, n, hidden, model->eps, b->x, b->a);
-    const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->output, model->act};
+    const struct att_feed_forward inner = {
+        .gate = &layer->gate, .up = &layer->up, .down = &layer->output, .act = model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->x, hidden);
     att_firsts_return(info, batch, index, b->x);
 }

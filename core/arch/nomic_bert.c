@@ -258,7 +258,8 @@ static void encode(const struct nomic *model, const struct nomic_layer *layer, c
     att_linear_run(batch->team, &layer->attention_output, n, b->context, hidden, b->a, hidden, ATT_ACT_NONE, b->x,
                    hidden);
     att_norm_run(&layer->attention_norm, n, hidden, model->eps, b->a, b->a);
-    const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->output, model->act};
+    const struct att_feed_forward inner = {
+        .gate = &layer->gate, .up = &layer->up, .down = &layer->output, .act = model->act};
     att_feed_forward_run(batch->team, &inner, n, b->a, hidden, b->x, hidden, b->a, hidden);
     att_norm_run(&layer->output_norm, n, hidden, model->eps, b->x, b->x);
     att_firsts_return(info, batch, index, b->x);

@@ -61,7 +61,8 @@ static void project(const struct pass *pass, const struct part *part, size_t lay
     struct att_linear_call call = {.linear = &layer_of(pass, layer)->query_key_value,
                                    .m = part->end - part->begin,
                                    .x = pass->b->x + part->begin * hidden,
-                                   .ldx = hidden};
+                                   .ldx = hidden,
+                                   .then = &layer_of(pass, layer)->attention_output};
     if (pass->rounded) {
         call.rounded = (uint16_t *)wide + part->begin * n;
         call.ld_rounded = n;
@@ -163,10 +164,23 @@ static void feed_forward(const struct pass *pass, struct att_team *team, size_t 
                          float *a)
 {
     const struct att_post_norm_layer *layer = layer_of(pass, pass->index);
-    const struct att_feed_forward inner = {.up = &layer->intermediate, .down = &layer->output, .act = pass->model->act};
+    const bool last = pass->index + 1 == pass->info->n_layers;
+    const struct att_feed_forward inner = {.up = &layer->intermediate,
+                                           .down = &layer->output,
+                                           .act = pass->model->act,
+                                           .then = last ? NULL : &layer_of(pass, pass->index + 1)->query_key_value};
     const size_t hidden = pass->hidden;
     const float eps = pass->model->eps;
-    att_linear_run(team, &layer->attention_output, m, context, hidden, a, hidden, ATT_ACT_NONE, x, hidden);
+    const struct att_linear_call output = {.linear = &layer->attention_output,
+                                           .m = m,
+                                           .x = context,
+                                           .ldx = hidden,
+                                           .y = a,
+                                           .ldy = hidden,
+                                           .residual = x,
+                                           .ldr = hidden,
+                                           .then = &layer->intermediate};
+    att_linear_run_call(team, &output);
     att_norm_run(&layer->attention_norm, m, hidden, eps, a, a);
     att_feed_forward_run(team, &inner, m, a, hidden, x, hidden, a, hidden);
     att_norm_run(&layer->output_norm, m, hidden, eps, x, x);

@@ -238,7 +238,8 @@ static void run_layer(const struct att_rotary *model, const struct att_rotary_la
                       const struct att_arch_info *info, const struct att_arch_batch *batch,
                       const struct att_arch_tap *tap, size_t index, const struct att_rotary_buffers *b)
 {
-    const struct att_feed_forward inner = {&layer->gate, &layer->up, &layer->down, model->act};
+    const struct att_feed_forward inner = {
+        .gate = &layer->gate, .up = &layer->up, .down = &layer->down, .act = model->act};
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     size_t query = info->n_heads * info->head_dim, width = info->n_kv_heads * info->head_dim;
     att_rms_norm_run(layer->attention_norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);

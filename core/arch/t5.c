@@ -312,7 +312,8 @@ static void attend_memory(const struct t5 *model, const struct t5_attention *att
 static void run_inner(const struct t5 *model, const struct t5_inner *inner, const struct att_arch_info *info,
                       const struct att_arch_batch *batch, const struct buffers *b)
 {
-    const struct att_feed_forward part = {model->gated ? &inner->gate : NULL, &inner->up, &inner->down, model->act};
+    const struct att_feed_forward part = {
+        .gate = model->gated ? &inner->gate : NULL, .up = &inner->up, .down = &inner->down, .act = model->act};
     size_t n = batch->n_tokens, hidden = info->hidden_size;
     att_rms_norm_run(inner->norm, n, hidden, model->eps, b->x, hidden, b->a, hidden);
     att_feed_forward_run(batch->team, &part, n, b->a, hidden, b->x, hidden, b->x, hidden);

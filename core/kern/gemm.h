@@ -65,6 +65,8 @@ struct att_gemm_epilogue {
 /* Columns begin..end of a product; begin is a multiple of the row's panel. */
 struct att_gemm_columns {
     size_t begin, end;
+    /* Packed weights that this thread wants behind these: fetched, not read. NULL: those that stand there. */
+    const void *next;
 };
 
 struct att_gemm {
@@ -77,6 +79,8 @@ struct att_gemm {
     bool reads_rounded; /* its converted rows are those that such an epilogue writes, input_bytes(k) apart */
     /* Bytes of a packed [n][k] matrix; 0 when the size overflows or k is above ATT_GEMM_K_MAX. */
     size_t (*packed_bytes)(size_t n, size_t k);
+    /* Bytes from one panel to the next, of k values a column; NULL in rows that fetch nothing ahead. */
+    size_t (*panel_bytes)(size_t k);
     /* Packs w[n][k] (row stride ldw floats) into `packed`, aligned to 64 bytes. */
     void (*pack)(size_t n, size_t k, const float *w, size_t ldw, void *packed);
     /* Bytes of one converted row of activations, a multiple of 64; 0: rows of f32 are read as they are. */

@@ -86,8 +86,18 @@ static void run_by_columns(struct att_team *team, const struct work *work)
     team->space = (char *)space + lines(work->m * up->n * sizeof(float));
     call.y = space;
     call.ldy = up->n;
+    call.then = down;
     att_linear_run_call(team, &call);
-    att_linear_run(team, down, work->m, call.y, up->n, work->y, work->ldy, ATT_ACT_NONE, work->residual, work->ldr);
+    const struct att_linear_call down_call = {.linear = down,
+                                              .m = work->m,
+                                              .x = call.y,
+                                              .ldx = up->n,
+                                              .y = work->y,
+                                              .ldy = work->ldy,
+                                              .residual = work->residual,
+                                              .ldr = work->ldr,
+                                              .then = work->part->then};
+    att_linear_run_call(team, &down_call);
     team->space = space;
 }
 

@@ -12,6 +12,7 @@
 struct att_feed_forward {
     const struct att_linear *gate, *up, *down; /* gate: of up's shape, or NULL */
     enum att_act act;
+    const struct att_linear *then; /* the layer behind it, as of att_linear_call; or NULL */
 };
 
 /* Workspace of a run for this shape, whatever its dtype; 0 on overflow. */

@@ -56,7 +56,7 @@ struct work {
     struct att_gemm_epilogue epilogue;
     /* by columns: */
     const void *input;
-    size_t stride, columns; /* of a chunk */
+    size_t stride, parts, columns; /* chunks; of a chunk */
     /* by rows: */
     size_t rows; /* of a chunk */
 };
@@ -81,7 +81,7 @@ static void run_rows(const struct work *work, size_t begin, size_t end, void *sp
             gemm->convert(count, linear->k, x, call->ldx, space);
         gemm->run(count, linear->n, linear->k, row ? space : x, row ? row : call->ldx * sizeof *x, linear->packed,
                   call->y ? call->y + i * call->ldy : NULL, call->ldy, &epilogue,
-                  (struct att_gemm_columns){0, linear->n});
+                  (struct att_gemm_columns){.end = linear->n});
     }
 }
 
@@ -92,6 +92,27 @@ static void rows_chunk(void *context, size_t chunk, void *space)
     run_rows(work, begin, end < m ? end : m, space);
 }
 
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Panels of a chunk of columns. */
+static size_t chunk_panels(const struct att_linear *linear, size_t parts)
+{
+    return divide_up(divide_up(linear->n, linear->gemm->panel), parts);
+}
+
+/* Where the weights of a chunk of `then` begin; NULL: not known. */
+static const void *chunk_weights(const struct att_linear *then, size_t parts, size_t chunk)
+{
+    if (!then || !then->gemm->panel_bytes)
+        return NULL;
+    const size_t panel = chunk * chunk_panels(then, parts);
+    return panel * then->gemm->panel < then->n ? (const char *)then->packed + panel * then->gemm->panel_bytes(then->k)
+                                               : NULL;
+}
+
 static void columns_chunk(void *context, size_t chunk, void *space)
 {
     const struct work *work = context;
@@ -99,12 +120,10 @@ static void columns_chunk(void *context, size_t chunk, void *space)
     const size_t begin = chunk * work->columns, end = begin + work->columns, n = call->linear->n;
     (void)space;
     call->linear->gemm->run(call->m, n, call->linear->k, work->input, work->stride, call->linear->packed, call->y,
-                            call->ldy, &work->epilogue, (struct att_gemm_columns){begin, end < n ? end : n});
-}
-
-static size_t divide_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
+                            call->ldy, &work->epilogue,
+                            (struct att_gemm_columns){.begin = begin,
+                                                      .end = end < n ? end : n,
+                                                      .next = chunk_weights(call->then, work->parts, chunk)});
 }
 
 static void run_in_team(struct att_team *team, struct work *work)
@@ -118,8 +137,8 @@ static void run_in_team(struct att_team *team, struct work *work)
         att_team_run(team, divide_up(call->m, work->rows), rows_chunk, work);
         return;
     }
-    const size_t panels = divide_up(linear->n, gemm->panel);
-    work->columns = divide_up(panels, members < panels ? members : panels) * gemm->panel;
+    work->parts = members;
+    work->columns = chunk_panels(linear, members) * gemm->panel;
     work->input = row ? team->space : (const void *)call->x;
     work->stride = row ? row : call->ldx * sizeof *call->x;
     if (row)
@@ -167,5 +186,5 @@ void att_linear_run_input(const struct att_linear *linear, size_t m, const void 
     const struct att_gemm_epilogue epilogue = {.bias = linear->bias, .residual = residual, .ldr = ldr};
     assert(m > 0);
     linear->gemm->run(m, linear->n, linear->k, input, linear->gemm->input_bytes(linear->k), linear->packed, y, ldy,
-                      &epilogue, (struct att_gemm_columns){0, linear->n});
+                      &epilogue, (struct att_gemm_columns){.end = linear->n});
 }

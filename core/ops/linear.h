@@ -53,6 +53,8 @@ struct att_linear_call {
     size_t ld_rounded; /* in values, even */
     const float *residual;
     size_t ldr;
+    const struct att_linear *then; /* the layer that the same team runs next, whose weights are fetched at the end of
+                                      this one's; a hint, or NULL */
 };
 
 void att_linear_run_call(struct att_team *team, const struct att_linear_call *call);

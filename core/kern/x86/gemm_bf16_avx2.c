@@ -9,6 +9,7 @@ const struct att_gemm att_gemm_bf16_avx2 = {
     .panel = PANEL,
     .ku = KU,
     .packed_bytes = panels_bytes,
+    .panel_bytes = panel_bytes,
     .pack = pack,
     .input_bytes = input_bytes,
     .convert = convert,

@@ -11,6 +11,7 @@ const struct att_gemm att_gemm_bf16_avx512 = {
     .rounds = true,
     .reads_rounded = true,
     .packed_bytes = panels_bytes,
+    .panel_bytes = panel_bytes,
     .pack = pack,
     .input_bytes = input_bytes,
     .convert = convert,

@@ -10,6 +10,7 @@ const struct att_gemm att_gemm_f32_zen5 = {
     .panel = PANEL,
     .ku = KU,
     .packed_bytes = packed_bytes,
+    .panel_bytes = panel_bytes,
     .pack = pack,
     .input_bytes = input_bytes,
     .run = run,

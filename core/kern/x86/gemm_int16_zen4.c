@@ -11,6 +11,7 @@ const struct att_gemm att_gemm_int16_zen4 = {
     .ku = KU,
     .rounds = true,
     .packed_bytes = packed_bytes,
+    .panel_bytes = panel_bytes,
     .pack = pack,
     .input_bytes = input_bytes,
     .convert = convert,

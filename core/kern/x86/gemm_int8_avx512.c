@@ -9,6 +9,7 @@ const struct att_gemm att_gemm_int8_avx512 = {
     .panel = PANEL,
     .ku = KU,
     .packed_bytes = packed_bytes,
+    .panel_bytes = panel_bytes,
     .pack = pack,
     .input_bytes = input_bytes,
     .convert = convert,

@@ -10,6 +10,7 @@ const struct att_gemm att_gemm_int8_avx512bf16 = {
     .ku = KU,
     .rounds = true,
     .packed_bytes = packed_bytes,
+    .panel_bytes = panel_bytes,
     .pack = pack,
     .input_bytes = input_bytes,
     .convert = convert,

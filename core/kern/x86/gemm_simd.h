@@ -12,10 +12,11 @@
  * A step is 32 bits of every row and column: one f32, two bf16 or int16, four
  * int8 (or two of them widened), so that one driver serves all. Panels lie end to
  * end; the next one is fetched into the second cache while the first two blocks of
- * this one run, so that weights from L3 or memory are there in time. Behind the
- * last panel stand the weights that are wanted next, when they were packed in the
- * order of their use (base/pages.h). The sum of an element runs over k in one
- * order, whatever its block: this is what makes results independent of the batch.
+ * this one run, so that weights from L3 or memory are there in time. After the last
+ * panel the caller says what is wanted next, or it is what stands behind: weights
+ * are packed in the order of their use (base/pages.h). The sum of an element runs
+ * over k in one order, whatever its block: this is what makes results independent
+ * of the batch.
  *
  * The includer defines ROWS, KU, STEPS, HEADER, `sums`, `struct columns`, what is
  * to be known of ROWS_KNOWN rows before they are multiplied (`struct facts`; none:
@@ -44,6 +45,11 @@ static size_t steps_of(size_t k)
 static size_t padded_columns(size_t n)
 {
     return (n + PANEL - 1) / PANEL * PANEL;
+}
+
+static size_t panel_bytes(size_t k)
+{
+    return steps_of(k) * PANEL_STEP;
 }
 
 /* Bytes of all panels, what stands behind them not counted; 0 on overflow. */
@@ -199,20 +205,22 @@ static void run_rows(const struct product *p, size_t begin, size_t end, struct a
     gate.bias = epilogue->gate_bias;
     for (size_t j = columns.begin; j < columns.end; j += PANEL) {
         const size_t panel = j * p->steps * STEP;
-        size_t next = panel + p->steps * PANEL_STEP;
+        const bool hint = columns.next && columns.end - j <= PANEL;
+        const char *here = p->packed + panel, *ahead = hint ? columns.next : here + p->steps * PANEL_STEP;
         const bool direct = p->n - j >= PANEL && epilogue->act == ATT_ACT_NONE && !epilogue->gate;
-        for (size_t i = begin; i < end;) {
+        for (size_t i = begin, nth = 0; i < end; nth++) {
+            /* A half of the next panel; then lines that are there. */
+            const char *next = nth < 2 ? ahead + nth * p->steps * LINE : here;
             const size_t left = rows_alike(p, i, end, j), blocks = (left + ROWS - 1) / ROWS;
             const size_t rows = (left + blocks - 1) / blocks; /* blocks of nearly equal height */
             float out[2][ROWS][PANEL] __attribute__((aligned(64)));
             const struct tile tile = {rows, p->n - j < PANEL ? p->n - j : PANEL, out[0],
                                       epilogue->gate ? out[1] : NULL};
             if (epilogue->gate)
-                block_rows(rows, &gate, i, j, gate.packed + next, tile.gate);
-            block_rows(rows, p, i, j, p->packed + next, direct ? NULL : tile.out);
+                block_rows(rows, &gate, i, j, hint ? next : gate.packed + (next - p->packed), tile.gate);
+            block_rows(rows, p, i, j, next, direct ? NULL : tile.out);
             if (!direct)
                 finish_tile(p, i, j, &tile);
-            next = i == begin ? next + p->steps * LINE : panel;
             i += rows;
         }
     }

@@ -37,7 +37,7 @@ static float *product(const struct att_gemm *gemm, size_t m, size_t n, size_t k,
     if (row)
         gemm->convert(m, k, x, k, input);
     gemm->run(m, n, k, row ? input : x, row ? row : k * sizeof *x, packed, c, n,
-              &(struct att_gemm_epilogue){.bias = NULL}, (struct att_gemm_columns){0, n});
+              &(struct att_gemm_epilogue){.bias = NULL}, (struct att_gemm_columns){.end = n});
     free(packed);
     free(input);
     return c;

@@ -74,13 +74,13 @@ static void gemm_run(const struct att_gemm *gemm, size_t m, size_t n, size_t k, 
     const size_t row = gemm->input_bytes(k);
     assert_int_equal(row % 64, 0);
     if (!row) {
-        gemm->run(m, n, k, a, lda * sizeof *a, packed, c, ldc, e, (struct att_gemm_columns){0, n});
+        gemm->run(m, n, k, a, lda * sizeof *a, packed, c, ldc, e, (struct att_gemm_columns){.end = n});
         return;
     }
     void *input = aligned_alloc(64, m * row);
     assert_non_null(input);
     gemm->convert(m, k, a, lda, input);
-    gemm->run(m, n, k, input, row, packed, c, ldc, e, (struct att_gemm_columns){0, n});
+    gemm->run(m, n, k, input, row, packed, c, ldc, e, (struct att_gemm_columns){.end = n});
     free(input);
 }
 
@@ -196,12 +196,14 @@ static void gemm_columns_are_independent(void **state)
         const size_t row = gemm->input_bytes(K), step = gemm->panel * 2;
         void *input = aligned_alloc(64, row ? M * row : 64);
         const struct att_gemm_epilogue e = {.bias = b, .act = ATT_ACT_SILU};
+        const void *behind = (const char *)packed + gemm->packed_bytes(N, K); /* may be fetched, not read */
         if (row)
             gemm->convert(M, K, a, K, input);
         gemm_run(gemm, M, N, K, a, K, packed, whole, N, &e);
         for (size_t begin = 0; begin < N; begin += step)
-            gemm->run(M, N, K, row ? input : a, row ? row : K * sizeof *a, packed, parts, N, &e,
-                      (struct att_gemm_columns){begin, begin + step < N ? begin + step : N});
+            gemm->run(
+                M, N, K, row ? input : a, row ? row : K * sizeof *a, packed, parts, N, &e,
+                (struct att_gemm_columns){.begin = begin, .end = begin + step < N ? begin + step : N, .next = behind});
         assert_memory_equal(whole, parts, M * N * sizeof *whole);
         free(a);
         free(w);
@@ -367,7 +369,8 @@ static void check_gate(const struct att_gemm *gemm, size_t m, size_t n, size_t k
         for (size_t j = 0; j < n; j += gemm->panel) {
             float *part = fresh(m * n);
             const size_t end = j + gemm->panel < n ? j + gemm->panel : n;
-            gemm->run(m, n, k, a, k * sizeof *a, up, part, n, &e, (struct att_gemm_columns){j, end});
+            gemm->run(m, n, k, a, k * sizeof *a, up, part, n, &e,
+                      (struct att_gemm_columns){.begin = j, .end = end, .next = up});
             for (size_t i = 0; i < m; i++)
                 assert_memory_equal(part + i * n + j, got + i * n + j, (end - j) * sizeof *got);
             free(part);
@@ -444,7 +447,7 @@ static uint16_t *rounded_apart(const struct rounding *p, struct att_gemm_epilogu
     float *c = fresh(p->m * p->n);
     uint16_t *block = rounded_block(p);
     e.rounded = NULL;
-    rounding_run(p, &e, c, (struct att_gemm_columns){0, p->n});
+    rounding_run(p, &e, c, (struct att_gemm_columns){.end = p->n});
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < p->ld; j++)
             block[i * p->ld + j] = j < p->n ? bf16_of(c[i * p->n + j]) : 0;
@@ -466,7 +469,7 @@ static void rounded_in_parts(const struct rounding *p, const struct att_gemm_epi
     for (size_t turn = 0; turn < 2; turn++)
         for (size_t part = (first + turn) % 2; part < n_parts; part += 2) {
             const size_t begin = part * step, end = begin + step < p->n ? begin + step : p->n;
-            rounding_run(p, e, NULL, (struct att_gemm_columns){begin, end});
+            rounding_run(p, e, NULL, (struct att_gemm_columns){.begin = begin, .end = end});
         }
 }
 
@@ -476,7 +479,7 @@ static void check_rounded(const struct rounding *p, enum att_act act)
     e.gate = p->m % 2 ? p->packed : NULL;
     uint16_t *expected = rounded_apart(p, e), *got = rounded_block(p);
     e.rounded = got;
-    rounding_run(p, &e, NULL, (struct att_gemm_columns){0, p->n});
+    rounding_run(p, &e, NULL, (struct att_gemm_columns){.end = p->n});
     rounded_equal(p, act, got, expected);
     for (size_t first = 0; first < 2; first++) {
         memset(got, 0xff, p->m * p->ld * sizeof *got);
