@@ -145,23 +145,43 @@ struct pairs {
     float size;     /* Σ x² */
 };
 
+/* One of each for every vector of a period of groups, so that no sum waits for another. */
+struct pair_sums {
+    vec products[GROUP], squares[GROUP], size[GROUP];
+};
+
+/* Adds lanes from x on, each times factor: `values` of them, and the pairs that begin at `begins`. */
+INLINE void pairs_add(struct pair_sums *s, size_t part, const float *x, vec factor, __mmask16 values, __mmask16 begins)
+{
+    const vec v = vec_mul(_mm512_maskz_loadu_ps(values, x), factor);
+    const vec pair = vec_mul(v, vec_mul(_mm512_maskz_loadu_ps(begins, x + 1), factor));
+    s->products[part] = vec_add(s->products[part], pair);
+    s->squares[part] = vec_fma(pair, pair, s->squares[part]);
+    s->size[part] = vec_fma(v, v, s->size[part]);
+}
+
+INLINE float parts_sum(const vec *parts)
+{
+    return vec_sum(vec_add(vec_add(parts[0], parts[1]), parts[2]));
+}
+
 /* Of k values from x on, each times scale. */
 INLINE struct pairs pairs_of(size_t k, const float *x, float scale)
 {
     const size_t grouped = k / GROUP * GROUP;
-    const vec factor = vec_set(scale);
-    vec products = vec_zero(), squares = vec_zero(), size = vec_zero();
-    for (size_t i = 0; i < k; i += GROUP * VEC)
-        for (size_t part = 0; part < GROUP && i + part * VEC < k; part++) {
-            const size_t begin = i + part * VEC;
-            const __mmask16 pairs = group_begins[part] & first_lanes(grouped > begin ? grouped - begin : 0);
-            const vec v = vec_mul(_mm512_maskz_loadu_ps(first_lanes(k - begin), x + begin), factor);
-            const vec pair = vec_mul(v, vec_mul(_mm512_maskz_loadu_ps(pairs, x + begin + 1), factor));
-            products = vec_add(products, pair);
-            squares = vec_fma(pair, pair, squares);
-            size = vec_fma(v, v, size);
-        }
-    return (struct pairs){vec_sum(products), vec_sum(squares), vec_sum(size)};
+    const vec factor = vec_set(scale), zero = vec_zero();
+    struct pair_sums s = {{zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}};
+    size_t i = 0;
+    for (; i + GROUP * VEC <= k; i += GROUP * VEC)
+        UNROLL
+    for (size_t part = 0; part < GROUP; part++)
+        pairs_add(&s, part, x + i + part * VEC, factor, 0xffff, group_begins[part]);
+    for (size_t part = 0; part < GROUP && i + part * VEC < k; part++) {
+        const size_t begin = i + part * VEC;
+        pairs_add(&s, part, x + begin, factor, first_lanes(k - begin),
+                  group_begins[part] & first_lanes(grouped > begin ? grouped - begin : 0));
+    }
+    return (struct pairs){parts_sum(s.products), parts_sum(s.squares), parts_sum(s.size)};
 }
 
 /*
